@@ -1,0 +1,43 @@
+"""The base of everything that turns the values of coalitions into attributions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.evaluations import Evaluations
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """Attributions, one row per target, and their standard errors where the aggregator can tell them."""
+
+    attributions: Float[Tensor, "t n"]
+    standard_errors: Float[Tensor, "t n"] | None = None
+
+
+class Aggregator(ABC):
+    """Turns evaluations into attributions. It knows nothing of models, nor of the perturbator that drew the coalitions.
+
+    `estimand` names what the attributions estimate: "Shapley value", "Banzhaf value", "Owen value", "leave-one-out", ….
+
+    Example:
+        >>> class MeanWhenPresent(Aggregator):
+        ...     estimand = "mean value when present"
+        ...     def aggregate(self, evaluations):
+        ...         present = evaluations.coalitions.double()
+        ...         return Estimate((present.T @ evaluations.values / present.sum(0)[:, None]).T)
+    """
+
+    estimand: str = "unnamed"
+
+    @abstractmethod
+    def aggregate(self, evaluations: Evaluations) -> Estimate:
+        """Attributions of the `n` features for each of the `t` targets.
+
+        Raises:
+            ValueError: when these coalitions cannot serve this aggregator; the message names the perturbators that fit.
+        """

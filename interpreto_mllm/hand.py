@@ -1,0 +1,148 @@
+"""One play of one game: asks a perturbator for coalitions, remembers every value, keeps to the budget."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interpreto_mllm.evaluations import Draw, Evaluations, coalition_keys
+from interpreto_mllm.perturbators.perturbator import Perturbator
+
+
+def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None) -> int:
+    """The number of distinct evaluations allowed: `budget` as an int, or as a fraction of 2^n, or the perturbator's default.
+
+    Raises:
+        ValueError: when the budget is not a positive number, or below what the perturbator needs for `n` features.
+    """
+    if n < 1:
+        raise ValueError("There is nothing to explain: the game has no features.")
+    if budget is None:
+        return perturbator.default_budget(n)
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or budget <= 0:
+        raise ValueError(f"budget must be a positive int, or a fraction of 2^n in (0, 1]; got {budget!r}.")
+    if isinstance(budget, float):
+        if budget > 1:
+            raise ValueError(f"A float budget is a fraction of 2^n and lies in (0, 1]; got {budget}. Give an int for a count.")
+        budget = int(min(budget * 2.0**n, 2.0**62))
+    minimum = perturbator.minimum_budget(n)
+    if budget < minimum:
+        raise ValueError(
+            f"{type(perturbator).__name__} needs a budget of at least {minimum} evaluations for {n} features; got {budget}."
+        )
+    return min(budget, 2**n) if n < 63 else budget
+
+
+class Hand:
+    """The state of one play. Call `missing()` for the coalitions to evaluate, `record(...)` their values, until it returns None.
+
+    Args:
+        perturbator: draws the coalitions.
+        n: number of features.
+        budget: ceiling on distinct evaluations, v(∅) and v(N) included.
+        seed: of the generator handed to the perturbator.
+        known: evaluations of an earlier, perhaps interrupted, play of the same game; none of them is asked for again.
+    """
+
+    def __init__(self, perturbator: Perturbator, n: int, budget: int, seed: int, known: Evaluations | None = None):
+        self.n, self.budget = n, budget
+        self._known: dict[bytes, Tensor] = {}
+        if known is not None:
+            if known.n != n:
+                raise ValueError(f"The earlier evaluations are of {known.n} features, this game has {n}.")
+            self._known = dict(zip(coalition_keys(known.coalitions), known.values, strict=True))
+        self._row: dict[bytes, int] = {}
+        self._coalitions: list[Tensor] = []
+        self._values: list[Tensor | None] = []
+        self._draws: list[int] = []
+        self._weights: list[Tensor] = []
+        self._chains: list[Tensor] = []
+        self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
+        self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
+        self._asked: list[int] | None = None
+
+    @property
+    def evaluated(self) -> int:
+        """Distinct coalitions whose values are known to this play."""
+        return sum(value is not None for value in self._values)
+
+    def missing(self) -> Bool[Tensor, "p n"] | None:
+        """The coalitions that must be evaluated next, all distinct and new; None when the play is over."""
+        while True:
+            rows = [row for row, value in enumerate(self._values) if value is None]
+            if rows:
+                return torch.stack([self._coalitions[row] for row in rows])
+            if len(self._row) == 2 and self._asked is None and self.n == 1:
+                return None
+            if not self._next_round():
+                return None
+
+    def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
+        """Remember the values of some of the coalitions that were missing."""
+        for key, value in zip(coalition_keys(coalitions), values.detach().cpu().double(), strict=True):
+            self._values[self._row[key]] = value
+
+    def evaluations(self) -> Evaluations:
+        """What is known so far. Draws whose value is not known yet are left out."""
+        known = [row for row, value in enumerate(self._values) if value is not None]
+        new_row = {row: index for index, row in enumerate(known)}
+        kept = torch.tensor([row in new_row for row in self._draws], dtype=torch.bool)
+        weights = torch.cat(self._weights) if self._weights else torch.zeros(0, dtype=torch.float64)
+        chains = torch.cat(self._chains) if self._chains else torch.zeros(0, dtype=torch.int64)
+        values = [value for value in self._values if value is not None]
+        return Evaluations(
+            torch.stack([self._coalitions[row] for row in known]) if known else torch.zeros(0, self.n, dtype=torch.bool),
+            torch.stack(values) if values else torch.zeros(0, 0, dtype=torch.float64),
+            torch.tensor([new_row[row] for row in self._draws if row in new_row], dtype=torch.int64),
+            weights[kept],
+            chains[kept],
+        )
+
+    def _next_round(self) -> bool:
+        """Let the perturbator draw once more; False when it is done or the budget is spent."""
+        try:
+            if self._asked is None:
+                drawn = next(self._drawing)
+            else:
+                values = [value for row in self._asked if (value := self._values[row]) is not None]
+                empty = torch.zeros(0, *self._values[0].shape, dtype=torch.float64) if self._values[0] is not None else None
+                drawn = self._drawing.send(torch.stack(values) if values else empty)  # type: ignore[arg-type]
+        except StopIteration:
+            return False
+        draw = drawn if isinstance(drawn, Draw) else Draw(drawn)
+        return self._accept(draw)
+
+    def _accept(self, draw: Draw) -> bool:
+        """Add a round to the play, cut where the budget ends; False when it had to be cut."""
+        coalitions = draw.coalitions.cpu()
+        if coalitions.ndim != 2 or coalitions.shape[1] != self.n or coalitions.dtype != torch.bool:
+            raise ValueError(
+                f"A perturbator must yield boolean coalitions of shape (p, {self.n}); "
+                f"got {coalitions.dtype} of shape {tuple(coalitions.shape)}."
+            )
+        rows = self._add(coalitions)
+        p = len(rows)
+        weights = draw.weights[:p].cpu().double() if draw.weights is not None else torch.ones(p, dtype=torch.float64)
+        chains = draw.chains[:p].cpu().long() if draw.chains is not None else torch.full((p,), -1)
+        self._asked = rows
+        self._draws += rows
+        self._weights.append(weights)
+        self._chains.append(chains)
+        if p < len(coalitions):
+            self._drawing.close()
+            self._drawing = iter(())  # type: ignore[assignment]
+        return True
+
+    def _add(self, coalitions: Bool[Tensor, "p n"]) -> list[int]:
+        """Rows of these coalitions, new ones appended; stops before the first one that the budget cannot pay."""
+        rows: list[int] = []
+        for key, coalition in zip(coalition_keys(coalitions), coalitions, strict=True):
+            if key not in self._row:
+                if len(self._row) >= max(self.budget, 2):
+                    break
+                self._row[key] = len(self._coalitions)
+                self._coalitions.append(coalition)
+                self._values.append(self._known.get(key))
+            rows.append(self._row[key])
+        return rows
