@@ -1,0 +1,315 @@
+"""The result of every explainer: scores of the features, and the evaluations they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.feature import Feature
+from interpreto_mllm.normalisation import normalise
+
+if TYPE_CHECKING:
+    import pandas
+
+Unit = Literal["token", "class", "contrast", "value"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an explanation cost.
+
+    Args:
+        evaluations: distinct coalitions it rests on.
+        paid: those evaluated in this call, the others being reused.
+        forwards: forward passes of the model.
+        tokens: tokens processed by the model.
+        seconds: wall-clock time.
+    """
+
+    evaluations: int = 0
+    paid: int = 0
+    forwards: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """Scores of `n` features for `t` targets, with all that is needed to check, re-cut, show and save them.
+
+    Args:
+        attributions: one row per target, one column per feature.
+        standard_errors: of the same shape, None where the estimator cannot tell them.
+        features: the `n` players; their spans index into `text`.
+        targets: one label per row.
+        estimand: what the scores estimate ("Shapley value", …).
+        method: what drew the coalitions.
+        mode: the value function: "log_softmax", "softmax", "logits", a callable's name, or "game".
+        evaluations: every coalition evaluated, and its value for every target.
+        counts: what it cost.
+        text: the whole prompt as rendered.
+        aggregator: what turned the evaluations into scores.
+        unit: what a row is: a "token" of the answer, a "class", a "contrast" or a plain "value".
+        notes: anything the reader must know.
+        normalisation: name of the normalisation this is a view under, "" for the scores themselves.
+
+    Raises:
+        ValueError: when features, targets and attributions disagree on their numbers.
+
+    Example:
+        >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+        >>> class LeaveOneOut(Aggregator):
+        ...     estimand = "leave-one-out"
+        ...     def aggregate(self, evaluations):
+        ...         return Estimate((evaluations.full - evaluations.values[2:]).flip(0).T)
+        >>> coalitions = torch.tensor([[False, False], [True, True], [True, False], [False, True]])
+        >>> values = torch.tensor([[0.0], [3.0], [1.0], [1.0]], dtype=torch.float64)
+        >>> evaluations = Evaluations(coalitions, values, torch.tensor([2, 3]), torch.ones(2).double(), torch.tensor([-1, -1]))
+        >>> result = Attribution.from_evaluations(evaluations, LeaveOneOut())
+        >>> result.attributions.tolist(), result.efficiency_gap.tolist()
+        ([[2.0, 2.0]], [1.0])
+    """
+
+    attributions: Float[Tensor, "t n"]
+    standard_errors: Float[Tensor, "t n"] | None
+    features: list[Feature]
+    targets: list[str]
+    estimand: str
+    method: str
+    mode: str
+    evaluations: Evaluations
+    counts: Counts
+    text: str
+    aggregator: Aggregator
+    unit: Unit
+    notes: tuple[str, ...] = ()
+    normalisation: str = ""
+
+    def __post_init__(self) -> None:
+        if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
+            raise ValueError(
+                f"{len(self.targets)} targets and {len(self.features)} features call for as many rows and columns of "
+                f"attributions; got shape {tuple(self.attributions.shape)}."
+            )
+
+    @classmethod
+    def from_evaluations(
+        cls,
+        evaluations: Evaluations,
+        aggregator: Aggregator,
+        *,
+        counts: Counts = Counts(),
+        method: str = "",
+        features: Sequence[Feature] | None = None,
+        targets: Sequence[str] | None = None,
+        text: str = "",
+        mode: str = "game",
+        unit: Unit = "value",
+        estimand: str | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> Attribution:
+        """Aggregate evaluations. Features and targets are called "0", "1", … and the estimand is the aggregator's, unless given.
+
+        Raises:
+            ValueError: when these evaluations cannot serve this aggregator.
+        """
+        estimate = aggregator.aggregate(evaluations)
+        return cls(
+            attributions=estimate.attributions,
+            standard_errors=estimate.standard_errors,
+            features=[Feature(str(i)) for i in range(evaluations.n)] if features is None else list(features),
+            targets=[str(i) for i in range(evaluations.values.shape[1])] if targets is None else list(targets),
+            estimand=aggregator.estimand if estimand is None else estimand,
+            method=method,
+            mode=mode,
+            evaluations=evaluations,
+            counts=counts,
+            text=text,
+            aggregator=aggregator,
+            unit=unit,
+            notes=notes,
+        )
+
+    @property
+    def t(self) -> int:
+        """Number of targets."""
+        return self.attributions.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Number of features."""
+        return self.attributions.shape[1]
+
+    @property
+    def coalitions(self) -> Bool[Tensor, "p n"]:
+        """The distinct coalitions evaluated; row 0 is the empty one, row 1 the full one."""
+        return self.evaluations.coalitions
+
+    @property
+    def values(self) -> Float[Tensor, "p t"]:
+        """What each coalition is worth to each target."""
+        return self.evaluations.values
+
+    @property
+    def empty(self) -> Float[Tensor, "t"]:
+        """v(∅): the value with every feature absent."""
+        return self.evaluations.empty
+
+    @property
+    def full(self) -> Float[Tensor, "t"]:
+        """v(N): the value of the whole prompt."""
+        return self.evaluations.full
+
+    @property
+    def efficiency_gap(self) -> Float[Tensor, "t"]:
+        """Σφ − (v(N) − v(∅)) of each target: zero for an efficient estimand such as the Shapley value."""
+        return self.attributions.sum(1) - (self.full - self.empty).to(self.attributions.dtype)
+
+    def reaggregate(self, aggregator: Aggregator) -> Attribution:
+        """The same evaluations under another aggregator; no model call.
+
+        Raises:
+            ValueError: when the coalitions evaluated cannot serve this aggregator.
+        """
+        return self._again(self.evaluations, aggregator, self.targets, aggregator.estimand)
+
+    def span(self, start: int | None = None, end: int | None = None) -> Attribution:
+        """One row for the target tokens `start` to `end` (as in a slice; the whole answer by default); no model call.
+
+        Log-probabilities and logits of the tokens are added, probabilities multiplied, and the result is aggregated anew.
+
+        Raises:
+            ValueError: when the span holds no target, or the rows are classes.
+
+        Example:
+            >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+            >>> class Gain(Aggregator):
+            ...     def aggregate(self, evaluations):
+            ...         return Estimate((evaluations.full - evaluations.empty)[:, None])
+            >>> draws = torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+            >>> evaluations = Evaluations(torch.tensor([[False], [True]]), torch.tensor([[0.5, 0.5], [1.0, 0.5]]), *draws)
+            >>> tokens = Attribution.from_evaluations(evaluations, Gain(), mode="softmax", unit="token", targets=["a", "b"])
+            >>> whole = tokens.span()
+            >>> whole.targets, whole.attributions.tolist()
+            (['ab'], [[0.25]])
+        """
+        if self.unit == "class":
+            raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
+        rows = range(self.t)[start:end]
+        if not rows or any(bound is not None and not -self.t <= bound <= self.t for bound in (start, end)):
+            raise ValueError(f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}.")
+        values = self.values[:, rows.start : rows.stop]
+        product = self.mode == "softmax" and self.unit == "token"
+        joined = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
+        label = ("" if self.unit == "token" else " + ").join(self.targets[rows.start : rows.stop])
+        return self._again(self.evaluations.with_values(joined), self.aggregator, [label], self._raw_estimand)
+
+    def normalized(self, kind: str, **parameters: float) -> Attribution:
+        """A view of the scores on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift".
+
+        Standard errors are scaled along. What each one destroys is told in `interpreto_mllm.normalisation`. `span` and
+        `reaggregate` of a view start from the evaluations and are not normalised.
+
+        Raises:
+            ValueError: for an unknown kind; the message lists the known ones.
+        """
+        scores, slope = normalise(self.attributions, kind, **parameters)
+        errors = None if self.standard_errors is None else self.standard_errors * slope
+        return replace(
+            self,
+            attributions=scores,
+            standard_errors=errors,
+            estimand=self.estimand + _suffix(kind),
+            normalisation=kind,
+        )
+
+    @property
+    def _raw_estimand(self) -> str:
+        return self.estimand.removesuffix(_suffix(self.normalisation))
+
+    def _again(self, evaluations: Evaluations, aggregator: Aggregator, targets: list[str], estimand: str) -> Attribution:
+        estimate = aggregator.aggregate(evaluations)
+        return replace(
+            self,
+            attributions=estimate.attributions,
+            standard_errors=estimate.standard_errors,
+            targets=targets,
+            estimand=estimand,
+            evaluations=evaluations,
+            aggregator=aggregator,
+            normalisation="",
+        )
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas frame with one line per target and feature.
+
+        Raises:
+            ImportError: without pandas.
+        """
+        from interpreto_mllm.plots.frame import frame
+
+        return frame(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write everything to one JSON file, from which `load` gives back exactly the same numbers."""
+        from interpreto_mllm.archive import save
+
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str], aggregator: Aggregator | None = None) -> Attribution:
+        """Read what `save` wrote. An aggregator of your own must be imported already, or be given here.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            ValueError: when the file is something else, or was written by a newer version.
+        """
+        from interpreto_mllm.archive import load
+
+        return load(path, aggregator)
+
+    def show(self) -> None:
+        """Show the coloured prompt: in a notebook as HTML, elsewhere in the terminal."""
+        from interpreto_mllm.plots.show import show
+
+        show(self)
+
+    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None) -> Any:
+        """A matplotlib figure: bars for one target, a heat map for several; saved when `path` is given.
+
+        Raises:
+            ImportError: without matplotlib.
+            ValueError: when there is no such target.
+        """
+        from interpreto_mllm.plots.figure import figure
+
+        return figure(self, path, target)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write one self-contained HTML page with the coloured prompt."""
+        from interpreto_mllm.plots.html import page
+
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page(self))
+
+    def _repr_html_(self) -> str:
+        from interpreto_mllm.plots.html import fragment
+
+        return fragment(self)
+
+    def __repr__(self) -> str:
+        from interpreto_mllm.plots.summary import summary
+
+        return summary(self)
+
+
+def _suffix(kind: str) -> str:
+    return f", {kind} normalised" if kind not in ("", "identity") else ""
