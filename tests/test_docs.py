@@ -1,0 +1,34 @@
+"""Every Python block of the documentation runs, and importing the package stays light."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HEAVY = ("matplotlib", "pandas", "rich", "IPython", "scipy", "sklearn", "captum", "shapiq", "tqdm.notebook")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    namespace: dict[str, object] = {"__name__": "__docs__"}
+    for match in BLOCK.finditer(text):
+        line = text.count("\n", 0, match.start(1))
+        exec(compile("\n" * line + match.group(1), str(page), "exec"), namespace)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, torch, transformers; before = set(sys.modules); import interpreto_mllm; "
+        f"print(*[name for name in {HEAVY!r} if name in sys.modules and name not in before])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert loaded.stdout.split() == []
