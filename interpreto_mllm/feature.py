@@ -1,0 +1,28 @@
+"""One player of the game: a piece of the prompt that gets a score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A piece of the prompt.
+
+    Args:
+        text: as the user wrote it.
+        spans: where it lies in the prompt's text, as (start, end) characters; several when a group is not contiguous; empty if unknown.
+        positions: indices of its tokens in the prompt's token ids; empty when it is not made of fixed tokens (a template's slot).
+        role: of the chat message it belongs to, None outside chats.
+        turn: index of that message, None outside chats.
+
+    Example:
+        >>> Feature("Paris", spans=((4, 9),), positions=(2,)).text
+        'Paris'
+    """
+
+    text: str
+    spans: tuple[tuple[int, int], ...] = ()
+    positions: tuple[int, ...] = ()
+    role: str | None = None
+    turn: int | None = None

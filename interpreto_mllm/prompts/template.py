@@ -1,0 +1,109 @@
+"""Prompts with slots: each slot's value is a player, and an absent one is filled with a baseline."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+from torch import Tensor
+
+from interpreto_mllm.feature import Feature
+from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.prompts.prompt import Hierarchy
+from interpreto_mllm.prompts.tokens import Tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Template:
+    """A text with named slots, the values they have, and the baselines they fall back to.
+
+    Args:
+        text: with slots in braces, such as `"{name} lives in {place}"`.
+        values: the value of each slot.
+        baselines: one of
+            a mapping from slot to a text (fixed);
+            a mapping from slot to a list of texts (random: each absent slot is drawn from its own list);
+            a list of mappings from slot to text (joint: all absent slots come from the same mapping).
+        draws: how many drawn baselines a coalition's value is the mean of, for random baselines. Joint ones are all used.
+        seed: of the draws. They are drawn once per prompt, so a coalition has one value.
+
+    Example:
+        >>> template = Template("{name} lives in {place}", {"name": "Ada", "place": "Rome"}, {"name": "He", "place": "town"})
+        >>> template.filled([True, False])
+        ['Ada lives in town']
+    """
+
+    text: str
+    values: Mapping[str, str]
+    baselines: Mapping[str, str] | Mapping[str, Sequence[str]] | Sequence[Mapping[str, str]]
+    draws: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        slots = self.slots
+        if not slots:
+            raise ValueError(f"The template {self.text!r} has no slots; write them in braces, such as {{name}}.")
+        rows = [self.baselines] if isinstance(self.baselines, Mapping) else list(self.baselines)
+        if not rows or self.draws < 1:
+            raise ValueError("A template needs at least one baseline, and draws of at least 1.")
+        for name, given in [("values", self.values), *(("baselines", row) for row in rows)]:
+            if set(given) != set(slots):
+                raise ValueError(f"The template's slots are {slots}, but {name} has {sorted(given)}.")
+
+    @property
+    def slots(self) -> list[str]:
+        """Names of the slots in order of appearance."""
+        return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name))
+
+    def baseline_rows(self) -> list[dict[str, str]]:
+        """The baselines that coalitions are averaged over, each a text for every slot."""
+        if not isinstance(self.baselines, Mapping):
+            return [dict(row) for row in self.baselines]
+        lists = {slot: [text] if isinstance(text, str) else list(text) for slot, text in self.baselines.items()}
+        if all(len(texts) == 1 for texts in lists.values()):
+            return [{slot: texts[0] for slot, texts in lists.items()}]
+        generator = np.random.default_rng(self.seed)
+        return [{slot: lists[slot][generator.integers(len(lists[slot]))] for slot in self.slots} for _ in range(self.draws)]
+
+    def filled(self, present: Sequence[bool]) -> list[str]:
+        """The texts for a coalition of slots, one per baseline."""
+        there = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
+        return [self.text.format(**{**row, **there}) for row in self.baseline_rows()]
+
+
+@dataclass(frozen=True, eq=False)
+class TemplatePrompt:
+    """A template as a prompt: each coalition is filled in and tokenised afresh, as a person would have written it."""
+
+    template: Template
+    tokenizer: PreTrainedTokenizerBase
+    text: str
+    features: list[Feature]
+
+    @classmethod
+    def of(cls, template: Template, tokenizer: PreTrainedTokenizerBase) -> TemplatePrompt:
+        """The prompt of a template; the features' spans are where the values lie in the filled text."""
+        text, spans = "", {}
+        for literal, slot, _, _ in string.Formatter().parse(template.text):
+            text += literal
+            if slot:
+                spans.setdefault(slot, []).append((len(text), len(text) + len(template.values[slot])))
+                text += template.values[slot]
+        features = [Feature(template.values[slot], tuple(s for s in spans[slot] if s[0] < s[1])) for slot in template.slots]
+        return cls(template, tokenizer, text, features)
+
+    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
+        return [
+            [Reading(Tokens.of_text(text, self.tokenizer).ids) for text in self.template.filled(coalition)]
+            for coalition in coalitions.tolist()
+        ]
+
+    def hierarchy(self) -> Hierarchy:
+        return list(range(len(self.features)))

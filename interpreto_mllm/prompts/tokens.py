@@ -1,0 +1,126 @@
+"""A text and its token ids, aligned: which characters each token stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from interpreto_mllm.prompts.granularity import Span
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """Token ids exactly as the tokenizer gave them, the text they spell, and the characters of each.
+
+    Args:
+        text: the text; spans and offsets index into it.
+        ids: token ids.
+        offsets: (start, end) characters of each token; (0, 0) for those without, such as an added BOS.
+        special: tokens that nobody wrote.
+    """
+
+    text: str
+    ids: Int[np.ndarray, "l"]
+    offsets: tuple[Span, ...]
+    special: Bool[np.ndarray, "l"]
+
+    @classmethod
+    def of_text(cls, text: str, tokenizer: PreTrainedTokenizerBase, add_special_tokens: bool = True) -> Tokens:
+        """Tokenise a text. Nothing is truncated."""
+        fast = tokenizer.is_fast
+        encoded = tokenizer(text, add_special_tokens=add_special_tokens, truncation=False, return_offsets_mapping=fast, verbose=False)
+        ids = list(encoded["input_ids"])
+        offsets = [tuple(o) for o in encoded["offset_mapping"]] if fast else spelled_offsets(ids, text, tokenizer)
+        return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special_mask(ids, tokenizer))
+
+    @classmethod
+    def of_ids(cls, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Tokens:
+        """Keep the ids as they are; the text is only what they spell, for reading."""
+        ids = list(ids)
+        text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        return cls(text, np.asarray(ids, dtype=np.int64), tuple(spelled_offsets(ids, text, tokenizer, False)), special_mask(ids, tokenizer))
+
+    def owners(self, spans: Sequence[Span], regions: Sequence[Span]) -> Int[np.ndarray, "l"]:
+        """For each token the index of the span it belongs to, or -1: the first one that it shares a visible character with.
+
+        White space belongs to the span after it, within a region (what one person wrote in one go), so that a token holding
+        nothing but a space leaves and comes with its word.
+        """
+        owner_of_char = np.full(len(self.text) + 1, -1, dtype=np.int64)
+        starts = {start for start, _ in regions}
+        for index, (start, end) in enumerate(spans):
+            while start not in starts and start > 0 and self.text[start - 1].isspace() and owner_of_char[start - 1] < 0:
+                start -= 1
+            owner_of_char[start:end] = index
+        owners = np.full(len(self.ids), -1, dtype=np.int64)
+        for position, (start, end) in enumerate(self.offsets):
+            visible = [c for c in range(start, end) if not self.text[c].isspace()] or list(range(start, end))
+            owned = [owner_of_char[c] for c in visible if owner_of_char[c] >= 0]
+            owners[position] = owned[0] if owned else -1
+        return owners
+
+
+def special_mask(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Bool[np.ndarray, "l"]:
+    """Which tokens are special ones of this tokenizer; the unknown token stands for something that was written."""
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    return np.asarray([token in special for token in ids], dtype=bool)
+
+
+def spelled_offsets(
+    ids: Sequence[int], text: str, tokenizer: PreTrainedTokenizerBase, skip_special: bool = True
+) -> list[Span]:
+    """Offsets for tokenizers that give none: how far the text is spelled by the first token, the first two, ….
+
+    Tokens that complete no character (bytes of an emoji) get the character they are part of; each token is matched as the
+    tokenizer decodes it, and the text between matches (dropped spaces) belongs to no token.
+    """
+    special = special_mask(ids, tokenizer)
+    offsets: list[Span] = []
+    reached, pending, first_pending = 0, [], 0
+    for position, token in enumerate(ids):
+        if skip_special and special[position]:
+            offsets.append((0, 0))
+            continue
+        if not pending:
+            first_pending = position
+        pending.append(token)
+        piece = _piece(pending, tokenizer)
+        if not piece or piece.endswith("\ufffd"):
+            offsets.append((reached, reached))
+            continue
+        span = _locate(piece, text, reached)
+        for index in range(first_pending, position):
+            if offsets[index] == (reached, reached):
+                offsets[index] = span
+        offsets.append(span)
+        reached, pending = span[1], []
+    return offsets
+
+
+def _piece(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
+    piece = tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+    return piece[2:] if piece.startswith("##") else piece
+
+
+def _locate(piece: str, text: str, start: int) -> Span:
+    """Where the piece lies in the text from `start` on, spaces and case aside; an empty span at `start` if nowhere near."""
+    bare = piece.strip()
+    if not bare:
+        end = start
+        while end < len(text) and text[end].isspace():
+            end += 1
+        return (start, end)
+    window = text[start : start + len(piece) + 64]
+    found = window.find(bare)
+    if found < 0:
+        found = window.lower().find(bare.lower())
+    if found < 0 or window[:found].strip():
+        return (start, start)
+    return (start + found, start + found + len(bare))
