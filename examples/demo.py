@@ -1,0 +1,24 @@
+"""Explain the shipped model's answer to one question: in the terminal, as a page and as a picture."""
+
+from pathlib import Path
+
+from interpreto_mllm import Granularity, KernelShap
+from interpreto_mllm.testbed import load_recall
+
+PROMPT = "the apple is red . the sky is blue . what is the apple ?"
+OUTPUT = Path("demo_output")
+
+
+def main() -> None:
+    model, tokenizer = load_recall()
+    [explanation] = KernelShap(model, tokenizer, granularity=Granularity.WORD, budget=512, seed=0)(PROMPT)
+    answer = explanation.span()
+    answer.show()
+    OUTPUT.mkdir(exist_ok=True)
+    answer.to_html(OUTPUT / "explanation.html")
+    answer.plot(OUTPUT / "explanation.png")
+    print(f"\nWritten: {OUTPUT / 'explanation.html'} and {OUTPUT / 'explanation.png'}")
+
+
+if __name__ == "__main__":
+    main()
