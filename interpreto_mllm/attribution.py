@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -65,6 +64,7 @@ class Attribution:
         ValueError: when features, targets and attributions disagree on their numbers.
 
     Example:
+        >>> import torch
         >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
         >>> class LeaveOneOut(Aggregator):
         ...     estimand = "leave-one-out"
@@ -190,6 +190,7 @@ class Attribution:
             ValueError: when the span holds no target, or the rows are classes.
 
         Example:
+            >>> import torch
             >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
             >>> class Gain(Aggregator):
             ...     def aggregate(self, evaluations):
@@ -212,7 +213,7 @@ class Attribution:
         label = ("" if self.unit == "token" else " + ").join(self.targets[rows.start : rows.stop])
         return self._again(self.evaluations.with_values(joined), self.aggregator, [label], self._raw_estimand)
 
-    def normalized(self, kind: str, **parameters: float) -> Attribution:
+    def normalized(self, kind: str) -> Attribution:
         """A view of the scores on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift".
 
         Standard errors are scaled along. What each one destroys is told in `interpreto_mllm.normalisation`. `span` and
@@ -221,13 +222,13 @@ class Attribution:
         Raises:
             ValueError: for an unknown kind; the message lists the known ones.
         """
-        scores, slope = normalise(self.attributions, kind, **parameters)
+        scores, slope = normalise(self.attributions, kind)
         errors = None if self.standard_errors is None else self.standard_errors * slope
         return replace(
             self,
             attributions=scores,
             standard_errors=errors,
-            estimand=self.estimand + _suffix(kind),
+            estimand=self._raw_estimand + _suffix(kind),
             normalisation=kind,
         )
 
@@ -254,7 +255,7 @@ class Attribution:
         Raises:
             ImportError: without pandas.
         """
-        from interpreto_mllm.plots.frame import frame
+        from interpreto_mllm.archive import frame
 
         return frame(self)
 

@@ -45,7 +45,10 @@ def min_max(scores: Float[Tensor, "t n"]) -> Scaled:
 def power_shift(scores: Float[Tensor, "t n"], power: float = 1.0) -> Scaled:
     """(φ − min φ)^power / Σ(φ − min φ)^power. Keeps ranks; destroys sign, scale, efficiency, and distances unless power is 1.
 
-    A constant row becomes 1/n everywhere.
+    A constant row becomes 1/n everywhere. The view by name has power 1; call this function for another.
+
+    Raises:
+        ValueError: for a power that is not positive.
     """
     if not power > 0:
         raise ValueError(f"power must be positive; got {power}.")
@@ -68,11 +71,11 @@ NORMALISATIONS: dict[str, Callable[..., Scaled]] = {
 }
 
 
-def normalise(scores: Float[Tensor, "t n"], kind: str, **parameters: float) -> Scaled:
+def normalise(scores: Float[Tensor, "t n"], kind: str) -> Scaled:
     """The scores on another scale, row by row, and by how much each standard error shrinks (the row's shift and sum held fixed).
 
     Raises:
-        ValueError: for an unknown kind, or a parameter it does not take.
+        ValueError: for an unknown kind.
 
     Example:
         >>> normalise(torch.tensor([[3.0, -1.0]]), "abs_sum")[0].tolist()
@@ -80,6 +83,4 @@ def normalise(scores: Float[Tensor, "t n"], kind: str, **parameters: float) -> S
     """
     if kind not in NORMALISATIONS:
         raise ValueError(f"Unknown normalisation {kind!r}; choose one of {', '.join(NORMALISATIONS)}.")
-    if unknown := set(parameters) - ({"power"} if kind == "power_shift" else set()):
-        raise ValueError(f"The normalisation {kind!r} takes no {', '.join(sorted(unknown))}.")
-    return NORMALISATIONS[kind](scores, **parameters)
+    return NORMALISATIONS[kind](scores)

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.plots.reading import row, shortened, visible
 
 TARGETS_SHOWN, FEATURES_SHOWN = 6, 4
 
 
 def summary(attribution: Attribution) -> str:
     """What was estimated and how, then the strongest features of the first targets."""
-    by = f" by {attribution.method}" if attribution.method else ""
-    lines = [
-        f"Attribution: {attribution.estimand}{by}, {_count(attribution.n, 'feature')}, {_count(attribution.t, attribution.unit)}, "
-        f"mode {attribution.mode}, {_count(attribution.counts.evaluations, 'evaluation')}"
-    ]
-    for row, target in enumerate(attribution.targets[:TARGETS_SHOWN]):
-        values = f"v(∅) {attribution.empty[row].item():.4g} → v(N) {attribution.full[row].item():.4g}"
-        strongest = attribution.attributions[row].abs().argsort(descending=True, stable=True)[:FEATURES_SHOWN].tolist()
-        scores = ", ".join(f"{attribution.features[i].text.strip()!r} {score(attribution, row, i)}" for i in strongest)
-        more = ", …" if attribution.n > FEATURES_SHOWN else ""
-        lines.append(f"  {target!r}  {values}:  {scores}{more}")
+    lines = [f"Attribution: {', '.join(facts(attribution))}"]
+    for target in range(min(attribution.t, TARGETS_SHOWN)):
+        scores = row(attribution, target)
+        strongest = scores.strongest(FEATURES_SHOWN)
+        named = [f"{shortened(visible(attribution.features[i].text), 24)} {scores.told(i)}" for i in strongest]
+        told = ", ".join(named) + (", …" if attribution.n > FEATURES_SHOWN else "")
+        lines.append(f"  {scores.label!r}  v(∅) {scores.empty:.4g} → v(N) {scores.full:.4g}:  {told}")
     if attribution.t > TARGETS_SHOWN:
-        lines.append(f"  … and {attribution.t - TARGETS_SHOWN} more")
+        lines.append(f"  … and {counted(attribution.t - TARGETS_SHOWN, 'target')} more")
     return "\n".join(lines)
 
 
-def score(attribution: Attribution, row: int, column: int) -> str:
-    """A score as read by people, with its standard error where there is one."""
-    errors = attribution.standard_errors
-    error = "" if errors is None else f" ± {errors[row, column].item():.2g}"
-    return f"{attribution.attributions[row, column].item():+.3g}{error}"
+def facts(attribution: Attribution) -> list[str]:
+    """What was estimated, by what, of what, and what it cost; each in a few words."""
+    counts = attribution.counts
+    told = [attribution.estimand, attribution.method, f"mode {attribution.mode}"]
+    told += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
+    told += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
+    told += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]
+    return [fact for fact in told if fact and not fact.startswith("0 ")]
 
 
-def _count(number: int, noun: str) -> str:
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number} {noun}es" if noun.endswith("s") else f"{number} {noun}s"
+def counted(number: int, noun: str) -> str:
+    """A number and its noun.
+
+    Example:
+        >>> counted(1, "target"), counted(1200, "target")
+        ('1 target', '1,200 targets')
+    """
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

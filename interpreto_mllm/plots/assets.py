@@ -1,0 +1,64 @@
+"""The style and the script of the HTML pages; nothing is fetched from elsewhere."""
+
+STYLE = """
+.attribution { --towards: 214 62 50; --against: 47 111 196; --ink: #1c1e22; --soft: #6b7280; --faint: #a3a9b3; --paper: #fff;
+  --card: #f7f7f8; --line: #e3e5e9; color: var(--ink); background: var(--paper); text-align: left;
+  font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; max-width: 62rem; padding: 1rem; }
+@media (prefers-color-scheme: dark) { .attribution { --towards: 224 84 70; --against: 72 138 226; --ink: #e8eaed; --soft: #9aa1ac;
+  --faint: #6f7682; --paper: #15171b; --card: #1d2026; --line: #2e323a; } }
+.attribution * { box-sizing: border-box; }
+.attribution .facts { color: var(--soft); font-size: .85rem; display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; }
+.attribution .facts b { color: var(--ink); font-weight: 600; }
+.attribution h2 { font-size: .72rem; letter-spacing: .09em; text-transform: uppercase; color: var(--soft); font-weight: 600;
+  margin: 1.4rem 0 .45rem; border: 0; padding: 0; }
+.attribution .targets { display: flex; flex-wrap: wrap; gap: .3rem; max-height: 11rem; overflow: auto; }
+.attribution .targets button { font: inherit; font-size: .9rem; color: inherit; background: var(--card); cursor: pointer;
+  border: 1px solid var(--line); border-radius: .4rem; padding: .1rem .55rem; white-space: pre-wrap; text-align: left; }
+.attribution .targets button:hover { border-color: var(--soft); }
+.attribution .targets button[aria-pressed=true] { background: var(--ink); color: var(--paper); border-color: var(--ink); }
+.attribution .prompt { background: var(--card); border: 1px solid var(--line); border-radius: .6rem; padding: .9rem 1.1rem;
+  font-size: 1.05rem; line-height: 1.95; white-space: pre-wrap; overflow-wrap: anywhere; }
+.attribution .gap { color: var(--faint); }
+.attribution .heading { display: block; font-size: .72rem; font-weight: 600; letter-spacing: .05em; color: var(--soft);
+  line-height: 1.4; margin-top: .35rem; }
+.attribution mark { color: inherit; border-radius: .2rem; padding: .16em 0; background: rgb(var(--hue) / calc(var(--strength) * .78));
+  -webkit-box-decoration-break: clone; box-decoration-break: clone; cursor: default; }
+.attribution mark:hover { outline: 2px solid var(--soft); }
+.attribution mark.loose { display: inline-block; line-height: 1.4; padding: .1rem .5rem; margin: .12rem .3rem .12rem 0;
+  border: 1px solid var(--line); border-radius: .4rem; }
+.attribution .for { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: .7rem 0 0; font-size: .85rem;
+  color: var(--soft); font-variant-numeric: tabular-nums; }
+.attribution .legend { display: inline-flex; align-items: center; gap: .5rem; }
+.attribution .legend i { width: 9rem; height: .7rem; border-radius: .2rem; background: linear-gradient(90deg,
+  rgb(var(--against) / .78), rgb(var(--against) / 0) 50%, rgb(var(--towards) / 0) 50%, rgb(var(--towards) / .78)); }
+.attribution .bars { display: grid; grid-template-columns: minmax(4rem, max-content) max-content 1fr; gap: .22rem 1rem;
+  align-items: center; font-size: .9rem; }
+.attribution .bars span { overflow-wrap: anywhere; max-width: 22rem; }
+.attribution .bars span + span { font-variant-numeric: tabular-nums; text-align: right; color: var(--soft); }
+.attribution .track { position: relative; height: .8rem; background: linear-gradient(var(--line), var(--line)) 50% / 1px 100% no-repeat; }
+.attribution .track i { position: absolute; top: 0; bottom: 0; border-radius: .15rem; background: rgb(var(--hue) / .85);
+  width: calc(var(--strength) * 50%); }
+.attribution .towards { --hue: var(--towards); } .attribution .against { --hue: var(--against); }
+.attribution .track .towards { left: 50%; } .attribution .track .against { right: 50%; }
+.attribution .note { color: var(--soft); font-style: italic; margin: .6rem 0 0; }
+.attribution [hidden] { display: none; }
+"""
+
+SCRIPT = """
+for (const root of document.querySelectorAll(".attribution:not([data-ready])")) {
+  root.dataset.ready = "";
+  const rows = JSON.parse(root.querySelector("script[type='application/json']").textContent);
+  const buttons = root.querySelectorAll(".targets button"), panels = root.querySelectorAll(".row");
+  const select = chosen => {
+    buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chosen));
+    panels.forEach((panel, index) => panel.hidden = index !== chosen);
+    for (const mark of root.querySelectorAll("mark")) {
+      const [share, told] = rows[chosen][mark.dataset.feature];
+      mark.className = (mark.classList.contains("loose") ? "loose " : "") + (share < 0 ? "against" : "towards");
+      mark.style.setProperty("--strength", Math.abs(share));
+      mark.title = told;
+    }
+  };
+  buttons.forEach((button, index) => button.addEventListener("click", () => select(index)));
+}
+"""

@@ -1,0 +1,124 @@
+"""The result as a matplotlib figure: bars for one target, a heat map for several."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
+from interpreto_mllm.plots.reading import row, shortened, visible
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BARS, COLUMNS, LINES = 40, 120, 80
+FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Noto Emoji")
+
+
+def figure(attribution: Attribution, path: str | PathLike[str] | None, target: int | None) -> Figure:
+    """Draw, and save when a path is given; the format is the path's suffix.
+
+    Raises:
+        ImportError: without matplotlib.
+        ValueError: when there is no such target.
+    """
+    if target is not None and not -attribution.t <= target < attribution.t:
+        raise ValueError(f"There is no target {target}: this result has {attribution.t}, numbered 0 to {attribution.t - 1}.")
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
+    fonts = _fonts()
+    with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
+        if attribution.t == 1 or target is not None:
+            drawn = _bars(attribution, target or 0, fonts)
+        else:
+            drawn = _heat_map(attribution, fonts)
+        if path is not None:
+            drawn.savefig(path, dpi=160, facecolor="white")
+    plt.close(drawn)
+    return drawn
+
+
+def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figure:
+    import matplotlib.pyplot as plt
+
+    scores = row(attribution, target)
+    shown = sorted(scores.strongest(BARS))
+    drawn, axes = plt.subplots(figsize=(7.5, 1.5 + 0.3 * len(shown)), layout="constrained")
+    heights = [scores.scores[feature] for feature in shown]
+    errors = None if scores.errors is None else [scores.errors[feature] for feature in shown]
+    colours = [hexadecimal(TOWARDS if height > 0 else AGAINST) for height in heights]
+    axes.barh(range(len(shown)), heights, xerr=errors, color=colours, height=0.72, error_kw={"ecolor": "#444444", "capsize": 2})
+    axes.axvline(0, color="#444444", linewidth=0.8)
+    names = [_drawable(attribution.features[feature].text, fonts) for feature in shown]
+    axes.set_yticks(range(len(shown)), labels=names, parse_math=False)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    if not scores.bound:
+        axes.set_xlim(-1, 1)
+    axes.xaxis.grid(True, color="#e4e4e4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_xlabel(_quantity(attribution))
+    rest = f", {len(shown)} strongest of {attribution.n} features" if len(shown) < attribution.n else ""
+    _title(axes, f"{_drawable(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
+    return drawn
+
+
+def _heat_map(attribution: Attribution, fonts: dict[str, str]) -> Figure:
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LinearSegmentedColormap
+
+    scores = attribution.attributions.detach().cpu().double().numpy()
+    bound = float(abs(scores).max()) or 1.0
+    size = (min(3.5 + 0.27 * attribution.n, 24), min(2.4 + 0.27 * attribution.t, 24))
+    drawn, axes = plt.subplots(figsize=size, layout="constrained")
+    stops = [hexadecimal(colour) for colour in (AGAINST, PAPER, TOWARDS)]
+    colours = LinearSegmentedColormap.from_list("against to towards", stops)
+    image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
+    axes.invert_yaxis()
+    columns, lines = range(0, attribution.n, -(-attribution.n // COLUMNS)), range(0, attribution.t, -(-attribution.t // LINES))
+    names = [_drawable(attribution.features[column].text, fonts) for column in columns]
+    axes.set_xticks([column + 0.5 for column in columns], labels=names, rotation=90, parse_math=False)
+    labels = [_drawable(attribution.targets[line], fonts) for line in lines]
+    axes.set_yticks([line + 0.5 for line in lines], labels=labels, parse_math=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    bar = drawn.colorbar(image, ax=axes, shrink=min(1.0, 3 / size[1] + 0.2), pad=0.02, aspect=18)
+    bar.set_label(_quantity(attribution))
+    bar.outline.set_visible(False)  # type: ignore[operator]
+    _title(axes, f"{attribution.estimand} of each feature (columns) for each {attribution.unit} (rows)")
+    return drawn
+
+
+def _quantity(attribution: Attribution) -> str:
+    """What the numbers are, in which unit."""
+    units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
+    unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
+    return f"{attribution.estimand} ({unit})"
+
+
+def _title(axes: Axes, text: str) -> None:
+    axes.set_title(text, loc="left", fontsize=10, parse_math=False)
+
+
+def _fonts() -> dict[str, str]:
+    """The fonts at hand, by name, that together draw most scripts."""
+    from matplotlib.font_manager import fontManager
+
+    at_hand = {font.name: font.fname for font in fontManager.ttflist}
+    return {name: at_hand[name] for name in FONTS if name in at_hand}
+
+
+def _drawable(text: str, fonts: dict[str, str], length: int = 24) -> str:
+    """A short label in which whatever no font can draw is a box."""
+    from matplotlib.font_manager import get_font
+
+    known = [get_font(path) for path in fonts.values()]
+    return "".join(
+        character if any(font.get_char_index(ord(character)) for font in known) else "□"
+        for character in shortened(visible(text), length)
+    )

@@ -1,0 +1,99 @@
+"""The result as HTML: the coloured prompt, and a choice of target. Everything shown is escaped, nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.plots.assets import SCRIPT, STYLE
+from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
+from interpreto_mllm.plots.summary import facts
+
+FEATURES_SHOWN = 12
+
+
+def page(attribution: Attribution) -> str:
+    """One self-contained page."""
+    title = escape(f"{attribution.estimand}: {shortened(visible(''.join(attribution.targets)), 60)}")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{title}</title>\n<style>body {{ margin: 0 auto; max-width: 62rem; background: #fff; }}\n"
+        "@media (prefers-color-scheme: dark) { body { background: #15171b; } }</style>\n"
+        f"</head>\n<body>\n{fragment(attribution)}\n</body>\n</html>\n"
+    )
+
+
+def fragment(attribution: Attribution) -> str:
+    """What a page or a notebook cell holds; without a script it shows the first row, the whole answer if there is one."""
+    shown = rows(attribution)
+    whole = len(shown) > attribution.t
+    first, *rest = facts(attribution)
+    told = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
+    running = "".join(_piece(piece, shown[0]) for piece in pieces(attribution))
+    panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in attribution.notes)
+    return (
+        f'<div class="attribution">\n<style>{STYLE}</style>\n'
+        f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
+        f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
+        f'<h2>Prompt</h2>\n<div class="prompt">{running}</div>\n{panels}{notes}\n'
+        f'<script type="application/json">{_data(shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
+    )
+
+
+def _subject(attribution: Attribution) -> str:
+    names = {"token": "Answer", "class": "Class", "contrast": "Contrast", "value": "Value"}
+    return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
+
+
+def _targets(shown: list[Row], whole: bool) -> str:
+    labels = [row.label.replace("\n", "↵") or "␣" for row in shown]
+    if whole:
+        labels[0] = "whole answer"
+    buttons = (
+        f'<button type="button" aria-pressed="{"false" if index else "true"}">{escape(label)}</button>'
+        for index, label in enumerate(labels)
+    )
+    return f'<div class="targets">{"".join(buttons)}</div>'
+
+
+def _piece(piece: Piece, row: Row) -> str:
+    heading = f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
+    if piece.feature is None:
+        return f'<span class="gap">{escape(piece.text)}</span>'
+    text = piece.text.replace("\n", "↵\n") or "∅"
+    loose = "loose " if piece.loose else ""
+    return (
+        f'{heading}<mark class="{loose}{_side(row.share(piece.feature))}" data-feature="{piece.feature}" '
+        f'style="--strength: {abs(row.share(piece.feature)):.3f}" title="{escape(row.told(piece.feature))}">{escape(text)}</mark>'
+    )
+
+
+def _panel(attribution: Attribution, row: Row, index: int) -> str:
+    """The values, legend and strongest features of one row."""
+    strongest = row.strongest(FEATURES_SHOWN)
+    bars = "".join(
+        f"<span>{escape(shortened(visible(attribution.features[feature].text), 60))}</span><span>{row.told(feature)}</span>"
+        f'<div class="track"><i class="{_side(row.share(feature))}" style="--strength: {abs(row.share(feature)):.3f}"></i></div>'
+        for feature in strongest
+    )
+    which = f"{len(strongest)} strongest of {attribution.n} features" if attribution.n > FEATURES_SHOWN else "Features by strength"
+    return (
+        f'<section class="row"{" hidden" if index else ""}>\n<div class="for">'
+        f'<span class="legend">against −{row.bound:.3g}<i></i>+{row.bound:.3g} towards</span>'
+        f"<span>v(∅) {row.empty:.4g} → v(N) {row.full:.4g}</span><span>Σ {sum(row.scores):+.4g}</span></div>\n"
+        f'<h2>{which}</h2>\n<div class="bars">{bars}</div>\n</section>\n'
+    )
+
+
+def _side(share: float) -> str:
+    return "against" if share < 0 else "towards"
+
+
+def _data(shown: list[Row]) -> str:
+    """Share and wording of every score, as JSON that cannot end its script element."""
+    table = [[[round(row.share(feature), 3), row.told(feature)] for feature in range(len(row.scores))] for row in shown]
+    return json.dumps(table, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
