@@ -42,7 +42,7 @@ types: .venv/.dev ## pyright
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 docs: .venv/.docs ## the site, in site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/.bench ## both benchmark tables
 	$(BIN)/python benchmarks/speed.py
