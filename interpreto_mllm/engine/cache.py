@@ -1,0 +1,68 @@
+"""Key-value and recurrent caches as values: rows can be picked from several of them into a new one, the originals untouched."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """One row of a model's cache: everything it has read so far. `length` is the number of positions read."""
+
+    cache: Any
+    row: int
+    length: int
+
+
+def join(snapshots: Sequence[Snapshot]) -> Any:
+    """A new cache whose rows are the given snapshots', which must be equally long. The caches they come from stay as they are.
+
+    Works on any cache of transformers made of layers that hold tensors with the batch first, recurrent states included.
+    """
+    caches: dict[int, Any] = {}
+    rows: dict[int, list[int]] = {}
+    for snapshot in snapshots:
+        caches.setdefault(id(snapshot.cache), snapshot.cache)
+        rows.setdefault(id(snapshot.cache), []).append(snapshot.row)
+    keys = [id(snapshot.cache) for snapshot in snapshots]
+    grouped = [position for key in caches for position, k in enumerate(keys) if k == key]
+    order = None if grouped == sorted(grouped) else torch.tensor(grouped).argsort()
+    first = next(iter(caches.values()))
+    joined = copy.copy(first)
+    joined.layers = [
+        _join_layer([cache.layers[index] for cache in caches.values()], list(rows.values()), order)
+        for index in range(len(first.layers))
+    ]
+    return joined
+
+
+def _join_layer(layers: list[Any], rows: list[list[int]], order: Tensor | None) -> Any:
+    joined = copy.copy(layers[0])
+    for name, value in vars(joined).items():
+        values = [getattr(layer, name) for layer in layers]
+        if isinstance(value, Tensor):
+            setattr(joined, name, _join_tensor(values, rows, order, grows=name in ("keys", "values")))
+        elif isinstance(value, list):
+            parts = [[v[index] for v in values] for index in range(len(value))]
+            setattr(joined, name, [_join_tensor(p, rows, order, False) if isinstance(p[0], Tensor) else p[0] for p in parts])
+        elif isinstance(value, dict):
+            merged = {key: [v[key] for v in values] for key in value}
+            setattr(joined, name, {k: _join_tensor(p, rows, order, False) if isinstance(p[0], Tensor) else p[0] for k, p in merged.items()})
+    return joined
+
+
+def _join_tensor(tensors: list[Tensor], rows: list[list[int]], order: Tensor | None, grows: bool) -> Tensor:
+    """Rows of batch-first tensors; states that only ever grow by concatenation are expanded, not copied, from a single row."""
+    if tensors[0].ndim == 0 or tensors[0].numel() == 0:
+        return tensors[0]
+    if grows and len(tensors) == 1 and len(tensors[0]) == 1:
+        return tensors[0].expand(len(rows[0]), *tensors[0].shape[1:])
+    picked = [tensor.index_select(0, torch.tensor(index, device=tensor.device)) for tensor, index in zip(tensors, rows, strict=True)]
+    joined = torch.cat(picked) if len(picked) > 1 else picked[0]
+    return joined if order is None else joined.index_select(0, order.to(joined.device))

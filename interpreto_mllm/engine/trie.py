@@ -1,0 +1,75 @@
+"""Shared prefixes: which beginnings of many sequences are worth computing once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int
+
+WORTHWHILE = 0.06
+"""A level of the trie is kept when it saves at least this share of all tokens."""
+
+
+@dataclass(eq=False)
+class Node:
+    """A beginning of length `length` that several sequences share: computed once, then continued.
+
+    `sample` is the index of any sequence that starts with it, `leaves` are the sequences continued straight from here.
+    """
+
+    length: int
+    sample: int
+    children: list[Node] = field(default_factory=list)
+    leaves: list[int] = field(default_factory=list)
+
+
+def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, forward_cost: int) -> Node:
+    """The root (length 0) of a tree of shared beginnings that pay.
+
+    A beginning pays when the tokens it saves, together with those of the other beginnings at its level, are more than its
+    share of forwards costs and a noticeable part of all tokens. The last token of a sequence is never part of a beginning:
+    its output predicts the first token of the answer.
+
+    Args:
+        sequences: what is read before the answer, one array of symbols each; symbols are equal where tokens are.
+        batch_size: rows in a forward.
+        forward_cost: what a forward costs beyond its tokens, in tokens.
+
+    Example:
+        >>> root = plan_prefixes([np.array([1] * 50 + [i, 9]) for i in range(8)], 8, 16)
+        >>> [(child.length, sorted(child.leaves)) for child in root.children]
+        [(50, [0, 1, 2, 3, 4, 5, 6, 7])]
+    """
+    order = sorted(range(len(sequences)), key=lambda index: sequences[index].tolist())
+    shared = _shared_lengths([sequences[index] for index in order])
+    total, tokens = len(sequences), sum(len(sequence) for sequence in sequences)
+    root = Node(0, order[0])
+    stack = [(0, total, root)]
+    while stack:
+        low, high, node = stack.pop()
+        if high - low == 1:
+            node.leaves.append(order[low])
+            continue
+        common = int(shared[low + 1 : high].min())
+        width = total / (high - low)
+        saved = width * (high - low - 1) * (common - node.length)
+        if common > node.length and saved > max(forward_cost * max(1.0, width / batch_size), WORTHWHILE * tokens):
+            child = Node(common, order[low])
+            node.children.append(child)
+            node = child
+        cuts = [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
+        stack += [(a, b, node) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    return root
+
+
+def _shared_lengths(ordered: list[Int[np.ndarray, "_"]]) -> Int[np.ndarray, "p"]:
+    """How many symbols each sequence shares with the one before it, its last one aside."""
+    shared = np.zeros(len(ordered), dtype=np.int64)
+    for index in range(1, len(ordered)):
+        previous, current = ordered[index - 1], ordered[index]
+        length = min(len(previous), len(current)) - 1
+        differs = np.flatnonzero(previous[:length] != current[:length])
+        shared[index] = differs[0] if len(differs) else max(length, 0)
+    return shared

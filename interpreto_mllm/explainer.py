@@ -1,0 +1,284 @@
+"""The explainer: a perturbator and an aggregator play the game of a prompt on a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.engine.query import Mode
+from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.games.borrowed import borrowed
+from interpreto_mllm.games.game import ModelGame, evaluate
+from interpreto_mllm.games.kinds import model_kind
+from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
+from interpreto_mllm.games.targets import Answer, Question, per_input, pose
+from interpreto_mllm.hand import Hand, resolve_budget
+from interpreto_mllm.perturbators.perturbator import Perturbator
+from interpreto_mllm.progress import progress_bar
+from interpreto_mllm.prompts.chat import is_chat
+from interpreto_mllm.prompts.filters import Pins
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
+from interpreto_mllm.prompts.occlusion import Occlusion
+from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.prompts.template import Template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+class AttributionExplainer:
+    """Tells which parts of a prompt caused a model's answer. Call it with inputs and targets.
+
+    Args:
+        model: a causal, encoder-decoder or sequence-classification model of transformers. It is never moved or changed.
+        tokenizer: the model's own.
+        perturbator: draws coalitions of features.
+        aggregator: turns their values into attributions.
+        granularity: what a feature is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
+        inference_mode: what a coalition is worth: an `InferenceModes`, or a callable from logits and target ids to values.
+        occlusion: how an absent feature disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
+            and classifiers replace it by the mask token where there is one.
+        budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
+        batch_size: rows in a forward.
+        seed: of all randomness.
+        roles: the chat roles whose messages are explained.
+        pinned: features that are always present and get no score: texts, indices, or a filter such as `punctuation`.
+        groups: a label per feature, or a callable giving them; features with equal labels are one player.
+        generate: arguments of `model.generate` where the target is None; greedy decoding by default.
+        share_prefixes: False runs one plain forward per row, the reference that the fast path is checked against.
+        progress: show a progress bar when it takes longer than a moment.
+
+    Attributes:
+        unfinished: after an interrupted call, the evaluations made for each input; hand them to the next call as `evaluations`.
+
+    Raises:
+        TypeError: for parts or models of an unknown kind.
+        ValueError: for a setting that cannot work, in words that say what is accepted.
+
+    Example:
+        >>> from interpreto_mllm.aggregators import KernelAggregator
+        >>> from interpreto_mllm.perturbators import KernelPerturbator
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> explainer = AttributionExplainer(*load_recall(), perturbator=KernelPerturbator(), aggregator=KernelAggregator())
+        >>> [explanation] = explainer("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text
+        'red'
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        perturbator: Perturbator,
+        aggregator: Aggregator,
+        granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
+        inference_mode: Mode = InferenceModes.LOG_SOFTMAX,
+        occlusion: Occlusion | None = None,
+        budget: int | float | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        roles: Collection[str] = ("user",),
+        pinned: Pins = (),
+        groups: Groups | None = None,
+        generate: Mapping[str, Any] | None = None,
+        share_prefixes: bool = True,
+        progress: bool = True,
+    ):
+        _check_parts(perturbator, aggregator)
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be a positive int; got {batch_size!r}.")
+        if isinstance(roles, str):
+            raise ValueError(f"roles must be a collection of role names, such as ('user',); got the string {roles!r}.")
+        self.model, self.tokenizer = model, tokenizer
+        self.perturbator, self.aggregator = perturbator, aggregator
+        self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
+        self.generate = dict(generate or {})
+        self._kind = model_kind(model, tokenizer)
+        _check_tokenizer(model, tokenizer)
+        occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
+        if not isinstance(occlusion, Occlusion):
+            raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
+        self._kind.check_occlusion(occlusion)
+        self._engine = self._kind.engine(self.mode, batch_size, share_prefixes)
+        self._reader = PromptReader(
+            tokenizer, check_granularity(granularity), occlusion.prepared(tokenizer), tuple(roles), pinned, groups
+        )
+        self.unfinished: list[Evaluations] | None = None
+
+    def __call__(
+        self, inputs: Any, targets: Any = None, *, evaluations: Sequence[Attribution | Evaluations] | None = None
+    ) -> list[Attribution]:
+        """Same as `explain`."""
+        return self.explain(inputs, targets, evaluations=evaluations)
+
+    def explain(
+        self, inputs: Any, targets: Any = None, *, evaluations: Sequence[Attribution | Evaluations] | None = None
+    ) -> list[Attribution]:
+        """One attribution per input.
+
+        Args:
+            inputs: a text, a chat (a list of messages), a tokenizer's encoding, a `Template`, or a list of the first, second
+                or last.
+            targets: what the attribution is of. None: the model's own answer, or the class it predicts. A text, ids, a class
+                index or name, a `Contrast`, or a list of them for several rows. With a list of inputs, one target (or one
+                list of targets) per input, or a single one for all.
+            evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not made again.
+
+        Raises:
+            TypeError, ValueError: for inputs and targets that cannot be explained, before any evaluation is made.
+        """
+        started = time.perf_counter()
+        self.unfinished = None
+        with borrowed(self.model, self.tokenizer):
+            prompts = self._reader.read(inputs)
+            parts = [self.parts(prompt) for prompt in prompts]
+            budgets = [resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)]
+            games = [
+                ModelGame(prompt, question, self._engine, self._anchor())
+                for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
+            ]
+            known = _known(evaluations, games)
+            hands = [
+                Hand(perturbator, game.n, budget, self.seed, earlier)
+                for (perturbator, _), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
+            ]
+            spent = self._play(games, hands)
+        seconds = time.perf_counter() - started
+        return [
+            self._result(game, hand, aggregator, paid, spent, seconds)
+            for game, hand, (_, aggregator), paid in zip(games, hands, parts, spent.paid, strict=True)
+        ]
+
+    def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
+        """The perturbator and the aggregator for one prompt; methods that need to know the prompt override this."""
+        return self.perturbator, self.aggregator
+
+    def game(self, inputs: Any, targets: Any = None) -> ModelGame:
+        """The game of one input as a callable from coalitions `Bool[p n]` to values `Float[p t]`, for `play` or by hand."""
+        with borrowed(self.model, self.tokenizer):
+            [prompt] = self._reader.read(inputs)
+            [question] = self._questions([prompt], inputs, targets)
+        return ModelGame(prompt, question, self._engine, self._anchor(), (self.model, self.tokenizer))
+
+    def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
+        single = isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs)
+        asked = per_input(targets, len(prompts), single and len(prompts) == 1, self._kind.ids_are_one)
+        return [self._question(prompt, given) for prompt, given in zip(prompts, asked, strict=True)]
+
+    def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
+        n = len(prompt.features)
+        [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        if int(full.ids.max()) >= vocabulary:
+            raise ValueError(f"The prompt has token id {int(full.ids.max())}, the model's ids lie in [0, {vocabulary}).")
+        product = self.mode is InferenceModes.SOFTMAX
+        room = self._kind.room()
+        longest = max(empty, full, key=lambda reading: len(reading.ids))
+        if room is not None and len(longest.ids) > room:
+            raise ValueError(f"The prompt has {len(longest.ids)} tokens, the model reads {room}: shorten it (nothing is truncated).")
+
+        def answer(target: Any) -> Answer:
+            return self._kind.answer(target, prompt.text, full)
+
+        if given is None:
+            own = self._kind.own_answer(full, self.generate)
+            question = Question((own,), (0,), self._kind.unit, product)
+        else:
+            question = pose(given, answer, self._kind.unit, product)
+        for one in question.answers:
+            length = self._kind.length(longest, one)
+            if room is not None and length > room:
+                raise ValueError(
+                    f"The prompt ({len(longest.ids)} tokens) and the target ({len(one.ids)}) need {length} positions, "
+                    f"the model has {room}: shorten one of them (nothing is truncated)."
+                )
+        return question
+
+    def _play(self, games: list[ModelGame], hands: list[Hand]) -> _Spent:
+        """Play all hands to their ends, every round of all of them in shared batches."""
+        forwards, tokens = self._engine.forwards, self._engine.tokens
+        paid = [0] * len(hands)
+        try:
+            with progress_bar(sum(hand.budget for hand in hands), self.progress) as advance:
+                while active := [(i, rows) for i, hand in enumerate(hands) if (rows := hand.missing()) is not None]:
+                    for place, done, values in evaluate([games[i] for i, _ in active], [rows for _, rows in active]):
+                        i, rows = active[place]
+                        hands[i].record(rows[done], values)
+                        paid[i] += len(done)
+                        advance(len(done))
+        except BaseException:
+            self.unfinished = [hand.evaluations() for hand in hands]
+            raise
+        return _Spent(paid, self._engine.forwards - forwards, self._engine.tokens - tokens)
+
+    def _result(
+        self, game: ModelGame, hand: Hand, aggregator: Aggregator, paid: int, spent: _Spent, seconds: float
+    ) -> Attribution:
+        share = paid / max(sum(spent.paid), 1)
+        counts = Counts(
+            evaluations=hand.evaluated,
+            paid=paid,
+            forwards=round(spent.forwards * share),
+            tokens=round(spent.tokens * share),
+            seconds=seconds * share,
+        )
+        return Attribution.from_evaluations(
+            hand.evaluations(),
+            aggregator,
+            counts=counts,
+            method=type(self).__name__,
+            features=game.features,
+            targets=game.question.labels,
+            text=game.prompt.text,
+            mode=mode_name(self.mode),
+            unit=game.question.unit,  # type: ignore[arg-type]
+        )
+
+    def _anchor(self) -> int | None:
+        """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
+        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        return next((token for token in ids if token is not None), None)
+
+
+class _Spent:
+    """What a play cost: evaluations per input, and forwards and tokens in all."""
+
+    def __init__(self, paid: list[int], forwards: int, tokens: int):
+        self.paid, self.forwards, self.tokens = paid, forwards, tokens
+
+
+def _known(earlier: Sequence[Attribution | Evaluations] | None, games: list[ModelGame]) -> list[Evaluations | None]:
+    if earlier is None:
+        return [None] * len(games)
+    if len(earlier) != len(games):
+        raise ValueError(f"{len(games)} inputs but evaluations of {len(earlier)}: give one result (or Evaluations) per input.")
+    known = [one.evaluations if isinstance(one, Attribution) else one for one in earlier]
+    for one, game in zip(known, games, strict=True):
+        if len(one.values) and one.values.shape[1] != len(game.question.labels):
+            raise ValueError(f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}.")
+    return [one if len(one.coalitions) else None for one in known]
+
+
+def _check_parts(perturbator: object, aggregator: object) -> None:
+    for name, part, base in (("perturbator", perturbator, Perturbator), ("aggregator", aggregator, Aggregator)):
+        if not isinstance(part, base):
+            hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
+            raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
+
+
+def _check_tokenizer(model: Any, tokenizer: Any) -> None:
+    if not callable(getattr(tokenizer, "convert_ids_to_tokens", None)):
+        raise TypeError(f"tokenizer must be the model's tokenizer; got {type(tokenizer).__name__}.")
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > vocabulary:
+        raise ValueError(
+            f"The tokenizer has {len(tokenizer)} tokens but the model's embedding only {vocabulary}: it is not this model's "
+            "tokenizer. (If you added tokens, resize the model's embedding.)"
+        )

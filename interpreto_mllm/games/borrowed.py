@@ -1,0 +1,38 @@
+"""Borrowing a model: evaluation mode and no gradients while it is used, everything as it was afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+@contextmanager
+def borrowed(model: Any, tokenizer: Any = None) -> Iterator[None]:
+    """Within, the model's modules are in evaluation mode and no gradient is recorded; afterwards, also after an error, every
+    module's training flag, the grad mode and the tokenizer's truncation and padding are what they were.
+
+    Example:
+        >>> model = torch.nn.Dropout().train()
+        >>> with borrowed(model):
+        ...     assert not model.training and not torch.is_grad_enabled()
+        >>> model.training and torch.is_grad_enabled()
+        True
+    """
+    training = [module for module in model.modules() if module.training]
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    truncation, padding = getattr(backend, "truncation", None), getattr(backend, "padding", None)
+    try:
+        for module in training:
+            module.training = False
+        with torch.no_grad():
+            yield
+    finally:
+        for module in training:
+            module.training = True
+        if backend is not None and truncation is not None:
+            backend.enable_truncation(**truncation)
+        if backend is not None and padding is not None:
+            backend.enable_padding(**padding)

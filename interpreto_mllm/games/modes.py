@@ -1,0 +1,48 @@
+"""Inference modes: how logits become the value of a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interpreto_mllm.engine.query import Mode
+
+
+class InferenceModes(Enum):
+    """What a coalition is worth: the target's logit, probability or log-probability. Everything is computed in float32.
+
+    Each member is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 0.0]])
+        >>> InferenceModes.SOFTMAX(logits, torch.tensor([1])).tolist()
+        [0.5]
+    """
+
+    LOGITS = "logits"
+    SOFTMAX = "softmax"
+    LOG_SOFTMAX = "log_softmax"
+
+    def __call__(self, logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+        chosen = logits.gather(-1, targets[..., None])[..., 0]
+        if self is InferenceModes.LOGITS:
+            return chosen
+        log_probabilities = chosen - torch.logsumexp(logits, dim=-1)
+        return log_probabilities if self is InferenceModes.LOG_SOFTMAX else log_probabilities.exp()
+
+
+def check_mode(mode: object) -> Mode:
+    """The mode as given, or a ValueError that lists what is accepted."""
+    if isinstance(mode, (InferenceModes, Callable)):
+        return mode  # type: ignore[return-value]
+    names = ", ".join(f"InferenceModes.{member.name}" for member in InferenceModes)
+    raise ValueError(f"inference_mode must be one of {names}, or a callable from logits and target ids to values; got {mode!r}.")
+
+
+def mode_name(mode: Mode) -> str:
+    """How a mode is called on results: "log_softmax", or the name of the callable."""
+    return mode.value if isinstance(mode, InferenceModes) else getattr(mode, "__name__", type(mode).__name__)

@@ -1,0 +1,29 @@
+"""The options that every method passes on to the explainer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, TypedDict
+
+from interpreto_mllm.engine.query import Mode
+from interpreto_mllm.prompts.filters import Pins
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
+from interpreto_mllm.prompts.occlusion import Occlusion
+from interpreto_mllm.prompts.reader import Groups
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of `AttributionExplainer`, where each is explained."""
+
+    granularity: Granularity | Splitter | list[Span]
+    inference_mode: Mode
+    occlusion: Occlusion | None
+    budget: int | float | None
+    batch_size: int
+    seed: int
+    roles: Collection[str]
+    pinned: Pins
+    groups: Groups | None
+    generate: Mapping[str, Any] | None
+    share_prefixes: bool
+    progress: bool
