@@ -1,0 +1,26 @@
+"""What turns the values of coalitions into attributions."""
+
+from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.banzhaf import BanzhafAggregator
+from interpreto_mllm.aggregators.complementary import ComplementaryAggregator
+from interpreto_mllm.aggregators.kernel import KernelAggregator
+from interpreto_mllm.aggregators.leave_one_out import LeaveOneOutAggregator
+from interpreto_mllm.aggregators.lime import LimeAggregator
+from interpreto_mllm.aggregators.marginal import MarginalAggregator
+from interpreto_mllm.aggregators.owen import OwenAggregator
+from interpreto_mllm.aggregators.shapley import ShapleyAggregator
+from interpreto_mllm.aggregators.sobol import SobolAggregator
+
+__all__ = [
+    "Aggregator",
+    "BanzhafAggregator",
+    "ComplementaryAggregator",
+    "Estimate",
+    "KernelAggregator",
+    "LeaveOneOutAggregator",
+    "LimeAggregator",
+    "MarginalAggregator",
+    "OwenAggregator",
+    "ShapleyAggregator",
+    "SobolAggregator",
+]

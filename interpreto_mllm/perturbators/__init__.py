@@ -1,0 +1,28 @@
+"""What draws the coalitions."""
+
+from interpreto_mllm.perturbators.bernoulli import BernoulliPerturbator
+from interpreto_mllm.perturbators.complementary import ComplementaryPerturbator
+from interpreto_mllm.perturbators.exact import ExactPerturbator
+from interpreto_mllm.perturbators.hierarchical import HierarchicalPerturbator
+from interpreto_mllm.perturbators.kernel import KernelPerturbator
+from interpreto_mllm.perturbators.monte_carlo import MonteCarloPerturbator
+from interpreto_mllm.perturbators.neyman import NeymanPerturbator
+from interpreto_mllm.perturbators.occlusion import OcclusionPerturbator
+from interpreto_mllm.perturbators.permutation import PermutationPerturbator
+from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
+from interpreto_mllm.perturbators.sobol import SobolPerturbator
+
+__all__ = [
+    "BernoulliPerturbator",
+    "ComplementaryPerturbator",
+    "Drawing",
+    "ExactPerturbator",
+    "HierarchicalPerturbator",
+    "KernelPerturbator",
+    "MonteCarloPerturbator",
+    "NeymanPerturbator",
+    "OcclusionPerturbator",
+    "PermutationPerturbator",
+    "Perturbator",
+    "SobolPerturbator",
+]
