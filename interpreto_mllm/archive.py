@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,8 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     import pandas
 
 FORMAT, VERSION = "interpreto_mllm attribution", 1
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
+}
 PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation")
 
 
@@ -61,7 +67,7 @@ def save(attribution: Attribution, path: str | PathLike[str]) -> None:
 
 
 def load(path: str | PathLike[str], aggregator: Aggregator | None = None) -> Attribution:
-    """Read what `save` wrote. No code in the file is run: aggregators are looked up among those of this library or imported already.
+    """Read what `save` wrote. Nothing in the file is run: aggregators are looked up in this library and among those imported.
 
     Raises:
         FileNotFoundError: when there is no such file.
@@ -89,7 +95,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{path} is not an attribution file (it is not JSON); give a file written by Attribution.save.") from error
+        raise ValueError(f"{path} is not JSON; give a file written by Attribution.save.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is not an attribution file; give a file written by Attribution.save.")
     if not isinstance(content.get("version"), int) or content["version"] > VERSION:
@@ -116,12 +122,12 @@ def _pack(tensor: Shaped[Tensor, "..."] | None) -> dict[str, Any] | None:
     return {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape), "data": data}
 
 
-def _spelled(number: float) -> float | str:
+def _spelled(number: int | float) -> int | float | str:
     return number if math.isfinite(number) else str(number)
 
 
 def _unpack(packed: dict[str, Any]) -> Tensor:
-    dtype = {str(kind).removeprefix("torch."): kind for kind in (torch.bool, torch.int64, torch.int32, *_FLOATS)}[packed["dtype"]]
+    dtype = DTYPES[packed["dtype"]]
     if dtype == torch.bool:
         data: list[Any] = [bit == "1" for row in packed["data"] for bit in row]
     else:
@@ -129,16 +135,14 @@ def _unpack(packed: dict[str, Any]) -> Tensor:
     return torch.tensor(data, dtype=torch.float64 if dtype.is_floating_point else dtype).to(dtype).reshape(packed["shape"])
 
 
-_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-
-
 def _describe(aggregator: Aggregator) -> dict[str, Any]:
+    """Its class and its settings: the attributes named as the arguments of its constructor; None if they cannot be written."""
     if isinstance(aggregator, MissingAggregator):
         return aggregator.description
     kind = type(aggregator)
     try:
-        settings: dict[str, Any] | None = {name: _plain(value) for name, value in vars(aggregator).items()}
-    except TypeError:
+        settings: dict[str, Any] | None = {name: _plain(getattr(aggregator, name)) for name in signature(kind).parameters}
+    except (AttributeError, TypeError):
         settings = None
     return {"name": kind.__qualname__, "module": kind.__module__, "settings": settings}
 
@@ -179,9 +183,7 @@ def _restore(description: dict[str, Any]) -> Aggregator:
     kind = next((kind for kind in _kinds(Aggregator) if (kind.__qualname__, kind.__module__) == (name, module)), None)
     if kind is None or settings is None:
         return MissingAggregator(description)
-    aggregator = object.__new__(kind)
-    vars(aggregator).update({key: _revived(value) for key, value in settings.items()})
-    return aggregator
+    return kind(**{key: _revived(value) for key, value in settings.items()})
 
 
 def _kinds(base: type[Aggregator]) -> Iterator[type[Aggregator]]:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.normalisation import normalise
@@ -18,26 +19,9 @@ from interpreto_mllm.normalisation import normalise
 if TYPE_CHECKING:
     import pandas
 
+__all__ = ["Attribution", "Counts"]
+
 Unit = Literal["token", "class", "contrast", "value"]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What an explanation cost.
-
-    Args:
-        evaluations: distinct coalitions it rests on.
-        paid: those evaluated in this call, the others being reused.
-        forwards: forward passes of the model.
-        tokens: tokens processed by the model.
-        seconds: wall-clock time.
-    """
-
-    evaluations: int = 0
-    paid: int = 0
-    forwards: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +42,7 @@ class Attribution:
         aggregator: what turned the evaluations into scores.
         unit: what a row is: a "token" of the answer, a "class", a "contrast" or a plain "value".
         notes: anything the reader must know.
-        normalisation: name of the normalisation this is a view under, "" for the scores themselves.
+        normalisation: the scale this is a view on, "" for the scores themselves.
 
     Raises:
         ValueError: when features, targets and attributions disagree on their numbers.
@@ -106,7 +90,7 @@ class Attribution:
         evaluations: Evaluations,
         aggregator: Aggregator,
         *,
-        counts: Counts = Counts(),
+        counts: Counts | None = None,
         method: str = "",
         features: Sequence[Feature] | None = None,
         targets: Sequence[str] | None = None,
@@ -116,7 +100,7 @@ class Attribution:
         estimand: str | None = None,
         notes: tuple[str, ...] = (),
     ) -> Attribution:
-        """Aggregate evaluations. Features and targets are called "0", "1", … and the estimand is the aggregator's, unless given.
+        """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
 
         Raises:
             ValueError: when these evaluations cannot serve this aggregator.
@@ -131,7 +115,7 @@ class Attribution:
             method=method,
             mode=mode,
             evaluations=evaluations,
-            counts=counts,
+            counts=Counts() if counts is None else counts,
             text=text,
             aggregator=aggregator,
             unit=unit,
@@ -206,7 +190,9 @@ class Attribution:
             raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
         rows = range(self.t)[start:end]
         if not rows or any(bound is not None and not -self.t <= bound <= self.t for bound in (start, end)):
-            raise ValueError(f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}.")
+            raise ValueError(
+                f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
+            )
         values = self.values[:, rows.start : rows.stop]
         product = self.mode == "softmax" and self.unit == "token"
         joined = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
@@ -214,23 +200,17 @@ class Attribution:
         return self._again(self.evaluations.with_values(joined), self.aggregator, [label], self._raw_estimand)
 
     def normalized(self, kind: str) -> Attribution:
-        """A view of the scores on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift".
+        """A view on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift", errors included.
 
-        Standard errors are scaled along. What each one destroys is told in `interpreto_mllm.normalisation`. `span` and
-        `reaggregate` of a view start from the evaluations and are not normalised.
+        `interpreto_mllm.normalisation` tells what each destroys. `span` and `reaggregate` start from the evaluations again.
 
         Raises:
             ValueError: for an unknown kind; the message lists the known ones.
         """
         scores, slope = normalise(self.attributions, kind)
         errors = None if self.standard_errors is None else self.standard_errors * slope
-        return replace(
-            self,
-            attributions=scores,
-            standard_errors=errors,
-            estimand=self._raw_estimand + _suffix(kind),
-            normalisation=kind,
-        )
+        estimand = self._raw_estimand + _suffix(kind)
+        return replace(self, attributions=scores, standard_errors=errors, estimand=estimand, normalisation=kind)
 
     @property
     def _raw_estimand(self) -> str:

@@ -54,11 +54,12 @@ def power_shift(scores: Float[Tensor, "t n"], power: float = 1.0) -> Scaled:
         raise ValueError(f"power must be positive; got {power}.")
     low, high = scores.amin(1, keepdim=True), scores.amax(1, keepdim=True)
     constant = high == low
-    lifted = torch.where(constant, 1.0, (scores - low) / torch.where(constant, 1.0, high - low))
+    reach = torch.where(constant, 1.0, high - low)
+    lifted = torch.where(constant, 1.0, (scores - low) / reach)
     raised = lifted**power
     total = raised.sum(1, keepdim=True)
     steepness = power * torch.where(lifted > 0, lifted, 1.0) ** (power - 1) * (lifted > 0) if power != 1 else 1.0
-    return raised / total, torch.where(constant, 0.0, steepness / total / torch.where(constant, 1.0, high - low)).expand_as(scores)
+    return raised / total, torch.where(constant, 0.0, steepness / total / reach).expand_as(scores)
 
 
 def _divided(scores: Float[Tensor, "t n"], divisor: Float[Tensor, "t 1"]) -> Scaled:
@@ -72,7 +73,7 @@ NORMALISATIONS: dict[str, Callable[..., Scaled]] = {
 
 
 def normalise(scores: Float[Tensor, "t n"], kind: str) -> Scaled:
-    """The scores on another scale, row by row, and by how much each standard error shrinks (the row's shift and sum held fixed).
+    """The scores on another scale, row by row, and the factor of each standard error (the row's shift and sum held fixed).
 
     Raises:
         ValueError: for an unknown kind.

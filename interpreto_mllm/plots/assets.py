@@ -4,8 +4,8 @@ STYLE = """
 .attribution { --towards: 214 62 50; --against: 47 111 196; --ink: #1c1e22; --soft: #6b7280; --faint: #a3a9b3; --paper: #fff;
   --card: #f7f7f8; --line: #e3e5e9; color: var(--ink); background: var(--paper); text-align: left;
   font: 15px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; max-width: 62rem; padding: 1rem; }
-@media (prefers-color-scheme: dark) { .attribution { --towards: 224 84 70; --against: 72 138 226; --ink: #e8eaed; --soft: #9aa1ac;
-  --faint: #6f7682; --paper: #15171b; --card: #1d2026; --line: #2e323a; } }
+@media (prefers-color-scheme: dark) { .attribution { --towards: 224 84 70; --against: 72 138 226; --ink: #e8eaed;
+  --soft: #9aa1ac; --faint: #6f7682; --paper: #15171b; --card: #1d2026; --line: #2e323a; } }
 .attribution * { box-sizing: border-box; }
 .attribution .facts { color: var(--soft); font-size: .85rem; display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; }
 .attribution .facts b { color: var(--ink); font-weight: 600; }
@@ -21,13 +21,14 @@ STYLE = """
 .attribution .gap { color: var(--faint); }
 .attribution .heading { display: block; font-size: .72rem; font-weight: 600; letter-spacing: .05em; color: var(--soft);
   line-height: 1.4; margin-top: .35rem; }
-.attribution mark { color: inherit; border-radius: .2rem; padding: .16em 0; background: rgb(var(--hue) / calc(var(--strength) * .78));
+.attribution mark { color: inherit; border-radius: .2rem; padding: .16em 0;
+  background: rgb(var(--hue) / calc(var(--strength) * .78));
   -webkit-box-decoration-break: clone; box-decoration-break: clone; cursor: default; }
 .attribution mark:hover { outline: 2px solid var(--soft); }
 .attribution mark.loose { display: inline-block; line-height: 1.4; padding: .1rem .5rem; margin: .12rem .3rem .12rem 0;
   border: 1px solid var(--line); border-radius: .4rem; }
-.attribution .for { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: .7rem 0 0; font-size: .85rem;
-  color: var(--soft); font-variant-numeric: tabular-nums; }
+.attribution .for { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: .7rem 0 0;
+  font-size: .85rem; color: var(--soft); font-variant-numeric: tabular-nums; }
 .attribution .legend { display: inline-flex; align-items: center; gap: .5rem; }
 .attribution .legend i { width: 9rem; height: .7rem; border-radius: .2rem; background: linear-gradient(90deg,
   rgb(var(--against) / .78), rgb(var(--against) / 0) 50%, rgb(var(--towards) / 0) 50%, rgb(var(--towards) / .78)); }
@@ -35,7 +36,8 @@ STYLE = """
   align-items: center; font-size: .9rem; }
 .attribution .bars span { overflow-wrap: anywhere; max-width: 22rem; }
 .attribution .bars span + span { font-variant-numeric: tabular-nums; text-align: right; color: var(--soft); }
-.attribution .track { position: relative; height: .8rem; background: linear-gradient(var(--line), var(--line)) 50% / 1px 100% no-repeat; }
+.attribution .track { position: relative; height: .8rem;
+  background: linear-gradient(var(--line), var(--line)) 50% / 1px 100% no-repeat; }
 .attribution .track i { position: absolute; top: 0; bottom: 0; border-radius: .15rem; background: rgb(var(--hue) / .85);
   width: calc(var(--strength) * 50%); }
 .attribution .towards { --hue: var(--towards); } .attribution .against { --hue: var(--against); }

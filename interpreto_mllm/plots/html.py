@@ -39,7 +39,7 @@ def fragment(attribution: Attribution) -> str:
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>Prompt</h2>\n<div class="prompt">{running}</div>\n{panels}{notes}\n'
+        f'<h2>{"Prompt" if attribution.text else "Features"}</h2>\n<div class="prompt">{running}</div>\n{panels}{notes}\n'
         f'<script type="application/json">{_data(shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
     )
 
@@ -65,27 +65,31 @@ def _piece(piece: Piece, row: Row) -> str:
     if piece.feature is None:
         return f'<span class="gap">{escape(piece.text)}</span>'
     text = piece.text.replace("\n", "↵\n") or "∅"
-    loose = "loose " if piece.loose else ""
+    loose, share = "loose " if piece.loose else "", row.share(piece.feature)
     return (
-        f'{heading}<mark class="{loose}{_side(row.share(piece.feature))}" data-feature="{piece.feature}" '
-        f'style="--strength: {abs(row.share(piece.feature)):.3f}" title="{escape(row.told(piece.feature))}">{escape(text)}</mark>'
+        f'{heading}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
+        f'style="--strength: {abs(share):.3f}" title="{escape(row.told(piece.feature))}">{escape(text)}</mark>'
     )
 
 
 def _panel(attribution: Attribution, row: Row, index: int) -> str:
     """The values, legend and strongest features of one row."""
     strongest = row.strongest(FEATURES_SHOWN)
-    bars = "".join(
-        f"<span>{escape(shortened(visible(attribution.features[feature].text), 60))}</span><span>{row.told(feature)}</span>"
-        f'<div class="track"><i class="{_side(row.share(feature))}" style="--strength: {abs(row.share(feature)):.3f}"></i></div>'
-        for feature in strongest
-    )
-    which = f"{len(strongest)} strongest of {attribution.n} features" if attribution.n > FEATURES_SHOWN else "Features by strength"
+    bars = "".join(_bar(attribution.features[feature].text, row.told(feature), row.share(feature)) for feature in strongest)
+    some = attribution.n > FEATURES_SHOWN
+    which = f"{FEATURES_SHOWN} strongest of {attribution.n} features" if some else "Features by strength"
     return (
         f'<section class="row"{" hidden" if index else ""}>\n<div class="for">'
         f'<span class="legend">against −{row.bound:.3g}<i></i>+{row.bound:.3g} towards</span>'
         f"<span>v(∅) {row.empty:.4g} → v(N) {row.full:.4g}</span><span>Σ {sum(row.scores):+.4g}</span></div>\n"
         f'<h2>{which}</h2>\n<div class="bars">{bars}</div>\n</section>\n'
+    )
+
+
+def _bar(text: str, told: str, share: float) -> str:
+    return (
+        f"<span>{escape(shortened(visible(text), 60))}</span><span>{told}</span>"
+        f'<div class="track"><i class="{_side(share)}" style="--strength: {abs(share):.3f}"></i></div>'
     )
 
 

@@ -52,6 +52,7 @@ def _prompt(attribution: Attribution, scores: Row) -> Text:
         else:
             text.append(_safe(f" {piece.text} " if piece.loose else piece.text), _ink(scores.share(piece.feature)))
         text.append(" " if piece.loose else "")
+    text.rstrip()
     return text
 
 
