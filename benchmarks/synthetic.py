@@ -1,0 +1,84 @@
+"""Synthetic games, each drawn from a seed: callables from coalitions `Bool[p n]` to values `Float[p 1]`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Game = Callable[[Tensor], Tensor]
+
+
+def unanimity(n: int, seed: int) -> Game:
+    """Three n random sets of any size, each worth something when all of it is present."""
+    generator = torch.Generator().manual_seed(seed)
+    sets = torch.rand(3 * n, n, generator=generator) < torch.rand(3 * n, 1, generator=generator)
+    worth = torch.randn(3 * n, 1, generator=generator).double()
+    return lambda coalitions: (coalitions[:, None] | ~sets).all(2).double() @ worth
+
+
+def low_order(n: int, seed: int) -> Game:
+    """Main effects, and pairs and triples that work together."""
+    generator = torch.Generator().manual_seed(seed)
+    main = torch.randn(n, 1, generator=generator).double()
+    members = [torch.randperm(n, generator=generator)[: 2 + k % 2] for k in range(4 * n)]
+    sets = torch.stack([torch.zeros(n, dtype=torch.bool).scatter(0, m, True) for m in members])
+    worth = torch.randn(4 * n, 1, generator=generator).double() / 2
+    return lambda coalitions: coalitions.double() @ main + (coalitions[:, None] | ~sets).all(2).double() @ worth
+
+
+def sparse(n: int, seed: int) -> Game:
+    """Three features matter, through an arbitrary table; the others hardly do."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(n, generator=generator)[:3]
+    table = torch.randn(8, 1, generator=generator).double()
+    rest = 0.05 * torch.randn(n, 1, generator=generator).double()
+    return lambda coalitions: table[coalitions[:, chosen].long() @ torch.tensor([4, 2, 1])] + coalitions.double() @ rest
+
+
+def dense(n: int, seed: int) -> Game:
+    """A wide random network: interactions of every order."""
+    generator = torch.Generator().manual_seed(seed)
+    inner = torch.randn(n, 64, generator=generator).double() * (2 / n**0.5)
+    bias = torch.randn(64, generator=generator).double()
+    outer = torch.randn(64, 1, generator=generator).double() / 8
+    return lambda coalitions: torch.tanh(coalitions.double() @ inner + bias) @ outer
+
+
+def log_softmax(n: int, seed: int) -> Game:
+    """The log-probability of one class among twenty whose logits are random bilinear forms of the features."""
+    generator = torch.Generator().manual_seed(seed)
+    main = torch.randn(n, 20, generator=generator).double()
+    pairs = torch.randn(20, n, n, generator=generator).double() / n**0.5
+
+    def game(coalitions: Tensor) -> Tensor:
+        present = coalitions.double()
+        logits = present @ main + torch.einsum("pi,cij,pj->pc", present, pairs, present)
+        return logits.log_softmax(1)[:, :1]
+
+    return game
+
+
+def log_sigmoid(n: int, seed: int) -> Game:
+    """The log-probability of a yes whose evidence is a sum of features and pairs, and saturates."""
+    generator = torch.Generator().manual_seed(seed)
+    main = torch.randn(n, 1, generator=generator).double() * (3 / n**0.5) + 0.5
+    pairs = torch.randn(n, n, generator=generator).double() / n
+
+    def game(coalitions: Tensor) -> Tensor:
+        present = coalitions.double()
+        evidence = present @ main - 3 + ((present @ pairs) * present).sum(1, keepdim=True)
+        return torch.nn.functional.logsigmoid(evidence)
+
+    return game
+
+
+GAMES: dict[str, Callable[[int, int], Game]] = {
+    "unanimity": unanimity,
+    "low order": low_order,
+    "sparse": sparse,
+    "dense": dense,
+    "log-softmax": log_softmax,
+    "log-sigmoid": log_sigmoid,
+}

@@ -1,0 +1,74 @@
+"""Shapley values as mean marginal contributions."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.shapley import ShapleyAggregator
+from interpreto_mllm.evaluations import Evaluations
+
+
+class MarginalAggregator(Aggregator):
+    """What each feature adds when it joins, averaged over permutations (Castro, Gómez & Tejada 2009).
+
+    Uses the chains that grow from ∅ to N by one feature at a time. Exact when every coalition is known. Standard errors count
+    a permutation followed by its reverse as one draw; there are none from a single draw.
+
+    Raises:
+        ValueError: when no permutation was drawn and not every coalition is known.
+
+    Example:
+        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.perturbators import PermutationPerturbator
+        >>> line = lambda s: s.double() @ torch.tensor([1.0, 2.0, 3.0]).double()
+        >>> play(line, PermutationPerturbator(), MarginalAggregator(), n_features=3, budget=4).attributions.tolist()
+        [[1.0, 2.0, 3.0]]
+    """
+
+    estimand = "Shapley value"
+
+    def aggregate(self, evaluations: Evaluations) -> Estimate:
+        if evaluations.complete:
+            return ShapleyAggregator().aggregate(evaluations)
+        rows = permutation_rows(evaluations)
+        steps = evaluations.coalitions[rows].byte().diff(dim=1)
+        joined = steps.argmax(2)
+        gains = evaluations.values[rows].diff(dim=1)
+        contributions = torch.zeros_like(gains).scatter_(1, joined[:, :, None].expand_as(gains), gains)
+        mean = contributions.mean(0).T
+        draw = _independent_draws(joined.argsort(1))
+        draws = int(draw[-1]) + 1
+        if draws < 2:
+            return Estimate(mean)
+        sums = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
+        return Estimate(mean, (sums.square().sum(0).T * draws / (draws - 1)).sqrt() / len(rows))
+
+
+def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:
+    """Rows of the n + 1 coalitions of each complete permutation, in order."""
+    n, chains = evaluations.n, evaluations.chains
+    _, name, length = chains.unique(return_inverse=True, return_counts=True)
+    whole = (chains >= 0) & (length[name] == n + 1)
+    rows = evaluations.draws[whole][name[whole].argsort(stable=True)].reshape(-1, n + 1)
+    coalitions = evaluations.coalitions[rows]
+    growing = (coalitions[:, 1:] >= coalitions[:, :-1]).all(2).all(1)
+    rows = rows[growing & (coalitions.sum(2) == torch.arange(n + 1)).all(1)]
+    if not len(rows):
+        raise ValueError(
+            "MarginalAggregator averages over permutations: chains of coalitions that grow from none to all of the features "
+            "by one at a time, and none was drawn. Use PermutationPerturbator or ExactPerturbator, or aggregate with KernelAggregator."
+        )
+    return rows
+
+
+def _independent_draws(ranks: Int[Tensor, "c n"]) -> Int[Tensor, "c"]:
+    """Number of the draw each permutation belongs to; a permutation and the reverse right after it share one."""
+    draws, fresh = [], False
+    reverses: Bool[Tensor, "c"] = (ranks[1:] + ranks[:-1] == ranks.shape[1] - 1).all(1)
+    for reverse in [False, *reverses.tolist()]:
+        fresh = not (reverse and fresh)
+        draws.append(fresh)
+    return torch.tensor(draws).cumsum(0) - 1

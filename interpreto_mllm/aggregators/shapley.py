@@ -1,0 +1,71 @@
+"""Shapley values as weighted sums over coalitions."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.units import Units
+from interpreto_mllm.evaluations import Evaluations
+
+
+def rarity(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
+    """1/C(n, s) of each coalition of s features."""
+    sizes, n = coalitions.sum(1).double(), torch.tensor(float(coalitions.shape[1]), dtype=torch.float64)
+    return torch.exp(torch.lgamma(sizes + 1) + torch.lgamma(n - sizes + 1) - torch.lgamma(n + 1))
+
+
+def shapley_coefficients(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p n"]:
+    """The coefficient of v(S) in the Shapley value of each feature: 1/(s·C(n,s)) if present, −1/((n−s)·C(n,s)) if absent."""
+    sizes = coalitions.sum(1, keepdim=True)
+    share = rarity(coalitions)[:, None]
+    return torch.where(coalitions, share / sizes.clamp_min(1), -share / (coalitions.shape[1] - sizes).clamp_min(1))
+
+
+class ShapleyAggregator(Aggregator):
+    """The Shapley sum over all coalitions, each drawn one standing for as many as its weight says (Horvitz & Thompson 1952).
+
+    Exact when every coalition is known, unbiased when the weights are inverse inclusion probabilities. Coalitions known with
+    their complement enter as a pair. Two control variates lower the variance and leave the mean alone: values are taken above
+    the line from v(∅) to v(N), and above the mean of their size; the sum over a size is then its population covariance with
+    the coefficients, whose unbiased estimate is the sample covariance.
+
+    Raises:
+        ValueError: when the coalitions carry no weights and are not all of them.
+
+    Example:
+        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.perturbators import MonteCarloPerturbator
+        >>> sizes = lambda s: s.sum(1).double() ** 2
+        >>> play(sizes, MonteCarloPerturbator(), ShapleyAggregator(), n_features=8, budget=30).attributions.tolist()
+        [[8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0, 8.0]]
+    """
+
+    estimand = "Shapley value"
+
+    def aggregate(self, evaluations: Evaluations) -> Estimate:
+        if not evaluations.complete and bool((evaluations.weights == 1).all()):
+            raise ValueError(
+                "ShapleyAggregator needs to know how many coalitions each drawn one stands for, and these carry no weights. "
+                "Use MonteCarloPerturbator, KernelPerturbator, PermutationPerturbator or ExactPerturbator, yield a Draw with "
+                "weights, or aggregate with KernelAggregator."
+            )
+        units = Units.of(evaluations)
+        coefficients = shapley_coefficients(units.coalitions) * (units.weights * units.copies)[:, None]
+        total = ((evaluations.full - evaluations.empty) / evaluations.n)[:, None].expand(-1, evaluations.n).clone()
+        variance = torch.zeros_like(total)
+        for rows, centred in units.strata():
+            values, weights, k = units.values[rows], units.weights[rows], len(rows)
+            population = weights.sum()
+            if centred and k > 1:
+                values = (values - values.mean(0)) * ((population - 1) / population * k / (k - 1))
+            terms = coefficients[rows]
+            sums = terms.T @ values
+            total += sums.T
+            unseen = (1 - 1 / weights).clamp_min(0)[:, None]
+            squares = (terms.square() * unseen).T @ values.square()
+            means = (terms * unseen.sqrt()).T @ values / k
+            variance += ((squares - k * means.square()) * (k / (k - 1)) if k > 1 else squares).T
+        return Estimate(total, variance.clamp_min(0).sqrt())

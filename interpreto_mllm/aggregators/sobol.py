@@ -1,0 +1,80 @@
+"""Sobol indices."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.evaluations import Evaluations
+
+
+class SobolAggregator(Aggregator):
+    """Share of the variance of the value that each feature explains, when all are present or absent by a coin flip.
+
+    "first": alone, Var(E[v | feature]) / Var(v); "total": with all its interactions, E[Var(v | the others)] / Var(v).
+    Exact when every coalition is known. From Saltelli blocks, the estimators of Saltelli et al. 2010 (first) and Jansen 1999
+    (total). A game that does not vary has zeros.
+
+    Args:
+        order: "first" or "total".
+
+    Raises:
+        ValueError: for another order, or when there is neither a Saltelli block nor every coalition.
+
+    Example:
+        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.perturbators import SobolPerturbator
+        >>> both = lambda s: (s[:, 0] & s[:, 1]).double()
+        >>> play(both, SobolPerturbator(), SobolAggregator("total"), n_features=2).attributions.round(decimals=3).tolist()
+        [[0.667, 0.667]]
+    """
+
+    def __init__(self, order: Literal["first", "total"] = "total"):
+        if order not in ("first", "total"):
+            raise ValueError(f"order must be 'first' or 'total'; got {order!r}.")
+        self.order = order
+        self.estimand = "Sobol first-order index" if order == "first" else "Sobol total index"
+
+    def aggregate(self, evaluations: Evaluations) -> Estimate:
+        explained, variance = self._exact(evaluations) if evaluations.complete else self._sampled(evaluations)
+        constant = variance <= 1e-20 * evaluations.values.square().mean(0)
+        shares = torch.where(constant, 0.0, explained / variance.clamp_min(1e-300))
+        return Estimate(shares.T)
+
+    def _exact(self, evaluations: Evaluations) -> tuple[Float[Tensor, "n t"], Float[Tensor, "t"]]:
+        n = evaluations.n
+        codes = evaluations.coalitions.long() @ (1 << torch.arange(n - 1, -1, -1))
+        order = codes.argsort()
+        values, present = evaluations.values[order], evaluations.coalitions[order]
+        gains = [values[present[:, i]] - values[~present[:, i]] for i in range(n)]
+        if self.order == "first":
+            return torch.stack([gain.mean(0).square() / 4 for gain in gains]), values.var(0, correction=0)
+        return torch.stack([gain.square().mean(0) / 4 for gain in gains]), values.var(0, correction=0)
+
+    def _sampled(self, evaluations: Evaluations) -> tuple[Float[Tensor, "n t"], Float[Tensor, "t"]]:
+        values = self._blocks(evaluations)
+        values = values - values[:, :2].mean((0, 1))
+        a, b, mixed = values[:, :1], values[:, 1:2], values[:, 2:]
+        variance = values[:, :2].square().mean((0, 1))
+        if self.order == "first":
+            return (b * (mixed - a)).mean(0), variance
+        return (mixed - a).square().mean(0) / 2, variance
+
+    def _blocks(self, evaluations: Evaluations) -> Float[Tensor, "c m t"]:
+        n, chains = evaluations.n, evaluations.chains
+        _, name, length = chains.unique(return_inverse=True, return_counts=True)
+        whole = (chains >= 0) & (length[name] == n + 2)
+        rows = evaluations.draws[whole][name[whole].argsort(stable=True)].reshape(-1, n + 2)
+        coalitions = evaluations.coalitions[rows]
+        a, b = coalitions[:, :1], coalitions[:, 1:2]
+        rows = rows[(coalitions[:, 2:] == torch.where(torch.eye(n, dtype=torch.bool), b, a)).all(2).all(1)]
+        if not len(rows):
+            raise ValueError(
+                "SobolAggregator needs Saltelli blocks of coalitions, or every coalition. "
+                "Use SobolPerturbator or ExactPerturbator."
+            )
+        return evaluations.values[rows]

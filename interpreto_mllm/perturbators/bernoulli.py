@@ -1,0 +1,48 @@
+"""Coin flips: every feature present or absent with equal probability."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
+from interpreto_mllm.perturbators.subsets import counting, distinct
+
+
+class BernoulliPerturbator(Perturbator):
+    """Coalitions uniform among all, without replacement: the distribution behind Banzhaf values and LIME.
+
+    Args:
+        paired: follow each coalition by its complement, which removes the even part of the game from the noise.
+
+    Example:
+        >>> next(BernoulliPerturbator().draw(2, 4, torch.Generator().manual_seed(0))).coalitions.int().tolist()
+        [[0, 1], [1, 0]]
+    """
+
+    def __init__(self, paired: bool = True):
+        self.paired = paired
+
+    def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
+        copies = 2 if self.paired else 1
+        population = (2**n - 2) // copies
+        count = min((budget - 2) // copies, population)
+        if population <= 4 * count:
+            drawn = counting(n, 1 + torch.randperm(population, generator=generator)[:count])
+        else:
+            drawn = distinct(lambda k: self._flips(k, n, generator), count)
+        if self.paired:
+            drawn = torch.stack([drawn, ~drawn], 1).reshape(-1, n)
+        weight = float(min(population // max(count, 1), 10**300)) if n > 60 else population / max(count, 1)
+        yield Draw(drawn, torch.full((len(drawn),), weight, dtype=torch.float64), torch.arange(len(drawn)) // copies)
+
+    def minimum_budget(self, n: int) -> int:
+        return min(2**n, 4)
+
+    def _flips(self, count: int, n: int, generator: torch.Generator) -> Bool[Tensor, "p n"]:
+        flips = torch.randint(2, (count, n), generator=generator) == 1
+        if self.paired:
+            flips[:, 0] = False
+        return flips[flips.any(1) & ~flips.all(1)]

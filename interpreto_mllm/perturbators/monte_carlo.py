@@ -1,0 +1,29 @@
+"""Stratified random coalitions with known inclusion probabilities."""
+
+from __future__ import annotations
+
+import torch
+
+from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
+from interpreto_mllm.perturbators.strata import stratified_pairs
+
+
+class MonteCarloPerturbator(Perturbator):
+    """Complementary pairs without replacement, stratified by size, for unbiased sums over all coalitions.
+
+    A coalition of size s enters Shapley sums with a root-mean-square coefficient proportional to (s(n−s))^(−1/2) / C(n, s),
+    so sizes share the budget as (s(n−s))^(−1/2), the allocation of least variance when values vary alike at all sizes
+    (Neyman 1934). Weights are inverse inclusion probabilities (Horvitz & Thompson 1952).
+
+    Example:
+        >>> draw = next(MonteCarloPerturbator().draw(4, 10, torch.Generator().manual_seed(0)))
+        >>> bool((draw.coalitions[0::2] ^ draw.coalitions[1::2]).all())
+        True
+    """
+
+    def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
+        sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
+        yield stratified_pairs(n, (budget - 2) // 2, (sizes * (n - sizes)).rsqrt(), generator)
+
+    def minimum_budget(self, n: int) -> int:
+        return min(2**n, 4)

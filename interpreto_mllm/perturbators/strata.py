@@ -1,0 +1,30 @@
+"""Complementary pairs of coalitions, drawn size by size without replacement."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.perturbators.subsets import expected_counts, paired_subsets, pairs_of_size, rounded
+
+
+def stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "h"], generator: torch.Generator) -> Draw:
+    """`pairs` distinct pairs (S, N∖S), divided among the sizes 1 … n/2 in proportion to `shares`.
+
+    Each size gets a whole number of pairs with a known expectation; a size whose share covers all of it is enumerated.
+    The weight of a coalition is the inverse of its inclusion probability: given the number drawn of its size, unless
+    that number may be 0. Each pair is one chain.
+    """
+    sizes = range(1, n // 2 + 1)
+    capacities = [min(pairs_of_size(n, size), 10**300) for size in sizes]
+    expected = expected_counts(capacities, shares, min(pairs, sum(capacities)))
+    coalitions, weights = [torch.zeros(0, n, dtype=torch.bool)], [torch.zeros(0, dtype=torch.float64)]
+    for size, capacity, mean, count in zip(sizes, capacities, expected.tolist(), rounded(expected, generator), strict=True):
+        count = min(count, capacity)
+        if count:
+            coalitions.append(paired_subsets(n, size, count, generator))
+            weights.append(torch.full((2 * count,), capacity / (count if mean >= 1 - 1e-9 else mean), dtype=torch.float64))
+    drawn = torch.cat(coalitions)
+    return Draw(drawn, torch.cat(weights), torch.arange(len(drawn)) // 2)

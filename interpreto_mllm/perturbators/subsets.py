@@ -1,0 +1,83 @@
+"""Distinct random coalitions: of one size, or of any, always without replacement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import chain, combinations
+from math import comb
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+def counting(n: int, codes: Int[Tensor, "p"]) -> Bool[Tensor, "p n"]:
+    """The coalitions whose binary digits, most significant first, are these numbers."""
+    return (codes[:, None] >> torch.arange(n - 1, -1, -1)) & 1 == 1
+
+
+def distinct(sample: Callable[[int], Bool[Tensor, "p n"]], count: int) -> Bool[Tensor, "k n"]:
+    """The first `count` distinct rows of an endless stream, which `sample(k)` continues by up to k rows."""
+    rows = sample(count)
+    while True:
+        packed = np.packbits(rows.numpy(), axis=1)
+        keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
+        first = np.sort(np.unique(keys, return_index=True)[1])
+        rows = rows[torch.from_numpy(first)]
+        if len(rows) >= count:
+            return rows[:count]
+        rows = torch.cat([rows, sample(2 * (count - len(rows)) + 8)])
+
+
+def subsets(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "k n"]:
+    """`count` distinct coalitions of one size, every set of them equally likely."""
+    total = comb(n, size)
+    if total <= 4 * count:
+        picks = np.fromiter(chain.from_iterable(combinations(range(n), size)), np.int64, total * size).reshape(total, size)
+        everything = torch.zeros(total, n, dtype=torch.bool).scatter_(1, torch.from_numpy(picks), True)
+        return everything if count == total else everything[torch.randperm(total, generator=generator)[:count]]
+
+    def sample(k: int) -> Bool[Tensor, "p n"]:
+        picks = torch.rand(k, n, generator=generator).argsort(1)[:, :size]
+        return torch.zeros(k, n, dtype=torch.bool).scatter_(1, picks, True)
+
+    return distinct(sample, count)
+
+
+def pairs_of_size(n: int, size: int) -> int:
+    """How many pairs (S, N∖S) there are with |S| = `size` ≤ n/2."""
+    return comb(n, size) // 2 if 2 * size == n else comb(n, size)
+
+
+def paired_subsets(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "q n"]:
+    """`count` distinct pairs (S, N∖S) with |S| = `size` ≤ n/2, each S directly followed by its complement."""
+    if 2 * size == n:
+        rest = subsets(n - 1, size, count, generator)
+        chosen = torch.cat([torch.zeros(count, 1, dtype=torch.bool), rest], 1)
+    else:
+        chosen = subsets(n, size, count, generator)
+    return torch.stack([chosen, ~chosen], 1).reshape(2 * count, n)
+
+
+def expected_counts(capacities: list[int], shares: Float[Tensor, "h"], total: int) -> Float[Tensor, "h"]:
+    """`total` divided among strata in proportion to `shares`, none above its capacity; what overflows goes to the others."""
+    room = torch.tensor([float(min(capacity, total)) for capacity in capacities], dtype=torch.float64)
+    full = torch.zeros_like(room, dtype=torch.bool)
+    while True:
+        left = total - room[full].sum()
+        counts = torch.where(full, room, left * shares / shares[~full].sum().clamp_min(1e-300))
+        over = ~full & (counts >= torch.tensor([float(capacity) for capacity in capacities]) - 1e-9)
+        if not over.any():
+            return counts
+        full |= over
+        if full.all():
+            return room
+
+
+def rounded(counts: Float[Tensor, "h"], generator: torch.Generator) -> list[int]:
+    """Whole numbers with exactly these expectations and the same sum, each at most one away (systematic sampling)."""
+    edges = torch.cat([torch.zeros(1, dtype=torch.float64), counts.cumsum(0)])
+    edges = torch.where((edges - edges.round()).abs() < 1e-9, edges.round(), edges)
+    offset = torch.rand((), generator=generator, dtype=torch.float64)
+    return torch.floor(edges + offset).diff().long().tolist()
