@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -33,6 +33,7 @@ Scored = tuple[list[int], Float[Tensor, "b t"]]
 """Indices of queries, and their values (padded to the longest target of the batch)."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Scores queries in batches of its own making; `forwards` and `tokens` count what it cost."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -17,6 +17,8 @@ from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 Hierarchy = list["int | Hierarchy"]
 
 
+@runtime_checkable
+@runtime_checkable
 class Prompt(Protocol):
     """Anything that says what the model reads for a coalition of its features."""
 
