@@ -108,10 +108,7 @@ def _node(entry: Any) -> Node:
         children = tuple(_node(child) for child in entry)
         members = tuple(feature for child in children for feature in child.members)
         return children[0] if len(children) == 1 else Node(members, children)
-    try:
-        feature = operator.index(entry)
-    except TypeError:
-        feature = -1
+    feature = operator.index(entry) if hasattr(entry, "__index__") else -1  # type: ignore[arg-type]
     if isinstance(entry, bool) or feature < 0:
         raise ValueError(f"groups holds {entry!r}; each entry is a feature's index (0, 1, 2, …) or a list of entries.")
     return Node((feature,))

@@ -1,4 +1,4 @@
-"""Strata of complementary contributions: by feature and size, the pairs (S, N∖S) in which it stands on the side of that size."""
+"""Strata of complementary contributions: by feature and size, the pairs (S, N∖S) with it on the side of that size."""
 
 from __future__ import annotations
 

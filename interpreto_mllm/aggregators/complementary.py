@@ -20,10 +20,11 @@ class ComplementaryAggregator(Aggregator):
     serves any evaluations in which coalitions meet their complements; the others are ignored. With all 2^n it is the exact
     Shapley value.
 
-    Strata of a feature that were never seen are interpolated between its neighbouring seen ones, after the trend
-    (2j − n − 1) / (n − 1) · (v(N) − v(∅)), which sums to nothing over j, has been taken off; below the lowest seen one they
-    equal it. So no attribution leaves the range of what was measured. Standard errors come from the stratum variances, corrected
-    for drawing without repeats; a stratum seen once is given the variance of all contributions about the trend.
+    Strata of a feature that were never seen are interpolated between its neighbouring seen ones, after the trend (2j −
+    n − 1) / (n − 1) · (v(N) − v(∅)), which sums to nothing over j, has been taken off; below the lowest seen one they
+    equal it. So no attribution leaves the range of what was measured. Standard errors come from the stratum variances,
+    corrected for drawing without repeats; a stratum seen once is given the variance of all contributions about the
+    trend.
 
     Raises:
         ValueError: when no coalition besides the empty and the full one has its complement among the evaluations.
@@ -47,8 +48,9 @@ class ComplementaryAggregator(Aggregator):
         side, other = complements(evaluations)
         if not len(side):
             raise ValueError(
-                f"None of the {len(evaluations.coalitions)} coalitions has its complement among them (beside the empty and the full "
-                "one), so there are no complementary contributions. Draw with ComplementaryPerturbator, NeymanPerturbator or "
+                f"None of the {len(evaluations.coalitions)} coalitions has its complement among them (beside the "
+                "empty and the full one), so there are no complementary contributions. "
+                "Draw with ComplementaryPerturbator, NeymanPerturbator or "
                 "ExactPerturbator, or choose another aggregator."
             )
         sides = evaluations.coalitions[side]

@@ -17,11 +17,12 @@ from interpreto_mllm.hierarchy import Node
 class OwenAggregator(Aggregator):
     """The mean marginal of each feature over the orders in which the members of every group, at every level, stay together.
 
-    From Owen, "Values of games with a priori unions", 1977, applied at each level (Winter, 1989). Where every coalition that such an order
-    can pass through was evaluated, the value is exact. Otherwise it is read off the chains drawn by `HierarchicalPerturbator`: a
-    step of a chain that adds exactly one group is a marginal of that group, steps are averaged with their weights, and from the top
-    down each group's value is shared among its children, their means plus an equal part of what the means leave over. So the attributions
-    always sum to v(N) − v(∅); a group never opened gives its children equal parts.
+    From Owen, "Values of games with a priori unions", 1977, applied at each level (Winter, 1989). Where every coalition
+    that such an order can pass through was evaluated, the value is exact. Otherwise it is read off the chains drawn by
+    `HierarchicalPerturbator`: a step of a chain that adds exactly one group is a marginal of that group, steps are
+    averaged with their weights, and from the top down each group's value is shared among its children, their means plus
+    an equal part of what the means leave over. So the attributions always sum to v(N) − v(∅); a group never opened
+    gives its children equal parts.
 
     Args:
         groups: nested lists of feature indices, such as `[[0, 1, 2], [[3, 4], [5]]]`.
@@ -105,7 +106,7 @@ class OwenAggregator(Aggregator):
             held = before[taken].double() @ around.double()
             if ((held > 0) & (held < around.sum(0))).any():
                 raise ValueError(
-                    "The chains of these evaluations break up the groups. Draw with HierarchicalPerturbator over the same groups."
+                    "The chains of these evaluations break up the groups. Draw with HierarchicalPerturbator over these groups."
                 )
             weight = weights[taken].double()
             means[node] = weight @ gains[taken].double() / weight.sum()
@@ -113,7 +114,7 @@ class OwenAggregator(Aggregator):
 
 
 def _surroundings(root: Node, n: int) -> list[tuple[Node, Tensor]]:
-    """Each group below the root, with the groups beside it and beside its ancestors as the columns of a matrix `Bool[n b]`."""
+    """Each group below the root, with the groups beside it and its ancestors as columns of a matrix `Bool[n b]`."""
     found: list[tuple[Node, Tensor]] = []
     waiting = [(root, torch.zeros(n, 0, dtype=torch.bool))]
     while waiting:
@@ -127,7 +128,7 @@ def _surroundings(root: Node, n: int) -> list[tuple[Node, Tensor]]:
 
 
 def _split(whole: Tensor, node: Node, means: dict[Node, Tensor]) -> dict[Node, Tensor]:
-    """The node's value shared among its children: their means, plus equal parts of the rest, which goes to those without a mean if any."""
+    """Values of the node's children: their means, plus equal parts of the rest, for those without a mean if there are any."""
     known = {child: means[child] for child in node.children if child in means}
     rest = whole - sum(known.values(), torch.zeros_like(whole))
     takers = [child for child in node.children if child not in known] or list(node.children)

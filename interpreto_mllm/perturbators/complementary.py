@@ -17,9 +17,10 @@ from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 class ComplementaryPerturbator(Perturbator):
     """Draws pairs (S, N∖S) for the complementary contributions v(S) − v(N∖S), all sizes of S equally often and no pair twice.
 
-    From Zhang, Sun, Liu, Xiong, Pei and Ren, "Efficient Sampling Approaches to Shapley Value Approximation", SIGMOD 2023,
-    with sizes shared out as evenly as the number of existing pairs allows instead of drawn by chance, and features spread evenly
-    over the smaller sides. A budget of 2^n draws every pair. Of an odd budget one evaluation stays unspent.
+    From Zhang, Sun, Liu, Xiong, Pei and Ren, "Efficient Sampling Approaches to Shapley Value Approximation", SIGMOD
+    2023, with sizes shared out as evenly as the number of existing pairs allows instead of drawn by chance, and
+    features spread evenly over the smaller sides. A budget of 2^n draws every pair. Of an odd budget one evaluation
+    stays unspent.
 
     Args:
         cover_minimal: begin with the pairs ({i}, N∖{i}) of every feature, as far as the budget goes, in random order.
@@ -107,7 +108,7 @@ class PairDeck:
         return sides[torch.randperm(len(sides), generator=self._generator)]
 
     def _random(self, size: int, count: int) -> Tensor:
-        """Random orders of the features cut into blocks, each block a smaller side: every feature falls on it about equally often."""
+        """Random orders of the features cut into blocks, each block a smaller side, to spread the features evenly."""
         small = self.n - size
         blocks = self.n // small
         orders = torch.rand(-(-count // blocks), self.n, generator=self._generator).argsort(1)

@@ -20,14 +20,15 @@ ENUMERATED_GROUPS = 5
 class HierarchicalPerturbator(Perturbator):
     """Draws chains for `OwenAggregator`: a group's children join one by one, in random order, a random context of whole groups.
 
-    Chains come in antithetic pairs, the second being the whole order reversed, context included. If the budget covers every coalition
-    that a consistent order can pass through, all of them are drawn. If not, a pilot first plays the top-level groups (all their orders if
-    there are at most five and this takes at most a quarter of the budget), then opens groups with one pair each, those of the largest
-    estimated mass (over targets) first and their children before lesser groups, in contexts that the chains above have already paid for.
-    What is left goes to all opened groups: one more pair each, the rest in proportion to their mass. The weights of these later
-    chains make them count as a fixed part of each mean, however many there are, so that looking at the pilot introduces no bias. If
-    one more pair each is too much, what is left goes to groups picked at random, with no look at the pilot.
-    A chain is never cut, so some evaluations may stay unspent. Attributions are unbiased once the budget opens every group.
+    Chains come in antithetic pairs, the second being the whole order reversed, context included. If the budget covers
+    every coalition that a consistent order can pass through, all of them are drawn. If not, a pilot first plays the
+    top-level groups (all their orders if there are at most five and this takes at most a quarter of the budget), then
+    opens groups with one pair each, those of the largest estimated mass (over targets) first and their children before
+    lesser groups, in contexts that the chains above have already paid for. What is left goes to all opened groups: one
+    more pair each, the rest in proportion to their mass. The weights of these later chains make them count as a fixed
+    part of each mean, however many there are, so that looking at the pilot introduces no bias. If one more pair each is
+    too much, what is left goes to groups picked at random, with no look at the pilot. A chain is never cut, so some
+    evaluations may stay unspent. Attributions are unbiased once the budget opens every group.
 
     Args:
         groups: nested lists of feature indices, such as `[[0, 1, 2], [[3, 4], [5]]]` for turns, sentences and words.
@@ -80,7 +81,7 @@ def _all_consistent(root: Node, n: int) -> Tensor:
 
 @dataclass(eq=False)
 class _Pair:
-    """Two antithetic chains of a node (or one, when no more could be paid): what is present before each begins, and the order in which children join."""
+    """Two antithetic chains of a node (or one, if no more could be paid): what is present before, and the children's order."""
 
     contexts: list[Tensor]
     orders: list[list[int]]
@@ -163,7 +164,7 @@ class _Table:
                         break
 
     def _contexts(self, node: Node) -> list[Tensor]:
-        """What precedes the node in an order and in its reverse: in a pair of its parent not yet used for it, or else afresh."""
+        """What precedes the node in an order and in its reverse: in a pair of its parent not used for it yet, or afresh."""
         if node is self.root:
             return [torch.zeros(self.n, dtype=torch.bool)] * 2
         parent, index = self.parent[node]

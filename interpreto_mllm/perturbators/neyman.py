@@ -15,14 +15,16 @@ from interpreto_mllm.stratum import strata
 class NeymanPerturbator(Perturbator):
     """Draws pairs (S, N∖S) in two stages: equal numbers per stratum first, then by the Neyman allocation.
 
-    From Zhang, Sun, Liu, Xiong, Pei and Ren, "Efficient Sampling Approaches to Shapley Value Approximation", SIGMOD 2023. The first
-    stage gives each feature about `initial` pairs in each stratum and estimates the variances σ²(i, j) of v(S) − v(N∖S) over the
-    S of size j that hold i, summed over targets. The second shares what is left of the budget over the sizes j ≥ n/2 in proportion to
-    sqrt(Σ_i σ²(i, j) / j + Σ_i σ²(i, n−j) / (n−j)). No pair is drawn twice; a size whose pairs run out leaves its share to the others.
+    From Zhang, Sun, Liu, Xiong, Pei and Ren, "Efficient Sampling Approaches to Shapley Value Approximation", SIGMOD
+    2023. The first stage gives each feature about `initial` pairs in each stratum and estimates the variances σ²(i, j)
+    of v(S) − v(N∖S) over the S of size j that hold i, summed over targets. The second shares what is left of the budget
+    over the sizes j ≥ n/2 in proportion to sqrt(Σ_i σ²(i, j) / j + Σ_i σ²(i, n−j) / (n−j)). No pair is drawn twice; a
+    size whose pairs run out leaves its share to the others.
 
-    The first stage never takes more than half of the pairs left after the minimal ones: with several hundred features and a small
-    budget it becomes a thin sweep over the sizes, variances unseen are borrowed from the other features or sizes, and with fewer than
-    a dozen pairs or so the method is as good as `ComplementaryPerturbator`. Of an odd budget one evaluation stays unspent.
+    The first stage never takes more than half of the pairs left after the minimal ones: with several hundred features
+    and a small budget it becomes a thin sweep over the sizes, variances unseen are borrowed from the other features or
+    sizes, and with fewer than a dozen pairs or so the method is as good as `ComplementaryPerturbator`. Of an odd budget
+    one evaluation stays unspent.
 
     Args:
         initial: pairs per feature and size in the first stage, at least 2.
@@ -75,8 +77,8 @@ class NeymanPerturbator(Perturbator):
 def allocation(sides: Bool[Tensor, "p n"], contributions: Float[Tensor, "p t"], sizes: list[int]) -> Float[Tensor, "s"]:
     """The Neyman share of each size: sqrt(Σ_i σ²(i, j) / j + Σ_i σ²(i, n−j) / (n−j)).
 
-    A feature seen less than twice in a stratum is given the mean variance of the others there, and a stratum in which no feature
-    was seen twice that of all strata.
+    A feature seen less than twice in a stratum is given the mean variance of the others there, and a stratum in which
+    no feature was seen twice that of all strata.
 
     Example:
         >>> sides = torch.tensor([[1, 1, 0], [1, 0, 1], [0, 1, 1]]).bool()
