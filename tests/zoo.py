@@ -141,3 +141,33 @@ def build(family: str, seed: int = 0) -> torch.nn.Module:
             if weight.ndim == 2 and "conv" not in name:
                 weight.mul_(4.0)
     return model
+
+
+def plain_ids(ids: list[int], features: list, coalition: list[bool], replacement: list[int] | None = None) -> list[int]:
+    """Token by token: what is left of the ids when absent features are dropped, or each replaced as a whole by some ids."""
+    absent = [feature.positions for feature, there in zip(features, coalition, strict=True) if not there]
+    left: list[int] = []
+    for position, token in enumerate(ids):
+        gone = next((positions for positions in absent if position in positions), None)
+        if gone is None:
+            left.append(token)
+        elif replacement is not None and (len(replacement) == 1 or position == gone[0]):
+            left += replacement
+    return left
+
+
+def plain_logits(model: torch.nn.Module, ids: list[int], target: list[int], **arguments: object) -> torch.Tensor:
+    """Logits that predict each target, by one unpadded forward over one row: tokens after a prompt, or the row of classes."""
+    with torch.no_grad():
+        if type(model).__name__.endswith("ForSequenceClassification"):
+            return model(input_ids=torch.tensor([ids]), **arguments).logits[:1].float().expand(len(target), -1)
+        if model.config.is_encoder_decoder:
+            decoder = torch.tensor([[model.config.decoder_start_token_id, *target[:-1]]])
+            return model(input_ids=torch.tensor([ids]), decoder_input_ids=decoder, **arguments).logits[0].float()
+        return model(input_ids=torch.tensor([ids + target[:-1]]), **arguments).logits[0, len(ids) - 1 :].float()
+
+
+def plain_values(model: torch.nn.Module, ids: list[int], target: list[int], **arguments: object) -> torch.Tensor:
+    """Log-probabilities of the targets, from the full softmax."""
+    chosen = plain_logits(model, ids, target, **arguments).log_softmax(-1)[range(len(target)), target]
+    return chosen.double()

@@ -86,8 +86,8 @@ class ModelGame:
 
 
 def evaluate(
-    games: Sequence[ModelGame], coalitions: Sequence[Bool[Tensor, "p n"]]
-) -> Iterator[tuple[int, list[int], Float[Tensor, "p t"]]]:
+    games: Sequence[ModelGame], coalitions: Sequence[Bool[Tensor, "_ _"]]
+) -> Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]:
     """Evaluate coalitions of several games on one model together; equal queries are asked once.
 
     Yields:
