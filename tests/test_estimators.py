@@ -18,7 +18,7 @@ from interpreto_mllm.aggregators import (
     ShapleyAggregator,
     SobolAggregator,
 )
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.evaluations import Draw, Evaluations
 from interpreto_mllm.perturbators import (
     BernoulliPerturbator,
     ExactPerturbator,
@@ -58,6 +58,10 @@ SAMPLED = [pair for pair in SHAPLEY + OTHERS if not isinstance(pair[0], (ExactPe
 
 def names(parts):
     return type(parts).__name__
+
+
+def first_draw(perturbator, n, budget, seed) -> Draw:
+    return next(perturbator.draw(n, budget, torch.Generator().manual_seed(seed)))
 
 
 def run(game, perturbator, aggregator, n, budget=None, seed=0):
@@ -190,7 +194,7 @@ def test_kernel_regression_never_explodes(budget):
 
 
 def test_kernel_enumerates_what_the_budget_covers():
-    draw = next(KernelPerturbator().draw(12, 300, torch.Generator().manual_seed(0)))
+    draw = first_draw(KernelPerturbator(), 12, 300, 0)
     sizes = draw.coalitions.sum(1)
     assert (sizes == 1).sum() == (sizes == 11).sum() == 12
     assert set(draw.weights[(sizes == 1) | (sizes == 11)].tolist()) == {1.0}
@@ -198,13 +202,13 @@ def test_kernel_enumerates_what_the_budget_covers():
 
 def test_inclusion_weights_count_all_coalitions():
     n = 9
-    totals = [next(MonteCarloPerturbator().draw(n, 40, torch.Generator().manual_seed(s))).weights.sum() for s in range(60)]
+    totals = [first_draw(MonteCarloPerturbator(), n, 30, s).weights.sum() for s in range(60)]
     torch.testing.assert_close(torch.stack(totals).mean(), torch.tensor(2.0**n - 2).double(), rtol=0.02, atol=0)
 
 
 def test_coin_flips_without_replacement():
     for n, budget in ((5, 30), (8, 100), (30, 200)):
-        coalitions = next(BernoulliPerturbator().draw(n, budget, torch.Generator().manual_seed(1))).coalitions
+        coalitions = first_draw(BernoulliPerturbator(), n, budget, 1).coalitions
         assert len(coalitions.unique(dim=0)) == len(coalitions) == budget - 2
 
 

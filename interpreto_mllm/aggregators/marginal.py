@@ -59,7 +59,8 @@ def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:
     if not len(rows):
         raise ValueError(
             "MarginalAggregator averages over permutations: chains of coalitions that grow from none to all of the features "
-            "by one at a time, and none was drawn. Use PermutationPerturbator or ExactPerturbator, or aggregate with KernelAggregator."
+            "by one at a time, and none was drawn. Use PermutationPerturbator or ExactPerturbator, or aggregate with "
+            "KernelAggregator."
         )
     return rows
 

@@ -28,9 +28,10 @@ class ShapleyAggregator(Aggregator):
     """The Shapley sum over all coalitions, each drawn one standing for as many as its weight says (Horvitz & Thompson 1952).
 
     Exact when every coalition is known, unbiased when the weights are inverse inclusion probabilities. Coalitions known with
-    their complement enter as a pair. Two control variates lower the variance and leave the mean alone: values are taken above
-    the line from v(∅) to v(N), and above the mean of their size; the sum over a size is then its population covariance with
-    the coefficients, whose unbiased estimate is the sample covariance.
+    their complement enter as a pair. Control variates lower the variance and leave the mean alone: values are taken above
+    the line from v(∅) to v(N), above an additive game read off the borders (what each feature is worth alone and as the last
+    one) where these are known, and above the mean of their size; the sum over a size is then its population covariance
+    with the coefficients, whose unbiased estimate is the sample covariance.
 
     Raises:
         ValueError: when the coalitions carry no weights and are not all of them.
@@ -54,10 +55,12 @@ class ShapleyAggregator(Aggregator):
             )
         units = Units.of(evaluations)
         coefficients = shapley_coefficients(units.coalitions) * (units.weights * units.copies)[:, None]
-        total = ((evaluations.full - evaluations.empty) / evaluations.n)[:, None].expand(-1, evaluations.n).clone()
+        additive = _border_slopes(units)
+        above = units.values - (units.coalitions.double() - units.sizes[:, None].double() / evaluations.n) @ additive
+        total = additive.T + ((evaluations.full - evaluations.empty) / evaluations.n)[:, None]
         variance = torch.zeros_like(total)
         for rows, centred in units.strata():
-            values, weights, k = units.values[rows], units.weights[rows], len(rows)
+            values, weights, k = above[rows], units.weights[rows], len(rows)
             population = weights.sum()
             if centred and k > 1:
                 values = (values - values.mean(0)) * ((population - 1) / population * k / (k - 1))
@@ -69,3 +72,14 @@ class ShapleyAggregator(Aggregator):
             means = (terms * unseen.sqrt()).T @ values / k
             variance += ((squares - k * means.square()) * (k / (k - 1)) if k > 1 else squares).T
         return Estimate(total, variance.clamp_min(0).sqrt())
+
+
+def _border_slopes(units: Units) -> Float[Tensor, "n t"]:
+    """Slopes, summing to nothing, of the additive game that fits all pairs ({i}, N∖{i}); zeros unless all are known."""
+    n = units.coalitions.shape[1]
+    border = (units.sizes == 1) & (units.copies == 2)
+    slopes = torch.zeros(n, units.values.shape[1], dtype=torch.float64)
+    if int(border.sum()) == n:
+        values = units.values[border]
+        slopes[units.coalitions[border].int().argmax(1)] = values - values.mean(0)
+    return slopes
