@@ -142,11 +142,18 @@ class PromptReader:
         held = [index for index in range(len(pieces)) if (owner == index).any()]
         renumber = {old: new for new, old in enumerate(held)}
         features = []
-        for index in held:
-            (start, end), region = pieces[index]
+        for index, following in zip(held, [*held[1:], len(pieces)], strict=True):
+            (start, _), region = pieces[index]
+            end = self._end(tokens, owner == index, [span for span, _ in pieces[index:following]])
             positions = tuple(int(position) for position in np.flatnonzero(owner == index))
             features.append(Feature(tokens.text[start:end], ((start, end),), positions, region.role, region.turn))
         return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
+
+    @staticmethod
+    def _end(tokens: Tokens, mine: np.ndarray, spans: list[Span]) -> int:
+        """Where a feature ends: after the last of the pieces that its tokens spell; a token may spell more than one."""
+        reach = max(tokens.offsets[position][1] for position in np.flatnonzero(mine))
+        return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
 
     def _split(self, text: str, region: Region) -> list[Span]:
         start, end = region.span

@@ -56,6 +56,9 @@ class Template:
         for name, given in [("values", self.values), *(("baselines", row) for row in rows)]:
             if set(given) != set(slots):
                 raise ValueError(f"The template's slots are {slots}, but {name} has {sorted(given)}.")
+        for slot, given in [(slot, row[slot]) for row in rows for slot in slots]:
+            if not isinstance(given, str) and not given:
+                raise ValueError(f"The slot {slot!r} has no baselines: give a text, or a list of at least one.")
 
     @property
     def slots(self) -> list[str]:

@@ -113,6 +113,8 @@ def _locate(piece: str, text: str, start: int) -> Span:
     """Where the piece lies in the text from `start` on, spaces and case aside; an empty span at `start` if nowhere near."""
     bare = piece.strip()
     if not bare:
+        if text.startswith(piece, start):
+            return (start, start + len(piece))
         end = start
         while end < len(text) and text[end].isspace():
             end += 1
