@@ -107,9 +107,9 @@ class AttributionExplainer:
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
         self._engine = self._kind.engine(self.mode, batch_size, share_prefixes)
-        self._reader = PromptReader(
-            tokenizer, check_granularity(granularity), occlusion.prepared(tokenizer), tuple(roles), pinned, groups
-        )
+        with borrowed(model, tokenizer):
+            prepared = occlusion.prepared(tokenizer)
+        self._reader = PromptReader(tokenizer, check_granularity(granularity), prepared, tuple(roles), pinned, groups)
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(

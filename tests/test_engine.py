@@ -17,7 +17,19 @@ from interpreto_mllm import ExactShapley
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.trie import Node, plan_prefixes
 
-FAMILIES = ["llama", "gpt2", "mistral_sliding", "lfm2", "mamba", "t5", "bart", "bert", "roberta", "gpt2_classifier", "llama_classifier"]
+FAMILIES = [
+    "llama",
+    "gpt2",
+    "mistral_sliding",
+    "lfm2",
+    "mamba",
+    "t5",
+    "bart",
+    "bert",
+    "roberta",
+    "gpt2_classifier",
+    "llama_classifier",
+]
 
 
 def tokenizer_of(family: str) -> Any:
@@ -47,7 +59,9 @@ def test_a_value_depends_on_its_coalition_alone(family: str) -> None:
     order = torch.randperm(32, generator=torch.Generator().manual_seed(1))
     reference = None
     for batch_size in (1, 3, 32):
-        game = ExactShapley(model, tokenizer, batch_size=batch_size, progress=False).game("the sky is blue !", target_of(family))
+        game = ExactShapley(model, tokenizer, batch_size=batch_size, progress=False).game(
+            "the sky is blue !", target_of(family)
+        )
         values = game(coalitions)
         reference = values if reference is None else reference
         torch.testing.assert_close(values, reference, atol=1e-5, rtol=1e-5)
@@ -76,7 +90,9 @@ def test_padding_of_an_encoding_is_no_part_of_the_prompt(family: str, side: str)
     prompts = ["the sky is blue", "what is the capital of france"]
     encoding = tokenizer(prompts, padding=True, return_tensors="pt")
     assert (encoding["attention_mask"] == 0).any()
-    for padded, written in zip(explainer(encoding, [target_of(family)] * 2), explainer(prompts, target_of(family)), strict=True):
+    for padded, written in zip(
+        explainer(encoding, [target_of(family)] * 2), explainer(prompts, target_of(family)), strict=True
+    ):
         assert [f.positions for f in padded.features] == [f.positions for f in written.features]
         assert torch.equal(padded.coalitions, written.coalitions)
         torch.testing.assert_close(padded.values, written.values, atol=1e-5, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 import torch
 from zoo import CAUSAL, CLASSIFIERS, SEQ2SEQ, build, byte_bpe, plain_ids, plain_values, sentencepiece_like, wordpiece
 
-from interpreto_mllm import Attribution, ExactShapley, KernelShap
+from interpreto_mllm import Attend, Attribution, ExactShapley, KernelShap
 
 PROMPT = "the sky is blue and green !"
 SYSTEM = " ".join(["The capital of France is Paris and the sea is green ."] * 5)
 USER = "What is the capital of France , the sky or the sea ?"
+PLAIN = {"mamba", "roberta_causal"}
+"""Families whose caches do not continue exactly, or count positions in a way of their own."""
 KINDS = {**CAUSAL, **SEQ2SEQ, **CLASSIFIERS}
 
 
@@ -31,7 +34,9 @@ def target_of(family: str, tokenizer: Any) -> tuple[Any, list[int]]:
     return ids, ids
 
 
-def check(result: Attribution, model: Any, ids: list[int], target: list[int], replacement: list[int] | None, anchor: int | None) -> int:
+def check(
+    result: Attribution, model: Any, ids: list[int], target: list[int], replacement: list[int] | None, anchor: int | None
+) -> int:
     """Compare every value with a plain forward; returns the tokens that the plain forwards read."""
     tokens = 0
     for coalition, value in zip(result.coalitions.tolist(), result.values, strict=True):
@@ -65,12 +70,47 @@ def test_a_long_fixed_beginning_is_read_once(family: str, caplog: pytest.LogCapt
     assert len(ids) > 80
     tokens = check(result, model, ids, target, None, None)
     said = "using plain forwards" in caplog.text
-    assert said == (family == "mamba")
+    assert said == (family in PLAIN)
     assert result.counts.evaluations == 24
     if said:
         assert tokens <= result.counts.tokens < 1.5 * tokens
     else:
         assert result.counts.tokens < 0.55 * tokens
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "mistral_sliding", "gemma3_text", "opt"])
+def test_hidden_tokens_after_a_long_fixed_beginning(family: str) -> None:
+    model, tokenizer = build(family), tokenizer_of(family)
+    _, target = target_of(family, tokenizer)
+    chat = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
+    fast, plain = (
+        KernelShap(model, tokenizer, budget=24, batch_size=size, occlusion=Attend(), share_prefixes=share, progress=False)(
+            chat, target
+        )
+        for size, share in ((8, True), (1, False))
+    )
+    assert fast[0].counts.tokens < 0.55 * plain[0].counts.tokens
+    assert torch.equal(fast[0].coalitions, plain[0].coalitions)
+    torch.testing.assert_close(fast[0].values, plain[0].values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["llama", "lfm2", "mamba"])
+def test_memory_that_runs_out_while_beginnings_are_shared(family: str) -> None:
+    model, tokenizer = build(family), tokenizer_of(family)
+    _, target = target_of(family, tokenizer)
+    chat = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": USER}]
+    [expected] = KernelShap(model, tokenizer, budget=24, progress=False)(chat, target)
+    forward = model.forward
+
+    @functools.wraps(forward)
+    def small_memory(*positional: Any, **named: Any) -> Any:
+        if len(named["input_ids"]) > 3:
+            raise torch.OutOfMemoryError("the device is full")
+        return forward(*positional, **named)
+
+    model.forward = small_memory
+    [result] = KernelShap(model, tokenizer, budget=24, progress=False)(chat, target)
+    torch.testing.assert_close(result.values, expected.values, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", SEQ2SEQ)

@@ -26,7 +26,9 @@ def byte_bpe(bos: bool = False) -> hf.PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=380, special_tokens=SPECIAL, initial_alphabet=alphabet))
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.BpeTrainer(vocab_size=380, special_tokens=SPECIAL, initial_alphabet=alphabet)
+    )
     return _wrapped(tokenizer, bos)
 
 
@@ -52,7 +54,9 @@ def wordpiece() -> hf.PreTrainedTokenizerFast:
     tokenizer.train_from_iterator(CORPUS, trainer)
     ends = [(name, tokenizer.token_to_id(name)) for name in ("[SEP]", "[CLS]")]
     tokenizer.post_processor = processors.BertProcessing(*ends)
-    wrapped = hf.PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", mask_token="<mask>", **NAMES)
+    wrapped = hf.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, cls_token="[CLS]", sep_token="[SEP]", mask_token="<mask>", **NAMES
+    )
     return wrapped
 
 
@@ -73,8 +77,8 @@ def _wrapped(tokenizer: Tokenizer, bos: bool) -> hf.PreTrainedTokenizerFast:
 
 
 VOCABULARY = 512
-SMALL = dict(vocab_size=VOCABULARY, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
-IDS = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
+SMALL = {"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 
 
 def _llama() -> hf.LlamaConfig:
@@ -83,7 +87,9 @@ def _llama() -> hf.LlamaConfig:
 
 CAUSAL = {
     "llama": lambda: hf.LlamaForCausalLM(_llama()),
-    "gpt2": lambda: hf.GPT2LMHeadModel(hf.GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=256, **IDS)),
+    "gpt2": lambda: hf.GPT2LMHeadModel(
+        hf.GPT2Config(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=256, **IDS)
+    ),
     "qwen2": lambda: hf.Qwen2ForCausalLM(hf.Qwen2Config(**SMALL, num_key_value_heads=2, **IDS)),
     "qwen3": lambda: hf.Qwen3ForCausalLM(hf.Qwen3Config(**SMALL, num_key_value_heads=2, head_dim=8, **IDS)),
     "gemma2": lambda: hf.Gemma2ForCausalLM(
@@ -93,29 +99,65 @@ CAUSAL = {
     "gemma3_text": lambda: hf.Gemma3ForCausalLM(
         hf.Gemma3TextConfig(**SMALL, num_key_value_heads=2, head_dim=8, sliding_window=8, **IDS)
     ),
+    "opt": lambda: hf.OPTForCausalLM(
+        hf.OPTConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=32,
+            ffn_dim=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            word_embed_proj_dim=32,
+            max_position_embeddings=256,
+            **IDS,
+        )
+    ),
+    "bloom": lambda: hf.BloomForCausalLM(hf.BloomConfig(vocab_size=VOCABULARY, hidden_size=32, n_layer=2, n_head=4, **IDS)),
+    "roberta_causal": lambda: hf.RobertaForCausalLM(
+        hf.RobertaConfig(**SMALL, is_decoder=True, max_position_embeddings=258, **IDS)
+    ),
     "mamba": lambda: hf.MambaForCausalLM(
         hf.MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, state_size=4, **IDS)
     ),
     "lfm2": lambda: hf.Lfm2ForCausalLM(
-        hf.Lfm2Config(**SMALL, num_key_value_heads=2, layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False, **IDS)
+        hf.Lfm2Config(
+            **SMALL, num_key_value_heads=2, layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False, **IDS
+        )
     ),
 }
 SEQ2SEQ = {
     "t5": lambda: hf.T5ForConditionalGeneration(
         hf.T5Config(
-            vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, decoder_start_token_id=0, pad_token_id=0
+            vocab_size=VOCABULARY,
+            d_model=32,
+            d_kv=8,
+            d_ff=64,
+            num_layers=2,
+            num_heads=4,
+            decoder_start_token_id=0,
+            pad_token_id=0,
         )
     ),
     "bart": lambda: hf.BartForConditionalGeneration(
         hf.BartConfig(
-            vocab_size=VOCABULARY, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=4,
-            decoder_attention_heads=4, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=128,
-            decoder_start_token_id=2, forced_eos_token_id=None, **IDS,
+            vocab_size=VOCABULARY,
+            d_model=32,
+            encoder_layers=2,
+            decoder_layers=2,
+            encoder_attention_heads=4,
+            decoder_attention_heads=4,
+            encoder_ffn_dim=64,
+            decoder_ffn_dim=64,
+            max_position_embeddings=128,
+            decoder_start_token_id=2,
+            forced_eos_token_id=None,
+            **IDS,
         )
     ),
 }
 CLASSIFIERS = {
-    "bert": lambda: hf.BertForSequenceClassification(hf.BertConfig(**SMALL, num_labels=3, max_position_embeddings=128, pad_token_id=0)),
+    "bert": lambda: hf.BertForSequenceClassification(
+        hf.BertConfig(**SMALL, num_labels=3, max_position_embeddings=128, pad_token_id=0)
+    ),
     "roberta": lambda: hf.RobertaForSequenceClassification(
         hf.RobertaConfig(**SMALL, num_labels=3, max_position_embeddings=130, **IDS)
     ),

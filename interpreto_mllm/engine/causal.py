@@ -94,8 +94,8 @@ class CausalEngine:
         for leaf, snapshot in leaves:
             alike.setdefault(_length(snapshot), []).append((leaf, snapshot))
         for group in alike.values():
-            run = self.batches.run(group, lambda batch: self._answer(batch, queries), order=lambda item: _total(queries[item[0]]))
-            for batch, values in run:
+            work = self.batches.run(group, lambda batch: self._answer(batch, queries), lambda item: _total(queries[item[0]]))
+            for batch, values in work:
                 yield [leaf for leaf, _ in batch], values
 
     def _answer(self, batch: list[tuple[int, Snapshot | None]], queries: list[Query]) -> Float[Tensor, "b t"]:
@@ -117,21 +117,31 @@ class CausalEngine:
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
 
     def _forward(
-        self, ids: Int[Tensor, "b l"], snapshots: list[Snapshot | None], seen: list[Any], kept: Int[Tensor, "k"], keep_cache: bool
+        self,
+        ids: Int[Tensor, "b l"],
+        snapshots: list[Snapshot | None],
+        seen: list[Any],
+        kept: Int[Tensor, "k"],
+        keep_cache: bool,
     ) -> Any:
-        """One forward of the model, continuing the snapshots if there are any."""
+        """One forward of the model, continuing the snapshots if there are any.
+
+        Positions are given only where the model's own would be wrong: after a cache, and under a mask. A family that counts
+        them in its own way is thus found out by the check of continued caches, and run plainly.
+        """
         start = _length(snapshots[0])
         arguments: dict[str, Any] = {"input_ids": ids.to(self._device)}
         if self.cache_name:
             arguments["use_cache"] = keep_cache or start > 0
         if start:
             arguments[str(self.cache_name)] = join([snapshot for snapshot in snapshots if snapshot is not None])
-        if "position_ids" in self._accepts:
+        masked = any(row is not None for row in seen)
+        if "position_ids" in self._accepts and (start or masked):
             positions = torch.arange(start, start + ids.shape[1], device=self._device)
             arguments["position_ids"] = positions[None].expand(len(ids), -1)
         if "logits_to_keep" in self._accepts:
             arguments["logits_to_keep"] = kept.to(self._device)
-        if any(row is not None for row in seen):
+        if masked:
             mask = torch.ones(len(ids), start + ids.shape[1], dtype=torch.int64)
             for row, there in enumerate(seen):
                 if there is not None:
