@@ -121,11 +121,11 @@ def test_weights_count_the_coalitions_of_each_size():
         assert float(total) == pytest.approx(comb(9, size))
 
 
-@pytest.mark.parametrize("perturbator", PERTURBATORS[:2])
+@pytest.mark.parametrize("perturbator", PERTURBATORS)
 def test_unbiased_and_honest_about_its_error(perturbator):
     n, game = 7, Game(7, seed=3)
     truth, runs = shapley(game, n), []
-    for seed in range(200):
+    for seed in range(100):
         runs.append(ComplementaryAggregator().aggregate(deal(game, perturbator, n, 72, seed)))
     found = torch.stack([run.attributions for run in runs])
     spread = found.std(0)
@@ -160,26 +160,26 @@ def test_neyman_spends_where_contributions_vary():
 
 
 def test_neyman_follows_the_published_allocation():
-    n, budget, game = 8, 200, Game(8, seed=5)
+    n, budget, game = 12, 600, Game(12, seed=5)
     drawing = NeymanPerturbator(cover_minimal=False).draw(n, budget, torch.Generator().manual_seed(0))
     first = next(drawing).coalitions
     second = drawing.send(game(first)).coalitions
-    sides, gains = first[0::2], (game(first)[0::2] - game(first)[1::2])
+    sides, gains = first[0::2], game(first)[0::2] - game(first)[1::2]
     both_sides, both_gains = torch.cat([sides, ~sides]), torch.cat([gains, -gains])
-    shares = {}
-    for size in range(4, 8):
+    open_sizes, shares = range(6, 11), []
+    for size in open_sizes:
         total = 0.0
         for part in (size, n - size):
             seen = [both_gains[(both_sides.sum(1) == part) & both_sides[:, feature]] for feature in range(n)]
-            spreads = [g.var(0).sum() for g in seen if len(g) > 1]
-            if spreads:
-                total += float(torch.stack(spreads).mean()) * n / part
-        shares[size] = total**0.5
+            total += float(torch.stack([g.var(0).sum() for g in seen if len(g) > 1]).mean()) * n / part
+        shares.append(total**0.5)
     counts = torch.bincount(second[0::2].sum(1), minlength=n)
-    open_sizes = [size for size in (5, 6) if counts[size] + (sides.sum(1) == size).sum() < comb(n, size)]
-    assert len(second) == budget - 2 - len(first)
-    if len(open_sizes) == 2:
-        assert float(counts[5] / counts[6]) == pytest.approx(shares[5] / shares[6], rel=0.2)
+    drawn = counts + torch.bincount(sides.sum(1), minlength=n)
+    assert all(drawn[size] < comb(n, size) // (1 + (size == 6)) for size in open_sizes)
+    assert drawn[11] == 12
+    expected = torch.tensor(shares) / sum(shares) * int(counts[6:11].sum())
+    assert ((counts[6:11] - expected).abs() <= 2).all()
+    assert len(first) + len(second) == budget - 2
 
 
 def test_additive_games_survive_strata_that_were_never_seen():
