@@ -139,7 +139,9 @@ class AttributionExplainer:
         with borrowed(self.model, self.tokenizer):
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
-            budgets = [resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)]
+            budgets = [
+                resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)
+            ]
             games = [
                 ModelGame(prompt, question, self._engine, self._anchor())
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
@@ -182,7 +184,9 @@ class AttributionExplainer:
         room = self._kind.room()
         longest = max(empty, full, key=lambda reading: len(reading.ids))
         if room is not None and len(longest.ids) > room:
-            raise ValueError(f"The prompt has {len(longest.ids)} tokens, the model reads {room}: shorten it (nothing is truncated).")
+            raise ValueError(
+                f"The prompt has {len(longest.ids)} tokens, the model reads {room}: shorten it (nothing is truncated)."
+            )
 
         def answer(target: Any) -> Answer:
             return self._kind.answer(target, prompt.text, full)
@@ -262,7 +266,9 @@ def _known(earlier: Sequence[Attribution | Evaluations] | None, games: list[Mode
     known = [one.evaluations if isinstance(one, Attribution) else one for one in earlier]
     for one, game in zip(known, games, strict=True):
         if len(one.values) and one.values.shape[1] != len(game.question.labels):
-            raise ValueError(f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}.")
+            raise ValueError(
+                f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}."
+            )
     return [one if len(one.coalitions) else None for one in known]
 
 

@@ -49,12 +49,15 @@ def _join_layer(layers: list[Any], rows: list[list[int]], order: Tensor | None) 
         if isinstance(value, Tensor):
             setattr(joined, name, _join_tensor(values, rows, order, grows=name in ("keys", "values")))
         elif isinstance(value, list):
-            parts = [[v[index] for v in values] for index in range(len(value))]
-            setattr(joined, name, [_join_tensor(p, rows, order, False) if isinstance(p[0], Tensor) else p[0] for p in parts])
+            setattr(joined, name, [_join_state([v[index] for v in values], rows, order) for index in range(len(value))])
         elif isinstance(value, dict):
-            merged = {key: [v[key] for v in values] for key in value}
-            setattr(joined, name, {k: _join_tensor(p, rows, order, False) if isinstance(p[0], Tensor) else p[0] for k, p in merged.items()})
+            states = {key: [v[key] for v in values] for key in value}
+            setattr(joined, name, {key: _join_state(parts, rows, order) for key, parts in states.items()})
     return joined
+
+
+def _join_state(parts: list[Any], rows: list[list[int]], order: Tensor | None) -> Any:
+    return _join_tensor(parts, rows, order, grows=False) if isinstance(parts[0], Tensor) else parts[0]
 
 
 def _join_tensor(tensors: list[Tensor], rows: list[list[int]], order: Tensor | None, grows: bool) -> Tensor:
@@ -63,6 +66,7 @@ def _join_tensor(tensors: list[Tensor], rows: list[list[int]], order: Tensor | N
         return tensors[0]
     if grows and len(tensors) == 1 and len(tensors[0]) == 1:
         return tensors[0].expand(len(rows[0]), *tensors[0].shape[1:])
-    picked = [tensor.index_select(0, torch.tensor(index, device=tensor.device)) for tensor, index in zip(tensors, rows, strict=True)]
+    indices = [torch.tensor(index, device=tensor.device) for tensor, index in zip(tensors, rows, strict=True)]
+    picked = [tensor.index_select(0, index) for tensor, index in zip(tensors, indices, strict=True)]
     joined = torch.cat(picked) if len(picked) > 1 else picked[0]
     return joined if order is None else joined.index_select(0, order.to(joined.device))

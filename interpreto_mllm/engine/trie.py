@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Int
@@ -60,7 +61,7 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
             node.children.append(child)
             node = child
         cuts = [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
-        stack += [(a, b, node) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        stack += [(a, b, node) for a, b in pairwise(cuts)]
     return root
 
 

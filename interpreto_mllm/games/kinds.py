@@ -74,7 +74,9 @@ class _Generator(ModelKind):
 
     def _answer(self, ids: list[int], scored: list[int]) -> Answer:
         if not scored:
-            raise ValueError("The target is empty: give a text or ids with at least one token, or None to let the model answer.")
+            raise ValueError(
+                "The target is empty: give a text or ids with at least one token, or None to let the model answer."
+            )
         texts = _token_texts([ids[index] for index in scored], self.tokenizer)
         return Answer(tuple(ids), tuple(scored), tuple(texts))
 
@@ -124,8 +126,8 @@ class CausalKind(_Generator):
         stateful = getattr(self.model, "_is_stateful", False)
         if isinstance(occlusion, Attend) and (recurrent or stateful):
             raise ValueError(
-                f"{type(self.model).__name__} has layers without attention, which read a token whatever the attention mask says: "
-                "use Drop() or Replace(...)."
+                f"{type(self.model).__name__} has layers without attention, which read a token whatever the attention mask "
+                "says: use Drop() or Replace(...)."
             )
 
     def _continuation(self, target: str, text: str, reading: Reading) -> list[int]:
@@ -177,7 +179,9 @@ class ClassifierKind(ModelKind):
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
         if self.model.config.num_labels == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
-            raise ValueError("This model gives one number, whose probability is always 1: use inference_mode=InferenceModes.LOGITS.")
+            raise ValueError(
+                "This model gives one number, whose probability is always 1: use inference_mode=InferenceModes.LOGITS."
+            )
         return ClassifierEngine(self.model, mode, batch_size)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:

@@ -40,7 +40,9 @@ def check_mode(mode: object) -> Mode:
     if isinstance(mode, (InferenceModes, Callable)):
         return mode  # type: ignore[return-value]
     names = ", ".join(f"InferenceModes.{member.name}" for member in InferenceModes)
-    raise ValueError(f"inference_mode must be one of {names}, or a callable from logits and target ids to values; got {mode!r}.")
+    raise ValueError(
+        f"inference_mode must be one of {names}, or a callable from logits and target ids to values; got {mode!r}."
+    )
 
 
 def mode_name(mode: Mode) -> str:

@@ -46,7 +46,7 @@ class Question:
 
     Args:
         answers: what is scored.
-        columns: an index of `answers` for a column per id, or a pair (target, foil) of indices for one column of the difference.
+        columns: an index of `answers` for a column per id, or a pair (target, foil) of them for one column of the difference.
         unit: what a column is: "token", "class", "contrast", or "value" where they are mixed.
         product: whether the values of an answer's tokens multiply (probabilities) rather than add up.
     """
