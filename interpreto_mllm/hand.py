@@ -20,7 +20,7 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
         raise ValueError("There is nothing to explain: the game has no features.")
     if budget is None:
         return perturbator.default_budget(n)
-    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or budget <= 0:
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not budget > 0:
         raise ValueError(f"budget must be a positive int, or a fraction of 2^n in (0, 1]; got {budget!r}.")
     if isinstance(budget, float):
         if budget > 1:
@@ -35,7 +35,7 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
 
 
 class Hand:
-    """The state of one play. Call `missing()` for the coalitions to evaluate, `record(...)` their values, until it returns None.
+    """The state of one play. Evaluate the coalitions of `missing()` and `record(...)` their values until it returns None.
 
     Args:
         perturbator: draws the coalitions.

@@ -62,7 +62,9 @@ def check_granularity(granularity: object) -> Granularity | Splitter | list[Span
     if isinstance(granularity, Sequence) and all(isinstance(s, tuple) and len(s) == 2 for s in granularity):
         return check_spans(list(granularity), None)
     names = ", ".join(f"Granularity.{member.name}" for member in Granularity)
-    raise ValueError(f"granularity must be one of {names}, a callable from a text to spans, or a list of (start, end); got {granularity!r}.")
+    raise ValueError(
+        f"granularity must be one of {names}, a callable from a text to spans, or a list of (start, end); got {granularity!r}."
+    )
 
 
 def check_spans(spans: Sequence[Span], text: str | None) -> list[Span]:

@@ -71,6 +71,10 @@ class PromptReader:
 
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, Template):
+            if self.pinned or self.groups is not None:
+                raise ValueError(
+                    "A Template names its players itself: write what is pinned into its text, a group as one slot."
+                )
             return TemplatePrompt.of(one, self.tokenizer)
         if isinstance(one, str):
             if not one.strip():
@@ -98,9 +102,9 @@ class PromptReader:
     def _encoded(self, encoding: Mapping[str, Any], row: int) -> Prompt:
         """One row of an encoding, without its padding; the ids are used as they are."""
         ids = _row(encoding["input_ids"], row)
-        mask = _row(encoding["attention_mask"], row).astype(bool) if "attention_mask" in encoding else np.ones_like(ids, dtype=bool)
+        mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
         if not mask.any():
-            raise ValueError(f"Row {row} of the encoding is empty: its attention mask is all zero.")
+            raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
         segments = _row(encoding["token_type_ids"], row)[mask] if "token_type_ids" in encoding else None
         tokens = Tokens.of_ids(ids[mask].tolist(), self.tokenizer)
         return self._cut(tokens, [Region((0, len(tokens.text)))], segments)
@@ -142,7 +146,7 @@ class PromptReader:
         held = [index for index in range(len(pieces)) if (owner == index).any()]
         renumber = {old: new for new, old in enumerate(held)}
         features = []
-        for index, following in zip(held, [*held[1:], len(pieces)], strict=True):
+        for index, following in zip(held, [*held, len(pieces)][1:], strict=True):
             (start, _), region = pieces[index]
             end = self._end(tokens, owner == index, [span for span, _ in pieces[index:following]])
             positions = tuple(int(position) for position in np.flatnonzero(owner == index))
@@ -159,7 +163,7 @@ class PromptReader:
         start, end = region.span
         if isinstance(self.granularity, list):
             if region.role is not None:
-                raise ValueError("Explicit spans index into a plain text prompt; for a chat give a callable that splits a message.")
+                raise ValueError("Explicit spans index into a plain prompt; for a chat give a callable that splits a message.")
             return check_spans(self.granularity, text)
         if isinstance(self.granularity, Granularity):
             return [(start + a, start + b) for a, b in self.granularity.split(text[start:end])]
@@ -175,7 +179,7 @@ def _rows(encoding: Mapping[str, Any]) -> int:
 
 
 def _row(values: Any, row: int) -> np.ndarray:
-    nested = values.ndim == 2 if hasattr(values, "ndim") else not isinstance(values[0], int)
+    nested = values.ndim == 2 if hasattr(values, "ndim") else bool(len(values)) and not isinstance(values[0], int)
     one = values[row] if nested else values
     return np.asarray(one.tolist() if hasattr(one, "tolist") else list(one), dtype=np.int64)
 

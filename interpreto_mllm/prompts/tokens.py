@@ -35,7 +35,9 @@ class Tokens:
     def of_text(cls, text: str, tokenizer: PreTrainedTokenizerBase, add_special_tokens: bool = True) -> Tokens:
         """Tokenise a text. Nothing is truncated."""
         fast = tokenizer.is_fast
-        encoded = tokenizer(text, add_special_tokens=add_special_tokens, truncation=False, return_offsets_mapping=fast, verbose=False)
+        encoded = tokenizer(
+            text, add_special_tokens=add_special_tokens, truncation=False, return_offsets_mapping=fast, verbose=False
+        )
         ids = list(encoded["input_ids"])
         offsets = [tuple(o) for o in encoded["offset_mapping"]] if fast else spelled_offsets(ids, text, tokenizer)
         return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special_mask(ids, tokenizer))
@@ -45,7 +47,12 @@ class Tokens:
         """Keep the ids as they are; the text is only what they spell, for reading."""
         ids = list(ids)
         text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-        return cls(text, np.asarray(ids, dtype=np.int64), tuple(spelled_offsets(ids, text, tokenizer, False)), special_mask(ids, tokenizer))
+        return cls(
+            text,
+            np.asarray(ids, dtype=np.int64),
+            tuple(spelled_offsets(ids, text, tokenizer, False)),
+            special_mask(ids, tokenizer),
+        )
 
     def owners(self, spans: Sequence[Span], regions: Sequence[Span]) -> Int[np.ndarray, "l"]:
         """For each token the index of the span it belongs to, or -1: the first one that it shares a visible character with.
@@ -73,9 +80,7 @@ def special_mask(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Bool
     return np.asarray([token in special for token in ids], dtype=bool)
 
 
-def spelled_offsets(
-    ids: Sequence[int], text: str, tokenizer: PreTrainedTokenizerBase, skip_special: bool = True
-) -> list[Span]:
+def spelled_offsets(ids: Sequence[int], text: str, tokenizer: PreTrainedTokenizerBase, skip_special: bool = True) -> list[Span]:
     """Offsets for tokenizers that give none: how far the text is spelled by the first token, the first two, ….
 
     Tokens that complete no character (bytes of an emoji) get the character they are part of; each token is matched as the
