@@ -17,7 +17,9 @@ STRIPPING = zoo.CHAT.replace("m.content", "m.content | trim")
 LLAMA = zoo.build("llama")
 
 
-def reader(tokenizer=TOKENIZER, granularity=Granularity.WORD, occlusion=None, roles=("user",), pinned=(), groups=None) -> PromptReader:
+def reader(
+    tokenizer=TOKENIZER, granularity=Granularity.WORD, occlusion=None, roles=("user",), pinned=(), groups=None
+) -> PromptReader:
     occlusion = (occlusion or Drop()).prepared(tokenizer)
     return PromptReader(tokenizer, granularity, occlusion, roles, pinned, groups)
 
@@ -270,7 +272,9 @@ def test_pinned_features_are_always_there(pinned, kept):
 
 @pytest.mark.parametrize("pinned", [["moon"], [6], [-1]])
 def test_a_pin_must_be_a_feature(pinned):
-    with pytest.raises(ValueError, match=f"pinned names {pinned[0]!r}, which is not a feature of this prompt; its features are"):
+    with pytest.raises(
+        ValueError, match=f"pinned names {pinned[0]!r}, which is not a feature of this prompt; its features are"
+    ):
         reader(pinned=pinned).read("The sky, the sea!")
 
 
