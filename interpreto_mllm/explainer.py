@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -94,8 +94,12 @@ class AttributionExplainer:
         _check_parts(perturbator, aggregator)
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise ValueError(f"batch_size must be a positive int; got {batch_size!r}.")
-        if isinstance(roles, str):
-            raise ValueError(f"roles must be a collection of role names, such as ('user',); got the string {roles!r}.")
+        if isinstance(roles, str) or not isinstance(roles, Collection):
+            raise ValueError(f"roles must be a collection of role names, such as ('user',); got {roles!r}.")
+        if isinstance(pinned, str) or not (callable(pinned) or isinstance(pinned, Collection)):
+            raise ValueError(f"pinned must be a list of texts or indices, or a filter such as punctuation; got {pinned!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise ValueError(f"seed must be an int; got {seed!r}.")
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
@@ -177,7 +181,7 @@ class AttributionExplainer:
     def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
         n = len(prompt.features)
         [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        vocabulary = len(cast(Any, self.model.get_input_embeddings()).weight)
         if int(full.ids.max()) >= vocabulary:
             raise ValueError(f"The prompt has token id {int(full.ids.max())}, the model's ids lie in [0, {vocabulary}).")
         product = self.mode is InferenceModes.SOFTMAX
@@ -247,7 +251,8 @@ class AttributionExplainer:
 
     def _anchor(self) -> int | None:
         """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
-        ids = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        tokenizer: Any = self.tokenizer
+        ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
         return next((token for token in ids if token is not None), None)
 
 

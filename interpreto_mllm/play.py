@@ -31,7 +31,7 @@ def play(
     """Attributions of the players of any game.
 
     Args:
-        game: callable from coalitions `Bool[p n]` (a torch tensor) to values `Float[p t]` or `Float[p]`, as a tensor or numpy array.
+        game: callable from coalitions `Bool[p n]` to values `Float[p t]` or `Float[p]`, torch or numpy.
         perturbator: draws the coalitions.
         aggregator: turns their values into attributions.
         n_features: number of players.
@@ -72,5 +72,7 @@ def _values(returned: Any, p: int) -> torch.Tensor:
     if values.ndim != 2 or len(values) != p:
         raise ValueError(f"The game must return one row of values per coalition, {p} here; got shape {tuple(values.shape)}.")
     if not values.isfinite().all():
-        raise ValueError("The game returned values that are not finite (NaN or infinite); an attribution of them has no meaning.")
+        raise ValueError(
+            "The game returned values that are not finite (NaN or infinite); an attribution of them has no meaning."
+        )
     return values

@@ -47,7 +47,13 @@ class Occlusion(AttributionExplainer):
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, window: int = 1, stride: int = 1, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=OcclusionPerturbator(window, stride), aggregator=LeaveOneOutAggregator(window), **options)
+        super().__init__(
+            model,
+            tokenizer,
+            perturbator=OcclusionPerturbator(window, stride),
+            aggregator=LeaveOneOutAggregator(window),
+            **options,
+        )
 
 
 class Sobol(AttributionExplainer):

@@ -29,7 +29,9 @@ class KernelShap(AttributionExplainer):
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, size_effects: bool = True, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=KernelPerturbator(), aggregator=KernelAggregator(size_effects), **options)
+        super().__init__(
+            model, tokenizer, perturbator=KernelPerturbator(), aggregator=KernelAggregator(size_effects), **options
+        )
 
 
 class Lime(AttributionExplainer):
@@ -49,5 +51,9 @@ class Lime(AttributionExplainer):
         'red'
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=LimeAggregator(kernel_width, alpha), **options)
+    def __init__(
+        self, model: Any, tokenizer: Any, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]
+    ):
+        super().__init__(
+            model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=LimeAggregator(kernel_width, alpha), **options
+        )

@@ -68,7 +68,9 @@ class PermutationShapley(AttributionExplainer):
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, antithetic: bool = True, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=PermutationPerturbator(antithetic), aggregator=MarginalAggregator(), **options)
+        super().__init__(
+            model, tokenizer, perturbator=PermutationPerturbator(antithetic), aggregator=MarginalAggregator(), **options
+        )
 
 
 class ComplementaryShapley(AttributionExplainer):
@@ -88,7 +90,13 @@ class ComplementaryShapley(AttributionExplainer):
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, cover_minimal: bool = True, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=ComplementaryPerturbator(cover_minimal), aggregator=ComplementaryAggregator(), **options)
+        super().__init__(
+            model,
+            tokenizer,
+            perturbator=ComplementaryPerturbator(cover_minimal),
+            aggregator=ComplementaryAggregator(),
+            **options,
+        )
 
 
 class NeymanShapley(AttributionExplainer):
@@ -109,4 +117,10 @@ class NeymanShapley(AttributionExplainer):
     """
 
     def __init__(self, model: Any, tokenizer: Any, *, initial: int = 2, cover_minimal: bool = True, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=NeymanPerturbator(initial, cover_minimal), aggregator=ComplementaryAggregator(), **options)
+        super().__init__(
+            model,
+            tokenizer,
+            perturbator=NeymanPerturbator(initial, cover_minimal),
+            aggregator=ComplementaryAggregator(),
+            **options,
+        )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from interpreto_mllm.prompts.granularity import Span
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 Message = dict[str, Any]
 
@@ -18,7 +15,7 @@ def is_chat(inputs: object) -> bool:
     return isinstance(inputs, list) and bool(inputs) and all(isinstance(m, dict) and "role" in m for m in inputs)
 
 
-def check_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> None:
+def check_chat(messages: Sequence[Message], tokenizer: Any) -> None:
     """Raise a ValueError where these messages cannot be rendered or explained."""
     if getattr(tokenizer, "chat_template", None) is None:
         raise ValueError("This tokenizer has no chat template: give the prompt as a string, or set tokenizer.chat_template.")
@@ -32,7 +29,7 @@ def check_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) 
         raise ValueError("The chat ends with an assistant message: leave it out and give its text as the target to explain it.")
 
 
-def render_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> tuple[str, list[Span]]:
+def render_chat(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[Span]]:
     """The rendered chat, generation prompt included, and the span of each message's content in it.
 
     The template is rendered a second time with a marker in place of each content, which tells where contents go even when one
@@ -64,5 +61,5 @@ def render_chat(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase)
     return text, spans
 
 
-def _render(messages: Sequence[Message], tokenizer: PreTrainedTokenizerBase) -> str:
+def _render(messages: Sequence[Message], tokenizer: Any) -> str:
     return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))

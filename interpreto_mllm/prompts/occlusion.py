@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Occlusion(ABC):
     def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:
         """The reading that is left when only the tokens in `present` are there; `owner` is each token's feature, or -1."""
 
-    def prepared(self, tokenizer: PreTrainedTokenizerBase) -> Occlusion:
+    def prepared(self, tokenizer: Any) -> Occlusion:
         """This occlusion with whatever it needs of the tokenizer looked up; errors surface here, before any model call."""
         return self
 
@@ -79,7 +76,7 @@ class Replace(Occlusion):
     replacement: str | int | None = None
     ids: tuple[int, ...] = ()
 
-    def prepared(self, tokenizer: PreTrainedTokenizerBase) -> Replace:
+    def prepared(self, tokenizer: Any) -> Replace:
         """With the ids of the replacement.
 
         Raises:

@@ -22,8 +22,15 @@ Hierarchy = list["int | Hierarchy"]
 class Prompt(Protocol):
     """Anything that says what the model reads for a coalition of its features."""
 
-    text: str
-    features: list[Feature]
+    @property
+    def text(self) -> str:
+        """The whole prompt; the features' spans index into it."""
+        ...
+
+    @property
+    def features(self) -> list[Feature]:
+        """The players."""
+        ...
 
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         """For each coalition the readings over whose values its value is the mean; usually one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt, without
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 Groups = Callable[[list[Feature]], Sequence[object]] | Sequence[object]
 
@@ -45,7 +42,7 @@ class PromptReader:
         groups: one label per feature, or a callable giving them; features with equal labels are one player.
     """
 
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Any
     granularity: Granularity | Splitter | list[Span]
     occlusion: Occlusion
     roles: Collection[str]

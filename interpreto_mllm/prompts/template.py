@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -15,9 +15,6 @@ from interpreto_mllm.feature import Feature
 from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.prompts.prompt import Hierarchy
 from interpreto_mllm.prompts.tokens import Tokens
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -86,12 +83,12 @@ class TemplatePrompt:
     """A template as a prompt: each coalition is filled in and tokenised afresh, as a person would have written it."""
 
     template: Template
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: Any
     text: str
     features: list[Feature]
 
     @classmethod
-    def of(cls, template: Template, tokenizer: PreTrainedTokenizerBase) -> TemplatePrompt:
+    def of(cls, template: Template, tokenizer: Any) -> TemplatePrompt:
         """The prompt of a template; the features' spans are where the values lie in the filled text."""
         text, spans = "", {}
         for literal, slot, _, _ in string.Formatter().parse(template.text):

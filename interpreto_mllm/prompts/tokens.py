@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from interpreto_mllm.prompts.granularity import Span
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,7 @@ class Tokens:
     special: Bool[np.ndarray, "l"]
 
     @classmethod
-    def of_text(cls, text: str, tokenizer: PreTrainedTokenizerBase, add_special_tokens: bool = True) -> Tokens:
+    def of_text(cls, text: str, tokenizer: Any, add_special_tokens: bool = True) -> Tokens:
         """Tokenise a text. Nothing is truncated."""
         fast = tokenizer.is_fast
         encoded = tokenizer(
@@ -43,10 +40,10 @@ class Tokens:
         return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special_mask(ids, tokenizer))
 
     @classmethod
-    def of_ids(cls, ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Tokens:
+    def of_ids(cls, ids: Sequence[int], tokenizer: Any) -> Tokens:
         """Keep the ids as they are; the text is only what they spell, for reading."""
         ids = list(ids)
-        text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+        text = str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
         return cls(
             text,
             np.asarray(ids, dtype=np.int64),
@@ -74,13 +71,13 @@ class Tokens:
         return owners
 
 
-def special_mask(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> Bool[np.ndarray, "l"]:
+def special_mask(ids: Sequence[int], tokenizer: Any) -> Bool[np.ndarray, "l"]:
     """Which tokens are special ones of this tokenizer; the unknown token stands for something that was written."""
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    special = {token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id}
     return np.asarray([token in special for token in ids], dtype=bool)
 
 
-def spelled_offsets(ids: Sequence[int], text: str, tokenizer: PreTrainedTokenizerBase, skip_special: bool = True) -> list[Span]:
+def spelled_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special: bool = True) -> list[Span]:
     """Offsets for tokenizers that give none: how far the text is spelled by the first token, the first two, ….
 
     Tokens that complete no character (bytes of an emoji) get the character they are part of; each token is matched as the
@@ -109,8 +106,8 @@ def spelled_offsets(ids: Sequence[int], text: str, tokenizer: PreTrainedTokenize
     return offsets
 
 
-def _piece(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
-    piece = tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+def _piece(ids: Sequence[int], tokenizer: Any) -> str:
+    piece = str(tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
     return piece[2:] if piece.startswith("##") else piece
 
 
