@@ -13,7 +13,7 @@ import pytest
 import torch
 from zoo import build, byte_bpe, plain_ids, plain_values, sentencepiece_like, wordpiece
 
-from interpreto_mllm import ExactShapley
+from interpreto_mllm import Drop, ExactShapley
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.trie import Node, plan_prefixes
 
@@ -59,7 +59,7 @@ def test_a_value_depends_on_its_coalition_alone(family: str) -> None:
     order = torch.randperm(32, generator=torch.Generator().manual_seed(1))
     reference = None
     for batch_size in (1, 3, 32):
-        game = ExactShapley(model, tokenizer, batch_size=batch_size, progress=False).game(
+        game = ExactShapley(model, tokenizer, occlusion=Drop(), batch_size=batch_size, progress=False).game(
             "the sky is blue !", target_of(family)
         )
         values = game(coalitions)
@@ -185,6 +185,12 @@ def test_a_plan_holds_every_sequence_once_under_its_own_beginning(seed: int) -> 
         for index in under:
             assert len(sequences[index]) > node.length
             assert (sequences[index][: node.length] == sequences[node.sample][: node.length]).all()
+
+
+def test_the_last_token_is_never_part_of_a_beginning() -> None:
+    sequences = [np.arange(200), *(np.concatenate([np.arange(200), [900 + token]]) for token in range(7))]
+    [node] = plan_prefixes(sequences, batch_size=8, forward_cost=16).children
+    assert node.length == 199
 
 
 def test_nothing_is_shared_where_it_does_not_pay() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -16,9 +16,6 @@ from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
-
 
 class ModelKind(ABC):
     """What the explainer must know of a kind of model.
@@ -29,7 +26,7 @@ class ModelKind(ABC):
     unit = "token"
     ids_are_one = True
 
-    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase):
+    def __init__(self, model: Any, tokenizer: Any):
         self.model, self.tokenizer = model, tokenizer
 
     def default_occlusion(self) -> Occlusion:
@@ -210,7 +207,7 @@ class ClassifierKind(ModelKind):
         return len(reading.ids)
 
 
-def model_kind(model: Any, tokenizer: PreTrainedTokenizerBase) -> ModelKind:
+def model_kind(model: Any, tokenizer: Any) -> ModelKind:
     """The kind of a transformers model.
 
     Raises:
@@ -228,11 +225,11 @@ def model_kind(model: Any, tokenizer: PreTrainedTokenizerBase) -> ModelKind:
     raise TypeError(f"{name} neither generates text nor classifies sequences; load it with an AutoModelFor… class that does.")
 
 
-def _token_texts(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def _token_texts(ids: list[int], tokenizer: Any) -> list[str]:
     """The text that each token adds to those before it."""
     texts, before = [], ""
     for end in range(1, len(ids) + 1):
-        now = tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False)
-        texts.append(now[len(before) :] if now.startswith(before) else tokenizer.decode(ids[end - 1 : end]))
+        now = str(tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False))
+        texts.append(now[len(before) :] if now.startswith(before) else str(tokenizer.decode(ids[end - 1 : end])))
         before = now
     return texts
