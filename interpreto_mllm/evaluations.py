@@ -15,7 +15,7 @@ class Draw:
 
     Args:
         coalitions: the coalitions asked for, repeats allowed (they are evaluated once).
-        weights: how many coalitions of the game each one stands for, the inverse of its inclusion probability. Ones when absent.
+        weights: how many coalitions each one stands for, the inverse of its inclusion probability. Ones when absent.
         chains: coalitions with the same number belong together and in this order (one permutation, one pair, one Sobol block).
             Numbers are the perturbator's own; -1 means "on its own". All -1 when absent.
 

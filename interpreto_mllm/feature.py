@@ -11,8 +11,8 @@ class Feature:
 
     Args:
         text: as the user wrote it.
-        spans: where it lies in the prompt's text, as (start, end) characters; several when a group is not contiguous; empty if unknown.
-        positions: indices of its tokens in the prompt's token ids; empty when it is not made of fixed tokens (a template's slot).
+        spans: where it lies in the prompt's text, as (start, end) characters; several for a group in pieces, none if unknown.
+        positions: indices of its tokens in the prompt's token ids; none for a template's slot.
         role: of the chat message it belongs to, None outside chats.
         turn: index of that message, None outside chats.
 

@@ -61,6 +61,7 @@ class Hand:
         self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
         self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
         self._asked: list[int] | None = None
+        self._over = False
 
     @property
     def evaluated(self) -> int:
@@ -73,9 +74,7 @@ class Hand:
             rows = [row for row, value in enumerate(self._values) if value is None]
             if rows:
                 return torch.stack([self._coalitions[row] for row in rows])
-            if len(self._row) == 2 and self._asked is None and self.n == 1:
-                return None
-            if not self._next_round():
+            if self._over or not self._next_round():
                 return None
 
     def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
@@ -99,22 +98,27 @@ class Hand:
             chains[kept],
         )
 
+    def _value(self, row: int) -> Float[Tensor, "t"]:
+        value = self._values[row]
+        if value is None:
+            raise RuntimeError("A round ended before all of its coalitions were recorded.")
+        return value
+
     def _next_round(self) -> bool:
         """Let the perturbator draw once more; False when it is done or the budget is spent."""
         try:
             if self._asked is None:
                 drawn = next(self._drawing)
             else:
-                values = [value for row in self._asked if (value := self._values[row]) is not None]
-                empty = torch.zeros(0, *self._values[0].shape, dtype=torch.float64) if self._values[0] is not None else None
-                drawn = self._drawing.send(torch.stack(values) if values else empty)  # type: ignore[arg-type]
+                drawn = self._drawing.send(torch.stack([self._value(row) for row in [0, *self._asked]])[1:])
         except StopIteration:
             return False
         draw = drawn if isinstance(drawn, Draw) else Draw(drawn)
-        return self._accept(draw)
+        self._accept(draw)
+        return True
 
-    def _accept(self, draw: Draw) -> bool:
-        """Add a round to the play, cut where the budget ends; False when it had to be cut."""
+    def _accept(self, draw: Draw) -> None:
+        """Add a round to the play, cut where the budget ends."""
         coalitions = draw.coalitions.cpu()
         if coalitions.ndim != 2 or coalitions.shape[1] != self.n or coalitions.dtype != torch.bool:
             raise ValueError(
@@ -129,10 +133,7 @@ class Hand:
         self._draws += rows
         self._weights.append(weights)
         self._chains.append(chains)
-        if p < len(coalitions):
-            self._drawing.close()
-            self._drawing = iter(())  # type: ignore[assignment]
-        return True
+        self._over = p < len(coalitions)
 
     def _add(self, coalitions: Bool[Tensor, "p n"]) -> list[int]:
         """Rows of these coalitions, new ones appended; stops before the first one that the budget cannot pay."""

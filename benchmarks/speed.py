@@ -1,0 +1,211 @@
+"""Speed against captum, interpreto and the ideal, in one run, on the same model, prompt and number of evaluations.
+
+Run `python benchmarks/speed.py`. Prints a table and writes `benchmarks/results/speed.json`. The ideal is one plain batched torch
+forward over the same distinct sequences, longest rows together, logits only where the target is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from interpreto_mllm import ExactShapley, KernelShap, Replace
+
+RESULTS = Path(__file__).parent / "results" / "speed.json"
+FILLER = "w3"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table: a prompt of `context` fixed words and `features` words to explain, and `target` tokens to score."""
+
+    name: str
+    vocabulary: int
+    context: int
+    features: int
+    target: int
+    evaluations: int
+    exact: bool = False
+
+
+CASES = [
+    Case("64-token prompt, vocabulary 8k", 8192, 0, 64, 16, 256),
+    Case("64-token prompt, vocabulary 64k", 65536, 0, 64, 16, 128),
+    Case("512 fixed tokens, then 16 features", 8192, 512, 16, 16, 128),
+    Case("exact, 12 features, one-token answer", 8192, 0, 12, 1, 4096, exact=True),
+    Case("exact, 12 features, 16-token answer", 8192, 0, 12, 16, 4096, exact=True),
+]
+
+
+def make_model(vocabulary: int, device: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """A Llama of hidden size 256 and four layers with random weights, and a tokenizer with one token a word."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=vocabulary + 8,
+        hidden_size=256,
+        intermediate_size=1024,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2} | {f"w{index}": index for index in range(3, vocabulary)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+    return LlamaForCausalLM(config).eval().to(device), tokenizer
+
+
+def best_of(runs: int, work: Callable[[], object], device: str) -> float:
+    """The shortest of several runs, in seconds; machines are shared, so the minimum is the least disturbed."""
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        work()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def ideal(
+    model: LlamaForCausalLM, sequences: list[list[int]], target: list[int], batch: int, device: str
+) -> Callable[[], None]:
+    """A plain batched forward over the sequences."""
+
+    def run() -> None:
+        ids = torch.tensor([[*sequence, *target[:-1]] for sequence in sequences], device=device)
+        wanted = torch.tensor(target, device=device)[None, :, None]
+        with torch.no_grad():
+            for rows in ids.split(batch):
+                logits = model(input_ids=rows, use_cache=False, logits_to_keep=len(target)).logits.float()
+                logits.log_softmax(-1).gather(-1, wanted.expand(len(rows), -1, -1)).cpu()
+
+    return run
+
+
+def captum_run(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, case: Case, words: list[str], answer: str
+) -> Callable[[], object]:
+    """captum's KernelShap in its best correct mode: the whole target in one forward, no token-by-token cache."""
+    from captum.attr import KernelShap as CaptumKernelShap
+    from captum.attr import LLMAttribution, TextTemplateInput
+
+    fixed, scored = words[: case.context], words[case.context :]
+    template = " ".join([*fixed, *["{}"] * len(scored)])
+    given = TextTemplateInput(template=template, values=scored, baselines=[FILLER] * len(scored))
+    attribution = LLMAttribution(CaptumKernelShap(model), tokenizer)
+    arguments = {"target": answer, "n_samples": case.evaluations, "forward_in_tokens": False, "show_progress": False}
+    return lambda: attribution.attribute(given, **arguments)
+
+
+def interpreto_run(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, case: Case, words: list[str], answer: str, batch: int
+) -> Callable[[], object]:
+    """interpreto's KernelShap on copies, because it changes the tokenizer and the model it is given."""
+    import interpreto
+    from interpreto.attributions import InferenceModes
+
+    method = interpreto.KernelShap(
+        copy.deepcopy(model),
+        copy.deepcopy(tokenizer),
+        batch_size=batch,
+        n_perturbations=case.evaluations,
+        inference_mode=InferenceModes.LOG_SOFTMAX,
+        granularity=interpreto.Granularity.WORD,
+    )
+    prompt, target = " ".join(words), " " + answer
+    return lambda: method(prompt, target)
+
+
+def measure(case: Case, device: str, batch: int, runs: int) -> dict:
+    """Times and counts of one case."""
+    model, tokenizer = make_model(case.vocabulary, device)
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.randint(3, case.vocabulary, (case.context + case.features + case.target,), generator=generator).tolist()
+    words = [f"w{index}" for index in drawn[: case.context + case.features]]
+    if case.exact:
+        words = [f"w{index}" for index in torch.randint(3, case.vocabulary, (60,), generator=generator).tolist()]
+    answer = " ".join(f"w{index}" for index in drawn[-case.target :])
+    method = ExactShapley if case.exact else KernelShap
+    options: dict = {"batch_size": batch, "occlusion": Replace(FILLER), "progress": False, "budget": case.evaluations}
+    if case.exact:
+        options["groups"] = [index // 5 for index in range(60)]
+    elif case.context:
+        options["pinned"] = range(case.context)
+    explainer = method(model, tokenizer, **options)
+    [result] = explainer(" ".join(words), answer)
+    readings = explainer.game(" ".join(words), answer).prompt.read(result.coalitions)
+    sequences = [row[0].ids.tolist() for row in readings]
+    target = tokenizer.encode(answer, add_special_tokens=False)
+    contenders = {
+        "ours": lambda: explainer(" ".join(words), answer),
+        "ideal": ideal(model, sequences, target, batch, device),
+    }
+    if not case.exact:
+        contenders["captum"] = captum_run(model, tokenizer, case, words, answer)
+        contenders["interpreto"] = interpreto_run(model, tokenizer, case, words, answer, batch)
+    seconds = {name: best_of(runs if name in ("ours", "ideal") else 1, work, device) for name, work in contenders.items()}
+    plain = sum(len(sequence) + len(target) - 1 for sequence in sequences)
+    return {
+        **asdict(case),
+        "seconds": seconds,
+        "evaluated": len(sequences),
+        "forwards": result.counts.forwards,
+        "tokens": result.counts.tokens,
+        "plain_tokens": plain,
+    }
+
+
+def show(results: list[dict], device: str) -> None:
+    """The table: each contender's time as a multiple of ours."""
+    table = Table(title=f"Time as a multiple of interpreto_mllm's ({device}, hidden 256 × 4 layers)")
+    for column in ("case", "evaluations", "forwards", "tokens (plain)", "ours", "ideal", "captum 0.9", "interpreto 0.5"):
+        table.add_column(column, justify="left" if column == "case" else "right")
+    for row in results:
+        ours = row["seconds"]["ours"]
+        ratios = [
+            f"{row['seconds'][name] / ours:.2f}×" if name in row["seconds"] else "–"
+            for name in ("ideal", "captum", "interpreto")
+        ]
+        tokens = f"{row['tokens']:,} ({row['plain_tokens']:,})"
+        table.add_row(row["name"], str(row["evaluated"]), str(row["forwards"]), tokens, f"{ours:.2f} s", *ratios)
+    Console(width=130).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--only", help="run only the cases whose name contains this")
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    transformers_logging.set_verbosity_error()
+    cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
+    results = [measure(case, arguments.device, arguments.batch_size, arguments.runs) for case in cases]
+    show(results, arguments.device)
+    if not arguments.only:
+        RESULTS.parent.mkdir(exist_ok=True)
+        path = RESULTS.with_stem(f"speed-{arguments.device}") if arguments.device != "cpu" else RESULTS
+        path.write_text(json.dumps({"device": arguments.device, "cases": results}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
