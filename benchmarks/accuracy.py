@@ -104,8 +104,18 @@ def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
 
 
 def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
-    """Log-probabilities of the shipped model's answers to prompts of `n` words."""
-    raise NotImplementedError("The shipped model's games are not wired in yet.")
+    """Log-probabilities of the shipped model's answers to prompts of `n` words, a multiple of four, punctuation pinned."""
+    from interpreto_mllm import KernelShap, punctuation
+    from interpreto_mllm.testbed import load_recall, sample_fact_prompts
+
+    explainer = KernelShap(*load_recall(), pinned=punctuation, batch_size=256, progress=False)
+    prompts = iter(sample_fact_prompts(1000, facts=n // 4 - 1, seed=seed))
+    while True:
+        prompt = next(prompts)
+        game = explainer.game(prompt.prompt, " " + prompt.answer)
+        if game.n == n:
+            yield "recall", game
+            return
 
 
 SOURCES = {"synthetic": synthetic_games, "model": model_games}
