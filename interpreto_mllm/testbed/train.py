@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
@@ -61,7 +61,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(tokenizer: PreTrainedTokenizerFast) -> Lfm2ForCausalLM:
+def make_model(tokenizer: Any) -> Lfm2ForCausalLM:
     """An untrained model of alternating convolution and attention layers, about 390 k parameters."""
     config = Lfm2Config(
         vocab_size=len(tokenizer),
@@ -244,7 +244,7 @@ def train(seed: int = 0, steps: int = 800, batch_size: int = 64) -> tuple[Lfm2Fo
 
 
 @torch.no_grad()
-def accuracy(model: Lfm2ForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts: list[facts.FactPrompt]) -> float:
+def accuracy(model: Any, tokenizer: Any, prompts: list[facts.FactPrompt]) -> float:
     """The share of prompts that greedy generation answers exactly."""
     right = 0
     for start in range(0, len(prompts), 100):
@@ -257,7 +257,7 @@ def accuracy(model: Lfm2ForCausalLM, tokenizer: PreTrainedTokenizerFast, prompts
     return right / len(prompts)
 
 
-def rendered(prompt: facts.FactPrompt, tokenizer: PreTrainedTokenizerFast) -> str:
+def rendered(prompt: facts.FactPrompt, tokenizer: Any) -> str:
     """The text that the model sees, special tokens included."""
     if isinstance(prompt.prompt, str):
         return tokenizer.bos_token + prompt.prompt
