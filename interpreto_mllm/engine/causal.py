@@ -46,7 +46,7 @@ class CausalEngine:
         self._accepts = {name for name in ("position_ids", "logits_to_keep") if name in accepted}
         self._shares: bool | None = None if share_prefixes and self.cache_name else False
         self._device = model.get_input_embeddings().weight.device
-        self._forward_cost = 256 if self._device.type == "cpu" else 2048
+        self._forward_cost = (256 if self._device.type == "cpu" else 2048) + len(model.get_input_embeddings().weight) // 64
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of the target tokens of each query, batch by batch."""

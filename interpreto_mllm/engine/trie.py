@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -9,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int
 
-WORTHWHILE = 0.06
-"""A level of the trie is kept when it saves at least this share of all tokens."""
+SHARES = (0.06, 0.12, 0.3, 1.0)
+"""Candidate plans: a level of the trie is kept when it saves at least this share of all tokens; 1 keeps none."""
 
 
 @dataclass(eq=False)
@@ -45,7 +46,14 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
     """
     order = sorted(range(len(sequences)), key=lambda index: sequences[index].tolist())
     shared = _shared_lengths([sequences[index] for index in order])
-    total, tokens = len(sequences), sum(len(sequence) for sequence in sequences)
+    lengths = [len(sequence) for sequence in sequences]
+    plans = [_plan(order, shared, share * sum(lengths), batch_size, forward_cost) for share in SHARES]
+    return min(plans, key=lambda plan: _cost(plan, lengths, batch_size, forward_cost))
+
+
+def _plan(order: list[int], shared: Int[np.ndarray, "p"], worthwhile: float, batch_size: int, forward_cost: int) -> Node:
+    """The tree whose levels each save more than `worthwhile` tokens and than their forwards cost."""
+    total = len(order)
     root = Node(0, order[0])
     stack = [(0, total, root)]
     while stack:
@@ -56,13 +64,26 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
         common = int(shared[low + 1 : high].min())
         width = total / (high - low)
         saved = width * (high - low - 1) * (common - node.length)
-        if common > node.length and saved > max(forward_cost * max(1.0, width / batch_size), WORTHWHILE * tokens):
+        if common > node.length and saved > max(forward_cost * max(1.0, width / batch_size), worthwhile):
             child = Node(common, order[low])
             node.children.append(child)
             node = child
         cuts = [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
         stack += [(a, b, node) for a, b in pairwise(cuts)]
     return root
+
+
+def _cost(root: Node, lengths: list[int], batch_size: int, forward_cost: int) -> int:
+    """What a plan costs in tokens: those it reads, and what its forwards cost beyond them."""
+    tokens, alike, stack = 0, Counter[tuple[int, int]](), [root]
+    while stack:
+        node = stack.pop()
+        tokens += sum(lengths[leaf] - node.length for leaf in node.leaves)
+        tokens += sum(child.length - node.length for child in node.children)
+        alike[node.length, 0] += len(node.leaves)
+        alike.update((node.length, child.length) for child in node.children)
+        stack += node.children
+    return tokens + forward_cost * sum(-(-count // batch_size) for count in alike.values())
 
 
 def _shared_lengths(ordered: list[Int[np.ndarray, "_"]]) -> Int[np.ndarray, "p"]:
