@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from interpreto_mllm import Granularity, KernelShap
+from interpreto_mllm import Granularity, KernelShap, Replace, punctuation
 from interpreto_mllm.testbed import load_recall
 
 PROMPT = "the apple is red . the sky is blue . what is the apple ?"
@@ -11,7 +11,10 @@ OUTPUT = Path("demo_output")
 
 def main() -> None:
     model, tokenizer = load_recall()
-    [explanation] = KernelShap(model, tokenizer, granularity=Granularity.WORD, budget=512, seed=0)(PROMPT)
+    explainer = KernelShap(
+        model, tokenizer, granularity=Granularity.WORD, occlusion=Replace("<unk>"), pinned=punctuation, budget=512, seed=0
+    )
+    [explanation] = explainer(PROMPT)
     answer = explanation.span()
     answer.show()
     OUTPUT.mkdir(exist_ok=True)
