@@ -107,8 +107,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _feature(entry: dict[str, Any]) -> Feature:
-    spans = tuple((start, end) for start, end in entry["spans"])
-    return Feature(**{**entry, "spans": spans, "positions": tuple(entry["positions"])})
+    return Feature(**{name: _tuples(value) for name, value in entry.items()})
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, which is what JSON makes of tuples, as tuples again."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _pack(tensor: Shaped[Tensor, "..."] | None) -> dict[str, Any] | None:

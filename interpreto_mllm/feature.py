@@ -15,6 +15,11 @@ class Feature:
         positions: indices of its tokens in the prompt's token ids; none for a template's slot.
         role: of the chat message it belongs to, None outside chats.
         turn: index of that message, None outside chats.
+        modality: "text", "image" or "audio"; "mixed" for a group across them.
+        pieces: for parts of images and clips: (index of the image or clip in the prompt, index of the piece in it), several
+            for a group.
+        box: for a part of an image, the smallest box around it: left, top, right, bottom in pixels.
+        time: for a part of a clip, its start and end in seconds.
 
     Example:
         >>> Feature("Paris", spans=((4, 9),), positions=(2,)).text
@@ -26,3 +31,7 @@ class Feature:
     positions: tuple[int, ...] = ()
     role: str | None = None
     turn: int | None = None
+    modality: str = "text"
+    pieces: tuple[tuple[int, int], ...] = ()
+    box: tuple[int, int, int, int] | None = None
+    time: tuple[float, float] | None = None
