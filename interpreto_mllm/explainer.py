@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
@@ -18,18 +19,24 @@ from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
+from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
+from interpreto_mllm.media.audio_occlusion import AudioOcclusion
+from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
+from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.progress import progress_bar
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
-from interpreto_mllm.prompts.occlusion import Occlusion
+from interpreto_mllm.prompts.occlusion import Occlusion, Reading
+from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups, PromptReader
 from interpreto_mllm.prompts.template import Template
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
 
 class AttributionExplainer:
@@ -37,13 +44,20 @@ class AttributionExplainer:
 
     Args:
         model: a causal, encoder-decoder or sequence-classification model of transformers. It is never moved or changed.
-        tokenizer: the model's own.
+        tokenizer: the model's own tokenizer; its processor for models that see or hear; its image processor or feature
+            extractor for classifiers of images or clips.
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
-        granularity: what a feature is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
+        granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
         inference_mode: what a coalition is worth: an `InferenceModes`, or a callable from logits and target ids to values.
-        occlusion: how an absent feature disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
+        occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
             and classifiers replace it by the mask token where there is one.
+        image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
+            `WholeImage`, or a callable from pixels to masks.
+        image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `Other` or `DropImage`.
+        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a callable
+            from samples and their rate to segments.
+        audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
         batch_size: rows in a forward.
         seed: of all randomness.
@@ -74,13 +88,17 @@ class AttributionExplainer:
     def __init__(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: PreTrainedTokenizerBase | ProcessorMixin | Any,
         *,
         perturbator: Perturbator,
         aggregator: Aggregator,
         granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
         inference_mode: Mode = InferenceModes.LOG_SOFTMAX,
         occlusion: Occlusion | None = None,
+        image_granularity: ImageGranularity | Cutter | None = None,
+        image_occlusion: ImageOcclusion | None = None,
+        audio_granularity: AudioGranularity | Segmenter | None = None,
+        audio_occlusion: AudioOcclusion | None = None,
         budget: int | float | None = None,
         batch_size: int = 32,
         seed: int = 0,
@@ -104,16 +122,19 @@ class AttributionExplainer:
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
         self.generate = dict(generate or {})
-        self._kind = model_kind(model, tokenizer)
-        _check_tokenizer(model, tokenizer)
+        self._processing = Processing(tokenizer, model)
+        self._kind = model_kind(model, self._processing)
+        _check_tokenizer(model, self._processing)
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
         if not isinstance(occlusion, Occlusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
         self._engine = self._kind.engine(self.mode, batch_size, share_prefixes)
-        with borrowed(model, tokenizer):
-            prepared = occlusion.prepared(tokenizer)
-        self._reader = PromptReader(tokenizer, check_granularity(granularity), prepared, tuple(roles), pinned, groups)
+        with borrowed(model, self._processing.tokenizer):
+            prepared = occlusion.prepared(self._processing.tokenizer)
+        cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._processing.rate)
+        text = check_granularity(granularity)
+        self._reader = PromptReader(self._processing, text, prepared, cuts, tuple(roles), pinned, groups)
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(
@@ -140,7 +161,7 @@ class AttributionExplainer:
         """
         started = time.perf_counter()
         self.unfinished = None
-        with borrowed(self.model, self.tokenizer):
+        with borrowed(self.model, self._processing.tokenizer):
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
             budgets = [
@@ -168,22 +189,20 @@ class AttributionExplainer:
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input as a callable from coalitions `Bool[p n]` to values `Float[p t]`, for `play` or by hand."""
-        with borrowed(self.model, self.tokenizer):
+        with borrowed(self.model, self._processing.tokenizer):
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        return ModelGame(prompt, question, self._engine, self._anchor(), (self.model, self.tokenizer))
+        return ModelGame(prompt, question, self._engine, self._anchor(), (self.model, self._processing.tokenizer))
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
-        single = isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs)
+        single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
         asked = per_input(targets, len(prompts), single and len(prompts) == 1, self._kind.ids_are_one)
         return [self._question(prompt, given) for prompt, given in zip(prompts, asked, strict=True)]
 
     def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
         n = len(prompt.features)
         [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
-        vocabulary = len(cast(Any, self.model.get_input_embeddings()).weight)
-        if int(full.ids.max()) >= vocabulary:
-            raise ValueError(f"The prompt has token id {int(full.ids.max())}, the model's ids lie in [0, {vocabulary}).")
+        self._check_ids(full)
         product = self.mode is InferenceModes.SOFTMAX
         room = self._kind.room()
         longest = max(empty, full, key=lambda reading: len(reading.ids))
@@ -208,6 +227,14 @@ class AttributionExplainer:
                     f"the model has {room}: shorten one of them (nothing is truncated)."
                 )
         return question
+
+    def _check_ids(self, reading: Reading) -> None:
+        written = reading.ids[~np.isin(reading.ids, list(self._processing.soft_ids.values()))]
+        if not len(written):
+            return
+        vocabulary = len(cast(Any, self.model.get_input_embeddings()).weight)
+        if int(written.max()) >= vocabulary:
+            raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
 
     def _play(self, games: list[ModelGame], hands: list[Hand]) -> _Spent:
         """Play all hands to their ends, every round of all of them in shared batches."""
@@ -245,13 +272,16 @@ class AttributionExplainer:
             features=game.features,
             targets=game.question.labels,
             text=game.prompt.text,
+            media=game.prompt.media,
             mode=mode_name(self.mode),
             unit=game.question.unit,  # type: ignore[arg-type]
         )
 
     def _anchor(self) -> int | None:
         """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
-        tokenizer: Any = self.tokenizer
+        tokenizer = self._processing.tokenizer
+        if tokenizer is None:
+            return None
         ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
         return next((token for token in ids if token is not None), None)
 
@@ -284,11 +314,16 @@ def _check_parts(perturbator: object, aggregator: object) -> None:
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
 
 
-def _check_tokenizer(model: Any, tokenizer: Any) -> None:
+def _check_tokenizer(model: Any, processing: Processing) -> None:
+    tokenizer = processing.tokenizer
+    if tokenizer is None and processing.modalities:
+        return
     if not callable(getattr(tokenizer, "convert_ids_to_tokens", None)):
-        raise TypeError(f"tokenizer must be the model's tokenizer; got {type(tokenizer).__name__}.")
+        given = type(processing.processor).__name__
+        raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
     vocabulary = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > vocabulary:
+    beyond = sum(soft >= vocabulary for soft in processing.soft_ids.values())
+    if len(tokenizer) - beyond > vocabulary:
         raise ValueError(
             f"The tokenizer has {len(tokenizer)} tokens but the model's embedding only {vocabulary}: it is not this model's "
             "tokenizer. (If you added tokens, resize the model's embedding.)"

@@ -75,7 +75,7 @@ class ModelGame:
         return self.question.values(by_answer).reshape(len(raw), each, -1).mean(1)
 
     def _anchored(self, reading: Reading) -> Reading:
-        if len(reading.ids):
+        if len(reading.ids) or reading.media:
             return reading
         if self.anchor is None:
             raise ValueError(

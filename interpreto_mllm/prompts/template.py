@@ -5,13 +5,14 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool
 from torch import Tensor
 
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.prompts.prompt import Hierarchy
 from interpreto_mllm.prompts.tokens import Tokens
@@ -86,6 +87,8 @@ class TemplatePrompt:
     tokenizer: Any
     text: str
     features: list[Feature]
+
+    media: ClassVar[tuple[Medium, ...]] = ()
 
     @classmethod
     def of(cls, template: Template, tokenizer: Any) -> TemplatePrompt:
