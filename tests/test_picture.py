@@ -238,7 +238,7 @@ def test_corrupt_files_are_told(tmp_path):
         (lambda: Superpixels(4, compactness=0), ValueError, "compactness must be positive"),
         (lambda: Boxes([]), ValueError, "there is no box"),
         (lambda: Boxes([(0, 0, 2)]), ValueError, "four whole numbers"),
-        (lambda: Boxes([(0, 0, 2.5, 2)]), ValueError, "four whole numbers"),  # type: ignore[list-item]
+        (lambda: Boxes([(0, 0, 2.5, 2)]), ValueError, "four whole numbers"),
         (
             lambda: Picture.of(PHOTO, Boxes([(0, 0, 8, 2)])),
             ValueError,

@@ -122,7 +122,7 @@ class Boxes(ImageGranularity):
     boxes: tuple[tuple[int, int, int, int], ...]
     noun = "box"
 
-    def __init__(self, boxes: Sequence[Sequence[int]]):
+    def __init__(self, boxes: Sequence[Sequence[int | float]]):
         read = tuple(tuple(int(edge) for edge in box) for box in boxes)
         for box, given in zip(read, boxes, strict=True):
             if len(box) != 4 or tuple(given) != box:
