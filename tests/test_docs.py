@@ -12,7 +12,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HEAVY = ("matplotlib", "pandas", "rich", "IPython", "scipy", "sklearn", "captum", "shapiq", "tqdm.notebook")
+HEAVY = (
+    "matplotlib",
+    "pandas",
+    "rich",
+    "IPython",
+    "scipy",
+    "sklearn",
+    "captum",
+    "shapiq",
+    "tqdm.notebook",
+    "PIL",
+    "skimage",
+    "soundfile",
+    "soxr",
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
