@@ -1,0 +1,201 @@
+"""Tiny models of the multimodal families of transformers with random weights, each with the family's own processor class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+import transformers as hf
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers.processing_utils import transformers_module
+from transformers.video_processing_utils import VideoProcessorMixin
+
+SENTENCES = [
+    "What colour is the circle? The circle is red, the square is blue.",
+    "Which comes first in the clip, the high tone or the low one?",
+    "Describe the picture and the sound. USER: ASSISTANT: User: Assistant: user system assistant model",
+] * 4
+VOCABULARY = 512
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model and its processor, ready for a prompt with the modalities named."""
+
+    name: str
+    model: Any
+    processor: Any
+    modalities: tuple[str, ...] = ("image",)
+
+
+class NoVideos(VideoProcessorMixin):
+    """Stands where a processor wants its video processor: transformers' own need torchvision, and no prompt here has a video."""
+
+    model_input_names: tuple[str, ...] = ()
+
+
+def with_video_slot(processor_class: Any, *parts: Any, **options: Any) -> Any:
+    """A processor whose class also wants a video processor; without torchvision transformers hides the base class it asks for."""
+    with mock.patch.object(transformers_module, "VideoProcessorMixin", VideoProcessorMixin, create=True):
+        return processor_class(*parts, NoVideos(), **options)
+
+
+def tokenizer(specials: list[str], template: str, bos: str | None = None, **named: str) -> hf.PreTrainedTokenizerFast:
+    """A byte-level BPE trained on a few sentences, with a family's special tokens and chat template."""
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    known = list(dict.fromkeys(["<pad>", "</s>", "<unk>", *([bos] if bos else []), *specials, *named.values()]))
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=256 + len(known) + 64, special_tokens=known, initial_alphabet=alphabet, show_progress=False
+    )
+    core.train_from_iterator(SENTENCES, trainer)
+    if bos and bos not in template:
+        core.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, core.token_to_id(bos))])
+    return hf.PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        bos_token=bos,
+        additional_special_tokens=specials,
+        extra_special_tokens=named,
+        chat_template=template,
+    )
+
+
+def chat(
+    image: str = "",
+    audio: str = "",
+    start: str = "<|im_start|>{{ m.role }}\n",
+    end: str = "<|im_end|>\n",
+    answer: str = "<|im_start|>assistant\n",
+    first: str = "",
+) -> str:
+    """A chat template: what opens and closes a turn, what stands for an image and a clip, what asks for the answer."""
+    parts = (
+        "{% for p in m.content %}{% if p.type == 'image' %}" + image + "{% elif p.type == 'audio' %}" + audio
+        + "{% else %}{{ p.text }}{% endif %}{% endfor %}"
+    )
+    content = "{% if m.content is string %}{{ m.content }}{% else %}" + parts + "{% endif %}"
+    turns = "{% for m in messages %}" + start + content + end + "{% endfor %}"
+    return first + turns + "{% if add_generation_prompt %}" + answer + "{% endif %}"
+
+
+CHATML = ["<|im_start|>", "<|im_end|>"]
+WIDTH = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+TEXT = {**WIDTH, "vocab_size": VOCABULARY, "num_key_value_heads": 2, "max_position_embeddings": 1024}
+IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
+MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+
+
+def grown(build: Callable[[], Any], factor: float = 4.0, seed: int = 0) -> Any:
+    """The model in evaluation mode, its matrices larger than usual, so that what it reads, sees and hears matters."""
+    torch.manual_seed(seed)
+    model = build().eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if weight.ndim >= 2:
+                weight.mul_(factor)
+    return model
+
+
+def picture(seed: int = 0, width: int = 32, height: int = 32) -> Image.Image:
+    """A picture of random coloured squares."""
+    squares = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    return Image.fromarray(squares.repeat(8, axis=0).repeat(8, axis=1))
+
+
+@cache
+def llava() -> Family:
+    template = chat("<image>\n", start="{{ m.role | upper }}: ", end=" ", answer="ASSISTANT:")
+    words = tokenizer([], template, bos="<s>", image_token="<image>")
+    images = hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
+    processor = hf.LlavaProcessor(
+        images,
+        words,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template,
+    )
+    config = hf.LlavaConfig(
+        vision_config=hf.CLIPVisionConfig(**WIDTH, image_size=32, patch_size=8),
+        text_config=hf.LlamaConfig(**TEXT, **IDS),
+        image_token_index=words.image_token_id,
+        image_seq_length=16,
+    )
+    return Family("llava", grown(lambda: hf.LlavaForConditionalGeneration(config)), processor)
+
+
+@cache
+def llava_onevision() -> Family:
+    template = chat("<image>\n", start="<|im_start|>{{ m.role }} ", end="<|im_end|>")
+    words = tokenizer(CHATML, template, image_token="<image>", video_token="<video>")
+    grid = [[16, 16], [16, 32], [32, 16], [32, 32]]
+    images = hf.LlavaOnevisionImageProcessorPil(size={"height": 16, "width": 16}, image_grid_pinpoints=grid)
+    processor = with_video_slot(
+        hf.LlavaOnevisionProcessor,
+        images,
+        words,
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=template,
+    )
+    config = hf.LlavaOnevisionConfig(
+        vision_config=hf.SiglipVisionConfig(**WIDTH, image_size=16, patch_size=4, vision_use_head=False),
+        text_config=hf.Qwen2Config(**TEXT, **IDS),
+        image_token_index=words.image_token_id,
+        video_token_index=words.video_token_id,
+        image_grid_pinpoints=grid,
+    )
+    return Family("llava_onevision", grown(lambda: hf.LlavaOnevisionForConditionalGeneration(config)), processor)
+
+
+QWEN_VISION = "<|vision_start|><|image_pad|><|vision_end|>"
+
+
+def _qwen(processor_class: Any) -> tuple[Any, dict[str, int]]:
+    """The processor of the Qwen-VL families, and the ids that their configs want."""
+    template = chat(QWEN_VISION)
+    tokens = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
+    ends = {"vision_start_token": "<|vision_start|>", "vision_end_token": "<|vision_end|>"}
+    words = tokenizer(CHATML, template, **tokens, **ends)
+    size = {"shortest_edge": 64, "longest_edge": 4096}
+    images = hf.Qwen2VLImageProcessorPil(patch_size=4, merge_size=2, size=size)
+    processor = with_video_slot(processor_class, images, words, chat_template=template)
+    return processor, {f"{name}_id": words.convert_tokens_to_ids(token) for name, token in {**tokens, **ends}.items()}
+
+
+@cache
+def qwen2_vl() -> Family:
+    processor, ids = _qwen(hf.Qwen2VLProcessor)
+    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "patch_size": 4}
+    config = hf.Qwen2VLConfig(vision_config=vision, text_config={**TEXT, **IDS, "rope_parameters": MROPE}, **ids)
+    return Family("qwen2_vl", grown(lambda: hf.Qwen2VLForConditionalGeneration(config)), processor)
+
+
+@cache
+def qwen2_5_vl() -> Family:
+    processor, ids = _qwen(hf.Qwen2_5_VLProcessor)
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
+    vision |= {"out_hidden_size": 32, "window_size": 16, "fullatt_block_indexes": [1]}
+    config = hf.Qwen2_5_VLConfig(vision_config=vision, text_config={**TEXT, **IDS, "rope_parameters": MROPE}, **ids)
+    return Family("qwen2_5_vl", grown(lambda: hf.Qwen2_5_VLForConditionalGeneration(config)), processor)
+
+
+@cache
+def qwen3_vl() -> Family:
+    processor, ids = _qwen(hf.Qwen3VLProcessor)
+    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
+    vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
+    text = {**TEXT, **IDS, "head_dim": 8, "rope_parameters": MROPE}
+    config = hf.Qwen3VLConfig(vision_config=vision, text_config=text, **ids)
+    return Family("qwen3_vl", grown(lambda: hf.Qwen3VLForConditionalGeneration(config)), processor)
