@@ -47,7 +47,7 @@ class NoVideos(VideoProcessorMixin):
 def with_video_slot(processor_class: Any, *parts: Any, **options: Any) -> Any:
     """A processor whose class also wants a video processor; without torchvision transformers hides the base class it asks for."""
     with mock.patch.object(transformers_module, "VideoProcessorMixin", VideoProcessorMixin, create=True):
-        return processor_class(*parts, NoVideos(), **options)
+        return processor_class(*parts, video_processor=NoVideos(), **options)
 
 
 def tokenizer(specials: list[str], template: str, bos: str | None = None, **named: str) -> hf.PreTrainedTokenizerFast:
