@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import torch
 import transformers as hf
-from transformers.audio_utils import mel_filter_bank
+from transformers.audio_utils import make_list_of_audio, mel_filter_bank
 
 from families import CHATML, IDS, MROPE, TEXT, VOCABULARY, WIDTH, Family, chat, grown, tokenizer, with_video_slot
 
@@ -80,6 +80,45 @@ def granite_speech() -> Family:
         has_lora_adapter=False,
     )
     return Family("granite_speech", grown(lambda: hf.GraniteSpeechForConditionalGeneration(config)), processor, ("audio",))
+
+
+class VoxtralProcessor(hf.VoxtralProcessor):
+    """Voxtral's processor with a plain tokenizer, called as any other.
+
+    The class leaves chats and clips to the tokenizer of mistral-common and refuses text with an audio token; with a tokenizer that has
+    a template the base class does both, given how many tokens stand for a clip.
+    """
+
+    audio_kwargs = hf.VoxtralProcessor.audio_kwargs | {"pad_to_multiple_of": 10240, "max_source_positions": 64}
+    text_kwargs: dict = {}
+    apply_chat_template = hf.ProcessorMixin.apply_chat_template
+    __call__ = hf.ProcessorMixin.__call__
+
+    def _process_audio(self, audio: Any, **options: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
+        chunks = [self._retrieve_input_features([sound], **options) for sound in make_list_of_audio(audio)]
+        return {"input_features": torch.cat(chunks)}, [self.audio_token * (8 * len(chunk)) for chunk in chunks]
+
+
+@cache
+def voxtral() -> Family:
+    template = chat(
+        audio="[BEGIN_AUDIO][AUDIO]",
+        start="{{ '[INST]' if m.role == 'user' }}",
+        end="{{ '[/INST]' if m.role == 'user' else '</s>' }}",
+        answer="",
+        first="<s>",
+    )
+    fillers = [f"<SPECIAL_{number}>" for number in range(7, 24)]
+    words = tokenizer(["[INST]", "[/INST]", "[BEGIN_AUDIO]", *fillers, "[AUDIO]"], template, bos="<s>")
+    processor = VoxtralProcessor(_ears(), words)
+    processor.chat_template = template
+    ears = {"hidden_size": 32, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = hf.VoxtralConfig(
+        audio_config=ears | {"num_mel_bins": MELS, "max_source_positions": 32},
+        text_config=hf.LlamaConfig(**TEXT, **IDS).to_dict(),
+        audio_token_id=words.convert_tokens_to_ids("[AUDIO]"),
+    )
+    return Family("voxtral", grown(lambda: hf.VoxtralForConditionalGeneration(config)), processor, ("audio",))
 
 
 @cache
