@@ -1,381 +1,106 @@
-"""Tiny models of the multimodal families of transformers with random weights, each with the family's own processor class."""
+"""The multimodal families by name, a prompt for each, and what a caller must know of them.
+
+Found by reading transformers 5.23 and by running; `test_families.py` holds every line to it.
+
+The seam. For every family that chats, `model.get_decoder()` is the module that is given `inputs_embeds`, the media merged in, by keyword.
+Calling it again with the keywords it was given (less `past_key_values`) and then `model.lm_head` gives the logits bit for bit, and so does
+calling the model without pixels and clips while a pre-hook puts those keywords back. With `inputs_embeds` alone that holds only where
+position ids are plain: the multi-axis ones need the grid, and Qwen3-VL's decoder also gets features for its first layers.
+
+| family          | template writes        | soft token           | per-token tensors    | decoder is given besides embeddings and mask  |
+|-----------------|------------------------|----------------------|----------------------|-----------------------------------------------|
+| llava           | `<image>`              | `<image>`            |                      |                                               |
+| llava_onevision | `<image>`              | `<image>`            |                      |                                               |
+| qwen2_vl        | `<|image_pad|>`        | `<|image_pad|>`      | mm_token_type_ids    | position_ids (3, b, l)                        |
+| qwen2_5_vl      | `<|image_pad|>`        | `<|image_pad|>`      | mm_token_type_ids    | position_ids (3, b, l)                        |
+| qwen3_vl        | `<|image_pad|>`        | `<|image_pad|>`      | mm_token_type_ids    | position_ids (3, b, l), visual_pos_masks,     |
+|                 |                        |                      |                      | deepstack_visual_embeds (a list)              |
+| idefics3        | `<image>`              | `<image>`, in tiles  |                      | a new past_key_values                         |
+| smolvlm         | `<image>`              | `<image>`, in tiles  |                      | a new past_key_values                         |
+| gemma3          | `<start_of_image>`     | `<image_soft_token>` | token_type_ids       | the mask is a mapping, two-way inside images  |
+| paligemma       | `<image>`              | `<image>`            | token_type_ids       | position_ids (b, l) from 1, a 4-d mask        |
+| internvl        | `<IMG_CONTEXT>`        | `<IMG_CONTEXT>`      |                      |                                               |
+| pixtral         | `[IMG]`                | `[IMG]`, in rows     |                      |                                               |
+| mistral3        | `[IMG]`                | `[IMG]`, in rows     |                      |                                               |
+| lfm2_vl         | `<image>`              | `<image>`            |                      | (convolution layers in the decoder)           |
+| qwen2_audio     | `<|AUDIO|>`            | `<|AUDIO|>`          |                      |                                               |
+| granite_speech  | `<|audio|>`            | `<|audio|>`          |                      |                                               |
+| voxtral         | `[AUDIO]`              | `[AUDIO]`            |                      |                                               |
+| qwen2_5_omni    | `<|IMAGE|>` `<|AUDIO|>`| the same             |                      | position_ids (3, b, l)                        |
+
+- The soft id is `config.image_token_id` or `config.audio_token_id` everywhere; a processor's own `image_token_id` is not it for Gemma 3.
+- `processor(..., return_offsets_mapping=True, return_text_replacement_offsets=True)` works everywhere and says which characters of the
+  rendered chat became which of the expanded text, and where every token lies in the latter.
+- Per-token tensors grow with the answer: zeros for `mm_token_type_ids` and Gemma 3's `token_type_ids`, ones for PaliGemma's, whose
+  prompt is read in both directions (zeros would make the answer part of it). Without them Qwen2.5-VL and Gemma 3 silently give other
+  logits, Qwen2-VL and Qwen3-VL an error; Qwen2.5-Omni silently does so without an attention mask.
+- PaliGemma's processor puts `<bos>` after the last image and a line end after the text, and returns `labels`, to be left out.
+- The Qwen families remember `rope_deltas` on the module inside the model, which a forward pass changes.
+- `logits_to_keep` is ignored, without an error, by Qwen2-Audio, Qwen2.5-Omni and Whisper.
+- Whisper has no chat: the clip goes to the encoder, text to the decoder; `encoder_outputs=` gives the same logits bit for bit.
+
+Not transformers' own, because torchvision and torchaudio are not here: the slot for a video processor stays empty, LFM2-VL's image
+processor is Siglip 2's, Granite Speech's spectrogram is torch's, and Pixtral's processor is imported past its torchvision import.
+Voxtral's processor chats and hears only through mistral-common's tokenizer, which needs an older numpy than is pinned; here it has a plain one.
+"""
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import Any
-from unittest import mock
 
-import numpy as np
-import torch
+import families_audio
+import families_image
 import transformers as hf
-from PIL import Image
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorKwargs
-from transformers.processing_utils import transformers_module
-from transformers.video_processing_utils import VideoProcessorMixin
+from family_parts import RATE, Family, clip, picture
 
-SENTENCES = [
-    "What colour is the circle? The circle is red, the square is blue.",
-    "Which comes first in the clip, the high tone or the low one?",
-    "Describe the picture and the sound. USER: ASSISTANT: User: Assistant: user system assistant model",
-] * 4
-VOCABULARY = 512
-
-
-@dataclass(frozen=True)
-class Family:
-    """A model and its processor, ready for a prompt with the modalities named."""
-
-    name: str
-    model: Any
-    processor: Any
-    modalities: tuple[str, ...] = ("image",)
-
-
-class NoVideos(VideoProcessorMixin):
-    """Stands where a processor wants its video processor: transformers' own need torchvision, and no prompt here has a video."""
-
-    model_input_names: tuple[str, ...] = ()
-    num_frames = fps = None
+QUESTION = "What colour is the circle?"
+IMAGE_TEXT = (
+    "llava",
+    "llava_onevision",
+    "qwen2_vl",
+    "qwen2_5_vl",
+    "qwen3_vl",
+    "idefics3",
+    "smolvlm",
+    "gemma3",
+    "paligemma",
+    "internvl",
+    "pixtral",
+    "mistral3",
+    "lfm2_vl",
+)
+AUDIO_TEXT = ("qwen2_audio", "granite_speech", "voxtral")
+CHATTING = (*IMAGE_TEXT, *AUDIO_TEXT, "qwen2_5_omni")
+CLASSIFIERS = ("vit", "ast", "wav2vec2")
 
 
-def with_video_slot(processor_class: Any, *parts: Any, **options: Any) -> Any:
-    """A processor whose class also wants a video processor; without torchvision transformers hides the base class it asks for."""
-    with mock.patch.object(transformers_module, "VideoProcessorMixin", VideoProcessorMixin, create=True):
-        return processor_class(*parts, video_processor=NoVideos(), **options)
+def family(name: str) -> Family:
+    """The family of that name, built once."""
+    builder: Callable[[], Family] = getattr(families_image, name, None) or getattr(families_audio, name)
+    return builder()
 
 
-def tokenizer(specials: list[str], template: str, bos: str | None = None, **named: str) -> hf.PreTrainedTokenizerFast:
-    """A byte-level BPE trained on a few sentences, with a family's special tokens and chat template."""
-    core = Tokenizer(models.BPE())
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    known = list(dict.fromkeys(["<pad>", "</s>", "<unk>", *([bos] if bos else []), *specials, *named.values()]))
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=256 + len(known) + 64, special_tokens=known, initial_alphabet=alphabet, show_progress=False
-    )
-    core.train_from_iterator(SENTENCES, trainer)
-    if bos and bos not in template:
-        core.post_processor = processors.TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, core.token_to_id(bos))])
-    return hf.PreTrainedTokenizerFast(
-        tokenizer_object=core,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        bos_token=bos,
-        additional_special_tokens=specials,
-        extra_special_tokens=named,
-        chat_template=template,
-    )
+def conversation(
+    subject: Family, question: str = QUESTION, pictures: Sequence[int] = (0,), clips: Sequence[int] = (0,)
+) -> list[dict]:
+    """One turn of a user: pictures and clips of these seeds, as far as the family takes them, and then the question."""
+    content: list[dict[str, Any]] = [
+        {"type": "image", "image": picture(seed)} for seed in pictures if "image" in subject.modalities
+    ]
+    content += [{"type": "audio", "audio": clip(seed)} for seed in clips if "audio" in subject.modalities]
+    return [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
 
 
-def chat(
-    image: str = "",
-    audio: str = "",
-    start: str = "<|im_start|>{{ m.role }}\n",
-    end: str = "<|im_end|>\n",
-    answer: str = "<|im_start|>assistant\n",
-    first: str = "",
-) -> str:
-    """A chat template: what opens and closes a turn, what stands for an image and a clip, what asks for the answer."""
-    parts = (
-        "{% for p in m.content %}{% if p.type == 'image' %}" + image + "{% elif p.type == 'audio' %}" + audio
-        + "{% else %}{{ p.text }}{% endif %}{% endfor %}"
-    )
-    content = "{% if m.content is string %}{{ m.content }}{% else %}" + parts + "{% endif %}"
-    turns = "{% for m in messages %}" + start + content + end + "{% endfor %}"
-    return first + turns + "{% if add_generation_prompt %}" + answer + "{% endif %}"
-
-
-CHATML = ["<|im_start|>", "<|im_end|>"]
-WIDTH = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-TEXT = {**WIDTH, "vocab_size": VOCABULARY, "num_key_value_heads": 2, "max_position_embeddings": 1024}
-IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
-MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
-
-
-def grown(build: Callable[[], Any], factor: float = 4.0, seed: int = 0) -> Any:
-    """The model in evaluation mode, its matrices larger than usual, so that what it reads, sees and hears matters; none all zeros."""
-    torch.manual_seed(seed)
-    model = build().eval()
-    with torch.no_grad():
-        for weight in model.parameters():
-            if weight.ndim >= 2:
-                weight.mul_(factor) if weight.any() else weight.normal_(std=0.02 * factor)
-    return model
-
-
-def picture(seed: int = 0, width: int = 32, height: int = 32) -> Image.Image:
-    """A picture of random coloured squares."""
-    squares = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
-    return Image.fromarray(squares.repeat(8, axis=0).repeat(8, axis=1))
-
-
-@cache
-def llava() -> Family:
-    template = chat("<image>\n", start="{{ m.role | upper }}: ", end=" ", answer="ASSISTANT:")
-    words = tokenizer([], template, bos="<s>", image_token="<image>")
-    images = hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
-    processor = hf.LlavaProcessor(
-        images,
-        words,
-        patch_size=8,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=template,
-    )
-    config = hf.LlavaConfig(
-        vision_config=hf.CLIPVisionConfig(**WIDTH, image_size=32, patch_size=8),
-        text_config=hf.LlamaConfig(**TEXT, **IDS),
-        image_token_index=words.image_token_id,
-        image_seq_length=16,
-    )
-    return Family("llava", grown(lambda: hf.LlavaForConditionalGeneration(config)), processor)
-
-
-@cache
-def llava_onevision() -> Family:
-    template = chat("<image>\n", start="<|im_start|>{{ m.role }} ", end="<|im_end|>")
-    words = tokenizer(CHATML, template, image_token="<image>", video_token="<video>")
-    grid = [[16, 16], [16, 32], [32, 16], [32, 32]]
-    images = hf.LlavaOnevisionImageProcessorPil(size={"height": 16, "width": 16}, image_grid_pinpoints=grid)
-    processor = with_video_slot(
-        hf.LlavaOnevisionProcessor,
-        images,
-        words,
-        num_image_tokens=16,
-        vision_feature_select_strategy="full",
-        chat_template=template,
-    )
-    config = hf.LlavaOnevisionConfig(
-        vision_config=hf.SiglipVisionConfig(**WIDTH, image_size=16, patch_size=4, vision_use_head=False),
-        text_config=hf.Qwen2Config(**TEXT, **IDS),
-        image_token_index=words.image_token_id,
-        video_token_index=words.video_token_id,
-        image_grid_pinpoints=grid,
-    )
-    return Family("llava_onevision", grown(lambda: hf.LlavaOnevisionForConditionalGeneration(config)), processor)
-
-
-QWEN_VISION = "<|vision_start|><|image_pad|><|vision_end|>"
-
-
-def _qwen(processor_class: Any) -> tuple[Any, dict[str, int]]:
-    """The processor of the Qwen-VL families, and the ids that their configs want."""
-    template = chat(QWEN_VISION)
-    tokens = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
-    ends = {"vision_start_token": "<|vision_start|>", "vision_end_token": "<|vision_end|>"}
-    words = tokenizer(CHATML, template, **tokens, **ends)
-    size = {"shortest_edge": 64, "longest_edge": 4096}
-    images = hf.Qwen2VLImageProcessorPil(patch_size=4, merge_size=2, size=size)
-    processor = with_video_slot(processor_class, images, words, chat_template=template)
-    return processor, {f"{name}_id": words.convert_tokens_to_ids(token) for name, token in {**tokens, **ends}.items()}
-
-
-@cache
-def qwen2_vl() -> Family:
-    processor, ids = _qwen(hf.Qwen2VLProcessor)
-    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "patch_size": 4}
-    config = hf.Qwen2VLConfig(vision_config=vision, text_config={**TEXT, **IDS, "rope_parameters": MROPE}, **ids)
-    return Family("qwen2_vl", grown(lambda: hf.Qwen2VLForConditionalGeneration(config)), processor)
-
-
-@cache
-def qwen2_5_vl() -> Family:
-    processor, ids = _qwen(hf.Qwen2_5_VLProcessor)
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
-    vision |= {"out_hidden_size": 32, "window_size": 16, "fullatt_block_indexes": [1]}
-    config = hf.Qwen2_5_VLConfig(vision_config=vision, text_config={**TEXT, **IDS, "rope_parameters": MROPE}, **ids)
-    return Family("qwen2_5_vl", grown(lambda: hf.Qwen2_5_VLForConditionalGeneration(config)), processor)
-
-
-@cache
-def qwen3_vl() -> Family:
-    processor, ids = _qwen(hf.Qwen3VLProcessor)
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
-    vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
-    text = {**TEXT, **IDS, "head_dim": 8, "rope_parameters": MROPE}
-    config = hf.Qwen3VLConfig(vision_config=vision, text_config=text, **ids)
-    return Family("qwen3_vl", grown(lambda: hf.Qwen3VLForConditionalGeneration(config)), processor)
-
-
-def _idefics3(processor: Callable[..., Any], images: Any, vision: Any, config_class: Any) -> tuple[Any, Any]:
-    """Processor and config of Idefics3 and of SmolVLM, which is the same with other classes."""
-    template = chat("<image>", start="{{ m.role | capitalize }}:", end="<end_of_utterance>\n", answer="Assistant:", first="<|im_start|>")
-    grid = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
-    tags = ["<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *grid]
-    words = tokenizer([*CHATML, *tags], template, image_token="<image>")
-    built = processor(images(size={"longest_edge": 32}, max_image_size={"longest_edge": 16}), words, image_seq_len=4, chat_template=template)
-    config = config_class(
-        vision_config=vision(**WIDTH, image_size=16, patch_size=4),
-        text_config=hf.LlamaConfig(**TEXT, **IDS),
-        image_token_id=words.image_token_id,
-        scale_factor=2,
-        pad_token_id=0,
-    )
-    return built, config
-
-
-@cache
-def idefics3() -> Family:
-    processor, config = _idefics3(
-        hf.Idefics3Processor, hf.Idefics3ImageProcessorPil, hf.Idefics3VisionConfig, hf.Idefics3Config
-    )
-    return Family("idefics3", grown(lambda: hf.Idefics3ForConditionalGeneration(config)), processor)
-
-
-@cache
-def smolvlm() -> Family:
-    def processor_class(*parts: Any, **options: Any) -> Any:
-        return with_video_slot(hf.SmolVLMProcessor, *parts, **options)
-
-    processor, config = _idefics3(processor_class, hf.SmolVLMImageProcessorPil, hf.SmolVLMVisionConfig, hf.SmolVLMConfig)
-    return Family("smolvlm", grown(lambda: hf.SmolVLMForConditionalGeneration(config)), processor)
-
-
-@cache
-def gemma3() -> Family:
-    template = chat(
-        "<start_of_image>",
-        start="<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n",
-        end="<end_of_turn>\n",
-        answer="<start_of_turn>model\n",
-        first="<bos>",
-    )
-    named = {"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"}
-    words = tokenizer(["<start_of_turn>", "<end_of_turn>"], template, bos="<bos>", **named)
-    images = hf.Gemma3ImageProcessorPil(size={"height": 32, "width": 32})
-    processor = hf.Gemma3Processor(images, words, image_seq_length=16, chat_template=template)
-    config = hf.Gemma3Config(
-        vision_config=hf.SiglipVisionConfig(**WIDTH, image_size=32, patch_size=4, vision_use_head=False),
-        text_config=hf.Gemma3TextConfig(**TEXT, **IDS, head_dim=8, sliding_window=8, layer_types=["sliding_attention", "full_attention"]),
-        mm_tokens_per_image=16,
-        boi_token_index=words.boi_token_id,
-        eoi_token_index=words.eoi_token_id,
-        image_token_index=words.image_token_id,
-    )
-    return Family("gemma3", grown(lambda: hf.Gemma3ForConditionalGeneration(config)), processor)
-
-
-@cache
-def paligemma() -> Family:
-    template = chat("<image>", start="", end="", answer="")
-    words = tokenizer([], template, bos="<bos>", image_token="<image>")
-    images = hf.SiglipImageProcessorPil(size={"height": 32, "width": 32})
-    images.image_seq_length = 16
-    processor = hf.PaliGemmaProcessor(images, words, chat_template=template)
-    config = hf.PaliGemmaConfig(
-        vision_config=hf.SiglipVisionConfig(**WIDTH, image_size=32, patch_size=8, vision_use_head=False, projection_dim=32),
-        text_config=hf.GemmaConfig(**TEXT | {"vocab_size": len(words)}, **IDS, head_dim=8),
-        image_token_index=words.image_token_id,
-        projection_dim=32,
-        hidden_size=32,
-    )
-    return Family("paligemma", grown(lambda: hf.PaliGemmaForConditionalGeneration(config)), processor)
-
-
-@cache
-def internvl() -> Family:
-    template = chat("<IMG_CONTEXT>\n")
-    named = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
-    words = tokenizer(CHATML, template, **named, video_token="<video>")
-    images = hf.GotOcr2ImageProcessorPil(size={"height": 16, "width": 16}, max_patches=4)
-    processor = with_video_slot(hf.InternVLProcessor, images, words, image_seq_length=4, chat_template=template)
-    config = hf.InternVLConfig(
-        vision_config=hf.InternVLVisionConfig(**WIDTH, image_size=16, patch_size=4),
-        text_config=hf.Qwen2Config(**TEXT, **IDS),
-        image_token_id=words.context_image_token_id,
-        image_seq_length=4,
-    )
-    return Family("internvl", grown(lambda: hf.InternVLForConditionalGeneration(config)), processor)
-
-
-def _pixtral_processor_class() -> Any:
-    """Its module imports a helper from the file that needs torchvision; the file without has the same helper."""
-    pillow = importlib.import_module("transformers.models.pixtral.image_processing_pil_pixtral")
-    with mock.patch.dict(sys.modules, {"transformers.models.pixtral.image_processing_pixtral": pillow}):
-        return importlib.import_module("transformers.models.pixtral.processing_pixtral").PixtralProcessor
-
-
-def _pixtral(merge: int) -> tuple[Any, Any, int]:
-    """The processor that Pixtral and Mistral 3 share, their vision config and the id of an image's token."""
-    template = chat("[IMG]", start="{{ '[INST]' if m.role == 'user' }}", end="{{ '[/INST]' if m.role == 'user' else '</s>' }}", answer="", first="<s>")
-    words = tokenizer(["[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"], template, bos="<s>")
-    images = hf.PixtralImageProcessorPil(size={"longest_edge": 32}, patch_size={"height": 4, "width": 4})
-    processor = _pixtral_processor_class()(images, words, patch_size=4, spatial_merge_size=merge, chat_template=template)
-    vision = hf.PixtralVisionConfig(**WIDTH, head_dim=8, image_size=32, patch_size=4)
-    return processor, vision, processor.image_token_id
-
-
-@cache
-def pixtral() -> Family:
-    processor, vision, token = _pixtral(merge=1)
-    config = hf.LlavaConfig(
-        vision_config=vision,
-        text_config=hf.MistralConfig(**TEXT, **IDS, head_dim=8, sliding_window=None),
-        image_token_index=token,
-        vision_feature_select_strategy="full",
-        vision_feature_layer=-1,
-    )
-    return Family("pixtral", grown(lambda: hf.LlavaForConditionalGeneration(config)), processor)
-
-
-@cache
-def mistral3() -> Family:
-    processor, vision, token = _pixtral(merge=2)
-    text = hf.MistralConfig(**TEXT, **IDS, head_dim=8, sliding_window=None)
-    config = hf.Mistral3Config(vision_config=vision, text_config=text, image_token_index=token, spatial_merge_size=2)
-    return Family("mistral3", grown(lambda: hf.Mistral3ForConditionalGeneration(config)), processor)
-
-
-class Lfm2VlImagesKwargs(Siglip2ImageProcessorKwargs, total=False):
-    """What LFM2-VL's processor also asks of its image processor."""
-
-    return_row_col_info: bool
-
-
-class Lfm2VlImageProcessorPil(hf.Siglip2ImageProcessorPil):
-    """LFM2-VL's own image processor needs torchvision; for pictures of one tile it gives the same tensors as Siglip 2's."""
-
-    valid_kwargs = Lfm2VlImagesKwargs
-    tile_size = 32
-    downsample_factor = 2
-    encoder_patch_size = 4
-    use_thumbnail = True
-    model_input_names = [*hf.Siglip2ImageProcessorPil.model_input_names, "image_rows", "image_cols", "image_sizes"]
-
-    def preprocess(self, images: Any, **options: Any) -> hf.BatchFeature:
-        """One tile each, and the size in pixels that the processor counts tokens from."""
-        options.pop("return_row_col_info", None)
-        flat = [image for row in images for image in row]
-        encoded = super().preprocess(flat, **options)
-        ones = [1] * len(flat)
-        sizes = [[side * self.patch_size for side in shape] for shape in np.asarray(encoded["spatial_shapes"]).tolist()]
-        return hf.BatchFeature({**encoded, "image_rows": ones, "image_cols": ones, "image_sizes": sizes})
-
-
-@cache
-def lfm2_vl() -> Family:
-    template = chat("<image>", first="<|startoftext|>")
-    rows = [f"<|img_row_{row}_col_{column}|>" for row in range(1, 4) for column in range(1, 4)]
-    named = {"image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>"}
-    named |= {"image_token": "<image>", "image_thumbnail_token": "<|img_thumbnail|>"}
-    words = tokenizer([*CHATML, *rows], template, bos="<|startoftext|>", **named)
-    processor = hf.Lfm2VlProcessor(Lfm2VlImageProcessorPil(patch_size=4, max_num_patches=64), words, chat_template=template)
-    text = hf.Lfm2Config(
-        **TEXT, **IDS, layer_types=["conv", "full_attention"], block_auto_adjust_ff_dim=False
-    )
-    config = hf.Lfm2VlConfig(
-        vision_config=hf.Siglip2VisionConfig(**WIDTH, patch_size=4, num_patches=64, vision_use_head=False),
-        text_config=text,
-        image_token_id=words.image_token_id,
-        projector_hidden_size=64,
-        downsample_factor=2,
-    )
-    return Family("lfm2_vl", grown(lambda: hf.Lfm2VlForConditionalGeneration(config)), processor)
+def encoded(subject: Family, messages: list[dict], **options: Any) -> hf.BatchFeature:
+    """The chat rendered, and what the processor makes of it and of its media, ready for the model."""
+    text = subject.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    parts = [part for message in messages for part in message["content"]]
+    media: dict[str, Any] = {}
+    if "image" in subject.modalities:
+        media["images"] = [part["image"] for part in parts if part["type"] == "image"]
+    if "audio" in subject.modalities:
+        media |= {"audio": [part["audio"] for part in parts if part["type"] == "audio"], "sampling_rate": RATE}
+    encoding = subject.processor(text=text, return_tensors="pt", **media, **options)
+    encoding.pop("labels", None)  # PaliGemma's processor always returns them
+    return encoding

@@ -7,22 +7,14 @@ from functools import cache
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import torch
 import transformers as hf
 from transformers.audio_utils import make_list_of_audio, mel_filter_bank
 
-from families import CHATML, IDS, MROPE, TEXT, VOCABULARY, WIDTH, Family, chat, grown, tokenizer, with_video_slot
+from family_parts import CHATML, IDS, MROPE, RATE, TEXT, VOCABULARY, WIDTH, Family, chat, grown, tokenizer, with_video_slot
 
 MELS = 16
-RATE = 16000
 HEARING = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64, "num_mel_bins": MELS}
-
-
-def clip(seed: int = 0, seconds: float = 0.6) -> np.ndarray:
-    """A clip of tones, each a tenth of a second and of random pitch, at 16 kHz."""
-    pitches = np.random.default_rng(seed).uniform(200, 4000, round(seconds * 10)).repeat(RATE // 10)
-    return (0.5 * np.sin(2 * np.pi * np.cumsum(pitches) / RATE)).astype(np.float32)
 
 
 def _ears() -> hf.WhisperFeatureExtractor:
@@ -167,7 +159,7 @@ def whisper() -> Family:
         eos_token_id=words.eos_token_id,
         begin_suppress_tokens=None,
     )
-    model = grown(lambda: hf.WhisperForConditionalGeneration(config))
+    model = grown(lambda: hf.WhisperForConditionalGeneration(config), factor=10.0)
     return Family("whisper", model, hf.WhisperProcessor(_ears(), words), ("audio",))
 
 
@@ -181,7 +173,9 @@ def vit() -> Family:
 @cache
 def ast() -> Family:
     """A spectrogram classifier: frames and mel bands cut into patches."""
-    config = hf.ASTConfig(**WIDTH, max_length=64, num_mel_bins=MELS, patch_size=8, frequency_stride=8, time_stride=8, num_labels=3)
+    config = hf.ASTConfig(
+        **WIDTH, max_length=64, num_mel_bins=MELS, patch_size=8, frequency_stride=8, time_stride=8, num_labels=3
+    )
     sounds = hf.ASTFeatureExtractor(num_mel_bins=MELS, max_length=64)
     return Family("ast", grown(lambda: hf.ASTForAudioClassification(config)), sounds, ("audio",))
 
@@ -191,7 +185,12 @@ def wav2vec2() -> Family:
     """A waveform classifier."""
     convolutions = {"conv_dim": [32, 32, 32], "conv_stride": [10, 8, 4], "conv_kernel": [10, 8, 4]}
     config = hf.Wav2Vec2Config(
-        **WIDTH, **convolutions, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4, classifier_proj_size=32, num_labels=3
+        **WIDTH,
+        **convolutions,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        classifier_proj_size=32,
+        num_labels=3,
     )
     sounds = hf.Wav2Vec2FeatureExtractor()
     return Family("wav2vec2", grown(lambda: hf.Wav2Vec2ForSequenceClassification(config)), sounds, ("audio",))
