@@ -253,7 +253,7 @@ class Lfm2VlImagesKwargs(Siglip2ImageProcessorKwargs, total=False):
 
 
 class Lfm2VlImageProcessorPil(hf.Siglip2ImageProcessorPil):
-    """LFM2-VL's own image processor needs torchvision; for pictures of one tile it gives the same tensors as Siglip 2's."""
+    """LFM2-VL's own image processor needs torchvision; Siglip 2's gives the same kinds of tensors for a picture of one tile."""
 
     valid_kwargs = Lfm2VlImagesKwargs
     tile_size = 32
