@@ -1,47 +1,54 @@
 """The multimodal families by name, a prompt for each, and what a caller must know of them.
 
-Found by reading transformers 5.23 and by running; `test_families.py` holds every line to it.
+Found by reading transformers 5.23 and by running; `test_families.py` holds the families to it.
 
-The seam. For every family that chats, `model.get_decoder()` is the module that is given `inputs_embeds`, the media merged in, by keyword.
-Calling it again with the keywords it was given (less `past_key_values`) and then `model.lm_head` gives the logits bit for bit, and so does
-calling the model without pixels and clips while a pre-hook puts those keywords back. With `inputs_embeds` alone that holds only where
-position ids are plain: the multi-axis ones need the grid, and Qwen3-VL's decoder also gets features for its first layers.
+The seam. For every family that chats, `model.get_decoder()` is the module that is given `inputs_embeds`, the media merged
+in, by keyword. Calling it again with the keywords it was given (less `past_key_values`) and then `model.lm_head` gives
+the logits bit for bit, and so does calling the model without pixels and clips while a pre-hook puts those keywords back.
+With `inputs_embeds` alone that holds only where position ids are plain: the multi-axis ones need the grid, and Qwen3-VL's
+decoder also wants features for its first layers.
 
-| family          | template writes        | soft token           | per-token tensors    | decoder is given besides embeddings and mask  |
-|-----------------|------------------------|----------------------|----------------------|-----------------------------------------------|
-| llava           | `<image>`              | `<image>`            |                      |                                               |
-| llava_onevision | `<image>`              | `<image>`            |                      |                                               |
-| qwen2_vl        | `<|image_pad|>`        | `<|image_pad|>`      | mm_token_type_ids    | position_ids (3, b, l)                        |
-| qwen2_5_vl      | `<|image_pad|>`        | `<|image_pad|>`      | mm_token_type_ids    | position_ids (3, b, l)                        |
-| qwen3_vl        | `<|image_pad|>`        | `<|image_pad|>`      | mm_token_type_ids    | position_ids (3, b, l), visual_pos_masks,     |
-|                 |                        |                      |                      | deepstack_visual_embeds (a list)              |
-| idefics3        | `<image>`              | `<image>`, in tiles  |                      | a new past_key_values                         |
-| smolvlm         | `<image>`              | `<image>`, in tiles  |                      | a new past_key_values                         |
-| gemma3          | `<start_of_image>`     | `<image_soft_token>` | token_type_ids       | the mask is a mapping, two-way inside images  |
-| paligemma       | `<image>`              | `<image>`            | token_type_ids       | position_ids (b, l) from 1, a 4-d mask        |
-| internvl        | `<IMG_CONTEXT>`        | `<IMG_CONTEXT>`      |                      |                                               |
-| pixtral         | `[IMG]`                | `[IMG]`, in rows     |                      |                                               |
-| mistral3        | `[IMG]`                | `[IMG]`, in rows     |                      |                                               |
-| lfm2_vl         | `<image>`              | `<image>`            |                      | (convolution layers in the decoder)           |
-| qwen2_audio     | `<|AUDIO|>`            | `<|AUDIO|>`          |                      |                                               |
-| granite_speech  | `<|audio|>`            | `<|audio|>`          |                      |                                               |
-| voxtral         | `[AUDIO]`              | `[AUDIO]`            |                      |                                               |
-| qwen2_5_omni    | `<|IMAGE|>` `<|AUDIO|>`| the same             |                      | position_ids (3, b, l)                        |
+| family          | an image, a clip in the chat | soft token           | besides embeddings and mask the decoder is given   |
+|-----------------|------------------------------|----------------------|----------------------------------------------------|
+| llava           | `<image>`                    | the same             |                                                    |
+| llava_onevision | `<image>`                    | the same             |                                                    |
+| qwen2_vl        | `<|image_pad|>`              | the same             | position_ids (3, b, l)                             |
+| qwen2_5_vl      | `<|image_pad|>`              | the same             | position_ids (3, b, l)                             |
+| qwen3_vl        | `<|image_pad|>`              | the same             | position_ids (3, b, l), visual_pos_masks,          |
+|                 |                              |                      | deepstack_visual_embeds, a list                    |
+| idefics3        | `<image>`                    | the same, in tiles   | a new past_key_values                              |
+| smolvlm         | `<image>`                    | the same, in tiles   | a new past_key_values                              |
+| gemma3          | `<start_of_image>`           | `<image_soft_token>` | (the mask is a mapping, two-way inside an image)   |
+| paligemma       | `<image>`                    | the same             | position_ids (b, l) from 1 (and a 4-d mask)      |
+| internvl        | `<IMG_CONTEXT>`              | the same             |                                                    |
+| pixtral         | `[IMG]`                      | the same, in rows    |                                                    |
+| mistral3        | `[IMG]`                      | the same, in rows    |                                                    |
+| lfm2_vl         | `<image>`                    | the same             |                                                    |
+| qwen2_audio     | `<|AUDIO|>`                  | the same             |                                                    |
+| granite_speech  | `<|audio|>`                  | the same             |                                                    |
+| voxtral         | `[AUDIO]`                    | the same             |                                                    |
+| qwen2_5_omni    | `<|IMAGE|>`, `<|AUDIO|>`     | the same             | position_ids (3, b, l)                             |
 
-- The soft id is `config.image_token_id` or `config.audio_token_id` everywhere; a processor's own `image_token_id` is not it for Gemma 3.
-- `processor(..., return_offsets_mapping=True, return_text_replacement_offsets=True)` works everywhere and says which characters of the
-  rendered chat became which of the expanded text, and where every token lies in the latter.
-- Per-token tensors grow with the answer: zeros for `mm_token_type_ids` and Gemma 3's `token_type_ids`, ones for PaliGemma's, whose
-  prompt is read in both directions (zeros would make the answer part of it). Without them Qwen2.5-VL and Gemma 3 silently give other
-  logits, Qwen2-VL and Qwen3-VL an error; Qwen2.5-Omni silently does so without an attention mask.
-- PaliGemma's processor puts `<bos>` after the last image and a line end after the text, and returns `labels`, to be left out.
-- The Qwen families remember `rope_deltas` on the module inside the model, which a forward pass changes.
+- The soft id is `config.image_token_id` or `config.audio_token_id` everywhere; Gemma 3's processor calls another one
+  `image_token_id`.
+- `processor(..., return_offsets_mapping=True, return_text_replacement_offsets=True)` works everywhere and says which
+  characters of the rendered chat became which of the expanded text, and where every token lies in the latter.
+- Qwen2-VL, Qwen2.5-VL and Qwen3-VL return `mm_token_type_ids`, Gemma 3 and PaliGemma `token_type_ids`. They grow with the
+  answer: by zeros, by ones for PaliGemma, whose prompt is read in both directions (zeros would make the answer part of
+  it). Without them Qwen2.5-VL and Gemma 3 silently give other logits, Qwen2-VL and Qwen3-VL an error; Qwen2.5-Omni
+  silently does so without a mask.
+- PaliGemma's processor puts `<bos>` after the last image and a line end after the text, and returns `labels`, to be left
+  out.
+- The Qwen families that see remember `rope_deltas` on the module inside the model, which a forward pass changes.
 - `logits_to_keep` is ignored, without an error, by Qwen2-Audio, Qwen2.5-Omni and Whisper.
-- Whisper has no chat: the clip goes to the encoder, text to the decoder; `encoder_outputs=` gives the same logits bit for bit.
+- Several images given to LLaVA-OneVision as `[[a, b]]` get fewer tokens each than as `[a, b]`.
+- Whisper has no chat: the clip goes to the encoder, text to the decoder; `encoder_outputs=` gives the same logits bit for
+  bit.
 
-Not transformers' own, because torchvision and torchaudio are not here: the slot for a video processor stays empty, LFM2-VL's image
-processor is Siglip 2's, Granite Speech's spectrogram is torch's, and Pixtral's processor is imported past its torchvision import.
-Voxtral's processor chats and hears only through mistral-common's tokenizer, which needs an older numpy than is pinned; here it has a plain one.
+Not transformers' own, because torchvision and torchaudio cannot be had for a CPU here: the slot for a video processor
+stays empty, LFM2-VL's image processor is Siglip 2's, Granite Speech's spectrogram is torch's, and Pixtral's processor is
+imported past its import of torchvision. Voxtral's processor chats and hears only through mistral-common's tokenizer,
+which needs numpy below 2.4 for this Python and has no offsets; here it has a plain tokenizer.
 """
 
 from __future__ import annotations

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import torch
 import transformers as hf
+from family_parts import CHATML, IDS, MROPE, RATE, TEXT, VOCABULARY, WIDTH, Family, chat, grown, tokenizer, with_video_slot
 from transformers.audio_utils import make_list_of_audio, mel_filter_bank
 
-from family_parts import CHATML, IDS, MROPE, RATE, TEXT, VOCABULARY, WIDTH, Family, chat, grown, tokenizer, with_video_slot
-
 MELS = 16
-HEARING = {"d_model": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 64, "num_mel_bins": MELS}
+THREE_CLASSES: dict[str, Any] = WIDTH | {"num_labels": 3}
+HEARING: dict[str, Any] = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "num_mel_bins": MELS,
+}
 
 
 def _ears() -> hf.WhisperFeatureExtractor:
@@ -77,14 +83,14 @@ def granite_speech() -> Family:
 class VoxtralProcessor(hf.VoxtralProcessor):
     """Voxtral's processor with a plain tokenizer, called as any other.
 
-    The class leaves chats and clips to the tokenizer of mistral-common and refuses text with an audio token; with a tokenizer that has
-    a template the base class does both, given how many tokens stand for a clip.
+    The class leaves chats and clips to the tokenizer of mistral-common and refuses text with an audio token; with a tokenizer
+    that has a template the base class does both, given how many tokens stand for a clip.
     """
 
     audio_kwargs = hf.VoxtralProcessor.audio_kwargs | {"pad_to_multiple_of": 10240, "max_source_positions": 64}
-    text_kwargs: dict = {}
+    text_kwargs: ClassVar[Any] = {}
     apply_chat_template = hf.ProcessorMixin.apply_chat_template
-    __call__ = hf.ProcessorMixin.__call__
+    __call__: Any = hf.ProcessorMixin.__call__
 
     def _process_audio(self, audio: Any, **options: Any) -> tuple[dict[str, torch.Tensor], list[str]]:
         chunks = [self._retrieve_input_features([sound], **options) for sound in make_list_of_audio(audio)]
@@ -116,24 +122,20 @@ def voxtral() -> Family:
 @cache
 def qwen2_5_omni() -> Family:
     template = chat("<|vision_bos|><|IMAGE|><|vision_eos|>", "<|audio_bos|><|AUDIO|><|audio_eos|>")
-    named = {"image_token": "<|IMAGE|>", "audio_token": "<|AUDIO|>", "video_token": "<|VIDEO|>"}
-    named |= {"vision_bos_token": "<|vision_bos|>", "vision_eos_token": "<|vision_eos|>"}
-    named |= {"audio_bos_token": "<|audio_bos|>", "audio_eos_token": "<|audio_eos|>"}
-    words = tokenizer(CHATML, template, **named)
+    soft = {"image_token": "<|IMAGE|>", "audio_token": "<|AUDIO|>", "video_token": "<|VIDEO|>"}
+    ends = {f"{sense}_{end}_token": f"<|{sense}_{end}|>" for sense in ("vision", "audio") for end in ("bos", "eos")}
+    words = tokenizer(CHATML, template, **soft, **ends)
     images = hf.Qwen2VLImageProcessorPil(patch_size=4, size={"shortest_edge": 64, "longest_edge": 4096})
     slots = {"image_processor": images, "feature_extractor": _ears(), "tokenizer": words, "chat_template": template}
     processor = with_video_slot(hf.Qwen2_5OmniProcessor, **slots)
     vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
+    starts = {"vision_start_token": "<|vision_bos|>", "audio_start_token": "<|audio_bos|>", "audio_end_token": "<|audio_eos|>"}
+    ids: dict[str, Any] = {f"{name}_id": words.convert_tokens_to_ids(token) for name, token in (soft | starts).items()}
     config = hf.Qwen2_5OmniThinkerConfig(
         audio_config=HEARING | {"max_source_positions": 50, "n_window": 10, "output_dim": 32},
         vision_config=vision | {"out_hidden_size": 32, "window_size": 16, "fullatt_block_indexes": [1]},
         text_config={**TEXT, **IDS, "rope_parameters": MROPE},
-        image_token_id=words.image_token_id,
-        audio_token_id=words.audio_token_id,
-        video_token_id=words.video_token_id,
-        vision_start_token_id=words.vision_bos_token_id,
-        audio_start_token_id=words.audio_bos_token_id,
-        audio_end_token_id=words.audio_eos_token_id,
+        **ids,
     )
     model = grown(lambda: hf.Qwen2_5OmniThinkerForConditionalGeneration(config))
     return Family("qwen2_5_omni", model, processor, ("image", "audio"))
@@ -144,7 +146,9 @@ def whisper() -> Family:
     marks = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|translate|>", "<|notimestamps|>"]
     core = json.loads(tokenizer([], "").backend_tokenizer.to_str())["model"]
     merges = [tuple(pair) for pair in core["merges"]]
-    words = hf.WhisperTokenizer(vocab=core["vocab"], merges=merges, additional_special_tokens=marks, pad_token="<|endoftext|>")
+    words: Any = hf.WhisperTokenizer(
+        vocab=core["vocab"], merges=merges, additional_special_tokens=marks, pad_token="<|endoftext|>"
+    )
     config = hf.WhisperConfig(
         **HEARING,
         decoder_layers=2,
@@ -165,7 +169,7 @@ def whisper() -> Family:
 
 @cache
 def vit() -> Family:
-    config = hf.ViTConfig(**WIDTH, image_size=32, patch_size=8, num_labels=3)
+    config = hf.ViTConfig(**THREE_CLASSES, image_size=32, patch_size=8)
     images = hf.ViTImageProcessorPil(size={"height": 32, "width": 32})
     return Family("vit", grown(lambda: hf.ViTForImageClassification(config)), images)
 
@@ -173,9 +177,7 @@ def vit() -> Family:
 @cache
 def ast() -> Family:
     """A spectrogram classifier: frames and mel bands cut into patches."""
-    config = hf.ASTConfig(
-        **WIDTH, max_length=64, num_mel_bins=MELS, patch_size=8, frequency_stride=8, time_stride=8, num_labels=3
-    )
+    config = hf.ASTConfig(**THREE_CLASSES, max_length=64, num_mel_bins=MELS, patch_size=8, frequency_stride=8, time_stride=8)
     sounds = hf.ASTFeatureExtractor(num_mel_bins=MELS, max_length=64)
     return Family("ast", grown(lambda: hf.ASTForAudioClassification(config)), sounds, ("audio",))
 
@@ -183,14 +185,13 @@ def ast() -> Family:
 @cache
 def wav2vec2() -> Family:
     """A waveform classifier."""
-    convolutions = {"conv_dim": [32, 32, 32], "conv_stride": [10, 8, 4], "conv_kernel": [10, 8, 4]}
+    convolutions: dict[str, Any] = {"conv_dim": [32, 32, 32], "conv_stride": [10, 8, 4], "conv_kernel": [10, 8, 4]}
     config = hf.Wav2Vec2Config(
-        **WIDTH,
+        **THREE_CLASSES,
         **convolutions,
         num_conv_pos_embeddings=16,
         num_conv_pos_embedding_groups=4,
         classifier_proj_size=32,
-        num_labels=3,
     )
     sounds = hf.Wav2Vec2FeatureExtractor()
     return Family("wav2vec2", grown(lambda: hf.Wav2Vec2ForSequenceClassification(config)), sounds, ("audio",))

@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import numpy as np
@@ -64,7 +64,7 @@ def llava_onevision() -> Family:
 QWEN_VISION = "<|vision_start|><|image_pad|><|vision_end|>"
 
 
-def _qwen(processor_class: Any) -> tuple[Any, dict[str, int]]:
+def _qwen(processor_class: Any) -> tuple[Any, dict[str, Any]]:
     """The processor of the Qwen-VL families, and the ids that their configs want."""
     template = chat(QWEN_VISION)
     tokens = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
@@ -79,7 +79,7 @@ def _qwen(processor_class: Any) -> tuple[Any, dict[str, int]]:
 @cache
 def qwen2_vl() -> Family:
     processor, ids = _qwen(hf.Qwen2VLProcessor)
-    vision = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "patch_size": 4}
+    vision: dict[str, Any] = {"depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 4, "patch_size": 4}
     config = hf.Qwen2VLConfig(vision_config=vision, text_config={**TEXT, **IDS, "rope_parameters": MROPE}, **ids)
     return Family("qwen2_vl", grown(lambda: hf.Qwen2VLForConditionalGeneration(config)), processor)
 
@@ -87,7 +87,7 @@ def qwen2_vl() -> Family:
 @cache
 def qwen2_5_vl() -> Family:
     processor, ids = _qwen(hf.Qwen2_5_VLProcessor)
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
     vision |= {"out_hidden_size": 32, "window_size": 16, "fullatt_block_indexes": [1]}
     config = hf.Qwen2_5_VLConfig(vision_config=vision, text_config={**TEXT, **IDS, "rope_parameters": MROPE}, **ids)
     return Family("qwen2_5_vl", grown(lambda: hf.Qwen2_5_VLForConditionalGeneration(config)), processor)
@@ -96,7 +96,7 @@ def qwen2_5_vl() -> Family:
 @cache
 def qwen3_vl() -> Family:
     processor, ids = _qwen(hf.Qwen3VLProcessor)
-    vision = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
     vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     text = {**TEXT, **IDS, "head_dim": 8, "rope_parameters": MROPE}
     config = hf.Qwen3VLConfig(vision_config=vision, text_config=text, **ids)
@@ -171,12 +171,14 @@ def gemma3() -> Family:
 def paligemma() -> Family:
     template = chat("<image>", start="", end="", answer="")
     words = tokenizer([], template, bos="<bos>", image_token="<image>")
-    images = hf.SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    images: Any = hf.SiglipImageProcessorPil(size={"height": 32, "width": 32})
     images.image_seq_length = 16
     processor = hf.PaliGemmaProcessor(images, words, chat_template=template)
+    text: dict[str, Any] = TEXT | {"vocab_size": len(words), "head_dim": 8}
+    vision: dict[str, Any] = WIDTH | {"projection_dim": 32}
     config = hf.PaliGemmaConfig(
-        vision_config=hf.SiglipVisionConfig(**WIDTH, image_size=32, patch_size=8, vision_use_head=False, projection_dim=32),
-        text_config=hf.GemmaConfig(**TEXT | {"vocab_size": len(words)}, **IDS, head_dim=8),
+        vision_config=hf.SiglipVisionConfig(**vision, image_size=32, patch_size=8, vision_use_head=False),
+        text_config=hf.GemmaConfig(**text, **IDS),
         image_token_index=words.image_token_id,
         projection_dim=32,
         hidden_size=32,
@@ -219,8 +221,8 @@ def _pixtral(merge: int) -> tuple[Any, Any, int]:
     words = tokenizer(["[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"], template, bos="<s>")
     images = hf.PixtralImageProcessorPil(size={"longest_edge": 32}, patch_size={"height": 4, "width": 4})
     processor = _pixtral_processor_class()(images, words, patch_size=4, spatial_merge_size=merge, chat_template=template)
-    vision = hf.PixtralVisionConfig(**WIDTH, head_dim=8, image_size=32, patch_size=4)
-    return processor, vision, processor.image_token_id
+    vision: dict[str, Any] = WIDTH | {"head_dim": 8, "image_size": 32, "patch_size": 4}
+    return processor, hf.PixtralVisionConfig(**vision), processor.image_token_id
 
 
 @cache
@@ -251,14 +253,19 @@ class Lfm2VlImagesKwargs(Siglip2ImageProcessorKwargs, total=False):
 
 
 class Lfm2VlImageProcessorPil(hf.Siglip2ImageProcessorPil):
-    """LFM2-VL's own image processor needs torchvision; for pictures of one tile it gives the same tensors as Siglip 2's."""
+    """LFM2-VL's own image processor needs torchvision; Siglip 2's gives the same kinds of tensors for a picture of one tile."""
 
     valid_kwargs = Lfm2VlImagesKwargs
     tile_size = 32
     downsample_factor = 2
     encoder_patch_size = 4
     use_thumbnail = True
-    model_input_names = [*hf.Siglip2ImageProcessorPil.model_input_names, "image_rows", "image_cols", "image_sizes"]
+    model_input_names: ClassVar[Any] = [
+        *hf.Siglip2ImageProcessorPil.model_input_names,
+        "image_rows",
+        "image_cols",
+        "image_sizes",
+    ]
 
     def preprocess(self, images: Any, **options: Any) -> hf.BatchFeature:
         """One tile each, and the size in pixels that the processor counts tokens from."""

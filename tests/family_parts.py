@@ -34,19 +34,19 @@ class Family:
 
 
 class NoVideos(VideoProcessorMixin):
-    """Stands where a processor wants its video processor: transformers' own need torchvision, and no prompt here has a video."""
+    """Stands where a processor wants its video processor: transformers' own need torchvision, and there are no videos."""
 
     model_input_names: tuple[str, ...] = ()
     num_frames = fps = None
 
 
 def with_video_slot(processor_class: Any, *parts: Any, **options: Any) -> Any:
-    """A processor whose class also wants a video processor; without torchvision transformers hides the base class it asks for."""
+    """A processor whose class also wants a video processor; without torchvision the base class it asks for is hidden."""
     with mock.patch.object(transformers_module, "VideoProcessorMixin", VideoProcessorMixin, create=True):
         return processor_class(*parts, video_processor=NoVideos(), **options)
 
 
-def tokenizer(specials: list[str], template: str, bos: str | None = None, **named: str) -> hf.PreTrainedTokenizerFast:
+def tokenizer(specials: list[str], template: str, bos: str | None = None, **named: str) -> Any:
     """A byte-level BPE trained on a few sentences, with a family's special tokens and chat template."""
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -93,14 +93,14 @@ def chat(
 
 
 CHATML = ["<|im_start|>", "<|im_end|>"]
-WIDTH = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-TEXT = {**WIDTH, "vocab_size": VOCABULARY, "num_key_value_heads": 2, "max_position_embeddings": 1024}
-IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 1}
-MROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
+WIDTH: dict[str, Any] = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+TEXT: dict[str, Any] = {**WIDTH, "vocab_size": VOCABULARY, "num_key_value_heads": 2, "max_position_embeddings": 1024}
+IDS: dict[str, Any] = {"pad_token_id": 0, "eos_token_id": 1}
+MROPE: dict[str, Any] = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
 
 
 def grown(build: Callable[[], Any], factor: float = 4.0, seed: int = 0) -> Any:
-    """The model in evaluation mode, its matrices larger than usual, so that what it reads, sees and hears matters; none all zeros."""
+    """The model in evaluation mode, its matrices larger than usual, so that what it reads, sees and hears matters."""
     torch.manual_seed(seed)
     model = build().eval()
     with torch.no_grad():

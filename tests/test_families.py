@@ -1,4 +1,4 @@
-"""Every tiny family is a valid subject: it renders, encodes, reads, sees, hears and answers, and its seam is where the table says."""
+"""Every tiny family is a valid subject: it renders, encodes, reads, sees, hears, answers, and has the seam that is known."""
 
 from __future__ import annotations
 
@@ -166,6 +166,39 @@ def test_the_answer_appended(subject: Family) -> None:
         longer |= {name: torch.cat([encoding[name], torch.full_like(answer, kind)], 1) for name in types}
         same = torch.allclose(forward(subject, longer)[:, : whole.shape[1]], whole, atol=1e-5)
         assert same == (kind == (subject.name in BOTH_WAYS))
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out", "noticed"),
+    [
+        ("qwen2_vl", "mm_token_type_ids", True),
+        ("qwen3_vl", "mm_token_type_ids", True),
+        ("qwen2_5_vl", "mm_token_type_ids", False),
+        ("gemma3", "token_type_ids", False),
+        ("qwen2_5_omni", "attention_mask", False),
+    ],
+)
+def test_what_must_not_be_left_out(name: str, left_out: str, noticed: bool) -> None:
+    """Some models say so, others give other logits."""
+    subject = family(name)
+    encoding = encoded(subject, conversation(subject))
+    whole = forward(subject, encoding)
+    less = {key: value for key, value in encoding.items() if key != left_out}
+    if noticed:
+        with pytest.raises(ValueError, match=left_out):
+            forward(subject, less)
+    else:
+        assert (forward(subject, less) - whole).abs().max() > ENOUGH
+
+
+@pytest.mark.parametrize("name", sorted(MULTI_AXIS))
+def test_rope_deltas_are_remembered(name: str) -> None:
+    subject = family(name)
+    remembered = []
+    for pictures in ((0,), (0, 1)):
+        logits(subject, pictures=pictures)
+        remembered.append(subject.model.model.rope_deltas.item())
+    assert remembered[0] != remembered[1]
 
 
 def test_logits_to_keep(subject: Family) -> None:
