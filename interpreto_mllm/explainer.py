@@ -33,7 +33,6 @@ from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups, PromptReader
-from interpreto_mllm.prompts.template import Template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -48,15 +47,16 @@ class AttributionExplainer:
             extractor for classifiers of images or clips.
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
-        granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
+        granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a
+            plain prompt.
         inference_mode: what a coalition is worth: an `InferenceModes`, or a callable from logits and target ids to values.
-        occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
-            and classifiers replace it by the mask token where there is one.
+        occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language
+            models drop it and classifiers replace it by the mask token where there is one.
         image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
             `WholeImage`, or a callable from pixels to masks.
         image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `Other` or `DropImage`.
-        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a callable
-            from samples and their rate to segments.
+        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a
+            callable from samples and their rate to segments.
         audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
         batch_size: rows in a forward.
@@ -134,7 +134,7 @@ class AttributionExplainer:
             prepared = occlusion.prepared(self._processing.tokenizer)
         cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._processing.rate)
         text = check_granularity(granularity)
-        self._reader = PromptReader(self._processing, text, prepared, cuts, tuple(roles), pinned, groups)
+        self._reader = PromptReader(self._processing, text, prepared, tuple(roles), pinned, groups, cuts)
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(
@@ -315,16 +315,14 @@ def _check_parts(perturbator: object, aggregator: object) -> None:
 
 
 def _check_tokenizer(model: Any, processing: Processing) -> None:
-    tokenizer = processing.tokenizer
-    if tokenizer is None and processing.modalities:
+    if processing.tokenizer is None:
+        if not processing.modalities:
+            given = type(processing.processor).__name__
+            raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
         return
-    if not callable(getattr(tokenizer, "convert_ids_to_tokens", None)):
-        given = type(processing.processor).__name__
-        raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    beyond = sum(soft >= vocabulary for soft in processing.soft_ids.values())
-    if len(tokenizer) - beyond > vocabulary:
+    known, vocabulary = len(processing.tokenizer), model.get_input_embeddings().weight.shape[0]
+    if known - sum(soft >= vocabulary for soft in processing.soft_ids.values()) > vocabulary:
         raise ValueError(
-            f"The tokenizer has {len(tokenizer)} tokens but the model's embedding only {vocabulary}: it is not this model's "
+            f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
             "tokenizer. (If you added tokens, resize the model's embedding.)"
         )

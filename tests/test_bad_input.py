@@ -196,7 +196,7 @@ def test_models_and_tokenizers():
     larger = zoo.byte_bpe()
     larger.add_tokens([f"word{index}" for index in range(200)])
     refused(lambda: kernel(LLAMA, larger), "The tokenizer has 580 tokens but the model's embedding only 512")
-    refused(lambda: kernel(LLAMA, None), "tokenizer must be the model's tokenizer; got NoneType", TypeError)
+    refused(lambda: kernel(LLAMA, None), "tokenizer must be the model's tokenizer, or its processor; got NoneType", TypeError)
     refused(lambda: kernel("gpt2"), "model must be a transformers model; got str", TypeError)
     refused(lambda: kernel(torch.nn.Linear(2, 2)), "model must be a transformers model; got Linear", TypeError)
     refused(lambda: kernel(LLAMA.model), "neither generates text nor classifies sequences", TypeError)

@@ -10,6 +10,7 @@ import torch
 import zoo
 
 from interpreto_mllm import Attend, Drop, ExactShapley, Granularity, KernelShap, Replace, StopPhrases, Template, punctuation
+from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.reader import PromptReader
 
 TOKENIZER = zoo.byte_bpe()
@@ -21,7 +22,7 @@ def reader(
     tokenizer=TOKENIZER, granularity=Granularity.WORD, occlusion=None, roles=("user",), pinned=(), groups=None
 ) -> PromptReader:
     occlusion = (occlusion or Drop()).prepared(tokenizer)
-    return PromptReader(tokenizer, granularity, occlusion, roles, pinned, groups)
+    return PromptReader(Processing(tokenizer, None), granularity, occlusion, roles, pinned, groups)
 
 
 def texts_of(prompt) -> list[str]:

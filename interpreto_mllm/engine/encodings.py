@@ -67,7 +67,7 @@ class Encodings:
             alike = [state for state in missing if state.medium.modality == modality]
             by_size: dict[Any, list[State]] = {}
             for state in alike:
-                by_size.setdefault(_extent(state), []).append(state)
+                by_size.setdefault(state.extent, []).append(state)
             for group in by_size.values():
                 for batch, encodings in self.batches.run(group, self._encode):
                     found |= {state.key: encoding for state, encoding in zip(batch, encodings, strict=True)}
@@ -132,11 +132,3 @@ def merged(
             filled["visual_pos_masks"] = places
             filled["deepstack_visual_embeds"] = [torch.cat(level) for level in zip(*(e.layers for e in mine), strict=True)]
     return filled
-
-
-def _extent(state: State) -> Any:
-    """What decides how many tokens a state takes."""
-    if state.medium.keeps_size:
-        return id(state.medium)
-    rendered = state.rendered
-    return rendered.size if hasattr(rendered, "getpixel") else len(rendered)

@@ -1,4 +1,4 @@
-"""The seam of a multimodal model: where its encoders' outputs, merged with the embeddings of the text, reach its language model."""
+"""The seam of a multimodal model: where the embeddings of text, images and clips, merged, reach its language model."""
 
 from __future__ import annotations
 
@@ -57,4 +57,3 @@ def _hooked(model: Any, hook: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-

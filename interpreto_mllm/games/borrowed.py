@@ -11,8 +11,10 @@ import torch
 
 @contextmanager
 def borrowed(model: Any, tokenizer: Any = None) -> Iterator[None]:
-    """Within, the model's modules are in evaluation mode and no gradient is recorded; afterwards, also after an error, every
-    module's training flag, what it remembers of the positions it has read, the grad mode and the tokenizer's truncation and padding are what they were.
+    """Within, the model's modules are in evaluation mode and no gradient is recorded.
+
+    Afterwards, also after an error, every module's training flag and what it remembers of the positions it has read, the grad
+    mode and the tokenizer's truncation and padding are what they were.
 
     Example:
         >>> model = torch.nn.Dropout().train()

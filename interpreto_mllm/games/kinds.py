@@ -19,7 +19,6 @@ from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, 
 from interpreto_mllm.prompts.processing import TYPES, Processing
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
 
-
 CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
 """How the names of classifiers end."""
 

@@ -118,6 +118,11 @@ class Clip:
             return self.samples[there] if there.any() else None
         return np.where(there, self.samples, self._counterpart)
 
+    @property
+    def keeps_size(self) -> bool:
+        """Whether what is left always has the size of the whole, so that it takes as many tokens."""
+        return self._counterpart is not None
+
     def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
         """Equal exactly for states that render equal; each is rendered once to find out."""
         pieces = present.tobytes()

@@ -25,11 +25,11 @@ class Cuts:
         rate: samples per second that the model wants, None where it hears nothing.
     """
 
-    image_granularity: ImageGranularity | Cutter | None
-    image_occlusion: ImageOcclusion | None
-    audio_granularity: AudioGranularity | Segmenter | None
-    audio_occlusion: AudioOcclusion | None
-    rate: int | None
+    image_granularity: ImageGranularity | Cutter | None = None
+    image_occlusion: ImageOcclusion | None = None
+    audio_granularity: AudioGranularity | Segmenter | None = None
+    audio_occlusion: AudioOcclusion | None = None
+    rate: int | None = None
 
     def __call__(self, modality: str, given: Any) -> Picture | Clip:
         """The image or clip in its pieces; errors tell what cannot be read or cut."""

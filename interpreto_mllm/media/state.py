@@ -3,44 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.clip import Clip
+from interpreto_mllm.media.picture import Picture
 
-
-@runtime_checkable
-class Medium(Protocol):
-    """An image or a clip, cut into `k` pieces that can be absent."""
-
-    @property
-    def modality(self) -> str:
-        """"image" or "audio"."""
-        ...
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """What each piece is called."""
-        ...
-
-    @property
-    def keeps_size(self) -> bool:
-        """Whether what is left always has the size of the whole, so that it takes as many tokens."""
-        ...
-
-    def render(self, present: Bool[np.ndarray, "k"]) -> Any:
-        """What the processor is given when only these pieces are there; None when nothing is."""
-        ...
-
-    def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
-        """Equal exactly for coalitions of pieces that render alike."""
-        ...
-
-    def features(self, medium: int, role: str | None, turn: int | None) -> list[Feature]:
-        """One feature per piece."""
-        ...
+Medium = Picture | Clip
+"""An image or a clip, cut into pieces that can be absent."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +22,20 @@ class State:
     medium: Medium
     present: Bool[np.ndarray, "k"]
 
+    @staticmethod
+    def whole(medium: Medium) -> State:
+        """The state in which nothing is absent."""
+        return State(medium, np.ones(len(medium.labels), dtype=bool))
+
     @property
     def key(self) -> bytes:
         """Equal exactly for equal states of one medium, as long as the medium lives."""
         return b"%d:" % id(self.medium) + self.medium.key(self.present)
+
+    @property
+    def rendered(self) -> Any:
+        """What the processor is given; None when the medium is left out."""
+        return self.medium.render(self.present)
 
     @property
     def dropped(self) -> bool:
@@ -61,6 +43,9 @@ class State:
         return not self.medium.keeps_size and self.rendered is None
 
     @property
-    def rendered(self) -> Any:
-        """What the processor is given; None when the medium is left out."""
-        return self.medium.render(self.present)
+    def extent(self) -> Any:
+        """The size of what is rendered, which decides how many tokens it takes; None when the medium is left out."""
+        if self.medium.keeps_size:
+            return id(self.medium)
+        rendered = self.rendered
+        return None if rendered is None else getattr(rendered, "size", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.processing import Processing
@@ -32,7 +32,7 @@ class Part:
     content: Any
 
 
-def is_chat(inputs: object) -> bool:
+def is_chat(inputs: object) -> TypeGuard[list[Message]]:
     """Whether this is a list of messages, each a mapping with a role."""
     return isinstance(inputs, list) and bool(inputs) and all(isinstance(m, dict) and "role" in m for m in inputs)
 
@@ -43,8 +43,7 @@ def check_chat(messages: Sequence[Message], processing: Processing) -> None:
         raise ValueError("This tokenizer has no chat template: give the prompt as a string, or set tokenizer.chat_template.")
     for index, message in enumerate(messages):
         content = message.get("content")
-        parts = content if isinstance(content, list) and content else [content]
-        if not all(isinstance(part, str) or _kind(part) for part in parts):
+        if not (isinstance(content, str) or (isinstance(content, list) and content and all(map(_kind, content)))):
             raise ValueError(
                 f"Message {index} needs a text under 'content', or a list of parts; got {content!r}. "
                 'A message looks like {"role": "user", "content": "Hello"}, or {"role": "user", "content": [{"type": "image", '
@@ -65,9 +64,7 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
     return parts
 
 
-def render_chat(
-    messages: Sequence[Message], processing: Processing, dropped: Collection[int] = ()
-) -> tuple[str, list[Span]]:
+def render_chat(messages: Sequence[Message], processing: Processing, dropped: Collection[int] = ()) -> tuple[str, list[Span]]:
     """The rendered chat, generation prompt included, and the span of each text part in it.
 
     The template is rendered a second time with a marker in place of each text, which tells where texts go even when one of
@@ -137,4 +134,5 @@ def _content(part: dict[str, Any], kind: str) -> Any:
         return part["text"]
     given = next(part[key] for key in MEDIA_KEYS[kind] if key in part)
     rate = part.get("sampling_rate")
-    return {"array": given, "sampling_rate": rate} if kind == "audio" and rate is not None and not isinstance(given, dict) else given
+    bare = kind == "audio" and rate is not None and not isinstance(given, dict)
+    return {"array": given, "sampling_rate": rate} if bare else given

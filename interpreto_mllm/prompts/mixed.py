@@ -42,7 +42,7 @@ class Mixed:
 
         Tokens that the processor puts in for an image or a clip belong to no text and count as special.
         """
-        key = tuple(None if state.dropped else _extent(state.rendered) for state in states)
+        key = tuple(state.extent for state in states)
         if key not in self._known:
             self._known[key] = self._tokens(states)
         return self._known[key]
@@ -71,7 +71,7 @@ class Mixed:
 
     def layout(self, states: Sequence[State], features: Sequence[Feature]) -> tuple[Reading, Int[np.ndarray, "l"]]:
         """The tokens with the media in these states and the feature that owns each, or -1."""
-        _, _, whole = self.tokens([State(medium, np.ones(len(medium.labels), dtype=bool)) for medium in self.media])
+        _, _, whole = self.tokens([State.whole(medium) for medium in self.media])
         tokens, types, spans = self.tokens(states)
         moved, owners = [], []
         for index, feature in enumerate(features):
@@ -84,8 +84,3 @@ class Mixed:
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
         return Reading(tokens.ids, None, types), owner
-
-
-def _extent(rendered: Any) -> Any:
-    """What decides how many tokens an image or a clip takes: its size."""
-    return rendered.size if hasattr(rendered, "getpixel") else len(rendered)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,11 @@ class Processing:
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """What other than text it reads: "image", "audio", both or neither."""
-        kinds = {base.__name__ for part in (self.processor, *vars(self.processor).values()) for base in type(part).__mro__}
+        kinds = {
+            base.__name__
+            for part in (self.processor, *getattr(self.processor, "__dict__", {}).values())
+            for base in type(part).__mro__
+        }
         image, audio = "ImageProcessingMixin" in kinds, "FeatureExtractionMixin" in kinds
         return ("image",) * image + ("audio",) * audio
 
@@ -75,16 +80,19 @@ class Processing:
     @cached_property
     def rate(self) -> int | None:
         """Samples per second of the clips it reads, None where it reads none."""
-        extractor = getattr(self.processor, "feature_extractor", self.processor)
-        return getattr(extractor, "sampling_rate", None)
+        parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
+        rates = [getattr(part, "sampling_rate", None) for part in parts]
+        return next((rate for rate in rates if isinstance(rate, int)), None)
 
     @cached_property
     def soft_ids(self) -> dict[str, int]:
         """For each modality the id whose embeddings an encoder fills in."""
         found = {}
         for modality, names in SOFT_IDS.items():
-            values = [getattr(self.model.config, name, None) for name in names]
-            found |= {modality: value for value in values[::-1] if isinstance(value, int)}
+            values = [getattr(getattr(self.model, "config", None), name, None) for name in names]
+            known = [value for value in values if isinstance(value, int)]
+            if known:
+                found[modality] = known[0]
         return found
 
     def placeholder(self, modality: str, text: str = "", count: int = 1) -> str:
@@ -137,7 +145,6 @@ class Processing:
             return self(None, rows)
         return self(["".join(self.placeholder(state.medium.modality) for state in row) for row in rows], rows)
 
-
     def media(self, rows: Sequence[Sequence[State]]) -> Tensors:
         """The model inputs that hold the images and clips of these rows, on the model's device and of its kind of number."""
         known = {"input_ids", "attention_mask", *TYPES} if self.tokenizer is not None and self.soft_ids else set()
@@ -166,7 +173,7 @@ def expanded(
     source = np.full(len(given), -1, dtype=np.int64)
     edges = [-1, *holders, len(plain)]
     start = 0
-    for index, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (low, high) in enumerate(pairwise(edges)):
         piece = plain[low + 1 : high]
         if index:
             start += int(np.isin(given[start:], soft).argmax()) + 1

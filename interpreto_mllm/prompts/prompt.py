@@ -77,7 +77,7 @@ class TokenPrompt:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [[self._read(row)] for row in with_none]
 
-    def _read(self, coalition: Bool[np.ndarray, "n+1"]) -> Reading:
+    def _read(self, coalition: Bool[np.ndarray, "_"]) -> Reading:
         states = self._states(coalition)
         reading, owner = self.reading, self.owner
         if self.layouts is not None and not all(state.medium.keeps_size for state in states):
@@ -85,7 +85,7 @@ class TokenPrompt:
         occluded = self.occlusion.read(reading, coalition[owner], owner)
         return replace(occluded, media=tuple(state for state in states if not state.dropped))
 
-    def _states(self, coalition: Bool[np.ndarray, "n+1"]) -> list[State]:
+    def _states(self, coalition: Bool[np.ndarray, "_"]) -> list[State]:
         """What is left of each image and clip."""
         present = [np.ones(len(medium.labels), dtype=bool) for medium in self.media]
         for feature, there in zip(self.features, coalition, strict=False):

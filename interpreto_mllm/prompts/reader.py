@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
 from interpreto_mllm.prompts.filters import Pins, unpinned
-from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_spans
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt, without
+from interpreto_mllm.prompts.splitter import Region, TextSplitter
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -30,15 +32,6 @@ Groups = Callable[[list[Feature]], Sequence[object]] | Sequence[object]
 
 
 @dataclass(frozen=True)
-class Region:
-    """A piece of the prompt's text that somebody wrote, whose parts may be players."""
-
-    span: Span
-    role: str | None = None
-    turn: int | None = None
-
-
-@dataclass(frozen=True)
 class PromptReader:
     """Reads inputs into prompts: which parts are players, and how an absent one disappears.
 
@@ -46,19 +39,19 @@ class PromptReader:
         processing: the model's own tokenizer or processor.
         granularity: what a feature of a text is.
         occlusion: how it disappears, already prepared for this tokenizer.
-        media: from a modality and what the user gave to an image or a clip, cut into its pieces.
         roles: chat roles whose messages are explained.
         pinned: features that are always present, by text, index or a filter; they get no score.
         groups: one label per feature, or a callable giving them; features with equal labels are one player.
+        media: from a modality and what the user gave to an image or a clip, cut into its pieces.
     """
 
     processing: Processing
     granularity: Granularity | Splitter | list[Span]
     occlusion: Occlusion
-    media: Callable[[str, Any], Medium]
     roles: Collection[str]
     pinned: Pins
     groups: Groups | None
+    media: Callable[[str, Any], Medium] = field(default_factory=Cuts)
 
     @property
     def tokenizer(self) -> Any:
@@ -83,7 +76,7 @@ class PromptReader:
         raise TypeError(_accepted(inputs))
 
     def _one(self, one: Any) -> Prompt:
-        if isinstance(one, Mapping) and is_parts(one):
+        if isinstance(one, dict) and is_parts(one):
             return self._parts(one)
         if _is_picture(one):
             return self._parts({"images": one})
@@ -148,7 +141,7 @@ class PromptReader:
 
     def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> Prompt:
         """The prompt of a text with images and clips; `of_text` and `of_media` tell the role and the turn of each part."""
-        whole = [State(medium, np.ones(len(medium.labels), dtype=bool)) for medium in mixed.media]
+        whole = [State.whole(medium) for medium in mixed.media]
         tokens, types, spans = mixed.tokens(whole)
         regions = [
             Region(span, role, turn)
@@ -193,10 +186,7 @@ class PromptReader:
         mixed: Mixed | None = None,
     ) -> Prompt:
         """The prompt whose features are the pieces of its images and clips, and those of these regions of its text."""
-        if isinstance(self.granularity, Granularity) and "TOKEN" in self.granularity.name:
-            owner, features = self._by_token(tokens, regions)
-        else:
-            owner, features = self._by_span(tokens, regions)
+        owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
         owner = np.where(owner >= 0, owner + len(pieces), owner)
         spans = tuple(region.span for region in regions)
         reading = Reading(tokens.ids, None, segments)
@@ -214,54 +204,6 @@ class PromptReader:
         if groups is not None and len(groups) != len(features):
             raise ValueError(f"groups needs one label per feature: {len(features)} features, {len(groups)} labels.")
         return without(prompt, unpinned(features, self.pinned), groups)
-
-    def _by_token(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
-        every = self.granularity is Granularity.ALL_TOKENS
-        region_of = tokens.owners([region.span for region in regions], [region.span for region in regions])
-        owner = np.full(len(tokens.ids), -1, dtype=np.int64)
-        features: list[Feature] = []
-        soft = set(self.processing.soft_ids.values())
-        for position, (start, end) in enumerate(tokens.offsets):
-            if int(tokens.ids[position]) in soft:
-                continue
-            if not every and (tokens.special[position] or region_of[position] < 0):
-                continue
-            region = regions[region_of[position]] if region_of[position] >= 0 else Region((0, 0))
-            text = tokens.text[start:end] or self.tokenizer.convert_ids_to_tokens(int(tokens.ids[position]))
-            span = ((start, end),) if end > start else ()
-            owner[position] = len(features)
-            features.append(Feature(text, span, (position,), region.role, region.turn))
-        return owner, features
-
-    def _by_span(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
-        pieces = [(span, region) for region in regions for span in self._split(tokens.text, region)]
-        owner = tokens.owners([span for span, _ in pieces], [region.span for region in regions])
-        owner[tokens.special] = -1
-        held = [index for index in range(len(pieces)) if (owner == index).any()]
-        renumber = {old: new for new, old in enumerate(held)}
-        features = []
-        for index, following in zip(held, [*held, len(pieces)][1:], strict=True):
-            (start, _), region = pieces[index]
-            end = self._end(tokens, owner == index, [span for span, _ in pieces[index:following]])
-            positions = tuple(int(position) for position in np.flatnonzero(owner == index))
-            features.append(Feature(tokens.text[start:end], ((start, end),), positions, region.role, region.turn))
-        return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
-
-    @staticmethod
-    def _end(tokens: Tokens, mine: np.ndarray, spans: list[Span]) -> int:
-        """Where a feature ends: after the last of the pieces that its tokens spell; a token may spell more than one."""
-        reach = max(tokens.offsets[position][1] for position in np.flatnonzero(mine))
-        return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
-
-    def _split(self, text: str, region: Region) -> list[Span]:
-        start, end = region.span
-        if isinstance(self.granularity, list):
-            if region.role is not None:
-                raise ValueError("Explicit spans index into a plain prompt; for a chat give a callable that splits a message.")
-            return check_spans(self.granularity, text)
-        if isinstance(self.granularity, Granularity):
-            return [(start + a, start + b) for a, b in self.granularity.split(text[start:end])]
-        return [(start + a, start + b) for a, b in check_spans(self.granularity(text[start:end]), text[start:end])]
 
 
 def is_parts(inputs: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
@@ -88,8 +88,6 @@ class TemplatePrompt:
     text: str
     features: list[Feature]
 
-    media: ClassVar[tuple[Medium, ...]] = ()
-
     @classmethod
     def of(cls, template: Template, tokenizer: Any) -> TemplatePrompt:
         """The prompt of a template; the features' spans are where the values lie in the filled text."""
@@ -101,6 +99,11 @@ class TemplatePrompt:
                 text += template.values[slot]
         features = [Feature(template.values[slot], tuple(s for s in spans[slot] if s[0] < s[1])) for slot in template.slots]
         return cls(template, tokenizer, text, features)
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """None: slots are texts."""
+        return ()
 
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         return [
