@@ -199,7 +199,7 @@ def test_models_and_tokenizers():
     refused(lambda: kernel(LLAMA, None), "tokenizer must be the model's tokenizer, or its processor; got NoneType", TypeError)
     refused(lambda: kernel("gpt2"), "model must be a transformers model; got str", TypeError)
     refused(lambda: kernel(torch.nn.Linear(2, 2)), "model must be a transformers model; got Linear", TypeError)
-    refused(lambda: kernel(LLAMA.model), "neither generates text nor classifies sequences", TypeError)
+    refused(lambda: kernel(LLAMA.model), "neither generates text nor classifies", TypeError)
     refused(lambda: kernel(MAMBA, occlusion=Attend()), "use Drop() or Replace(...)")
 
 
