@@ -74,6 +74,16 @@ class Evaluations:
         """Whether every one of the 2^n coalitions was evaluated."""
         return self.n < 63 and len(self.coalitions) == 1 << self.n
 
+    @property
+    def drawn(self) -> Evaluations:
+        """These, without coalitions that were evaluated but are no part of a sample; all of them when they are complete."""
+        kept = torch.zeros(len(self.coalitions), dtype=torch.bool)
+        kept[:2] = kept[self.draws] = True
+        if self.complete or kept.all() or not len(self.draws):
+            return self
+        draws = (kept.cumsum(0) - 1)[self.draws]
+        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains)
+
     def with_values(self, values: Float[Tensor, "p u"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""
         return Evaluations(self.coalitions, values, self.draws, self.weights, self.chains)

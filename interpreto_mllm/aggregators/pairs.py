@@ -97,17 +97,17 @@ def regressed(evaluations: Evaluations, index: Index) -> PairEstimate:
             "Interactions are read off stored coalitions, and only the empty and the full one are there: give a larger budget."
         )
     pairs = _Pairs(evaluations, faithful=index == "FSII")
-    if index == "FSII":
-        influence, response = pairs.faithful(), pairs.even
-    elif index == "SII":
-        influence, response = pairs.projected(pairs.fit.influence), pairs.even
-    else:
+    if index == "STII":
         return _taylor(evaluations, pairs)
-    estimate = 4 * influence @ response
+    influence, told = pairs.curved(), pairs.fit.determined
+    estimate = 4 * influence @ pairs.even
     if index == "SII":
-        estimate += pairs.lifted(*pairs.border_sums(evaluations))
-    errors = (influence.square() * pairs.unseen) @ pairs.fit.residuals.square()
-    return PairEstimate(pairs.square(estimate), pairs.square(4 * errors.sqrt()) if pairs.fit.determined else None)
+        known, sums = pairs.border()
+        influence = influence - pairs.spread(known, influence)
+        estimate += pairs.lifted(known, sums) - pairs.spread(known, estimate)
+        told = told and bool(known.all())
+    errors = 4 * ((influence.square() * pairs.unseen) @ pairs.fit.residuals.square()).sqrt()
+    return PairEstimate(pairs.square(estimate), pairs.square(errors) if told else None)
 
 
 def _taylor(evaluations: Evaluations, pairs: _Pairs) -> PairEstimate:
@@ -156,12 +156,11 @@ class _Pairs:
         matrix[:, self.first, self.second] = pairs.T
         return matrix + matrix.transpose(1, 2)
 
-    def border_sums(self, evaluations: Evaluations) -> tuple[Bool[Tensor, "n"], Float[Tensor, "n t"]]:
+    def border(self) -> tuple[Bool[Tensor, "n"], Float[Tensor, "n t"]]:
         """Which features are known alone and as the only one missing, and what their interactions sum to."""
         border = (self.sizes == 1) & ~self.alone
         feature = self.units.coalitions[border].int().argmax(1)
-        known = torch.zeros(self.n, dtype=torch.bool)
-        sums = torch.zeros(self.n, evaluations.values.shape[1], dtype=torch.float64)
+        known, sums = torch.zeros(self.n, dtype=torch.bool), torch.zeros(self.n, self.even.shape[1], dtype=torch.float64)
         known[feature], sums[feature] = True, -2 * self.units.even[border]
         return known, sums
 
@@ -181,14 +180,8 @@ class _Pairs:
         """The part of the pairs that their sums, for the features known, determine."""
         return self.lifted(known, self.sums(pairs))
 
-    def projected(self, pairs: Float[Tensor, "k c"]) -> Float[Tensor, "k c"]:
-        """Without the part that the border determines."""
-        known = torch.zeros(self.n, dtype=torch.bool)
-        known[self.units.coalitions[(self.sizes == 1) & ~self.alone].int().argmax(1)] = True
-        return pairs - self.spread(known, pairs)
-
-    def faithful(self) -> Float[Tensor, "k u"]:
-        """The influence with the mean of all pairs taken from how the value curves with the size, v(∅) and v(N) met."""
+    def curved(self) -> Float[Tensor, "k u"]:
+        """The influence, the mean of all pairs taken from how the value curves with the size, v(∅) and v(N) met."""
         influence = self.fit.influence - self.fit.influence.mean(0)
         curve = ((2 * self.sizes - self.n).double() ** 2 - self.n) / 2 - len(self.first)
         weights = self.weights * curve / (self.weights * curve.square()).sum().clamp_min(1e-300)
@@ -223,6 +216,13 @@ def _weights(units: Units, faithful: bool) -> tuple[Float[Tensor, "u"], Float[Te
     opposite = torch.where(pairs, mass(n - sizes) / seen[n - units.sizes], 0.0)
     existing = torch.exp(torch.lgamma(torch.tensor(n + 1.0).double()) - torch.lgamma(sizes + 1) - torch.lgamma(n - sizes + 1))
     return mass(sizes) / seen[units.sizes] + opposite, (1 - seen[units.sizes] / existing.round()).clamp_min(0)
+
+
+def kernel_weights(evaluations: Evaluations) -> Float[Tensor, "p"]:
+    """Weights of all coalitions but ∅ and N that give every size its mass 1/(s(n−s)) under the Shapley kernel."""
+    sizes = evaluations.sizes[2:]
+    mass = 1 / (sizes * (evaluations.n - sizes)).double()
+    return mass / torch.bincount(sizes, minlength=1)[sizes]
 
 
 def _groups(units: Units) -> Int[Tensor, "u"]:
