@@ -26,6 +26,7 @@ from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.stopping import Rule, Sign, Tolerance, TopK
 
 __version__ = "0.1.0"
 
@@ -55,9 +56,13 @@ __all__ = [
     "PermutationShapley",
     "Perturbator",
     "Replace",
+    "Rule",
+    "Sign",
     "Sobol",
     "StopPhrases",
     "Template",
+    "Tolerance",
+    "TopK",
     "play",
     "punctuation",
 ]

@@ -18,6 +18,7 @@ class Draw:
         weights: how many coalitions each one stands for, the inverse of its inclusion probability. Ones when absent.
         chains: coalitions with the same number belong together and in this order (one permutation, one pair, one Sobol block).
             Numbers are the perturbator's own; -1 means "on its own". All -1 when absent.
+        whole: whether this is the whole sample, in place of the rounds before it; what it shares with them is not paid again.
 
     Example:
         >>> Draw(torch.tensor([[True, False], [False, True]])).coalitions.shape
@@ -27,6 +28,7 @@ class Draw:
     coalitions: Bool[Tensor, "p n"]
     weights: Float[Tensor, "p"] | None = None
     chains: Int[Tensor, "p"] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups, PromptReader
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.stopping import Rule, Watch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -45,6 +46,7 @@ class AttributionExplainer:
         occlusion: how an absent feature disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
             and classifiers replace it by the mask token where there is one.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
+        until: a rule that ends the play of an input early, such as `TopK(3)`; the budget is then the ceiling.
         batch_size: rows in a forward.
         seed: of all randomness.
         roles: the chat roles whose messages are explained.
@@ -82,6 +84,7 @@ class AttributionExplainer:
         inference_mode: Mode = InferenceModes.LOG_SOFTMAX,
         occlusion: Occlusion | None = None,
         budget: int | float | None = None,
+        until: Rule | None = None,
         batch_size: int = 32,
         seed: int = 0,
         roles: Collection[str] = ("user",),
@@ -103,6 +106,7 @@ class AttributionExplainer:
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
+        self.until = until if until is None else Watch(until, aggregator).rule
         self.generate = dict(generate or {})
         self._kind = model_kind(model, tokenizer)
         _check_tokenizer(model, tokenizer)
@@ -152,8 +156,8 @@ class AttributionExplainer:
             ]
             known = _known(evaluations, games)
             hands = [
-                Hand(perturbator, game.n, budget, self.seed, earlier)
-                for (perturbator, _), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
+                Hand(perturbator, game.n, budget, self.seed, earlier, self.until and Watch(self.until, aggregator))
+                for (perturbator, aggregator), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
             ]
             spent = self._play(games, hands)
         seconds = time.perf_counter() - started
@@ -236,6 +240,7 @@ class AttributionExplainer:
             forwards=round(spent.forwards * share),
             tokens=round(spent.tokens * share),
             seconds=seconds * share,
+            saved=hand.saved,
         )
         return Attribution.from_evaluations(
             hand.evaluations(),
@@ -247,6 +252,7 @@ class AttributionExplainer:
             text=game.prompt.text,
             mode=mode_name(self.mode),
             unit=game.question.unit,  # type: ignore[arg-type]
+            notes=hand.notes,
         )
 
     def _anchor(self) -> int | None:
