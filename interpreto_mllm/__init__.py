@@ -8,6 +8,7 @@ from interpreto_mllm.feature import Feature
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Contrast
 from interpreto_mllm.methods import (
+    AutoShapley,
     Banzhaf,
     ComplementaryShapley,
     ExactShapley,
@@ -19,6 +20,7 @@ from interpreto_mllm.methods import (
     Occlusion,
     PermutationShapley,
     Sobol,
+    explain,
 )
 from interpreto_mllm.perturbators import Perturbator
 from interpreto_mllm.play import play
@@ -35,6 +37,7 @@ __all__ = [
     "Attend",
     "Attribution",
     "AttributionExplainer",
+    "AutoShapley",
     "Banzhaf",
     "ComplementaryShapley",
     "Contrast",
@@ -63,6 +66,7 @@ __all__ = [
     "Template",
     "Tolerance",
     "TopK",
+    "explain",
     "play",
     "punctuation",
 ]

@@ -105,8 +105,8 @@ def line(attribution: Attribution) -> str:
     Example:
         >>> from interpreto_mllm import KernelShap
         >>> from interpreto_mllm.testbed import load_recall
-        >>> line(KernelShap(*load_recall())("the apple is red . what is the apple ?", " red")[0])
-        'These scores explain ... % of how the answer changes when parts are left out.'
+        >>> print(line(KernelShap(*load_recall())("the apple is red . what is the apple ?", " red")[0]))
+        These scores explain next to nothing of how the answer changes when parts are left out: see interactions().
     """
     evaluations = attribution.evaluations.drawn
     predictions = _predictions(evaluations, pairwise=False) if evaluations.n > 1 else None
@@ -118,7 +118,8 @@ def line(attribution: Attribution) -> str:
     scores = "These scores explain" if attribution.estimand.startswith("Shapley value") else "A sum of scores explains"
     subject = {"token": "answer", "class": "prediction", "contrast": "contrast", "value": "value"}[attribution.unit]
     told = f"{100 * share:.0f} %" if share >= 0.005 else "next to nothing"
-    return f"{scores} {told} of how the {subject} changes when parts are left out."
+    more = "." if share > 0.5 else ": see interactions()."
+    return f"{scores} {told} of how the {subject} changes when parts are left out{more}"
 
 
 def _predictions(evaluations: Evaluations, pairwise: bool) -> dict[str, Float[Tensor, "p t"]] | None:

@@ -41,7 +41,7 @@ class Pair:
     standard_error: float | None
 
     def __str__(self) -> str:
-        error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
+        error = f" ± {self.standard_error:.2g}" if self.standard_error else ""
         return f"{' × '.join(self.names)}  {self.value:+.3g}{error}"
 
 
@@ -63,8 +63,10 @@ class Interactions:
         >>> from interpreto_mllm import ExactShapley
         >>> from interpreto_mllm.testbed import load_recall
         >>> [explanation] = ExactShapley(*load_recall(), pinned=[".", "the", "is"])("the apple is red . what is the apple ?", "red")
-        >>> print(explanation.interactions().top(1)[0])
-        apple × apple  +...
+        >>> for pair in explanation.interactions().top(2):
+        ...     print(pair)
+        apple × ?  +0.853
+        red × apple  +...
     """
 
     values: Float[Tensor, "t n n"]
