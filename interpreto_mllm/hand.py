@@ -73,7 +73,7 @@ class Hand:
         self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
         complete = n < 63 and budget >= 2**n
         if extra is not None and (complete or budget - len(extra) >= perturbator.minimum_budget(n)):
-            self._add(extra)
+            self._add(extra.cpu())
             budget -= 0 if complete else len(extra)
         self._watch = watch
         if watch is None:

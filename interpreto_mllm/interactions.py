@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.aggregators.pairs import Index, interactions
+from interpreto_mllm.aggregators.pairs import interactions
 from interpreto_mllm.feature import Feature
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from interpreto_mllm.attribution import Attribution
 
-NAMES: dict[Index, str] = {
+NAMES = {
     "SII": "Shapley interaction index",
     "FSII": "faithful Shapley interaction index",
     "STII": "Shapley–Taylor interaction index",
@@ -73,7 +73,7 @@ class Interactions:
     standard_errors: Float[Tensor, "t n n"] | None
     features: list[Feature]
     targets: list[str]
-    index: Index
+    index: str
 
     @property
     def n(self) -> int:
@@ -139,10 +139,10 @@ class Interactions:
         self,
         path: str | PathLike[str] | None = None,
         target: int = 0,
-        kind: Literal["matrix", "network"] = "matrix",
+        kind: str = "matrix",
         top: int = 20,
     ) -> Any:
-        """A matplotlib figure: the matrix, or a network of the `top` strongest pairs over the sentence and the image.
+        """A matplotlib figure: "matrix", or "network" of the `top` strongest pairs over the sentence and the image.
 
         Raises:
             ImportError: without matplotlib.
@@ -160,7 +160,7 @@ class Interactions:
         return "\n".join(lines)
 
 
-def read(attribution: Attribution, order: int, index: Index) -> Interactions:
+def read(attribution: Attribution, order: int, index: str) -> Interactions:
     """The interactions in a result's stored evaluations; no model call.
 
     Raises:

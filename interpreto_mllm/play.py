@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
@@ -28,6 +30,7 @@ def play(
     seed: int = 0,
     evaluations: Evaluations | None = None,
     until: Rule | None = None,
+    extra: Bool[Tensor, "e n"] | None = None,
     progress: bool = True,
 ) -> Attribution:
     """Attributions of the players of any game.
@@ -41,6 +44,7 @@ def play(
         seed: of all randomness.
         evaluations: of an earlier play of the same game; nothing in it is evaluated again.
         until: a rule that ends the play early, such as `TopK(3)`; the budget is then the ceiling.
+        extra: coalitions evaluated besides those drawn, out of the same budget if it suffices; the aggregator never sees them.
         progress: show a progress bar when it takes longer than a moment.
 
     Returns:
@@ -59,7 +63,7 @@ def play(
     started = time.perf_counter()
     budget = resolve_budget(perturbator, n_features, budget)
     watch = None if until is None else Watch(until, aggregator)
-    hand = Hand(perturbator, n_features, budget, seed, evaluations, watch)
+    hand = Hand(perturbator, n_features, budget, seed, evaluations, watch, extra)
     paid = 0
     with progress_bar(hand.budget, progress) as advance:
         while (coalitions := hand.missing()) is not None:
@@ -71,7 +75,7 @@ def play(
     return Attribution.from_evaluations(hand.evaluations(), aggregator, counts=counts, method=method, notes=hand.notes)
 
 
-def _values(returned: Any, p: int) -> torch.Tensor:
+def _values(returned: Any, p: int) -> Tensor:
     values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
     values = values.double()
     values = values[:, None] if values.ndim == 1 else values

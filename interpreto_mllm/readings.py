@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from interpreto_mllm.aggregators.pairs import Index
     from interpreto_mllm.certificate import Certificate
     from interpreto_mllm.interactions import Interactions
     from interpreto_mllm.shares import Shares
@@ -27,7 +26,7 @@ class Readings:
 
         return interval(self, level)
 
-    def interactions(self: Any, order: int = 2, index: Index = "SII") -> Interactions:
+    def interactions(self: Any, order: int = 2, index: str = "SII") -> Interactions:
         """What pairs of features are worth together beyond what they are worth apart, from the stored evaluations.
 
         Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,8 +13,7 @@ from interpreto_mllm.aggregators.ridge import Fit, fit
 from interpreto_mllm.aggregators.units import Units
 from interpreto_mllm.evaluations import Evaluations
 
-Index = Literal["SII", "FSII", "STII"]
-INDICES: tuple[Index, ...] = ("SII", "FSII", "STII")
+INDICES = ("SII", "FSII", "STII")
 MOST_FEATURES = 128
 
 
@@ -27,7 +25,7 @@ class PairEstimate:
     standard_errors: Float[Tensor, "t n n"] | None
 
 
-def interactions(evaluations: Evaluations, index: Index = "SII") -> PairEstimate:
+def interactions(evaluations: Evaluations, index: str = "SII") -> PairEstimate:
     """Exact when every coalition is known, by `regressed` otherwise.
 
     Each index is a mean of what i and j are worth together beyond what each adds alone, v(S∪ij) − v(S∪i) − v(S∪j) + v(S):
@@ -48,7 +46,7 @@ def interactions(evaluations: Evaluations, index: Index = "SII") -> PairEstimate
     return exact(evaluations, index) if evaluations.complete else regressed(evaluations, index)
 
 
-def exact(evaluations: Evaluations, index: Index) -> PairEstimate:
+def exact(evaluations: Evaluations, index: str) -> PairEstimate:
     """The definition summed over all coalitions T, of which i and j may hold both, one or none.
 
     Example:
@@ -71,7 +69,7 @@ def exact(evaluations: Evaluations, index: Index) -> PairEstimate:
     return PairEstimate(matrix, torch.zeros_like(matrix))
 
 
-def _size_weights(n: int, index: Index) -> Float[Tensor, "m"]:
+def _size_weights(n: int, index: str) -> Float[Tensor, "m"]:
     """Weight of each S without i and j, by size, with zeros at −2, −1, n − 1 and n: Beta functions B(s + a, n − 1 − s + b)."""
     factor, a, b = {"SII": (1, 1, 0), "FSII": (6, 2, 1), "STII": (2, 1, 1)}[index]
     size = torch.arange(n - 1, dtype=torch.float64)
@@ -80,7 +78,7 @@ def _size_weights(n: int, index: Index) -> Float[Tensor, "m"]:
     return torch.nn.functional.pad(weights, (2, 2))
 
 
-def regressed(evaluations: Evaluations, index: Index) -> PairEstimate:
+def regressed(evaluations: Evaluations, index: str) -> PairEstimate:
     """Weighted regression on products of pairs; what it converges to with more coalitions is the index.
 
     A coalition known with its complement enters by its even part, in which no main effect is left; one on its own by what it

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LETTER, GAP, DROP, PICTURE = 0.105, 0.18, 0.9, 2.6
+LETTER, GAP, DROP, PICTURE, FAINT = 0.105, 0.18, 0.9, 2.6, 0.01
 
 
 def figure(interactions: Interactions, path: str | PathLike[str] | None, target: int, kind: str, top: int) -> Figure:
@@ -83,7 +83,8 @@ def _network(interactions: Interactions, target: int, top: int, fonts: dict[str,
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
 
-    pairs = [pair for pair in interactions.top(top, target) if pair.value]
+    pairs = interactions.top(top, target)
+    pairs = [pair for pair in pairs if abs(pair.value) > FAINT * abs(pairs[0].value)]
     names = [drawable(feature.text, fonts) for feature in interactions.features]
     layout = _layout(interactions, names)
     words = [pair for pair in pairs if not {pair.first, pair.second} & layout.boxes.keys()]
