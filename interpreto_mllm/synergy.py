@@ -41,8 +41,8 @@ def synergy(attribution: Attribution, chosen: tuple[str, ...]) -> Float[Tensor, 
     rows = [row_of.get(key) for key in coalition_keys(wanted)]
     if None in rows:
         raise ValueError(
-            f"Synergy needs the prompt with only its {' and only its '.join(chosen)} features, and {rows.count(None)} of these "
-            f"{len(rows)} coalitions were not evaluated. Explain again with evaluations=[explanation] and a budget of "
+            f"Synergy needs the prompt with only its {' and only its '.join(chosen)} features, and {rows.count(None)} of the "
+            f"{len(rows)} coalitions this takes were not evaluated. Explain again with evaluations=[explanation] and a budget of "
             f"{len(attribution.coalitions) + 6} or more: a prompt of several modalities is then also evaluated with each alone."
         )
     *apart, together = attribution.values[torch.tensor(rows)]

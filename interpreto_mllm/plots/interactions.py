@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LETTER, GAP, DROP, PICTURE, FAINT = 0.105, 0.18, 0.9, 2.6, 0.01
+LETTER, GAP, DROP, PICTURE, FAINT = 0.105, 0.18, 0.9, 2.6, 0.05
 
 
 def figure(interactions: Interactions, path: str | PathLike[str] | None, target: int, kind: str, top: int) -> Figure:
@@ -105,7 +105,7 @@ def _network(interactions: Interactions, target: int, top: int, fonts: dict[str,
     axes.set_ylim(-layout.depth, arch * reach + 0.3)
     axes.set_aspect("equal")
     axes.set_axis_off()
-    _title(axes, interactions, target, fonts, f", {len(pairs)} strongest pairs")
+    _title(axes, interactions, target, fonts, f": {len(pairs)} pairs worth more (red) or less (blue) together than apart")
     return drawn
 
 
