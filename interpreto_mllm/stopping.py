@@ -125,9 +125,12 @@ class Watch:
     Args:
         rule: when to stop.
         aggregator: gives the scores and standard errors that the rule judges.
+
+    Raises:
+        TypeError: for something else than a rule.
     """
 
-    def __init__(self, rule: Rule, aggregator: Aggregator):
+    def __init__(self, rule: object, aggregator: Aggregator):
         if not isinstance(rule, Rule):
             raise TypeError(f"until must be a rule, such as Tolerance(0.05), TopK(3) or Sign(0); got {rule!r}.")
         self.rule, self.aggregator = rule, aggregator

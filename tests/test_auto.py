@@ -27,7 +27,7 @@ def test_sampled_where_it_does_not(recall):
 
 def test_hierarchical_above_a_few_hundred_features(recall):
     prompt = "the apple is red . " * 60
-    [found] = explain(*recall, prompt, " red", budget=40, progress=False)
+    [found] = explain(*recall, prompt, " red", budget=100, progress=False)
     assert found.n == 300 and found.method == "HierarchicalShapley" and found.estimand == "Owen value"
     assert "HierarchicalShapley (Owen values), as 300 features are many" in found.notes[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from interpreto_mllm.aggregators import Aggregator, KernelAggregator, OwenAggregator, ShapleyAggregator
 from interpreto_mllm.attribution import Attribution
@@ -25,7 +25,7 @@ def explain(
     inputs: Any,
     targets: Any = None,
     *,
-    method: type[AttributionExplainer] | Literal["auto"] = "auto",
+    method: Any = "auto",
     **options: Unpack[Options],
 ) -> list[Attribution]:
     """One attribution per input, in one call.
@@ -48,7 +48,7 @@ def explain(
         method = AutoShapley
     if not (isinstance(method, type) and issubclass(method, AttributionExplainer)):
         raise TypeError(f"method must be 'auto' or one of the methods, such as PermutationShapley; got {method!r}.")
-    return method(model, tokenizer, **options)(inputs, targets)  # type: ignore[call-arg]
+    return method(model, tokenizer, **options)(inputs, targets)
 
 
 class AutoShapley(AttributionExplainer):
