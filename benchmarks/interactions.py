@@ -128,7 +128,9 @@ def main() -> None:
     console = Console(width=110)
     for n in arguments.features:
         errors, hits, covered = measure(n, arguments.seeds)
-        console.print(table(f"n = {n}: relative squared error", errors, lambda values: f"{np.exp(np.mean(np.log(values))):.4f}"))
+        console.print(
+            table(f"n = {n}: relative squared error", errors, lambda values: f"{np.exp(np.mean(np.log(values))):.4f}")
+        )
         console.print(table(f"n = {n}: share of the top 3 pairs found", hits, lambda values: f"{np.mean(values):.2f}"))
         if covered:
             console.print(f"95 % intervals from kernel draws hold the truth in {100 * np.mean(covered):.1f} % of pairs\n")

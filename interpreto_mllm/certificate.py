@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.pairs import MOST_FEATURES, interactions, kernel_weights
-from interpreto_mllm.aggregators.units import Units, population_weights
+from interpreto_mllm.aggregators.units import population_weights
 from interpreto_mllm.evaluations import Evaluations, coalition_keys
 
 if TYPE_CHECKING:

@@ -62,7 +62,8 @@ class Interactions:
     Example:
         >>> from interpreto_mllm import ExactShapley
         >>> from interpreto_mllm.testbed import load_recall
-        >>> [explanation] = ExactShapley(*load_recall(), pinned=[".", "the", "is"])("the apple is red . what is the apple ?", "red")
+        >>> explainer = ExactShapley(*load_recall(), pinned=[".", "the", "is"])
+        >>> [explanation] = explainer("the apple is red . what is the apple ?", "red")
         >>> for pair in explanation.interactions().top(2):
         ...     print(pair)
         apple × ?  +0.853
@@ -169,6 +170,4 @@ def read(attribution: Attribution, order: int, index: str) -> Interactions:
     if order != 2:
         raise ValueError(f"Interactions are of order 2, pairs of features; got order={order!r}. (Order 1 is the attribution.)")
     estimate = interactions(attribution.evaluations, index)
-    return Interactions(
-        estimate.interactions, estimate.standard_errors, attribution.features, attribution.targets, index
-    )
+    return Interactions(estimate.interactions, estimate.standard_errors, attribution.features, attribution.targets, index)

@@ -51,7 +51,8 @@ def play(
         An `Attribution` of shape `(t, n)`.
 
     Raises:
-        ValueError: for a budget that the perturbator cannot work with, a perturbator that no rule can stop, or values that are not finite or of the wrong shape.
+        ValueError: for a budget that the perturbator cannot work with, a perturbator that no rule can stop, or values that are
+            not finite or of the wrong shape.
 
     Example:
         >>> from interpreto_mllm.perturbators import ExactPerturbator

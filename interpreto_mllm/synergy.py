@@ -42,8 +42,8 @@ def synergy(attribution: Attribution, chosen: tuple[str, ...]) -> Float[Tensor, 
     if None in rows:
         raise ValueError(
             f"Synergy needs the prompt with only its {' and only its '.join(chosen)} features, and {rows.count(None)} of the "
-            f"{len(rows)} coalitions this takes were not evaluated. Explain again with evaluations=[explanation] and a budget of "
-            f"{len(attribution.coalitions) + 6} or more: a prompt of several modalities is then also evaluated with each alone."
+            f"{len(rows)} coalitions this takes were not evaluated. Explain again with evaluations=[explanation] and a budget "
+            f"of {len(attribution.coalitions) + 6} or more: a prompt of several modalities is also evaluated with each alone."
         )
     *apart, together = attribution.values[torch.tensor(rows)]
     return together - attribution.empty - torch.stack([value - attribution.empty for value in apart]).sum(0)

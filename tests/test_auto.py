@@ -15,7 +15,9 @@ def test_exact_where_the_budget_covers_all_coalitions(recall):
     [exact] = ExactShapley(*recall, progress=False)(SHORT, " red")
     torch.testing.assert_close(found.attributions, exact.attributions)
     assert found.method == "ExactShapley" and not found.standard_errors.any()
-    assert found.notes == (f"Chosen for {found.n} features and {2**found.n} evaluations: ExactShapley, as these are all 2^{found.n} coalitions.",)
+    assert found.notes == (
+        f"Chosen for {found.n} features and {2**found.n} evaluations: ExactShapley, as these are all 2^{found.n} coalitions.",
+    )
 
 
 def test_sampled_where_it_does_not(recall):

@@ -144,7 +144,10 @@ def test_a_game_of_pairs_is_found_from_few_coalitions():
     for index in ("SII", "FSII"):
         found = run(game, KernelPerturbator(), n, 260).interactions(index=index)
         torch.testing.assert_close(found.matrix(), truth, atol=1e-6, rtol=0)
-    assert [(pair.first, pair.second) for pair in run(game, KernelPerturbator(), n, 120).interactions().top(2)] == [(0, 7), (1, 4)]
+    assert [(pair.first, pair.second) for pair in run(game, KernelPerturbator(), n, 120).interactions().top(2)] == [
+        (0, 7),
+        (1, 4),
+    ]
 
 
 @pytest.mark.parametrize("index", ["SII", "FSII"])
@@ -215,7 +218,9 @@ def picture():
     game = lambda s: (s[:, 1] & s[:, 4]).double() + 0.3 * s[:, 0] - 0.4 * (s[:, 0] & s[:, 2])  # noqa: E731
     words = [Feature(text, spans=((3 * i, 3 * i + 2),)) for i, text in enumerate(("what", "circle", "?"))]
     pieces = [
-        Feature(f"row {r + 1}, column {c + 1}", modality="image", pieces=((0, 2 * r + c),), box=(c * 8, r * 8, c * 8 + 8, r * 8 + 8))
+        Feature(
+            f"row {r + 1}, column {c + 1}", modality="image", pieces=((0, 2 * r + c),), box=(c * 8, r * 8, c * 8 + 8, r * 8 + 8)
+        )
         for r in range(2)
         for c in range(2)
     ]

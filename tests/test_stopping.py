@@ -76,7 +76,9 @@ def test_a_tolerance_is_met_with_less_than_the_budget(perturbator, aggregator):
     evaluated = result.counts.evaluations
     assert evaluated < 3000 and result.counts.saved == 3000 - evaluated
     assert len(asked) == len(set(asked)) == evaluated
-    assert result.notes == (f"Stopped after {evaluated:,} of 3,000 evaluations, {3000 - evaluated:,} saved: Tolerance(0.1) was met.",)
+    assert result.notes == (
+        f"Stopped after {evaluated:,} of 3,000 evaluations, {3000 - evaluated:,} saved: Tolerance(0.1) was met.",
+    )
 
 
 @pytest.mark.parametrize("perturbator, aggregator", STOPPABLE, ids=kind)
@@ -177,10 +179,17 @@ def test_rules_mean_what_they_say():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Tolerance(0.0), lambda: TopK(0), lambda: TopK(2, 1.0), lambda: TopK(2, confidence=95.0), lambda: Sign(0, confidence=0.0)]
+    "make",
+    [
+        lambda: Tolerance(0.0),
+        lambda: TopK(0),
+        lambda: TopK(2, 1.0),
+        lambda: TopK(2, confidence=95.0),
+        lambda: Sign(0, confidence=0.0),
+    ],
 )
 def test_rules_that_make_no_sense(make):
-    with pytest.raises(ValueError, match="Tolerance|TopK|confidence"):
+    with pytest.raises(ValueError, match=r"Tolerance|TopK|confidence"):
         make()
 
 

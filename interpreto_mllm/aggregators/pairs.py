@@ -113,8 +113,8 @@ def _taylor(evaluations: Evaluations, pairs: _Pairs) -> PairEstimate:
     n, alone = evaluations.n, evaluations.sizes == 1
     if int(alone.sum()) < n:
         raise ValueError(
-            f"STII needs every feature on its own, and only {int(alone.sum())} of {n} were evaluated so: explain with KernelShap "
-            f"or MonteCarloShapley and a budget of {4 * n + 2} or more, or ask for SII or FSII."
+            f"STII needs every feature on its own, and only {int(alone.sum())} of {n} were evaluated so: explain with "
+            f"KernelShap or MonteCarloShapley and a budget of {4 * n + 2} or more, or ask for SII or FSII."
         )
     lone = torch.zeros(n, evaluations.values.shape[1], dtype=torch.float64)
     lone[evaluations.coalitions[alone].int().argmax(1)] = evaluations.values[alone] - evaluations.empty
@@ -189,7 +189,9 @@ class _Pairs:
         """By how much the product of a pair grows with each feature present rather than absent, on average."""
         together = ~self.alone
         if not together.any():
-            raise ValueError("STII needs coalitions with their complements; draw with KernelPerturbator or MonteCarloPerturbator.")
+            raise ValueError(
+                "STII needs coalitions with their complements; draw with KernelPerturbator or MonteCarloPerturbator."
+            )
         total = values.sum(0) / self.n
         rest = self.units.values[together] - self.signs[together] @ (values - total) / 2
         sizes = self.sizes[together]

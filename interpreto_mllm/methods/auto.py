@@ -48,7 +48,7 @@ def explain(
         method = AutoShapley
     if not (isinstance(method, type) and issubclass(method, AttributionExplainer)):
         raise TypeError(f"method must be 'auto' or one of the methods, such as PermutationShapley; got {method!r}.")
-    return method(model, tokenizer, **options)(inputs, targets)
+    return method(model, tokenizer, **options)(inputs, targets)  # pyright: ignore[reportCallIssue]
 
 
 class AutoShapley(AttributionExplainer):

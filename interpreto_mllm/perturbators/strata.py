@@ -18,7 +18,9 @@ def stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "h"], generator: 
     that number may be 0. Each pair is one chain. More pairs from the same seed extend fewer, up to one a size.
     """
     sizes = range(1, n // 2 + 1)
-    streams = [torch.Generator().manual_seed(seed) for seed in torch.randint(2**62, (len(sizes),), generator=generator).tolist()]
+    streams = [
+        torch.Generator().manual_seed(seed) for seed in torch.randint(2**62, (len(sizes),), generator=generator).tolist()
+    ]
     capacities = [min(pairs_of_size(n, size), 10**300) for size in sizes]
     expected = expected_counts(capacities, shares, min(pairs, sum(capacities)))
     coalitions, weights = [torch.zeros(0, n, dtype=torch.bool)], [torch.zeros(0, dtype=torch.float64)]

@@ -138,10 +138,11 @@ def _edge(axes: Axes, layout: _Layout, pair: Pair, strength: float, arch: float)
         "edgecolor": hexadecimal(TOWARDS if pair.value > 0 else AGAINST),
         "facecolor": "none",
     }
-    (x0, y0), (x1, y1) = ends = [layout.centres[pair.first], layout.centres[pair.second]]
+    ends = [layout.centres[pair.first], layout.centres[pair.second]]
     if not {pair.first, pair.second} & layout.boxes.keys():
-        reach = abs(x1 - x0)
-        axes.add_patch(Arc(((x0 + x1) / 2, 0.06), reach, 2 * arch * reach, theta1=0, theta2=180, **style))
+        left, right = sorted(x for x, _ in ends)
+        reach = right - left
+        axes.add_patch(Arc(((left + right) / 2, 0.06), reach, 2 * arch * reach, theta1=0, theta2=180, **style))
         return
     below = [
         (x, y if feature in layout.boxes else y - 0.25) for (x, y), feature in zip(ends, (pair.first, pair.second), strict=True)
