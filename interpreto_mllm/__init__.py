@@ -29,6 +29,7 @@ from interpreto_mllm.media import (
     Words,
 )
 from interpreto_mllm.methods import (
+    AutoShapley,
     Banzhaf,
     ComplementaryShapley,
     ExactShapley,
@@ -40,6 +41,7 @@ from interpreto_mllm.methods import (
     Occlusion,
     PermutationShapley,
     Sobol,
+    explain,
 )
 from interpreto_mllm.perturbators import Perturbator
 from interpreto_mllm.play import play
@@ -47,6 +49,7 @@ from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.stopping import Rule, Sign, Tolerance, TopK
 
 __version__ = "0.1.0"
 
@@ -55,6 +58,7 @@ __all__ = [
     "Attend",
     "Attribution",
     "AttributionExplainer",
+    "AutoShapley",
     "Banzhaf",
     "Blur",
     "Boxes",
@@ -88,16 +92,21 @@ __all__ = [
     "Perturbator",
     "Picture",
     "Replace",
+    "Rule",
+    "Sign",
     "Silence",
     "Silences",
     "Sobol",
     "StopPhrases",
     "Superpixels",
     "Template",
+    "Tolerance",
+    "TopK",
     "WholeClip",
     "WholeImage",
     "Windows",
     "Words",
+    "explain",
     "play",
     "punctuation",
 ]

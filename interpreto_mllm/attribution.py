@@ -17,6 +17,7 @@ from interpreto_mllm.feature import Feature
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.normalisation import normalise
+from interpreto_mllm.readings import Readings
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +28,7 @@ Unit = Literal["token", "class", "contrast", "value"]
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(Readings):
     """Scores of `n` features for `t` targets, with all that is needed to check, re-cut, show and save them.
 
     Args:
@@ -109,7 +110,7 @@ class Attribution:
         Raises:
             ValueError: when these evaluations cannot serve this aggregator.
         """
-        estimate = aggregator.aggregate(evaluations)
+        estimate = aggregator.aggregate(evaluations.drawn)
         return cls(
             attributions=estimate.attributions,
             standard_errors=estimate.standard_errors,
@@ -222,7 +223,7 @@ class Attribution:
         return self.estimand.removesuffix(_suffix(self.normalisation))
 
     def _again(self, evaluations: Evaluations, aggregator: Aggregator, targets: list[str], estimand: str) -> Attribution:
-        estimate = aggregator.aggregate(evaluations)
+        estimate = aggregator.aggregate(evaluations.drawn)
         return replace(
             self,
             attributions=estimate.attributions,

@@ -18,6 +18,7 @@ class Draw:
         weights: how many coalitions each one stands for, the inverse of its inclusion probability. Ones when absent.
         chains: coalitions with the same number belong together and in this order (one permutation, one pair, one Sobol block).
             Numbers are the perturbator's own; -1 means "on its own". All -1 when absent.
+        whole: whether this is the whole sample, in place of the rounds before it; what it shares with them is not paid again.
 
     Example:
         >>> Draw(torch.tensor([[True, False], [False, True]])).coalitions.shape
@@ -27,6 +28,7 @@ class Draw:
     coalitions: Bool[Tensor, "p n"]
     weights: Float[Tensor, "p"] | None = None
     chains: Int[Tensor, "p"] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,16 @@ class Evaluations:
     def complete(self) -> bool:
         """Whether every one of the 2^n coalitions was evaluated."""
         return self.n < 63 and len(self.coalitions) == 1 << self.n
+
+    @property
+    def drawn(self) -> Evaluations:
+        """These, without coalitions that were evaluated but are no part of a sample; all of them when they are complete."""
+        kept = torch.zeros(len(self.coalitions), dtype=torch.bool)
+        kept[:2] = kept[self.draws] = True
+        if self.complete or kept.all() or not len(self.draws):
+            return self
+        draws = (kept.cumsum(0) - 1)[self.draws]
+        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains)
 
     def with_values(self, values: Float[Tensor, "p u"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""

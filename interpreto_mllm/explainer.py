@@ -33,6 +33,8 @@ from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.stopping import Rule, Watch
+from interpreto_mllm.synergy import modality_coalitions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -59,6 +61,7 @@ class AttributionExplainer:
             callable from samples and their rate to segments.
         audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
+        until: a rule that ends the play of an input early, such as `TopK(3)`; the budget is then the ceiling.
         batch_size: rows in a forward.
         seed: of all randomness.
         roles: the chat roles whose messages are explained.
@@ -100,6 +103,7 @@ class AttributionExplainer:
         audio_granularity: AudioGranularity | Segmenter | None = None,
         audio_occlusion: AudioOcclusion | None = None,
         budget: int | float | None = None,
+        until: Rule | None = None,
         batch_size: int = 32,
         seed: int = 0,
         roles: Collection[str] = ("user",),
@@ -121,6 +125,7 @@ class AttributionExplainer:
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
+        self.until = until if until is None else Watch(until, aggregator).rule
         self.generate = dict(generate or {})
         self._processing = Processing(tokenizer, model)
         self._kind = model_kind(model, self._processing)
@@ -173,8 +178,16 @@ class AttributionExplainer:
             ]
             known = _known(evaluations, games)
             hands = [
-                Hand(perturbator, game.n, budget, self.seed, earlier)
-                for (perturbator, _), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
+                Hand(
+                    perturbator,
+                    game.n,
+                    budget,
+                    self.seed,
+                    earlier,
+                    self.until and Watch(self.until, aggregator),
+                    modality_coalitions(game.features),
+                )
+                for (perturbator, aggregator), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
             ]
             spent = self._play(games, hands)
         seconds = time.perf_counter() - started
@@ -263,6 +276,7 @@ class AttributionExplainer:
             forwards=round(spent.forwards * share),
             tokens=round(spent.tokens * share),
             seconds=seconds * share,
+            saved=hand.saved,
         )
         return Attribution.from_evaluations(
             hand.evaluations(),
@@ -275,6 +289,7 @@ class AttributionExplainer:
             media=game.prompt.media,
             mode=mode_name(self.mode),
             unit=game.question.unit,  # type: ignore[arg-type]
+            notes=hand.notes,
         )
 
     def _anchor(self) -> int | None:

@@ -1,5 +1,6 @@
 """The methods: each a perturbator, an aggregator and a name."""
 
+from interpreto_mllm.methods.auto import AutoShapley, explain
 from interpreto_mllm.methods.hierarchical import HierarchicalShapley
 from interpreto_mllm.methods.others import Banzhaf, Occlusion, Sobol
 from interpreto_mllm.methods.regression import KernelShap, Lime
@@ -12,6 +13,7 @@ from interpreto_mllm.methods.shapley import (
 )
 
 __all__ = [
+    "AutoShapley",
     "Banzhaf",
     "ComplementaryShapley",
     "ExactShapley",
@@ -23,4 +25,5 @@ __all__ = [
     "Occlusion",
     "PermutationShapley",
     "Sobol",
+    "explain",
 ]

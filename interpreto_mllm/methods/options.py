@@ -10,6 +10,7 @@ from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.stopping import Rule
 
 
 class Options(TypedDict, total=False):
@@ -19,6 +20,7 @@ class Options(TypedDict, total=False):
     inference_mode: Mode
     occlusion: Occlusion | None
     budget: int | float | None
+    until: Rule | None
     batch_size: int
     seed: int
     roles: Collection[str]

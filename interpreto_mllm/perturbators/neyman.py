@@ -41,6 +41,8 @@ class NeymanPerturbator(Perturbator):
         38
     """
 
+    adaptive = True
+
     def __init__(self, initial: int = 2, cover_minimal: bool = True):
         if initial < 2:
             raise ValueError(f"A variance needs at least two pairs: give initial=2 or more; got {initial}.")

@@ -30,7 +30,7 @@ def figure(attribution: Attribution, path: str | PathLike[str] | None, target: i
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = _fonts()
+    fonts = fonts_at_hand()
     with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
         if attribution.t == 1 or target is not None:
             drawn = _bars(attribution, target or 0, fonts)
@@ -53,7 +53,7 @@ def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figur
     colours = [hexadecimal(TOWARDS if height > 0 else AGAINST) for height in heights]
     axes.barh(range(len(shown)), heights, xerr=errors, color=colours, height=0.72, error_kw={"ecolor": "#444444", "capsize": 2})
     axes.axvline(0, color="#444444", linewidth=0.8)
-    names = [_drawable(attribution.features[feature].text, fonts) for feature in shown]
+    names = [drawable(attribution.features[feature].text, fonts) for feature in shown]
     axes.set_yticks(range(len(shown)), labels=names, parse_math=False)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     if not scores.bound:
@@ -64,7 +64,7 @@ def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figur
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_xlabel(_quantity(attribution))
     rest = f", {len(shown)} strongest of {attribution.n} features" if len(shown) < attribution.n else ""
-    _title(axes, f"{_drawable(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
+    _title(axes, f"{drawable(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
     return drawn
 
 
@@ -81,9 +81,9 @@ def _heat_map(attribution: Attribution, fonts: dict[str, str]) -> Figure:
     image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
     columns, lines = range(0, attribution.n, -(-attribution.n // COLUMNS)), range(0, attribution.t, -(-attribution.t // LINES))
-    names = [_drawable(attribution.features[column].text, fonts) for column in columns]
+    names = [drawable(attribution.features[column].text, fonts) for column in columns]
     axes.set_xticks([column + 0.5 for column in columns], labels=names, rotation=90, parse_math=False)
-    labels = [_drawable(attribution.targets[line], fonts) for line in lines]
+    labels = [drawable(attribution.targets[line], fonts) for line in lines]
     axes.set_yticks([line + 0.5 for line in lines], labels=labels, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -105,7 +105,7 @@ def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=10, parse_math=False)
 
 
-def _fonts() -> dict[str, str]:
+def fonts_at_hand() -> dict[str, str]:
     """The fonts at hand, by name, that together draw most scripts."""
     from matplotlib.font_manager import fontManager
 
@@ -113,7 +113,7 @@ def _fonts() -> dict[str, str]:
     return {name: at_hand[name] for name in FONTS if name in at_hand}
 
 
-def _drawable(text: str, fonts: dict[str, str], length: int = 24) -> str:
+def drawable(text: str, fonts: dict[str, str], length: int = 24) -> str:
     """A short label in which whatever no font can draw is a box."""
     from matplotlib.font_manager import get_font
 

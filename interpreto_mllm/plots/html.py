@@ -6,6 +6,7 @@ import json
 from html import escape
 
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.certificate import line
 from interpreto_mllm.plots.assets import SCRIPT, STYLE
 from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
 from interpreto_mllm.plots.summary import facts
@@ -34,7 +35,7 @@ def fragment(attribution: Attribution) -> str:
     told = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
     running = "".join(_piece(piece, shown[0]) for piece in pieces(attribution))
     panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in attribution.notes)
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in (line(attribution), *attribution.notes) if note)
     return (
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
