@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.media.image_granularity import (
@@ -129,6 +129,18 @@ class Picture:
             Feature(label, role=role, turn=turn, modality="image", pieces=((medium, piece),), box=_box(mask))
             for piece, (label, mask) in enumerate(zip(self.labels, self.masks, strict=True))
         ]
+
+    @cached_property
+    def areas(self) -> tuple[Int64[np.ndarray, "h w"], Bool[np.ndarray, "a k"]]:
+        """The image cut wherever the pieces that cover it change: the area of each pixel, and the pieces of each area."""
+        flat = self.masks.reshape(len(self.masks), -1)
+        area = np.zeros(flat.shape[1], dtype=np.int64)
+        for first in range(0, len(flat), 32):
+            for bit, mask in enumerate(flat[first : first + 32]):
+                area = (area << 32 if not bit else area) | (mask.astype(np.int64) << bit)
+            area = np.unique(area, return_inverse=True)[1]
+        _, where = np.unique(area, return_index=True)
+        return area.reshape(self.masks.shape[1:]), flat[:, where].T
 
     def to_data(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
