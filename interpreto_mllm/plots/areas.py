@@ -40,7 +40,7 @@ def entries(attribution: Attribution, medium: int) -> list[int | None]:
 
 
 def name(attribution: Attribution, entry: int) -> str:
-    """What to call a feature or an overlap; parts of one of several images or clips say of which."""
+    """What to call a feature or an overlap; a part of a clip, or of one of several images, says of which."""
     if entry >= attribution.n:
         return " + ".join(name(attribution, feature) for feature in overlaps(attribution)[entry - attribution.n])
     feature = attribution.features[entry]
@@ -48,7 +48,7 @@ def name(attribution: Attribution, entry: int) -> str:
     if len(of) != 1 or not attribution.media or feature.modality == "mixed":
         return feature.text
     title = caption(attribution, of.pop())
-    return feature.text if title in ("image", "clip") else f"{title}, {feature.text}"
+    return feature.text if title in ("image", feature.text) else f"{title}, {feature.text}"
 
 
 def caption(attribution: Attribution, medium: int) -> str:

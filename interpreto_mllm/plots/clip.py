@@ -17,7 +17,7 @@ from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Clip
 from interpreto_mllm.media.audio_granularity import timed
 from interpreto_mllm.plots.areas import caption, entries, name
-from interpreto_mllm.plots.colours import ink, style, tinted
+from interpreto_mllm.plots.colours import hexadecimal, ink, mixed, tinted
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.reading import Row, shortened, visible
 
@@ -36,7 +36,7 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, fonts: 
     low, high = _envelope(clip, COLUMNS)
     seconds = np.linspace(0, clip.seconds, len(low))
     axes.set_xlim(0, clip.seconds)
-    axes.set_ylim(-1.12, 1.12)
+    axes.set_ylim(-1.75 if numbers else -1.15, 1.15)
     found = []
     for (start, end, _), entry in zip(clip.areas, entries(attribution, medium), strict=True):
         if entry is not None:
@@ -44,7 +44,7 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, fonts: 
             found.append(((start + end) / 2 / clip.rate, (end - start) / clip.rate, entry))
     for edge in sorted({edge for segment in clip.segments for edge in segment}):
         axes.axvline(edge / clip.rate, color="#33373d", linewidth=0.6)
-    axes.fill_between(seconds, low, high, color="#33373d", linewidth=0.3)
+    axes.fill_between(seconds, low, high, color="#33373d", alpha=0.8, linewidth=0.3)
     axes.set_yticks([])
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(labelsize=8, length=3)
@@ -52,16 +52,14 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, fonts: 
     points = axes.get_window_extent().width / axes.figure.dpi * 72
     if numbers:
         for middle, width, entry in found:
-            text = f"{row.value(entry):+.2g}"
+            text = row.short(entry)
             size = min(8.0, width / clip.seconds * points / (0.68 * len(text)))
             if size >= 4:
-                box = {"facecolor": tinted(row.share(entry)), "edgecolor": "none", "pad": 0.8}
-                colour = ink(row.share(entry))
-                axes.text(middle, -0.98, text, ha="center", va="bottom", fontsize=size, color=colour, bbox=box)
+                axes.text(middle, -1.42, text, ha="center", va="center_baseline", fontsize=size, color=ink(row.share(entry)))
     for text, middle, tier in names(clip, 5.4 / points * clip.seconds):
         drawn = label(text, fonts, 40)
         axes.annotate(
-            drawn, (middle, 1.12), (0, 2 + 11 * tier), textcoords="offset points", ha="center", va="bottom", fontsize=8.5
+            drawn, (middle, 1.15), (0, 2 + 11 * tier), textcoords="offset points", ha="center", va="bottom", fontsize=8.5
         )
 
 
@@ -116,9 +114,11 @@ def html(attribution: Attribution, medium: int, row: Row) -> str:
         for time in _ticks(clip)
     )
     title = escape(caption(attribution, medium))
+    figcaption = "" if title == "clip" else f"<figcaption>{title}</figcaption>"
+    box = f"-14 0 {WIDTH + 28} {top + HEIGHT + 20}"
     return (
-        f'<figure class="clip"><svg viewBox="-14 0 {WIDTH + 28} {top + HEIGHT + 20}" role="img" aria-label="scores of {title}">'
-        f'{shapes}<path class="border" d="{borders}"/><path class="wave" d="{_wave(clip, top)}"/>{words}{times}</svg>'
+        f'<figure class="clip">{figcaption}<svg viewBox="{box}" role="img" aria-label="scores of {title}">{shapes}'
+        f'<path class="border" d="{borders}"/><path class="wave" d="{_wave(clip, top)}"/>{words}{times}</svg>'
         f'<audio controls preload="metadata" aria-label="{title}" src="data:audio/wav;base64,{_wav(clip)}"></audio></figure>'
     )
 
@@ -127,13 +127,14 @@ def bar(attribution: Attribution, medium: int, row: Row) -> Text:
     """Loudness over time, coloured by score."""
     clip = _clip(attribution, medium)
     low, high = _envelope(clip, BAR)
-    text = Text(f"{caption(attribution, medium)} ", style="dim")
+    text = Text().append(f"{caption(attribution, medium)} ", "dim")
     each = [(start, end, entry) for (start, end, _), entry in zip(clip.areas, entries(attribution, medium), strict=True)]
     for column, loudness in enumerate(np.maximum(-low, high)):
         middle = (column + 0.5) * len(clip.samples) / len(low)
         entry = next(entry for start, end, entry in each if start <= middle < end)
         block = BLOCKS[min(int(loudness * len(BLOCKS)), len(BLOCKS) - 1)]
-        text.append(block, style(0.0 if entry is None else row.share(entry)))
+        share = 0.0 if entry is None else row.share(entry)
+        text.append(block, f"#111111 on {hexadecimal(mixed(share))}")
     return text.append(f" {clip.seconds:.2f} s", "dim")
 
 
@@ -155,10 +156,9 @@ def _envelope(clip: Clip, columns: int) -> tuple[Float[np.ndarray, "c"], Float[n
 def _wave(clip: Clip, top: int) -> str:
     low, high = _envelope(clip, COLUMNS)
     width, middle, half = WIDTH / len(low), top + HEIGHT / 2, HEIGHT * 0.46
-    return "".join(
-        f"M{(column + 0.5) * width:.1f} {middle - half * above:.1f}V{middle - half * below + 0.5:.1f}"
-        for column, (below, above) in enumerate(zip(low.tolist(), high.tolist(), strict=True))
-    )
+    upper = [f"{(column + 0.5) * width:.1f} {middle - half * value:.1f}" for column, value in enumerate(high.tolist())]
+    lower = [f"{(column + 0.5) * width:.1f} {middle - half * value + 0.3:.1f}" for column, value in enumerate(low.tolist())]
+    return f"M{'L'.join(upper + lower[::-1])}Z"
 
 
 def _ticks(clip: Clip) -> Sequence[float]:

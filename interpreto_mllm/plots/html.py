@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from html import escape
+from itertools import groupby
 
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Picture
@@ -35,7 +36,7 @@ def fragment(attribution: Attribution) -> str:
     whole = len(shown) > attribution.t
     first, *rest = facts(attribution)
     told = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
-    running = "".join(_piece(attribution, piece, shown[0]) for piece in pieces(attribution))
+    running = "".join(_run(attribution, media, list(run), shown[0]) for media, run in groupby(pieces(attribution), _is_medium))
     what = "Prompt" if attribution.text or attribution.media else "Features"
     panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in attribution.notes)
@@ -64,17 +65,34 @@ def _targets(shown: list[Row], whole: bool) -> str:
     return f'<div class="targets">{"".join(buttons)}</div>'
 
 
-def _piece(attribution: Attribution, piece: Piece, row: Row) -> str:
-    heading = f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
-    if piece.medium is not None:
-        drawn = picture if isinstance(attribution.media[piece.medium], Picture) else clip
-        return heading + drawn.html(attribution, piece.medium, row)
+def _is_medium(piece: Piece) -> bool:
+    return piece.medium is not None
+
+
+def _run(attribution: Attribution, media: bool, run: list[Piece], row: Row) -> str:
+    """Text runs on; images and clips that follow one another stand beside each other where there is room."""
+    if not media:
+        return "".join(_piece(piece, row) for piece in run)
+    return f'<div class="media">{"".join(_medium(attribution, piece, row) for piece in run)}</div>'
+
+
+def _medium(attribution: Attribution, piece: Piece, row: Row) -> str:
+    assert piece.medium is not None
+    drawn = picture if isinstance(attribution.media[piece.medium], Picture) else clip
+    return _heading(piece) + drawn.html(attribution, piece.medium, row)
+
+
+def _heading(piece: Piece) -> str:
+    return f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
+
+
+def _piece(piece: Piece, row: Row) -> str:
     if piece.feature is None:
         return f'<span class="gap">{escape(piece.text)}</span>'
     text = piece.text.replace("\n", "↵\n") or "∅"
     loose, share = "loose " if piece.loose else "", row.share(piece.feature)
     return (
-        f'{heading}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
+        f'{_heading(piece)}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
         f'style="--strength: {abs(share):.3f}" title="{escape(row.told(piece.feature))}">{escape(text)}</mark>'
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Int64
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +30,6 @@ LARGEST, PIXELATED = 720, 160
 
 def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, pair: tuple[Axes, Axes]) -> None:
     """The image as it is on the left axes, and in grey under its heat map, with the pieces' borders, on the right."""
-    import matplotlib.patheffects as effects
     from matplotlib.collections import LineCollection
 
     image, areas = _shown(attribution, medium)
@@ -42,24 +42,22 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, pair: t
         axes.set_axis_off()
     lines = [[*loop, loop[0]] for mask in _pieces(attribution, medium, areas) for loop in outline(mask)]
     corners = [[(x - 0.5, y - 0.5) for x, y in line] for line in lines]
-    borders = LineCollection(corners, colors="#33373d", linewidths=0.6, clip_on=False, capstyle="projecting")
-    borders.set_path_effects([effects.withStroke(linewidth=1.6, foreground="#ffffffaa")])
-    pair[1].add_collection(borders)
+    for colour, width in (("#ffffffaa", 1.8), ("#33373d", 0.6)):
+        pair[1].add_collection(LineCollection(corners, colors=colour, linewidths=width, clip_on=False, capstyle="projecting"))
     if numbers:
-        _write(pair[1], areas, [None if entry is None else (row.value(entry), row.share(entry)) for entry in each])
+        _write(pair[1], areas, [None if entry is None else (row.short(entry), row.share(entry)) for entry in each])
 
 
-def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], told: list[tuple[float, float] | None]) -> None:
+def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], told: list[tuple[str, float] | None]) -> None:
     """The score of each area in its middle, where it fits."""
     points = axes.get_window_extent().width / axes.figure.dpi * 72 / areas.shape[1]
     for area, score in enumerate(told):
         if score is None or not (areas == area).any():
             continue
         x, y, wide, high = _middle(areas == area)
-        text = f"{score[0]:+.2g}"
-        size = min(9.0, wide * points / (0.68 * len(text)), high * points * 0.8)
+        size = min(9.0, wide * points / (0.68 * len(score[0])), high * points * 0.8)
         if size >= 4:
-            axes.text(x, y, text, ha="center", va="center_baseline", fontsize=size, color=ink(score[1]))
+            axes.text(x, y, score[0], ha="center", va="center_baseline", fontsize=size, color=ink(score[1]))
 
 
 def _middle(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float, int, int]:
@@ -71,7 +69,8 @@ def _middle(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float, int, int]:
     mean = places.mean(0)
     y, x = places[((places - mean) ** 2).sum(1).argmin()]
     near = np.abs(mean - (y, x)).max() <= 0.5
-    return (mean[1] if near else x), (mean[0] if near else y), _run(mask[y], x), _run(mask[:, x], y)
+    middle = mean if near else np.array([y, x], dtype=float)
+    return float(middle[1]), float(middle[0]), _run(mask[y], int(x)), _run(mask[:, x], int(y))
 
 
 def _run(line: Bool[np.ndarray, "l"], place: int) -> int:
@@ -126,9 +125,10 @@ def html(attribution: Attribution, medium: int, row: Row) -> str:
     )
     borders = "".join(svg_path(mask) for mask in _pieces(attribution, medium, areas))
     crisp = ' class="crisp"' if small else ""
+    figcaption = "" if title == "image" else f"<figcaption>{escape(title)}</figcaption>"
     size = f"--ratio: {image.width / image.height:.4f}"
     return (
-        f'<figure class="picture" style="{size}"><img{crisp} alt="{escape(title)}" src="{data}">'
+        f'<figure class="picture" style="{size}">{figcaption}<img{crisp} alt="{escape(title)}" src="{data}">'
         f'<svg viewBox="0 0 {image.width} {image.height}" role="img" aria-label="scores of {escape(title)}">'
         f'<image{crisp} href="{data}" width="{image.width}" height="{image.height}"/>{shapes}'
         f'<path class="halo" d="{borders}"/><path class="border" d="{borders}"/></svg></figure>'
@@ -141,25 +141,25 @@ def _data_uri(image: PIL.Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def cells(attribution: Attribution, medium: int, row: Row) -> Table | Text:
+def cells(attribution: Attribution, medium: int, row: Row) -> Group:
     """A grid of coloured cells where the pieces form one, else the pieces one after the other."""
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)
-    each, title = entries(attribution, medium), Text(f"{caption(attribution, medium)} ", style="dim")
+    each, title = entries(attribution, medium), Text().append(f"{caption(attribution, medium)} ", "dim")
     grid = _grid(picture)
     if grid is None:
-        for entry in dict.fromkeys(entry for entry in each if entry is not None):
-            title.append(f" {safe(name(attribution, entry))} {row.value(entry):+.2g} ", style(row.share(entry))).append(" ")
-        return title
+        for cover, entry in dict(zip(covers(attribution, medium), each, strict=True)).items():
+            if entry is not None:
+                text = " + ".join(attribution.features[feature].text for feature in cover)
+                title.append(f" {safe(text)} {row.short(entry)} ", style(row.share(entry))).append(" ")
+        return Group(title)
     table = Table.grid()
     for line in grid:
         entered = [each[picture.areas[0][corner]] for corner in line]
-        told = [
-            f"{row.value(e):^+7.2g}" if e is not None and len(line) <= 12 else " " * min(7, 80 // len(line)) for e in entered
-        ]
+        told = [f"{row.short(e):^7}" if e is not None and len(line) <= 12 else " " * min(7, 80 // len(line)) for e in entered]
         shades = [style(0.0 if entry is None else row.share(entry)) for entry in entered]
         table.add_row(*(Text(text, shade) for text, shade in zip(told, shades, strict=True)))
-    return table
+    return Group(title, table)
 
 
 def _grid(picture: Picture) -> list[list[tuple[int, int]]] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -64,6 +66,12 @@ class Row:
         error = "" if self.errors is None or entry >= len(self.scores) else f" ± {self.errors[entry]:.2g}"
         return f"{self.value(entry):+.3g}{error}"
 
+    def short(self, entry: int) -> str:
+        """A score with as many decimals as show two digits of the largest, for where there is little room."""
+        decimals = max(0, 1 - math.floor(math.log10(self.bound))) if self.bound else 0
+        text = f"{self.value(entry):+.{decimals}f}"
+        return (text if float(text) else text[1:]).replace("-", "−")
+
 
 def row(attribution: Attribution, target: int) -> Row:
     """The scores of one target."""
@@ -110,16 +118,27 @@ def _chip(attribution: Attribution, index: int) -> Piece:
 
 
 def _running(attribution: Attribution, spans: list[tuple[int, int, int]]) -> Iterator[Piece]:
-    text, cursor = attribution.text, 0
+    text, cursor, between = attribution.text, 0, folded if attribution.media else str
     for start, end, index in spans:
         feature = attribution.features[index]
         if start > cursor:
-            yield Piece(text[cursor:start], None)
+            yield Piece(between(text[cursor:start]), None)
         if end > cursor:
             yield Piece(text[max(start, cursor) : end], index, feature.role, turn=feature.turn)
             cursor = end
     if cursor < len(text):
-        yield Piece(text[cursor:], None)
+        yield Piece(between(text[cursor:]), None)
+
+
+def folded(text: str) -> str:
+    """Runs of placeholder tokens, of which an image may have hundreds, as one and their number.
+
+    Example:
+        >>> folded("<image>" * 576 + " what is this?")
+        '<image>×576 what is this?'
+    """
+    runs = re.compile(r"((?:<[^<>\s]*>|\[[A-Z_]+\])+?)\1{3,}")
+    return runs.sub(lambda run: f"{run.group(1)}×{len(run.group()) // len(run.group(1))}", text)
 
 
 def _with_media(attribution: Attribution, found: list[Piece]) -> list[Piece]:

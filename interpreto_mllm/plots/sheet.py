@@ -29,10 +29,11 @@ TEXT, LINE, LINES = 11.0, 0.26, 120
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the sheet: how high it is, and what draws it with its lower edge at a height."""
+    """A part of the sheet: how high it is, what draws it with its lower edge at a height, and the gap below it."""
 
     height: float
     draw: Callable[[float], None]
+    gap: float = GAP
 
 
 class Sheet:
@@ -80,18 +81,19 @@ class Sheet:
 
     def title(self, heading: str) -> Block:
         row = self.row
-        told = f"{quantity(self.attribution)}     v(∅) {row.empty:.3g} → v(N) {row.full:.3g}"
+        told = f"{quantity(self.attribution)}     v(∅) {row.empty:.3g} → v(N) {row.full:.3g}".replace("-", "−")
 
         def draw(bottom: float) -> None:
             self.write(MARGIN, bottom + 0.27, heading, fontsize=12, fontweight="bold", va="bottom")
             self.write(MARGIN, bottom + 0.06, told, fontsize=8.5, color="#6b7280", va="bottom")
 
-        return Block(0.52, draw)
+        return Block(0.5, draw, 0.12)
 
     def heading(self, role: str) -> Block:
-        return Block(
-            0.2, lambda bottom: self.write(MARGIN, bottom, role, fontsize=8.5, fontweight="bold", color="#6b7280", va="bottom")
-        )
+        def draw(bottom: float) -> None:
+            self.write(MARGIN, bottom, role, fontsize=8.5, fontweight="bold", color="#6b7280", va="bottom")
+
+        return Block(0.16, draw, 0.06)
 
     def text(self, run: list[Piece]) -> list[Block]:
         """The running text, each feature on its colour."""
@@ -114,7 +116,7 @@ class Sheet:
         height = count * LINE + (LINE if placed[-1].line >= LINES else 0)
 
         def draw(bottom: float) -> None:
-            axes = self.axes(0, bottom, WIDTH, height)
+            axes = self.axes(0.0, bottom, WIDTH, height)
             axes.set(xlim=(0, WIDTH), ylim=(0, height))
             axes.set_axis_off()
             for bit in placed:
@@ -169,15 +171,15 @@ class Sheet:
     def clip(self, medium: int, shown: Clip) -> Block:
         width = WIDTH - 2 * MARGIN
         names = 0.155 * clips.tiers(shown, 5.4 / (width * 72) * shown.seconds)
-        title = caption(self.attribution, medium)
+        title, wave = caption(self.attribution, medium), 1.0 if self.numbers else 0.8
 
         def draw(bottom: float) -> None:
-            axes = self.axes(MARGIN, bottom + 0.34, width, 0.85)
+            axes = self.axes(MARGIN, bottom + 0.34, width, wave)
             clips.draw(self.attribution, medium, self.row, self.numbers, self.fonts, axes)
             if title != "clip":
-                self.write(MARGIN, bottom + 1.24 + names, title, fontsize=8, color="#6b7280")
+                self.write(MARGIN, bottom + 0.39 + wave + names, title, fontsize=8, color="#6b7280")
 
-        return Block(1.22 + names + (0.16 if title != "clip" else 0), draw)
+        return Block(0.37 + wave + names + (0.16 if title != "clip" else 0), draw)
 
     def legend(self) -> Block:
         """The one colour scale of everything on the sheet, from the bound against to the bound towards."""
@@ -206,12 +208,12 @@ def sheet(attribution: Attribution, target: int | None, numbers: bool, fonts: di
     of = f"   (the first of {attribution.t} targets)" if target is None and len(rows(attribution)) == attribution.t > 1 else ""
     page = Sheet(attribution, shown, numbers, fonts)
     blocks = page.blocks(label(shown.label, fonts, 64) + of)
-    height = sum(block.height for block in blocks) + GAP * (len(blocks) - 1) + 2 * MARGIN
+    height = sum(block.height + block.gap for block in blocks) - GAP + 2 * MARGIN
     page.figure.set_figheight(height)
     top = height - MARGIN
     for block in blocks:
         block.draw(top - block.height)
-        top -= block.height + GAP
+        top -= block.height + block.gap
     return page.figure
 
 
