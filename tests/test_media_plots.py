@@ -9,6 +9,7 @@ import json
 import re
 import wave
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -61,6 +62,7 @@ def words(text: str, **named) -> list[Feature]:
     return [Feature(found.group(), (found.span(),), **named) for found in re.finditer(r"\w+", text)]
 
 
+@cache
 def overlapping() -> Attribution:
     picture = Picture.of(PHOTO, Masks(MASKS))
     text = "what is it ?"
@@ -68,6 +70,7 @@ def overlapping() -> Attribution:
     return explained(picture.features(0) + words(text), [picture], scores, text)
 
 
+@cache
 def chat() -> Attribution:
     media = [Picture.of(PHOTO, Patches(2, 3)), Clip.of(WAVE, 1000, WORDS), Picture.of(PHOTO, WholeImage())]
     text = "<u>" + "<image>" * 9 + "look here</u><a>yes</a><u>and now ?</u><a>"
@@ -77,13 +80,15 @@ def chat() -> Attribution:
     return explained(features, media, [0.1 * (-1) ** i * i for i in range(len(features))], text, targets=["<script>"])
 
 
+def alone(medium: Picture | Clip, scores, **named) -> Attribution:
+    return explained(medium.features(0), [medium], scores, **named)
+
+
 CASES = {
     "overlapping": overlapping(),
     "chat": chat(),
-    "no text": explained(
-        Picture.of(PHOTO, Boxes([(0, 0, 3, 3)])).features(0), [Picture.of(PHOTO, Boxes([(0, 0, 3, 3)]))], [0.0]
-    ),
-    "pauses": explained(Clip.of(WAVE, 1000, Silences()).features(0), [Clip.of(WAVE, 1000, Silences())], [1.0], unit="class"),
+    "no text": alone(Picture.of(PHOTO, Boxes([(0, 0, 3, 3)])), [0.0]),
+    "pauses": alone(Clip.of(WAVE, 1000, Silences()), [1.0], unit="class"),
 }
 
 
@@ -108,17 +113,18 @@ def test_every_pixel_and_sample_shows_the_sum_of_what_covers_it():
 
 
 def test_many_masks_have_areas_too():
-    masks = RNG.random((70, 4, 5)) < 0.3
+    masks = RNG.random((70, 5, 6)) < 0.3
     masks[:, 0, 0] = True
-    picture = Picture.of(PHOTO[:4, :5], Masks(masks))
+    picture = Picture.of(PHOTO[:5, :6], Masks(masks))
     areas, cover = picture.areas
-    assert all((cover[areas[y, x]] == masks[:, y, x]).all() for y, x in itertools.product(range(4), range(5)))
-    assert len(cover) == len({masks[:, y, x].tobytes() for y, x in itertools.product(range(4), range(5))})
+    assert all((cover[areas[y, x]] == masks[:, y, x]).all() for y, x in itertools.product(range(5), range(6)))
+    assert len(cover) == len({masks[:, y, x].tobytes() for y, x in itertools.product(range(5), range(6))})
 
 
 def test_the_scale_ends_at_the_largest_sum_and_is_shared_by_words():
     whole, first, _ = rows(overlapping())
-    assert overlaps(overlapping()) == [(0, 1), (1, 2), (0, 1, 2)] or {(0, 1), (1, 2)} <= set(overlaps(overlapping()))
+    together = {tuple(k for k in range(3) if MASKS[k, y, x]) for y in range(8) for x in range(12)}
+    assert set(overlaps(overlapping())) == {cover for cover in together if len(cover) > 1}
     assert first.bound == pytest.approx(1.75)
     assert first.share(5) == pytest.approx(0.4 / 1.75)
     assert whole.bound == pytest.approx(max(abs(0.5 + 1.0), abs(1.0 - 1.5), 1.5))
@@ -185,8 +191,10 @@ def test_names_say_of_which_image_or_clip():
     attribution = chat()
     assert [caption(attribution, medium) for medium in range(3)] == ["image 1", "clip", "image 2"]
     assert name(attribution, 0) == "image 1, row 1, column 1" and name(attribution, 6) == "clip, low"
-    assert name(overlapping(), 0) == "mask 1" and name(overlapping(), 6) == "mask 1 + mask 2"
-    assert "image 1, row 1, column 2" in repr(attribution) or "clip, " in repr(attribution)
+    both = overlaps(overlapping()).index((0, 1))
+    assert name(overlapping(), 0) == "mask 1" and name(overlapping(), 6 + both) == "mask 1 + mask 2"
+    louder = replace(attribution, attributions=attribution.attributions * torch.tensor([1.0] * 8 + [90.0] + [1.0] * 5))
+    assert "clip, <b> +72 " in repr(louder)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -195,7 +203,7 @@ def test_the_page_shows_every_area_with_its_score_and_fetches_nothing(case, tmp_
     attribution.to_html(tmp_path / "page.html")
     source = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.search(r"https?://|@import|url\(|src=\"(?!data:)|href=\"(?!data:)", source)
-    assert source.count("<script") == 2 and "<b>" not in source.split("<h2>", 1)[1].replace("<b>", "", 0).replace("&lt;b>", "")
+    assert source.count("<script") == 2 and "<b>" not in source.split("<h2>", 1)[1]
     table = json.loads(re.search(r'application/json">(.*?)</script>', source, re.DOTALL).group(1))  # type: ignore[union-attr]
     shown = rows(attribution)
     for line, row in zip(table, shown, strict=True):
@@ -238,7 +246,7 @@ def test_the_heat_map_mixes_grey_with_the_colour_of_the_sum():
     for y, x in itertools.product(range(8), range(12)):
         share = sum(scores[k] for k in range(3) if MASKS[k, y, x]) / 1.75
         for channel in range(3):
-            under = 120 + grey[y, x] * 135 / 255
+            under = 120 + int(grey[y, x]) * 135 / 255
             ink = (TOWARDS if share > 0 else AGAINST)[channel]
             assert abs(heat[y, x, channel] - (under + (ink - under) * 0.78 * abs(share))) <= 1
     assert [text.get_text() for axes in figure.axes for text in axes.get_xticklabels()][-3:] == ["−1.75", "0", "+1.75"]
@@ -304,12 +312,10 @@ def test_the_terminal_shows_grids_lists_and_bars():
     shown = printed(explained(picture.features(0), [picture], [1.0, -1.0, 0.5, 0.0]))
     cells = re.findall(r"48;2;(\d+);(\d+);(\d+)m ?([+−][\d.]+)", shown)
     assert cells[0] == (*map(str, TOWARDS), "+1.0") and cells[1] == (*map(str, AGAINST), "−1.0")
-    assert len(re.findall(r"\+0\.5", shown)) >= 1
     plain = re.sub(r"\x1b\[[\d;]*m", "", printed(overlapping()))
-    assert " mask 1 + mask 2 +2.0 " in plain or " mask 1 + mask 2 " in plain
+    assert " mask 1 + mask 2 +1.5 " in plain
     plain = re.sub(r"\x1b\[[\d;]*m", "", printed(chat()))
     assert re.search(r"clip [▁▂▃▄▅▆▇█]{64} 1\.60 s", plain)
-    assert plain.index("clip ▁") if "clip ▁" in plain else True
     assert plain.index("image 1") < plain.index("look") < plain.index("image 2") < plain.index("now")
 
 
@@ -337,5 +343,5 @@ def test_views_keep_the_media_and_features_without_their_medium_are_told():
     attribution = overlapping()
     assert attribution.span().media == attribution.normalized("abs_sum").media == attribution.media
     assert attribution.to_frame().modality.tolist()[:6] == ["image"] * 3 + ["text"] * 3
-    with pytest.raises(ValueError, match="piece 2 of medium 0, which media does not hold"):
+    with pytest.raises(ValueError, match="piece 1 of medium 0, which media does not hold"):
         replace(attribution, media=(Picture.of(PHOTO, WholeImage()),))
