@@ -102,7 +102,8 @@ class Picture:
             raise ValueError("This picture was loaded without its occlusion: import the module that defines it before loading.")
         from PIL import Image
 
-        there = self._uncovered | self.masks[present].any(0)
+        area, cover = self.areas
+        there = (cover[:, present].any(1) | ~cover.any(1))[area]
         if there.all():
             return self.image
         if self._counterpart is None:
@@ -157,10 +158,6 @@ class Picture:
         """What `to_data` wrote. An occlusion of one's own must be imported already, else the picture can be looked at only."""
         occlusion = revive(ImageOcclusion, data["occlusion"])
         return cls(unpack_image(data["image"]), unpack_masks(data["masks"]), tuple(data["labels"]), occlusion)
-
-    @cached_property
-    def _uncovered(self) -> Bool[np.ndarray, "h w"]:
-        return np.logical_not(self.masks.any(0))
 
     @cached_property
     def _counterpart(self) -> UInt8[np.ndarray, "h w 3"] | None:

@@ -27,13 +27,15 @@ STYLE = """
 .attribution mark:hover { outline: 2px solid var(--soft); }
 .attribution mark.loose { display: inline-block; line-height: 1.4; padding: .1rem .5rem; margin: .12rem .3rem .12rem 0;
   border: 1px solid var(--line); border-radius: .4rem; }
-.attribution .media { display: flex; flex-wrap: wrap; gap: .8rem 1.4rem; margin: .5rem 0; white-space: normal; line-height: 0; }
+.attribution .media { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .8rem 1.4rem; margin: .5rem 0;
+  white-space: normal; line-height: 0; }
 .attribution .media > .heading, .attribution figure.clip { flex: 0 0 100%; }
 .attribution .media figure { margin: 0; }
 .attribution figcaption { flex: 0 0 100%; font-size: .75rem; line-height: 1.2; color: var(--soft); }
-.attribution figure.picture { display: flex; flex-wrap: wrap; gap: .35rem .5rem; max-width: 100%; }
-.attribution figure.picture > :not(figcaption) { display: block; width: calc(min(17rem, 17rem * var(--ratio)));
-  max-width: calc(50% - .25rem); height: auto; aspect-ratio: var(--ratio); }
+.attribution figure.picture { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .35rem .5rem; max-width: 100%;
+  width: calc(2 * min(22rem, 17rem * var(--ratio)) + .5rem); min-width: 3rem; }
+.attribution figure.picture > :not(figcaption) { display: block; width: calc(50% - .25rem);
+  height: auto; aspect-ratio: var(--ratio); }
 .attribution .crisp { image-rendering: pixelated; }
 .attribution svg { overflow: visible; }
 .attribution .picture svg { background: #fff; }
@@ -43,7 +45,8 @@ STYLE = """
 .attribution .border, .attribution .halo { fill: none; stroke: #33373d; stroke-width: 1; vector-effect: non-scaling-stroke;
   pointer-events: none; }
 .attribution .halo { stroke: rgb(255 255 255 / .7); stroke-width: 2.5; }
-.attribution figure.clip svg { display: block; width: 100%; height: auto; }
+.attribution figure.clip { overflow-x: auto; }
+.attribution figure.clip svg { display: block; width: 100%; min-width: 34rem; height: auto; }
 .attribution .wave { fill: var(--ink); fill-opacity: .75; stroke: var(--ink); stroke-width: .5; pointer-events: none; }
 .attribution .clip .border { stroke: var(--soft); }
 .attribution .clip .area { cursor: pointer; }

@@ -51,9 +51,10 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, fonts: 
     axes.set_xlabel("seconds", fontsize=8, labelpad=2)
     points = axes.get_window_extent().width / axes.figure.dpi * 72
     if numbers:
+        longest = max((len(row.short(entry)) for _, _, entry in found), default=1)
         for middle, width, entry in found:
             text = row.short(entry)
-            size = min(8.0, width / clip.seconds * points / (0.68 * len(text)))
+            size = min(8.0, width / clip.seconds * points / (0.68 * longest))
             if size >= 4:
                 axes.text(middle, -1.42, text, ha="center", va="center_baseline", fontsize=size, color=ink(row.share(entry)))
     for text, middle, tier in names(clip, 5.4 / points * clip.seconds):

@@ -17,18 +17,22 @@ def outline(mask: Bool[np.ndarray, "h w"]) -> list[Loop]:
         >>> outline(np.array([[True, True]]))
         [[(0, 0), (2, 0), (2, 1), (0, 1)]]
     """
-    padded = np.pad(mask, 1)
+    if not mask.any():
+        return []
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    top, left = int(rows[0]), int(columns[0])
+    padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1)
     ahead: dict[tuple[int, int], list[tuple[int, int]]] = {}
     for step, axis, inside_first in (((1, 0), 0, False), ((-1, 0), 0, True), ((0, 1), 1, True), ((0, -1), 1, False)):
         first, second = (padded[:-1], padded[1:]) if axis == 0 else (padded[:, :-1], padded[:, 1:])
         borders = (first & ~second) if inside_first else (second & ~first)
         for row, column in np.argwhere(borders).tolist():
             x, y = (column - 1, row) if axis == 0 else (column, row - 1)
-            start = (x - min(step[0], 0), y - min(step[1], 0))
+            start = (left + x - min(step[0], 0), top + y - min(step[1], 0))
             ahead.setdefault(start, []).append(step)
     loops = []
     while ahead:
-        loops.append(_walk(ahead, min(ahead, key=lambda corner: (corner[1], corner[0]))))
+        loops.append(_walk(ahead, next(iter(ahead))))
     return loops
 
 

@@ -51,33 +51,30 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, pair: t
 def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], told: list[tuple[str, float] | None]) -> None:
     """The score of each area in its middle, where it fits."""
     points = axes.get_window_extent().width / axes.figure.dpi * 72 / areas.shape[1]
+    longest = max((len(score[0]) for score in told if score), default=1)
     for area, score in enumerate(told):
-        if score is None or not (areas == area).any():
+        mask = areas == area
+        if score is None or not mask.any():
             continue
-        x, y, wide, high = _middle(areas == area)
-        size = min(9.0, wide * points / (0.68 * len(score[0])), high * points * 0.8)
-        if size >= 4:
-            axes.text(x, y, score[0], ha="center", va="center_baseline", fontsize=size, color=ink(score[1]))
+        y, x = _middle(mask)
+        for size in np.arange(9, 4, -0.5):
+            wide, high = 0.34 * longest * size / points, 0.45 * size / points
+            box = mask[max(round(y - high), 0) : round(y + high) + 1, max(round(x - wide), 0) : round(x + wide) + 1]
+            if box.all() and x - wide > -1 and y - high > -1 and x + wide < mask.shape[1] and y + high < len(mask):
+                axes.text(x, y, score[0], ha="center", va="center_baseline", fontsize=size, color=ink(score[1]))
+                break
 
 
-def _middle(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float, int, int]:
-    """The point of a mask that is farthest from its border, and how far the mask reaches there sideways and up and down."""
+def _middle(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float]:
+    """The row and column farthest from the border of a mask; of several, the one in their middle."""
     inner = np.pad(mask, 1)
     while (smaller := inner[1:-1, 1:-1] & inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]).any():
         inner = np.pad(smaller, 1)
     places = np.argwhere(inner) - 1
     mean = places.mean(0)
-    y, x = places[((places - mean) ** 2).sum(1).argmin()]
-    near = np.abs(mean - (y, x)).max() <= 0.5
-    middle = mean if near else np.array([y, x], dtype=float)
-    return float(middle[1]), float(middle[0]), _run(mask[y], int(x)), _run(mask[:, x], int(y))
-
-
-def _run(line: Bool[np.ndarray, "l"], place: int) -> int:
-    """Length of the run of true values around a place."""
-    gaps = np.flatnonzero(~np.pad(line, 1)) - 1
-    after = np.searchsorted(gaps, place)
-    return int(gaps[after] - gaps[after - 1] - 1)
+    nearest = places[((places - mean) ** 2).sum(1).argmin()]
+    y, x = mean if np.abs(mean - nearest).max() <= 0.5 else nearest
+    return float(y), float(x)
 
 
 def _tinted(image: PIL.Image.Image, shares: np.ndarray) -> np.ndarray:
