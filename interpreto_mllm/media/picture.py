@@ -103,7 +103,8 @@ class Picture:
         from PIL import Image
 
         area, cover = self.areas
-        there = (cover[:, present].any(1) | ~cover.any(1))[area]
+        shown = np.logical_or(cover[:, present].any(1), ~cover.any(1))
+        there = np.take(shown, area)
         if there.all():
             return self.image
         if self._counterpart is None:

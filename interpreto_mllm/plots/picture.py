@@ -67,10 +67,11 @@ def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], told: list[tuple[str, fl
 
 def _middle(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float]:
     """The row and column farthest from the border of a mask; of several, the one in their middle."""
-    inner = np.pad(mask, 1)
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    inner = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
     while (smaller := inner[1:-1, 1:-1] & inner[:-2, 1:-1] & inner[2:, 1:-1] & inner[1:-1, :-2] & inner[1:-1, 2:]).any():
         inner = np.pad(smaller, 1)
-    places = np.argwhere(inner) - 1
+    places = np.argwhere(inner) - 1 + np.array([rows[0], columns[0]])
     mean = places.mean(0)
     nearest = places[((places - mean) ** 2).sum(1).argmin()]
     y, x = mean if np.abs(mean - nearest).max() <= 0.5 else nearest
