@@ -22,6 +22,7 @@ from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media import Clip, Picture
 
 if TYPE_CHECKING:
     import pandas
@@ -58,6 +59,7 @@ def save(attribution: Attribution, path: str | PathLike[str]) -> None:
         "notes": list(attribution.notes),
         "counts": asdict(attribution.counts),
         "features": [asdict(feature) for feature in attribution.features],
+        "media": [medium.to_data() for medium in attribution.media],
         "aggregator": _describe(attribution.aggregator),
         "attributions": _pack(attribution.attributions),
         "standard_errors": _pack(attribution.standard_errors),
@@ -80,6 +82,7 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None = None) -> Att
             notes=tuple(content["notes"]),
             counts=Counts(**content["counts"]),
             features=[_feature(entry) for entry in content["features"]],
+            media=tuple(_medium(data) for data in content.get("media", ())),
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
             attributions=_unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else _unpack(content["standard_errors"]),
@@ -108,6 +111,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _feature(entry: dict[str, Any]) -> Feature:
     return Feature(**{name: _tuples(value) for name, value in entry.items()})
+
+
+def _medium(data: dict[str, Any]) -> Picture | Clip:
+    return {kind.modality: kind for kind in (Picture, Clip)}[data["modality"]].from_data(data)
 
 
 def _tuples(value: Any) -> Any:
@@ -215,6 +222,7 @@ def frame(attribution: Attribution) -> pandas.DataFrame:
             "target": [target for target in attribution.targets for _ in range(n)],
             "feature_index": list(range(n)) * t,
             "feature": [feature.text for feature in attribution.features] * t,
+            "modality": [feature.modality for feature in attribution.features] * t,
             "role": [feature.role for feature in attribution.features] * t,
             "start": pandas.array([start for start, _ in spans] * t, dtype="Int64"),
             "end": pandas.array([end for _, end in spans] * t, dtype="Int64"),

@@ -14,8 +14,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
-from interpreto_mllm.media.clip import Clip
-from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.normalisation import normalise
 from interpreto_mllm.readings import Readings
 
@@ -46,9 +45,10 @@ class Attribution(Readings):
         unit: what a row is: a "token" of the answer, a "class", a "contrast" or a plain "value".
         notes: anything the reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
+        media: the images and clips of the prompt; the features' pieces index into them.
 
     Raises:
-        ValueError: when features, targets and attributions disagree on their numbers.
+        ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
 
     Example:
         >>> import torch
@@ -87,6 +87,9 @@ class Attribution(Readings):
                 f"{len(self.targets)} targets and {len(self.features)} features call for as many rows and columns of "
                 f"attributions; got shape {tuple(self.attributions.shape)}."
             )
+        for medium, piece in (pair for feature in self.features if self.media for pair in feature.pieces):
+            if medium >= len(self.media) or piece >= len(self.media[medium].labels):
+                raise ValueError(f"A feature is piece {piece} of medium {medium}, which media does not hold.")
 
     @classmethod
     def from_evaluations(
@@ -269,8 +272,11 @@ class Attribution(Readings):
 
         show(self)
 
-    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None) -> Any:
-        """A matplotlib figure: bars for one target, a heat map for several; saved when `path` is given.
+    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
+        """A matplotlib figure, saved when `path` is given: bars for one target, a heat map for several.
+
+        With images or clips, the prompt as it is read: heat maps and shaded segments over the coloured text, for one target or
+        for the whole answer; `numbers` writes the scores where they fit.
 
         Raises:
             ImportError: without matplotlib.
@@ -278,10 +284,10 @@ class Attribution(Readings):
         """
         from interpreto_mllm.plots.figure import figure
 
-        return figure(self, path, target)
+        return figure(self, path, target, numbers)
 
     def to_html(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained HTML page with the coloured prompt."""
+        """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
         from interpreto_mllm.plots.html import page
 
         with open(path, "w", encoding="utf-8") as file:

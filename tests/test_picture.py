@@ -116,6 +116,14 @@ def test_superpixels_partition_and_follow_colours():
     assert all(len(np.unique(photo[mask][:, 0])) == 1 for mask in picture.masks)
 
 
+def test_superpixels_are_about_as_many_as_asked_or_it_is_said(caplog):
+    smooth = np.kron(RNG.integers(0, 256, (6, 6, 3)), np.ones((12, 12, 1))).astype(np.uint8)
+    assert 12 <= len(Picture.of(smooth, Superpixels(16)).labels) <= 24 and not caplog.records
+    noise = RNG.integers(0, 256, (72, 72, 3), dtype=np.uint8)
+    assert len(Picture.of(noise, Superpixels(36, compactness=1.0)).labels) < 18
+    assert "36 superpixels asked for" in caplog.text
+
+
 def test_features_know_image_box_piece_role_and_turn():
     [first, second] = Picture.of(PHOTO, Boxes([(1, 0, 3, 5), (6, 4, 7, 5)])).features(2, "user", 4)
     assert (first.text, first.modality, first.pieces, first.box) == ("box 1", "image", ((2, 0),), (1, 0, 3, 5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -150,6 +151,15 @@ class Clip:
                 time=(start / self.rate, end / self.rate),
             )
             for piece, (label, (start, end)) in enumerate(zip(self.labels, self.segments, strict=True))
+        ]
+
+    @cached_property
+    def areas(self) -> list[tuple[int, int, tuple[int, ...]]]:
+        """The clip cut wherever the segments that cover it change: start and end of each area, and its segments."""
+        edges = sorted({0, len(self.samples), *(edge for segment in self.segments for edge in segment)})
+        return [
+            (left, right, tuple(k for k, (start, end) in enumerate(self.segments) if start <= left < end))
+            for left, right in pairwise(edges)
         ]
 
     def to_data(self) -> dict[str, Any]:

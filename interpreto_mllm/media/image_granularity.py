@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, UInt8
+
+logger = logging.getLogger(__name__)
 
 Cutter = Callable[[np.ndarray], Any]
 """A user's own granularity: from RGB pixels `UInt8[h w 3]` to masks `Bool[k h w]`."""
@@ -72,7 +75,8 @@ class Superpixels(ImageGranularity):
     """Connected regions of alike colour, by SLIC (Achanta et al. 2012, scikit-image).
 
     Args:
-        count: about how many; SLIC may give a few less or more.
+        count: about how many; SLIC gives some less or more, and few where fine texture leaves no regions of one colour, which a
+            logged warning tells.
         compactness: the larger, the squarer; 1 follows colours closely, 100 is nearly a grid.
 
     Raises:
@@ -88,7 +92,7 @@ class Superpixels(ImageGranularity):
     """
 
     count: int = 16
-    compactness: float = 10.0
+    compactness: float = 20.0
     noun = "superpixel"
 
     def __post_init__(self) -> None:
@@ -101,8 +105,11 @@ class Superpixels(ImageGranularity):
             from skimage.segmentation import slic
         except ImportError as error:
             raise ImportError("Superpixels need scikit-image: pip install interpreto_mllm[image]") from error
-        found = slic(pixels, n_segments=self.count, compactness=self.compactness, channel_axis=-1, start_label=0)
+        settings = {"compactness": self.compactness, "min_size_factor": 0.25, "start_label": 0}
+        found = slic(pixels, n_segments=self.count, channel_axis=-1, **settings)
         names, owner = np.unique(found, return_inverse=True)
+        if 2 * len(names) < self.count:
+            logger.warning("%d superpixels asked for, %d found: a larger compactness gives more.", self.count, len(names))
         return _one_each(owner.reshape(found.shape), len(names))
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.media.image_granularity import (
@@ -102,7 +102,9 @@ class Picture:
             raise ValueError("This picture was loaded without its occlusion: import the module that defines it before loading.")
         from PIL import Image
 
-        there = self._uncovered | self.masks[present].any(0)
+        area, cover = self.areas
+        shown = np.logical_or(cover[:, present].any(1), ~cover.any(1))
+        there = np.take(shown, area)
         if there.all():
             return self.image
         if self._counterpart is None:
@@ -135,6 +137,18 @@ class Picture:
             for piece, (label, mask) in enumerate(zip(self.labels, self.masks, strict=True))
         ]
 
+    @cached_property
+    def areas(self) -> tuple[Int64[np.ndarray, "h w"], Bool[np.ndarray, "a k"]]:
+        """The image cut wherever the pieces that cover it change: the area of each pixel, and the pieces of each area."""
+        flat = self.masks.reshape(len(self.masks), -1)
+        area = np.zeros(flat.shape[1], dtype=np.int64)
+        for first in range(0, len(flat), 32):
+            for bit, mask in enumerate(flat[first : first + 32]):
+                area = (area << 32 if not bit else area) | (mask.astype(np.int64) << bit)
+            area = np.unique(area, return_inverse=True)[1]
+        _, where = np.unique(area, return_index=True)
+        return area.reshape(self.masks.shape[1:]), flat[:, where].T
+
     def to_data(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
         return {
@@ -150,10 +164,6 @@ class Picture:
         """What `to_data` wrote. An occlusion of one's own must be imported already, else the picture can be looked at only."""
         occlusion = revive(ImageOcclusion, data["occlusion"])
         return cls(unpack_image(data["image"]), unpack_masks(data["masks"]), tuple(data["labels"]), occlusion)
-
-    @cached_property
-    def _uncovered(self) -> Bool[np.ndarray, "h w"]:
-        return np.logical_not(self.masks.any(0))
 
     @cached_property
     def _counterpart(self) -> UInt8[np.ndarray, "h w 3"] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from interpreto_mllm.interactions import NAMES, Interactions, Pair
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
-from interpreto_mllm.plots.figure import drawable, fonts_at_hand
+from interpreto_mllm.plots.fonts import at_hand, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def figure(interactions: Interactions, path: str | PathLike[str] | None, target:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = fonts_at_hand()
+    fonts = at_hand()
     with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
         drawn = _matrix(interactions, target, fonts) if kind == "matrix" else _network(interactions, target, top, fonts)
         if path is not None:
@@ -56,7 +56,7 @@ def _matrix(interactions: Interactions, target: int, fonts: dict[str, str]) -> F
     axes.set_aspect("equal")
     step = -(-interactions.n // 60)
     places = range(0, interactions.n, step)
-    names = [drawable(interactions.features[place].text, fonts) for place in places]
+    names = [label(interactions.features[place].text, fonts) for place in places]
     axes.set_xticks([place + 0.5 for place in places], labels=names, rotation=90, parse_math=False)
     axes.set_yticks([place + 0.5 for place in places], labels=names, parse_math=False)
     axes.tick_params(length=0)
@@ -85,7 +85,7 @@ def _network(interactions: Interactions, target: int, top: int, fonts: dict[str,
 
     pairs = interactions.top(top, target)
     pairs = [pair for pair in pairs if abs(pair.value) > FAINT * abs(pairs[0].value)]
-    names = [drawable(feature.text, fonts) for feature in interactions.features]
+    names = [label(feature.text, fonts) for feature in interactions.features]
     layout = _layout(interactions, names)
     words = [pair for pair in pairs if not {pair.first, pair.second} & layout.boxes.keys()]
     reach = max((abs(layout.centres[pair.first][0] - layout.centres[pair.second][0]) for pair in words), default=0.0)
@@ -154,6 +154,6 @@ def _edge(axes: Axes, layout: _Layout, pair: Pair, strength: float, arch: float)
 
 
 def _title(axes: Axes, interactions: Interactions, target: int, fonts: dict[str, str], more: str = "") -> None:
-    label = drawable(interactions.targets[target], fonts, 48)
+    shown = label(interactions.targets[target], fonts, 48)
     name = NAMES[interactions.index]
-    axes.set_title(f"{label}    {name}{more}", loc="left", fontsize=10, parse_math=False)
+    axes.set_title(f"{shown}    {name}{more}", loc="left", fontsize=10, parse_math=False)
