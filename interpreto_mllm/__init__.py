@@ -26,6 +26,8 @@ from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.responses import Response, Responses
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 __version__ = "0.1.0"
 
@@ -55,6 +57,9 @@ __all__ = [
     "PermutationShapley",
     "Perturbator",
     "Replace",
+    "Response",
+    "ResponseSimilarity",
+    "Responses",
     "Sobol",
     "StopPhrases",
     "Template",

@@ -16,6 +16,7 @@ from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
+from interpreto_mllm.games.responses import RespondingKind
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.perturbators.perturbator import Perturbator
@@ -27,6 +28,7 @@ from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups, PromptReader
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -41,7 +43,8 @@ class AttributionExplainer:
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
         granularity: what a feature is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
-        inference_mode: what a coalition is worth: an `InferenceModes`, or a callable from logits and target ids to values.
+        inference_mode: what a coalition is worth: an `InferenceModes`, a `ResponseSimilarity`, or a callable from logits and
+            target ids to values.
         occlusion: how an absent feature disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
             and classifiers replace it by the mask token where there is one.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
@@ -79,7 +82,7 @@ class AttributionExplainer:
         perturbator: Perturbator,
         aggregator: Aggregator,
         granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
-        inference_mode: Mode = InferenceModes.LOG_SOFTMAX,
+        inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX,
         occlusion: Occlusion | None = None,
         budget: int | float | None = None,
         batch_size: int = 32,
@@ -105,6 +108,8 @@ class AttributionExplainer:
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
         self.generate = dict(generate or {})
         self._kind = model_kind(model, tokenizer)
+        if isinstance(self.mode, ResponseSimilarity):
+            self._kind = RespondingKind(self._kind, self.mode, self.generate, seed)
         _check_tokenizer(model, tokenizer)
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
         if not isinstance(occlusion, Occlusion):
@@ -140,6 +145,7 @@ class AttributionExplainer:
         """
         started = time.perf_counter()
         self.unfinished = None
+        self._kind.forget()
         with borrowed(self.model, self.tokenizer):
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
@@ -147,7 +153,7 @@ class AttributionExplainer:
                 resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)
             ]
             games = [
-                ModelGame(prompt, question, self._engine, self._anchor())
+                self._kind.game(prompt, question, self._engine, self._anchor())
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
             known = _known(evaluations, games)
@@ -171,7 +177,7 @@ class AttributionExplainer:
         with borrowed(self.model, self.tokenizer):
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        return ModelGame(prompt, question, self._engine, self._anchor(), (self.model, self.tokenizer))
+        return self._kind.game(prompt, question, self._engine, self._anchor(), (self.model, self.tokenizer))
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
         single = isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs)
@@ -222,7 +228,7 @@ class AttributionExplainer:
                         paid[i] += len(done)
                         advance(len(done))
         except BaseException:
-            self.unfinished = [hand.evaluations() for hand in hands]
+            self.unfinished = [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
             raise
         return _Spent(paid, self._engine.forwards - forwards, self._engine.tokens - tokens)
 
@@ -238,7 +244,7 @@ class AttributionExplainer:
             seconds=seconds * share,
         )
         return Attribution.from_evaluations(
-            hand.evaluations(),
+            game.completed(hand.evaluations()),
             aggregator,
             counts=counts,
             method=type(self).__name__,
@@ -274,7 +280,7 @@ def _known(earlier: Sequence[Attribution | Evaluations] | None, games: list[Mode
             raise ValueError(
                 f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}."
             )
-    return [one if len(one.coalitions) else None for one in known]
+    return [game.known(one) if len(one.coalitions) else None for game, one in zip(games, known, strict=True)]
 
 
 def _check_parts(perturbator: object, aggregator: object) -> None:

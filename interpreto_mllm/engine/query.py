@@ -29,8 +29,8 @@ class Query:
         return self.reading.key, self.target
 
 
-Scored = tuple[list[int], Float[Tensor, "b t"]]
-"""Indices of queries, and their values (padded to the longest target of the batch)."""
+Scored = tuple[list[int], Float[Tensor, "b t"] | Int[Tensor, "b t"]]
+"""Indices of queries, and their values (padded to the longest target of the batch), or the ids of answers."""
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ import torch
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
 from interpreto_mllm.engine.query import Engine, Mode
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
@@ -56,6 +57,13 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+
+    def game(self, *parts: Any) -> ModelGame:
+        """The game of a prompt, from the parts of `ModelGame`."""
+        return ModelGame(*parts)
+
+    def forget(self) -> None:
+        """Begin anew: nothing of an earlier call is remembered."""
 
 
 class _Generator(ModelKind):

@@ -45,7 +45,7 @@ def fragment(attribution: Attribution) -> str:
 
 
 def _subject(attribution: Attribution) -> str:
-    names = {"token": "Answer", "class": "Class", "contrast": "Contrast", "value": "Value"}
+    names = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
     return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
 
 
