@@ -87,7 +87,7 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None = None) -> Att
             attributions=_unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else _unpack(content["standard_errors"]),
             evaluations=Evaluations(
-                **{name: None if packed is None else _unpack(packed) for name, packed in content["evaluations"].items()},
+                **{name: _unpack(packed) for name, packed in content["evaluations"].items() if packed is not None},
                 responses=_read_out(content.get("responses")),
             ),
         )

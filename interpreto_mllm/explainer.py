@@ -115,7 +115,7 @@ class AttributionExplainer:
         if not isinstance(occlusion, Occlusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
-        self._engine = self._kind.engine(self.mode, batch_size, share_prefixes)
+        self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)
         with borrowed(model, tokenizer):
             prepared = occlusion.prepared(tokenizer)
         self._reader = PromptReader(tokenizer, check_granularity(granularity), prepared, tuple(roles), pinned, groups)

@@ -52,7 +52,7 @@ def _aligned_layer(layers: list[Any], snapshots: Sequence[Snapshot], length: int
 
 
 def _aligned_rows(tensors: list[Tensor], layers: list[Any], snapshots: Sequence[Snapshot]) -> Tensor:
-    """Entries of each row with their ends aligned; a sliding layer has kept only the last ones and is never beyond a row's end."""
+    """Entries of each row, ends aligned; a sliding layer has kept only the last ones and is never beyond a row's end."""
     rows = []
     for tensor, layer, snapshot in zip(tensors, layers, snapshots, strict=True):
         row = tensor[snapshot.row]

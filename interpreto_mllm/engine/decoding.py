@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 OWN = {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p"}
-"""Settings that the loop here obeys itself; those of `SILENT` change no answer, and any other that is set calls for `generate`."""
+"""Settings that the loop here obeys itself; those of `SILENT` change no answer, any other that is set calls for `generate`."""
 SILENT = {
     "max_length",
     "pad_token_id",

@@ -150,10 +150,11 @@ class CausalSpeaker(CausalEngine):
         """Whether two rows of different lengths, read on side by side, give what each does alone; logged where not."""
         longest = max((query.reading.ids for query in queries), key=len)
         halves = [Query(Reading(ids), (0,)) for ids in (longest, longest[: (len(longest) + 1) // 2])]
-        plain = torch.cat([self._plain(query, query.reading.ids[-1]) for query in halves])
+        plain = torch.cat([self._plain(query, int(query.reading.ids[-1])) for query in halves])
         tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
         worst = ""
-        for self._any_length in (self._ragged(halves[0]), False):
+        for ragged in (self._ragged(halves[0]), False):
+            self._any_length = ragged
             try:
                 rows = self._begin(halves, [None, None])
                 tokens = torch.tensor([int(query.reading.ids[-1]) for query in halves], device=self._device)
@@ -170,7 +171,7 @@ class CausalSpeaker(CausalEngine):
 
     def _ragged(self, query: Query) -> bool:
         """Whether what is read beyond a row's end can be cut off this model's cache."""
-        ids = torch.from_numpy(query.reading.ids)[None]
+        ids = torch.from_numpy(query.reading.ids[:1])[None]
         try:
             return holds_any_length(self._forward(ids, [None], [None], torch.tensor([0]), keep_cache=True)[self.cache_name])
         except Exception as error:  # likewise
@@ -179,7 +180,7 @@ class CausalSpeaker(CausalEngine):
 
     def _plain(self, query: Query, token: int) -> Float[Tensor, "1 v"]:
         """What one plain forward expects after the prompt and one more token."""
-        ids = torch.tensor([[*query.reading.ids.tolist(), int(token)]])
+        ids = torch.tensor([[*query.reading.ids.tolist(), token]])
         return self._forward(ids, [None], [None], torch.tensor([ids.shape[1] - 1]), keep_cache=False).logits[:, -1].float()
 
     def _by_generate(self, queries: list[Query]) -> Iterator[Scored]:

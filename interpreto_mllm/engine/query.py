@@ -37,8 +37,15 @@ Scored = tuple[list[int], Float[Tensor, "b t"] | Int[Tensor, "b t"]]
 class Engine(Protocol):
     """Scores queries in batches of its own making; `forwards` and `tokens` count what it cost."""
 
-    forwards: int
-    tokens: int
+    @property
+    def forwards(self) -> int:
+        """Forward passes so far."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens processed so far."""
+        ...
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of all queries, in whatever order the batches fall; each query once."""

@@ -16,8 +16,8 @@ from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 class InferenceModes(Enum):
     """What a coalition is worth: the target's logit, probability or log-probability. Everything is computed in float32.
 
-    Each of these is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
-    SIMILARITY lets the model answer again instead, as `ResponseSimilarity()` does, which can say more about how.
+    Each is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
+    Only SIMILARITY is not: it lets the model answer again, as `ResponseSimilarity()` does, which can say more about how.
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0]])
@@ -50,7 +50,8 @@ def check_mode(mode: object) -> Mode | ResponseSimilarity:
         return mode  # type: ignore[return-value]
     names = ", ".join(f"InferenceModes.{member.name}" for member in InferenceModes)
     raise ValueError(
-        f"inference_mode must be one of {names}, a ResponseSimilarity, or a callable from logits and target ids to values; got {mode!r}."
+        f"inference_mode must be one of {names}, a ResponseSimilarity, or a callable from logits and target ids to values; "
+        f"got {mode!r}."
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.generation import OVER, CausalSpeaker, Seq2SeqSpeaker
-from interpreto_mllm.engine.query import Engine, Mode, Query, Scored
+from interpreto_mllm.engine.query import Engine, Query, Scored
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.kinds import CausalKind, ModelKind, Seq2SeqKind
@@ -190,7 +190,7 @@ class RespondingKind(ModelKind):
     def check_occlusion(self, occlusion: Occlusion) -> None:
         self._kind.check_occlusion(occlusion)
 
-    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+    def engine(self, mode: Any, batch_size: int, share_prefixes: bool) -> Engine:
         speaker = self._speaks(self.model, self._decoding, batch_size, share_prefixes)
         greedy = self._decoded({**self._settings, "do_sample": False})
         self._first = speaker if greedy == self._decoding else self._speaks(self.model, greedy, batch_size, share_prefixes)

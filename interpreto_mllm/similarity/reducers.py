@@ -50,6 +50,7 @@ def check_reducer(reducer: object) -> Reducer:
         ValueError: for an unknown name.
 
     Example:
+        >>> import torch
         >>> check_reducer("max")(torch.tensor([[1.0, 5.0], [3.0, 2.0]])).tolist()
         [3.0, 5.0]
     """

@@ -28,8 +28,8 @@ class ResponseSimilarity:
         embedding: of the answers: `Static()`, `Contextual()`, `External(...)`, or a callable from texts to one vector each;
             `Static()` unless given. Measures of texts take none.
         reducer: from one vector per token to one per answer: "mean", "max", "min", "sum", "first", "last", or a callable.
-        similarity: `Cosine()`, `Euclidean()`, `TokenMatch()`, a measure of texts (`TfIdf()`, `ExactMatch()`, `RougeL()`, `Bleu()`), or a
-            callable from the original text and a response's to a number.
+        similarity: `Cosine()`, `Euclidean()`, `TokenMatch()`, a measure of texts (`TfIdf()`, `ExactMatch()`, `RougeL()`,
+            `Bleu()`), or a callable from the original text and a response's to a number.
         generate: arguments of `model.generate`, over the explainer's own; greedy unless `do_sample=True`.
         repeats: answers drawn for each coalition under `do_sample=True`; its value is their mean, and their spread becomes part
             of the standard errors.
