@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,17 +23,16 @@ Said = tuple[Response, Reading | None]
 
 
 class Embedding(ABC):
-    """Vectors for responses, batched; a response's vectors do not depend on the others.
-
-    `after_prompt` tells whether they depend on the prompt that was answered.
-    """
-
-    after_prompt = False
+    """Vectors for responses, batched; a response's vectors do not depend on the others."""
 
     @property
     def name(self) -> str:
         """How it is called on results."""
-        return type(self).__name__ + (" after the prompt" if self.after_prompt else "")
+        return type(self).__name__
+
+    def key(self, one: Said) -> Hashable:
+        """Equal for what has equal vectors and need be embedded only once: equal texts, unless it reads more than these."""
+        return one[0].text
 
     def bound(self, model: Any, tokenizer: Any) -> Embedding:
         """This embedding with the model that answers, where it was made without one."""
@@ -64,6 +63,9 @@ class Static(Embedding):
     def bound(self, model: Any, tokenizer: Any) -> Static:
         return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
 
+    def key(self, one: Said) -> Hashable:
+        return one[0]
+
     def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
         _check_bound(self)
         table = self.model.get_input_embeddings()
@@ -87,8 +89,15 @@ class Contextual(Embedding):
 
     model: Any = None
     tokenizer: Any = None
-    after_prompt: bool = False  # type: ignore[assignment]
+    after_prompt: bool = False
     batch_size: int = 32
+
+    @property
+    def name(self) -> str:
+        return "Contextual after the prompt" if self.after_prompt else "Contextual"
+
+    def key(self, one: Said) -> Hashable:
+        return (one[0], one[1].key) if self.after_prompt and one[1] is not None else one[0]
 
     def bound(self, model: Any, tokenizer: Any) -> Contextual:
         return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
@@ -209,6 +218,10 @@ class OwnEmbedding(Embedding):
     """A callable of the user's, from a list of texts to one vector each."""
 
     function: Callable[[list[str]], Any]
+
+    @property
+    def name(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
 
     def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
         texts = [response.text for response, _ in said]

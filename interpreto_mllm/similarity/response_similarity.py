@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -97,8 +97,8 @@ class Comparison:
     def __init__(self, similarity: ResponseSimilarity):
         self.similarity = similarity
         self._reducer = check_reducer(similarity.reducer)
-        self._embedded: dict[Any, Tensor] = {}
-        self._values: dict[Any, float] = {}
+        self._embedded: dict[Hashable, Tensor] = {}
+        self._values: dict[Hashable, float] = {}
 
     def values(self, original: Said, responses: Sequence[Said]) -> Float[Tensor, "p"]:
         """What each response is worth to someone who wants the original.
@@ -137,9 +137,9 @@ class Comparison:
             reduced = isinstance(self.similarity.similarity, Measure) and self.similarity.similarity.reduced
             self._embedded[key] = self._reducer(states)[None] if reduced else states
 
-    def _key(self, one: Said) -> Any:
-        after = isinstance(self.similarity.embedding, Embedding) and self.similarity.embedding.after_prompt
-        return (one[0], one[1].key if after and one[1] is not None else None)
+    def _key(self, one: Said) -> Hashable:
+        embedding = self.similarity.embedding
+        return embedding.key(one) if isinstance(embedding, Embedding) else one[0].text
 
 
 def _empty(response: Response) -> bool:
