@@ -6,6 +6,7 @@ import json
 from html import escape
 
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.plots.answers import answers
 from interpreto_mllm.plots.assets import SCRIPT, STYLE
 from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
 from interpreto_mllm.plots.summary import facts
@@ -39,7 +40,7 @@ def fragment(attribution: Attribution) -> str:
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>{"Prompt" if attribution.text else "Features"}</h2>\n<div class="prompt">{running}</div>\n{panels}{notes}\n'
+        f'<h2>{"Prompt" if attribution.text else "Features"}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}\n'
         f'<script type="application/json">{_data(shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
     )
 
