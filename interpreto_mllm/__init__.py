@@ -49,6 +49,8 @@ from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.responses import Response, Responses
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Sign, Tolerance, TopK
 
 __version__ = "0.1.0"
@@ -92,6 +94,9 @@ __all__ = [
     "Perturbator",
     "Picture",
     "Replace",
+    "Response",
+    "ResponseSimilarity",
+    "Responses",
     "Rule",
     "Sign",
     "Silence",

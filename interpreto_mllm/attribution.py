@@ -11,19 +11,23 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.aggregators.repeated import estimate as estimated
 from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.normalisation import normalise
 from interpreto_mllm.readings import Readings
+from interpreto_mllm.responses import Responses
 
 if TYPE_CHECKING:
     import pandas
 
+    from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+
 __all__ = ["Attribution", "Counts"]
 
-Unit = Literal["token", "class", "contrast", "value"]
+Unit = Literal["token", "class", "response", "contrast", "value"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +41,14 @@ class Attribution(Readings):
         targets: one label per row.
         estimand: what the scores estimate ("Shapley value", …).
         method: what drew the coalitions.
-        mode: the value function: "log_softmax", "softmax", "logits", a callable's name, or "game".
+        mode: the value function: "log_softmax", "softmax", "logits", "similarity: …", a callable's name, or
+            "game".
         evaluations: every coalition evaluated, and its value for every target.
         counts: what it cost.
         text: the whole prompt as rendered.
         aggregator: what turned the evaluations into scores.
-        unit: what a row is: a "token" of the answer, a "class", a "contrast" or a plain "value".
+        unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain
+            "value".
         notes: anything the reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
         media: the images and clips of the prompt; the features' pieces index into them.
@@ -113,7 +119,7 @@ class Attribution(Readings):
         Raises:
             ValueError: when these evaluations cannot serve this aggregator.
         """
-        estimate = aggregator.aggregate(evaluations.drawn)
+        estimate = estimated(aggregator, evaluations.drawn)
         return cls(
             attributions=estimate.attributions,
             standard_errors=estimate.standard_errors,
@@ -166,6 +172,34 @@ class Attribution(Readings):
         """Σφ − (v(N) − v(∅)) of each target: zero for an efficient estimand such as the Shapley value."""
         return self.attributions.sum(1) - (self.full - self.empty).to(self.attributions.dtype)
 
+    @property
+    def responses(self) -> Responses | None:
+        """What the model answered to each coalition, in a similarity game; None elsewhere."""
+        return self.evaluations.responses
+
+    def rescore(self, similarity: ResponseSimilarity) -> Attribution:
+        """The answers of a similarity game under another embedding or measure; the model that answered is not called.
+
+        Embeddings by a model are given it here: `Static(model, tokenizer)`.
+
+        Raises:
+            ValueError: when the result holds no answers, or the embedding needs what it does not keep.
+
+        Example:
+            >>> from interpreto_mllm import ExactShapley, Granularity, InferenceModes
+            >>> from interpreto_mllm.similarity import ResponseSimilarity, TfIdf
+            >>> from interpreto_mllm.testbed import load_recall
+            >>> explainer = ExactShapley(
+            ...     *load_recall(), granularity=Granularity.SENTENCE, inference_mode=InferenceModes.SIMILARITY
+            ... )
+            >>> [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?")
+            >>> explanation.rescore(ResponseSimilarity(similarity=TfIdf())).full.tolist()
+            [1.0]
+        """
+        from interpreto_mllm.similarity.rescore import rescored
+
+        return rescored(self, similarity)
+
     def reaggregate(self, aggregator: Aggregator) -> Attribution:
         """The same evaluations under another aggregator; no model call.
 
@@ -195,6 +229,8 @@ class Attribution(Readings):
             >>> whole.targets, whole.attributions.tolist()
             (['ab'], [[0.25]])
         """
+        if self.unit == "response":
+            raise ValueError("span() joins tokens of an answer, but each target here is a whole answer: pick its row instead.")
         if self.unit == "class":
             raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
         rows = range(self.t)[start:end]
@@ -226,7 +262,7 @@ class Attribution(Readings):
         return self.estimand.removesuffix(_suffix(self.normalisation))
 
     def _again(self, evaluations: Evaluations, aggregator: Aggregator, targets: list[str], estimand: str) -> Attribution:
-        estimate = aggregator.aggregate(evaluations.drawn)
+        estimate = estimated(aggregator, evaluations.drawn)
         return replace(
             self,
             attributions=estimate.attributions,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from interpreto_mllm.responses import Responses
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,8 @@ class Evaluations:
         draws: the rows of `coalitions` in the order they were drawn, repeats kept. Rows 0 and 1 appear only if drawn.
         weights: one per draw, see `Draw`.
         chains: one per draw, see `Draw`.
+        responses: the answers behind the values of a similarity game.
+        repeats: where answers were drawn several times, the values under each of the repeats; `values` is their mean.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -50,6 +54,8 @@ class Evaluations:
     draws: Int[Tensor, "m"]
     weights: Float[Tensor, "m"]
     chains: Int[Tensor, "m"]
+    responses: Responses | None = None
+    repeats: Float[Tensor, "r p t"] | None = None
 
     @property
     def n(self) -> int:
@@ -84,11 +90,12 @@ class Evaluations:
         if self.complete or kept.all() or not len(self.draws):
             return self
         draws = (kept.cumsum(0) - 1)[self.draws]
-        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains)
+        repeats = None if self.repeats is None else self.repeats[:, kept]
+        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains, repeats=repeats)
 
     def with_values(self, values: Float[Tensor, "p u"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""
-        return Evaluations(self.coalitions, values, self.draws, self.weights, self.chains)
+        return replace(self, values=values, repeats=None)
 
     def merged_weights(self) -> Float[Tensor, "p"]:
         """Weight of each distinct coalition: the mean over its draws; the empty and the full one always weigh 1."""

@@ -17,6 +17,7 @@ from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
+from interpreto_mllm.games.responses import RespondingKind
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
@@ -33,6 +34,7 @@ from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Watch
 from interpreto_mllm.synergy import modality_coalitions
 
@@ -51,7 +53,8 @@ class AttributionExplainer:
         aggregator: turns their values into attributions.
         granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a
             plain prompt.
-        inference_mode: what a coalition is worth: an `InferenceModes`, or a callable from logits and target ids to values.
+        inference_mode: what a coalition is worth: an `InferenceModes`, a `ResponseSimilarity`, or a callable from logits and
+            target ids to values.
         occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language
             models drop it and classifiers replace it by the mask token where there is one.
         image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
@@ -96,7 +99,7 @@ class AttributionExplainer:
         perturbator: Perturbator,
         aggregator: Aggregator,
         granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
-        inference_mode: Mode = InferenceModes.LOG_SOFTMAX,
+        inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX,
         occlusion: Occlusion | None = None,
         image_granularity: ImageGranularity | Cutter | None = None,
         image_occlusion: ImageOcclusion | None = None,
@@ -129,12 +132,14 @@ class AttributionExplainer:
         self.generate = dict(generate or {})
         self._processing = Processing(tokenizer, model)
         self._kind = model_kind(model, self._processing)
+        if isinstance(self.mode, ResponseSimilarity):
+            self._kind = RespondingKind(self._kind, self.mode, self.generate, seed)
         _check_tokenizer(model, self._processing)
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
         if not isinstance(occlusion, Occlusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
-        self._engine = self._kind.engine(self.mode, batch_size, share_prefixes)
+        self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)
         with borrowed(model, self._processing.tokenizer):
             prepared = occlusion.prepared(self._processing.tokenizer)
         cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._processing.rate)
@@ -166,6 +171,7 @@ class AttributionExplainer:
         """
         started = time.perf_counter()
         self.unfinished = None
+        self._kind.forget()
         with borrowed(self.model, self._processing.tokenizer):
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
@@ -173,7 +179,7 @@ class AttributionExplainer:
                 resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)
             ]
             games = [
-                ModelGame(prompt, question, self._engine, self._anchor())
+                self._kind.game(prompt, question, self._engine, self._anchor())
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
             known = _known(evaluations, games)
@@ -205,7 +211,8 @@ class AttributionExplainer:
         with borrowed(self.model, self._processing.tokenizer):
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        return ModelGame(prompt, question, self._engine, self._anchor(), (self.model, self._processing.tokenizer))
+        lender = (self.model, self._processing.tokenizer)
+        return self._kind.game(prompt, question, self._engine, self._anchor(), lender)
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
@@ -262,7 +269,7 @@ class AttributionExplainer:
                         paid[i] += len(done)
                         advance(len(done))
         except BaseException:
-            self.unfinished = [hand.evaluations() for hand in hands]
+            self.unfinished = [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
             raise
         return _Spent(paid, self._engine.forwards - forwards, self._engine.tokens - tokens)
 
@@ -279,7 +286,7 @@ class AttributionExplainer:
             saved=hand.saved,
         )
         return Attribution.from_evaluations(
-            hand.evaluations(),
+            game.completed(hand.evaluations()),
             aggregator,
             counts=counts,
             method=type(self).__name__,
@@ -319,7 +326,7 @@ def _known(earlier: Sequence[Attribution | Evaluations] | None, games: list[Mode
             raise ValueError(
                 f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}."
             )
-    return [one if len(one.coalitions) else None for one in known]
+    return [game.known(one) if len(one.coalitions) else None for game, one in zip(games, known, strict=True)]
 
 
 def _check_parts(perturbator: object, aggregator: object) -> None:

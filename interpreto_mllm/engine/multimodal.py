@@ -34,13 +34,13 @@ class MultimodalEngine(CausalEngine):
 
     Args:
         model: the multimodal model, already on its device.
-        processing: its processor.
         mode: from logits and target ids to values.
         batch_size: rows in a forward.
         share_prefixes: False for the plain path, which is what the fast path is checked against.
+        processing: the model's processor.
     """
 
-    def __init__(self, model: Any, processing: Processing, mode: Mode, batch_size: int, share_prefixes: bool = True):
+    def __init__(self, model: Any, mode: Mode, batch_size: int, share_prefixes: bool = True, *, processing: Processing):
         super().__init__(model, mode, batch_size, share_prefixes)
         self.processing = processing
         self._encodings = Encodings(model, processing, Batches(batch_size))
@@ -62,7 +62,7 @@ class MultimodalEngine(CausalEngine):
         if self._merges is False:
             plain = [index for index, query in enumerate(queries) if query.reading.media]
             for index in plain:
-                yield [index], self._plain(queries[index])
+                yield [index], self._outright(queries[index])
             rest = [index for index, query in enumerate(queries) if not query.reading.media]
             for indices, values in super().score([queries[index] for index in rest]):
                 yield [rest[index] for index in indices], values
@@ -91,12 +91,12 @@ class MultimodalEngine(CausalEngine):
             arguments["position_ids"] = positions
         if start:
             return super()._run(rows, start, arguments)
-        arguments |= self._types(rows, ids.shape[1])
+        arguments |= self.types(rows, ids.shape[1])
         flat = [encoding for row in encodings for encoding in row]
         with filled(self.model, lambda kwargs: merged(flat, ids, self.processing.soft_ids, kwargs)):
             return super()._run(rows, start, arguments)
 
-    def _types(self, rows: list[Query], length: int) -> dict[str, Tensor]:
+    def types(self, rows: list[Query], length: int) -> dict[str, Tensor]:
         """The type of each token, where the processor tells types apart."""
         if self._types_name is None or all(row.reading.segments is None for row in rows):
             return {}
@@ -124,14 +124,14 @@ class MultimodalEngine(CausalEngine):
             for name, tensor in encoding.facts.items():
                 facts.setdefault(name, []).append(tensor)
         arguments = {name: torch.cat(tensors) for name, tensors in facts.items()}
-        arguments |= self._types([row], ids.shape[1])
+        arguments |= self.types([row], ids.shape[1])
         reached = reach(self.model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), **arguments})
         return reached["position_ids"]
 
-    def _plain(self, query: Query) -> Float[Tensor, "1 t"]:
+    def _outright(self, query: Query) -> Float[Tensor, "1 t"]:
         """The values of one query by one call of the processor and one forward of the model."""
         ids = torch.tensor([[*query.reading.ids.tolist(), *query.target[:-1]]], device=self._device)
-        arguments = {"input_ids": ids, **self.processing.media([query.reading.media]), **self._types([query], ids.shape[1])}
+        arguments = {"input_ids": ids, **self.processing.media([query.reading.media]), **self.types([query], ids.shape[1])}
         self._encodings.encoded += len(query.reading.media)
         mask = torch.ones_like(ids)
         if query.reading.seen is not None:
@@ -143,7 +143,7 @@ class MultimodalEngine(CausalEngine):
 
     def _merges_exactly(self, query: Query) -> bool:
         """Whether encoding by itself gives the plain path's numbers; logged where not."""
-        plain = self._plain(query)
+        plain = MultimodalEngine._outright(self, query)
         try:
             merging = self._answer([(0, None)], [query])
         except Exception as error:  # a model may refuse to be cut at its seam in any way it likes

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.engine.query import Engine, Query
+from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.targets import Question
@@ -73,6 +74,14 @@ class ModelGame:
             mine = [query[: len(answer.ids)] for row in raw for query in row[index * each : (index + 1) * each]]
             by_answer.append(torch.stack(mine))
         return self.question.values(by_answer).reshape(len(raw), each, -1).mean(1)
+
+    def known(self, evaluations: Evaluations) -> Evaluations:
+        """What an earlier play of this game is worth to this one."""
+        return evaluations
+
+    def completed(self, evaluations: Evaluations) -> Evaluations:
+        """Evaluations with whatever else is known of them."""
+        return evaluations
 
     def _anchored(self, reading: Reading) -> Reading:
         if len(reading.ids) or reading.media:

@@ -13,6 +13,7 @@ from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
 from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.query import Engine, Mode
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
@@ -62,6 +63,13 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+
+    def game(self, *parts: Any) -> ModelGame:
+        """The game of a prompt, from the parts of `ModelGame`."""
+        return ModelGame(*parts)
+
+    def forget(self) -> None:
+        """Begin anew: nothing of an earlier call is remembered."""
 
 
 class _Generator(ModelKind):
@@ -116,7 +124,7 @@ class CausalKind(_Generator):
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
         if self.processing.modalities:
-            return MultimodalEngine(self.model, self.processing, mode, batch_size, share_prefixes)
+            return MultimodalEngine(self.model, mode, batch_size, share_prefixes, processing=self.processing)
         return CausalEngine(self.model, mode, batch_size, share_prefixes)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:

@@ -10,6 +10,7 @@ from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule
 
 
@@ -17,7 +18,7 @@ class Options(TypedDict, total=False):
     """Keyword arguments of `AttributionExplainer`, where each is explained."""
 
     granularity: Granularity | Splitter | list[Span]
-    inference_mode: Mode
+    inference_mode: Mode | ResponseSimilarity
     occlusion: Occlusion | None
     budget: int | float | None
     until: Rule | None

@@ -68,6 +68,14 @@ STYLE = """
   width: calc(var(--strength) * 50%); }
 .attribution .towards { --hue: var(--towards); } .attribution .against { --hue: var(--against); }
 .attribution .track .towards { left: 50%; } .attribution .track .against { right: 50%; }
+.attribution .answers { border-collapse: collapse; font-size: .85rem; margin-top: .5rem; width: 100%; }
+.attribution .answers td { border-top: 1px solid var(--line); padding: .3rem .6rem; vertical-align: top; text-align: left;
+  overflow-wrap: anywhere; color: inherit; }
+.attribution .answers [data-by] { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
+.attribution .answers th { padding: 0 .6rem; text-align: left; }
+.attribution .answers th button { font: inherit; font-weight: 600; color: var(--soft); background: none; border: 0; padding: 0;
+  cursor: pointer; text-align: left; }
+.attribution summary { cursor: pointer; color: var(--soft); font-size: .85rem; margin-top: 1rem; }
 .attribution .note { color: var(--soft); font-style: italic; margin: .6rem 0 0; }
 .attribution [hidden] { display: none; }
 """
@@ -96,5 +104,13 @@ for (const root of document.querySelectorAll(".attribution:not([data-ready])")) 
     sound.play();
   });
   buttons.forEach((button, index) => button.addEventListener("click", () => select(index)));
+  const heads = root.querySelectorAll(".answers th button"), body = root.querySelector(".answers tbody");
+  heads.forEach((head, column) => head.addEventListener("click", () => {
+    const down = head.dataset.down !== "1", of = line => line.cells[column];
+    const order = (a, b) => "by" in of(a).dataset ? of(b).dataset.by - of(a).dataset.by
+      : of(a).textContent.localeCompare(of(b).textContent);
+    head.dataset.down = down ? "1" : "0";
+    body.append(...[...body.rows].sort((a, b) => down ? order(a, b) : order(b, a)));
+  }));
 }
 """

@@ -10,6 +10,7 @@ from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.certificate import line
 from interpreto_mllm.media import Picture
 from interpreto_mllm.plots import clip, picture
+from interpreto_mllm.plots.answers import answers
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.assets import SCRIPT, STYLE
 from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
@@ -45,13 +46,13 @@ def fragment(attribution: Attribution) -> str:
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{notes}\n'
+        f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}\n'
         f'<script type="application/json">{_data(attribution, shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
     )
 
 
 def _subject(attribution: Attribution) -> str:
-    names = {"token": "Answer", "class": "Class", "contrast": "Contrast", "value": "Value"}
+    names = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
     return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
 
 

@@ -1,0 +1,124 @@
+"""The similarity game against the literature's loop, which calls `generate` once per coalition.
+
+Run `python benchmarks/responses.py`. Prints a table and writes `benchmarks/results/responses.json`: the time of both on
+the same model, prompt and coalitions, whether they give the same answers, and the time per coalition that is spent outside
+the model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from speed import make_model
+from transformers.utils import logging as transformers_logging
+
+from interpreto_mllm import Attribution, KernelShap, ResponseSimilarity
+from interpreto_mllm.similarity import TfIdf
+
+RESULTS = Path(__file__).parent / "results" / "responses.json"
+CONTEXT, FEATURES, NEW = 200, 16, 32
+
+
+def words(count: int, vocabulary: int, seed: int) -> list[str]:
+    """Random words of the tokenizer, one token each."""
+    drawn = torch.randint(3, vocabulary, (count,), generator=torch.Generator().manual_seed(seed))
+    return [f"w{index}" for index in drawn.tolist()]
+
+
+def make_explainer(model: Any, tokenizer: Any, context: int, evaluations: int, new: int) -> KernelShap:
+    """Answers compared as texts, so that what is measured is the answering."""
+    mode = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": new})
+    return KernelShap(model, tokenizer, inference_mode=mode, budget=evaluations, pinned=range(context), progress=False)
+
+
+def one_by_one(model: Any, explainer: KernelShap, prompt: str, explanation: Attribution) -> list[list[int]]:
+    """The loop: each coalition is read in full and answered alone."""
+    readings = explainer.game(prompt, "w9").prompt.read(explanation.coalitions)
+    said = []
+    with torch.no_grad():
+        for [reading] in readings:
+            ids = torch.from_numpy(reading.ids)[None]
+            whole = model.generate(
+                input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=NEW, pad_token_id=0
+            )
+            said.append(whole[0, ids.shape[1] :].tolist())
+    return said
+
+
+def measure_speed(evaluations: int, runs: int) -> dict[str, Any]:
+    """Both loops on a prompt of `CONTEXT` shared words and `FEATURES` to explain."""
+    model, tokenizer = make_model(8192, "cpu")
+    model.generation_config.eos_token_id = None
+    prompt = " ".join(words(CONTEXT + FEATURES, 8192, 1))
+    explainer = make_explainer(model, tokenizer, CONTEXT, evaluations, NEW)
+    times = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        [explanation] = explainer(prompt)
+        times.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    said = one_by_one(model, explainer, prompt, explanation)
+    loop = time.perf_counter() - start
+    assert explanation.responses is not None
+    same = sum(tokenizer.decode(a) == b for a, b in zip(said, explanation.responses.texts, strict=True))
+    return {"evaluations": evaluations, "ours": min(times), "loop": loop, "same_answers": same}
+
+
+def measure_overhead(evaluations: int, runs: int) -> dict[str, Any]:
+    """Milliseconds per coalition spent outside the model's forward."""
+    model, tokenizer = make_model(512, "cpu")
+    forward, inside = model.forward, [0.0]
+
+    def timed(*positional: Any, **named: Any) -> Any:
+        start = time.perf_counter()
+        output = forward(*positional, **named)
+        inside[0] += time.perf_counter() - start
+        return output
+
+    timed.__wrapped__ = forward  # type: ignore[attr-defined]
+    model.forward = timed
+    explainer = make_explainer(model, tokenizer, 0, evaluations, 8)
+    outside = []
+    for _ in range(runs):
+        inside[0], start = 0.0, time.perf_counter()
+        [explanation] = explainer(" ".join(words(24, 512, 2)))
+        outside.append((time.perf_counter() - start - inside[0]) * 1000 / explanation.counts.evaluations)
+    return {"evaluations": evaluations, "outside_ms": min(outside)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--evaluations", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=2)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    transformers_logging.set_verbosity_error()
+    torch.set_num_threads(arguments.threads)
+    speed, overhead = measure_speed(arguments.evaluations, arguments.runs), measure_overhead(1000, arguments.runs + 1)
+    table = Table(title=f"{NEW} new tokens after {CONTEXT} shared and {FEATURES} explained ones ({arguments.threads} threads)")
+    for column in ("evaluations", "ours", "one generate each", "times faster", "same answers", "outside the model"):
+        table.add_column(column, justify="right")
+    table.add_row(
+        str(speed["evaluations"]),
+        f"{speed['ours']:.2f} s",
+        f"{speed['loop']:.2f} s",
+        f"{speed['loop'] / speed['ours']:.1f}×",
+        f"{speed['same_answers']} of {speed['evaluations']}",
+        f"{overhead['outside_ms']:.3f} ms each",
+    )
+    Console(width=130).print(table)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"speed": speed, "overhead": overhead}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
