@@ -12,7 +12,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.evaluations import Draw, Evaluations, coalition_keys
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
-FIRST, GROWTH = 4, 1.4
+FIRST, GROWTH = 8, 1.4
 
 
 class Rule(ABC):
@@ -182,7 +182,7 @@ def growing(perturbator: Perturbator, n: int, budget: int, seed: int) -> Drawing
     Example:
         >>> from interpreto_mllm.perturbators import KernelPerturbator
         >>> [len(draw.coalitions) for draw in growing(KernelPerturbator(), 8, 100, seed=0)]
-        [32, 44, 62, 88, 98]
+        [64, 90, 98]
     """
     paid = {bytes(n), bytes([1] * n)}
     size, last = min(budget, max(perturbator.minimum_budget(n), FIRST * n + 2)), 0

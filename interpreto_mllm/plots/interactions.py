@@ -105,7 +105,13 @@ def _network(interactions: Interactions, target: int, top: int, fonts: dict[str,
     axes.set_ylim(-layout.depth, arch * reach + 0.3)
     axes.set_aspect("equal")
     axes.set_axis_off()
-    _title(axes, interactions, target, fonts, f": {len(pairs)} pairs worth more (red) or less (blue) together than apart")
+    _title(
+        axes,
+        interactions,
+        target,
+        fonts,
+        f"\n{len(pairs)} strongest pairs, worth more (red) or less (blue) together than apart",
+    )
     return drawn
 
 
