@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 BLOCK = 8
 """Prefixes are continued together in blocks of this many batches, which bounds the memory that their caches take."""
 
+NOTHING = torch.empty(0, dtype=torch.int64)
+"""The positions whose logits a forward that only fills a cache is asked for."""
+
 
 class CausalEngine:
     """Scores answers under a causal language model.
@@ -46,7 +49,7 @@ class CausalEngine:
         self._accepts = {name for name in ("position_ids", "logits_to_keep") if name in accepted}
         self._shares: bool | None = None if share_prefixes and self.cache_name else False
         self._device = model.get_input_embeddings().weight.device
-        self._forward_cost = (256 if self._device.type == "cpu" else 2048) + len(model.get_input_embeddings().weight) // 64
+        self._forward_cost = (96 if self._device.type == "cpu" else 2048) + len(model.get_input_embeddings().weight) // 512
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of the target tokens of each query, batch by batch."""
@@ -87,7 +90,7 @@ class CausalEngine:
         readings = [queries[node.sample].reading for node, _ in batch]
         ids = torch.from_numpy(np.stack([reading.ids[start:end] for reading in readings]))
         seen = [None if reading.seen is None else reading.seen[:end] for reading in readings]
-        return self._forward(ids, [snapshot for _, snapshot in batch], seen, torch.tensor([end - start - 1]), keep_cache=True)
+        return self._forward(ids, [snapshot for _, snapshot in batch], seen, NOTHING, keep_cache=True)
 
     def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
         alike: dict[int, list[tuple[int, Snapshot | None]]] = {}
