@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.cache import Snapshot, join
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.query import Mode, Query, Scored, pad
 from interpreto_mllm.engine.trie import Node, plan_prefixes
 
@@ -48,7 +49,7 @@ class CausalEngine:
         self.cache_name = next((name for name in ("past_key_values", "cache_params") if name in accepted), None)
         self._accepts = {name for name in ("position_ids", "logits_to_keep") if name in accepted}
         self._shares: bool | None = None if share_prefixes and self.cache_name else False
-        self._device = model.get_input_embeddings().weight.device
+        self._device = input_device(model)
         self._forward_cost = (96 if self._device.type == "cpu" else 2048) + len(model.get_input_embeddings().weight) // 512
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:

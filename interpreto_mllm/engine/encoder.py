@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.query import Mode, Query, Scored, pad
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class _WholeReading:
         self.model, self.mode = model, mode
         self.batches = Batches(batch_size)
         self.forwards = self.tokens = 0
-        self._device = model.get_input_embeddings().weight.device
+        self._device = input_device(model)
         padding = getattr(model.config, "pad_token_id", None)
         self._padding = 0 if padding is None else int(padding)
         self._segments = "token_type_ids" in inspect.signature(model.forward).parameters

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import torch
 
 from interpreto_mllm.engine.causal import CausalEngine
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
 from interpreto_mllm.engine.query import Engine, Mode
 from interpreto_mllm.games.modes import InferenceModes
@@ -20,11 +23,13 @@ from interpreto_mllm.prompts.tokens import Tokens, special_mask
 class ModelKind(ABC):
     """What the explainer must know of a kind of model.
 
-    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target.
+    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target, `tells_positions`
+    whether the engine tells the model which positions are read.
     """
 
     unit = "token"
     ids_are_one = True
+    tells_positions = False
 
     def __init__(self, model: Any, tokenizer: Any):
         self.model, self.tokenizer = model, tokenizer
@@ -56,6 +61,19 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+        if isinstance(occlusion, Attend) and self._counts_by_mask():
+            raise ValueError(
+                f"{type(self.model).__name__} counts positions by the attention mask, so what Attend() masks would close up "
+                "instead of keeping its place: use Drop() or Replace(...)."
+            )
+
+    def _counts_by_mask(self) -> bool:
+        """Whether a masked token takes up no position: under the ALiBi of BLOOM and Falcon, in OPT unless it is told positions."""
+        names = {type(part).__module__ for part in self.model.modules()}
+        families = [sys.modules[name] for name in names if name.startswith("transformers")]
+        alibi = any(hasattr(family, "build_alibi_tensor") for family in families) and getattr(self.model.config, "alibi", True)
+        counted = any("cumsum(attention_mask" in inspect.getsource(family) for family in families)
+        return bool(alibi) or (counted and not self.tells_positions)
 
 
 class _Generator(ModelKind):
@@ -79,7 +97,7 @@ class _Generator(ModelKind):
 
     def _generate(self, reading: Reading, generate: Mapping[str, Any]) -> list[int]:
         """Ids that follow the prompt under greedy decoding, overridable by `generate`."""
-        device = self.model.get_input_embeddings().weight.device
+        device = input_device(self.model)
         ids = torch.from_numpy(reading.ids)[None].to(device)
         limit = getattr(self.model.generation_config, "max_new_tokens", None) or 32
         padding = self.tokenizer.pad_token_id
@@ -100,6 +118,8 @@ class _Generator(ModelKind):
 class CausalKind(_Generator):
     """Decoder-only language models. An absent part is dropped by default, as if it had not been written."""
 
+    tells_positions = True
+
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
         return CausalEngine(self.model, mode, batch_size, share_prefixes)
 
@@ -117,6 +137,7 @@ class CausalKind(_Generator):
         return self._answer(ids, list(range(len(ids))))
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
+        super().check_occlusion(occlusion)
         config = self.model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())
         recurrent = bool(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
@@ -197,7 +218,7 @@ class ClassifierKind(ModelKind):
         return Answer((index,), (0,), (names.get(index, str(index)),))
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
-        device = self.model.get_input_embeddings().weight.device
+        device = input_device(self.model)
         inputs = {"input_ids": torch.from_numpy(reading.ids)[None].to(device)}
         if reading.segments is not None:
             inputs["token_type_ids"] = torch.from_numpy(reading.segments)[None].to(device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,7 +17,6 @@ from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 Hierarchy = list["int | Hierarchy"]
 
 
-@runtime_checkable
 @runtime_checkable
 class Prompt(Protocol):
     """Anything that says what the model reads for a coalition of its features."""
@@ -85,14 +84,15 @@ def _unwrapped(branch: list) -> int | list:
     return branch[0] if len(branch) == 1 else branch
 
 
-def without(prompt: TokenPrompt, kept: Sequence[int], groups: Sequence[object] | None) -> TokenPrompt:
-    """The prompt whose players are only the features in `kept`, joined where their group labels are equal."""
+def joined(
+    owner: Int[np.ndarray, "l"], features: Sequence[Feature], kept: Sequence[int], groups: Sequence[object] | None
+) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
+    """The players, and who owns what, when only the features in `kept` play, as one where their group labels are equal."""
     labels = [groups[index] for index in kept] if groups is not None else list(kept)
     order = list(dict.fromkeys(labels))
     target = {feature: order.index(label) for feature, label in zip(kept, labels, strict=True)}
-    owner = np.asarray([target.get(int(index), -1) for index in prompt.owner], dtype=np.int64)
-    features = [_joined([prompt.features[f] for f in kept if target[f] == index]) for index in range(len(order))]
-    return replace(prompt, owner=owner, features=features)
+    owners = np.asarray([target.get(int(index), -1) for index in owner], dtype=np.int64)
+    return owners, [_joined([features[f] for f in kept if target[f] == index]) for index in range(len(order))]
 
 
 def _joined(parts: list[Feature]) -> Feature:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from interpreto_mllm.prompts.chat import check_chat, is_chat, render_chat
 from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_spans
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
-from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt, without
+from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt, joined
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -68,11 +68,7 @@ class PromptReader:
 
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, Template):
-            if self.pinned or self.groups is not None:
-                raise ValueError(
-                    "A Template names its players itself: write what is pinned into its text, a group as one slot."
-                )
-            return TemplatePrompt.of(one, self.tokenizer)
+            return self._playing(TemplatePrompt.of(one, self.tokenizer))
         if isinstance(one, str):
             if not one.strip():
                 raise ValueError("The prompt is empty: there is nothing to explain.")
@@ -115,11 +111,18 @@ class PromptReader:
         if not features:
             raise ValueError("Nothing is left to explain: the prompt has no features at this granularity.")
         spans = tuple(region.span for region in regions)
-        prompt = TokenPrompt(tokens.text, Reading(tokens.ids, None, segments), owner, features, self.occlusion, spans)
+        return self._playing(
+            TokenPrompt(tokens.text, Reading(tokens.ids, None, segments), owner, features, self.occlusion, spans)
+        )
+
+    def _playing(self, prompt: TokenPrompt | TemplatePrompt) -> Prompt:
+        """The prompt with pinned features out of the game and those of a group as one player."""
+        features = prompt.features
         groups = self.groups(features) if callable(self.groups) else self.groups
         if groups is not None and len(groups) != len(features):
             raise ValueError(f"groups needs one label per feature: {len(features)} features, {len(groups)} labels.")
-        return without(prompt, unpinned(features, self.pinned), groups)
+        owner, players = joined(prompt.owner, features, unpinned(features, self.pinned), groups)
+        return replace(prompt, owner=owner, features=players)
 
     def _by_token(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
         every = self.granularity is Granularity.ALL_TOKENS
