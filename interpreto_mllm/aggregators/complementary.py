@@ -22,10 +22,11 @@ class ComplementaryAggregator(Aggregator):
 
     Before the means are taken, an additive game is subtracted, to whose values they are added: the one nearest to the pairs
     ({i}, N∖{i}) where all of these are known, else equal parts of v(N) − v(∅). Where they are drawn first this control variate
-    is no matter of chance and brings no bias; it takes away the noise of what is additive and of what works in pairs. Strata of a feature that were never seen
-    are interpolated between its neighbouring seen ones; below the lowest seen one they equal it. Standard errors come from
-    the stratum variances, corrected for drawing without repeats; a stratum seen once is given the variance of all
-    contributions.
+    is no matter of chance and brings no bias; it takes away the noise of what is additive and of what works in pairs.
+
+    Strata of a feature that were never seen are interpolated between its neighbouring seen ones; below the lowest seen one
+    they equal it. Standard errors come from the stratum variances, corrected for drawing without repeats; a stratum seen once
+    is given the variance of all contributions.
 
     Raises:
         ValueError: when no coalition besides the empty and the full one has its complement among the evaluations.
@@ -119,5 +120,3 @@ def _stratum_weights(n: int, seen_sizes: dict[int, Tensor]) -> Float[Tensor, "n 
     share = torch.where(above == below, 0.0, share)
     weights = torch.zeros(n, n, dtype=torch.float64)
     return weights.scatter_add_(1, below, (1 - share) / n).scatter_add_(1, above, share / n)
-
-

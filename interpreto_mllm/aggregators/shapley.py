@@ -10,7 +10,6 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.units import Units
 from interpreto_mllm.evaluations import Evaluations
 
-
 ENOUGH_FOR_A_MEAN = 7
 """Units of a size from which its mean is subtracted; of fewer, the mean costs more noise than it takes away."""
 

@@ -68,7 +68,7 @@ class ModelKind(ABC):
             )
 
     def _counts_by_mask(self) -> bool:
-        """Whether a masked token takes up no position: under the ALiBi of BLOOM and Falcon, in OPT unless it is told positions."""
+        """Whether a masked token takes no position: under ALiBi of BLOOM and Falcon, in OPT unless it is told positions."""
         names = {type(part).__module__ for part in self.model.modules()}
         families = [sys.modules[name] for name in names if name.startswith("transformers")]
         alibi = any(hasattr(family, "build_alibi_tensor") for family in families) and getattr(self.model.config, "alibi", True)

@@ -80,7 +80,7 @@ class PairDeck:
         return [self.existing(size) - len(self._dealt[size]) for size in self.sizes]
 
     def open(self, budget: int, cover_minimal: bool) -> tuple[int, list[Bool[Tensor, "_ n"]]]:
-        """How many pairs the budget pays beside v(∅) and v(N), and those to begin with: the minimal ones, if they are wanted."""
+        """How many pairs the budget pays beside v(∅) and v(N), and those to begin with: the minimal ones, if wanted."""
         pairs = min((budget - 2) // 2, sum(self.room()))
         return pairs, [self.deal(self.n - 1, self.n)[:pairs]] if cover_minimal and pairs > 0 else []
 

@@ -95,7 +95,7 @@ class Example(NamedTuple):
 
 
 def occlude(conversation: facts.Conversation, rng: random.Random) -> set[facts.Place]:
-    """The places of words to be hidden, any share of them equally likely: of all, of all but objects and attributes, or by sentence.
+    """The places of words to be hidden, any share being as likely: of all, of all but objects and attributes, or by sentence.
 
     Where only the words between are hidden, the answer stays known however close an attribute moves to its object.
     """
