@@ -206,7 +206,7 @@ def loss_of(model: Lfm2ForCausalLM, batch: Batch, attributes: Int[Tensor, "a"]) 
     return torch.where(said == UNKNOWN, even, exact).mean()
 
 
-def train(seed: int = 0, steps: int = 800, batch_size: int = 64) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFast]:
+def train(seed: int = 0, steps: int = 1000, batch_size: int = 64) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFast]:
     """Train from scratch: plain prompts of few facts until looking facts up is learnt, then all kinds, more and more occluded.
 
     Args:
@@ -272,7 +272,7 @@ def main() -> None:
     """Train, report the accuracy on held-out prompts, and save."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=RECALL)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
