@@ -13,6 +13,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from interpreto_mllm.play import play
 FEATURES = (8, 12, 16)
 BUDGETS = (2, 5, 10, 20, 50)
 EXACT = 1e-16
+RESULTS = Path(__file__).parent / "results"
 OURS = {
     "KernelShap": (KernelPerturbator, KernelAggregator),
     "PermutationShapley": (PermutationPerturbator, MarginalAggregator),
@@ -45,13 +47,19 @@ OURS = {
 
 
 class Tabulated:
-    """A game whose 2^n values are known, and which counts the distinct coalitions it was asked for."""
+    """A game whose 2^n values are known, kept in a file if one is named; it counts the distinct coalitions it was asked for."""
 
-    def __init__(self, game: Game, n: int):
+    def __init__(self, game: Game, n: int, file: Path | None = None):
         codes = torch.arange(2**n)
-        self.place = 1 << torch.arange(n)
+        self.place = 1 << torch.arange(n - 1, -1, -1)  # neighbours share a beginning, which spares a model most of the work
         coalitions = (codes[:, None] & self.place) > 0
-        self.values = torch.cat([game(chunk) for chunk in coalitions.split(8192)]).double()[:, 0]
+        if file is not None and file.exists():
+            self.values = torch.from_numpy(np.load(file)["values"])
+        else:
+            self.values = torch.cat([game(chunk) for chunk in coalitions.split(8192)]).double()[:, 0]
+            if file is not None:
+                file.parent.mkdir(exist_ok=True)
+                np.savez(file, values=self.values.numpy())
         self.n, self.asked = n, set()
 
     def __call__(self, coalitions: Tensor) -> Tensor:
@@ -106,7 +114,7 @@ def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
 def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
     """Log-probabilities of the shipped model's answers to prompts of `n` words, a multiple of four, punctuation pinned."""
     from interpreto_mllm import KernelShap, punctuation
-    from interpreto_mllm.testbed import load_recall, sample_fact_prompts
+    from interpreto_mllm.testbed import RECALL, load_recall, sample_fact_prompts
 
     explainer = KernelShap(*load_recall(), pinned=punctuation, batch_size=256, progress=False)
     prompts = iter(sample_fact_prompts(1000, facts=n // 4 - 1, seed=seed))
@@ -114,7 +122,7 @@ def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
         prompt = next(prompts)
         game = explainer.game(prompt.prompt, " " + prompt.answer)
         if game.n == n:
-            yield "recall", game
+            yield f"recall-{crc32((RECALL / 'model.safetensors').read_bytes()):08x}", game
             return
 
 
@@ -127,7 +135,7 @@ def errors(sources: list[str], seeds: int) -> Iterator[dict[str, object]]:
         for seed in range(seeds):
             for source in sources:
                 for name, game in SOURCES[source](n, seed):
-                    table = Tabulated(game, n)
+                    table = Tabulated(game, n, RESULTS / f"{name}-{n}-{seed}.npz" if source == "model" else None)
                     truth = play(table, ExactPerturbator(), ShapleyAggregator(), n_features=n, progress=False).attributions[0]
                     for times in BUDGETS:
                         budget = min(times * n, 2**n)
@@ -178,13 +186,14 @@ def main() -> None:
     torch.set_num_threads(1)
     sources = list(SOURCES) if arguments.games == "all" else [arguments.games]
     records = list(errors(sources, arguments.seeds))
-    path = Path(__file__).parent / "results" / "accuracy.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(records, indent=0))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "accuracy.json").write_text(json.dumps(records, indent=0))
     log_probability = [r for r in records if r["source"] == "model" or r["game"].startswith("log")]
     show(records, f"All games ({', '.join(sources)})")
-    show(log_probability, "Log-probability games")
-    for name in dict.fromkeys(record["game"] for record in records):
+    if len(log_probability) < len(records):
+        show(log_probability, "Log-probability games")
+    names = dict.fromkeys(record["game"] for record in records)
+    for name in names if len(names) > 1 else ():
         show([record for record in records if record["game"] == name], name)
 
 

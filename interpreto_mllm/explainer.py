@@ -348,3 +348,11 @@ def _check_tokenizer(model: Any, processing: Processing) -> None:
             f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
             "tokenizer. (If you added tokens, resize the model's embedding.)"
         )
+    for config in (model.config, getattr(model, "generation_config", None)):
+        ends = getattr(config, "eos_token_id", None)
+        for end in ends if isinstance(ends, (list, tuple)) else [ends]:
+            if end is not None and len(tokenizer) <= end < vocabulary and end not in tokenizer.all_special_ids:
+                raise ValueError(
+                    f"The model ends its answers with token id {end}, which the tokenizer ({len(tokenizer)} tokens) does not "
+                    "have: it is not this model's tokenizer."
+                )

@@ -95,15 +95,19 @@ class Example(NamedTuple):
 
 
 def occlude(conversation: facts.Conversation, rng: random.Random) -> set[facts.Place]:
-    """The places of some words, or of all words of some sentences, to be hidden; any share of them is equally likely."""
-    share, by_sentence = rng.random(), rng.random() < 0.2
+    """The places of words to be hidden, any share being as likely: of all, of all but objects and attributes, or by sentence.
+
+    Where only the words between are hidden, the answer stays known however close an attribute moves to its object.
+    """
+    share, kind = rng.random(), rng.choices(("any", "between", "sentence"), (2, 2, 1))[0]
+    spared = {*facts.OBJECTS, *facts.ATTRIBUTES} if kind == "between" else set()
     hidden, hide = set(), False
     for turn, words in enumerate(conversation.turns):
-        for index in range(len(words)):
+        for index, word in enumerate(words):
             starts = index == 0 or words[index - 1] in ".?"
-            if starts or not by_sentence:
+            if starts or kind != "sentence":
                 hide = rng.random() < share
-            if hide:
+            if hide and word not in spared:
                 hidden.add((turn, index))
     return hidden
 
@@ -202,7 +206,7 @@ def loss_of(model: Lfm2ForCausalLM, batch: Batch, attributes: Int[Tensor, "a"]) 
     return torch.where(said == UNKNOWN, even, exact).mean()
 
 
-def train(seed: int = 0, steps: int = 800, batch_size: int = 64) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFast]:
+def train(seed: int = 0, steps: int = 1000, batch_size: int = 64) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFast]:
     """Train from scratch: plain prompts of few facts until looking facts up is learnt, then all kinds, more and more occluded.
 
     Args:
@@ -268,7 +272,7 @@ def main() -> None:
     """Train, report the accuracy on held-out prompts, and save."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--output", type=Path, default=RECALL)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

@@ -1,0 +1,20 @@
+"""The device that a model's inputs go to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def input_device(model: Any) -> torch.device:
+    """Where the model reads its ids: on its embedding's device, or where accelerate runs an embedding that is offloaded.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> input_device(load_recall()[0])
+        device(type='cpu')
+    """
+    embedding = model.get_input_embeddings()
+    device = embedding.weight.device
+    return torch.device(embedding._hf_hook.execution_device) if device.type == "meta" else device
