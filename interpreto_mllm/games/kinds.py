@@ -13,11 +13,17 @@ import torch
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
+from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.query import Engine, Mode
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
+from interpreto_mllm.prompts.processing import TYPES, Processing
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
+
+CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
+"""How the names of classifiers end."""
 
 
 class ModelKind(ABC):
@@ -31,8 +37,8 @@ class ModelKind(ABC):
     ids_are_one = True
     tells_positions = False
 
-    def __init__(self, model: Any, tokenizer: Any):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, processing: Processing):
+        self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
 
     def default_occlusion(self) -> Occlusion:
         """How a part is taken out when the caller does not say."""
@@ -75,6 +81,13 @@ class ModelKind(ABC):
         counted = any("cumsum(attention_mask" in inspect.getsource(family) for family in families)
         return bool(alibi) or (counted and not self.tells_positions)
 
+    def game(self, *parts: Any) -> ModelGame:
+        """The game of a prompt, from the parts of `ModelGame`."""
+        return ModelGame(*parts)
+
+    def forget(self) -> None:
+        """Begin anew: nothing of an earlier call is remembered."""
+
 
 class _Generator(ModelKind):
     """Models that answer in tokens."""
@@ -98,13 +111,21 @@ class _Generator(ModelKind):
     def _generate(self, reading: Reading, generate: Mapping[str, Any]) -> list[int]:
         """Ids that follow the prompt under greedy decoding, overridable by `generate`."""
         device = input_device(self.model)
-        ids = torch.from_numpy(reading.ids)[None].to(device)
+        given: dict[str, Any] = {}
+        if len(reading.ids):
+            ids = torch.from_numpy(reading.ids)[None].to(device)
+            given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if reading.media:
+            given |= self.processing.media([reading.media])
+            name = next((name for name in TYPES if name in inspect.signature(self.model.forward).parameters), None)
+            if name and reading.segments is not None:
+                given[name] = torch.from_numpy(reading.segments)[None].to(device)
         limit = getattr(self.model.generation_config, "max_new_tokens", None) or 32
         padding = self.tokenizer.pad_token_id
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
         arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **generate}
-        return self.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **arguments)[0].tolist()
+        return self.model.generate(**given, **arguments)[0].tolist()
 
     def _without_ending(self, ids: list[int]) -> list[int]:
         special = special_mask(ids, self.tokenizer)
@@ -121,6 +142,8 @@ class CausalKind(_Generator):
     tells_positions = True
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+        if self.processing.modalities:
+            return MultimodalEngine(self.model, mode, batch_size, share_prefixes, processing=self.processing)
         return CausalEngine(self.model, mode, batch_size, share_prefixes)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
@@ -163,7 +186,7 @@ class Seq2SeqKind(_Generator):
     """Encoder-decoders. The encoder reads the prompt, absent parts dropped by default; the decoder is fed the answer."""
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
-        return Seq2SeqEngine(self.model, mode, batch_size)
+        return Seq2SeqEngine(self.model, self.processing, mode, batch_size)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         if is_ids(target):
@@ -181,6 +204,8 @@ class Seq2SeqKind(_Generator):
 
     def _spoken(self, ids: list[int]) -> Answer:
         """An answer with the special tokens that the model was trained to say around it; they are read, not scored."""
+        if ids and ids[0] == self.model.generation_config.decoder_start_token_id:
+            ids = ids[1:]
         special = special_mask(ids, self.tokenizer)
         scored = [index for index in range(len(ids)) if not special[index]]
         return self._answer(ids[: scored[-1] + 1] if scored else [], scored)
@@ -193,14 +218,14 @@ class ClassifierKind(ModelKind):
     ids_are_one = False
 
     def default_occlusion(self) -> Occlusion:
-        return Drop() if self.tokenizer.mask_token_id is None else Replace()
+        return Drop() if getattr(self.tokenizer, "mask_token_id", None) is None else Replace()
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
         if self.model.config.num_labels == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
             raise ValueError(
                 "This model gives one number, whose probability is always 1: use inference_mode=InferenceModes.LOGITS."
             )
-        return ClassifierEngine(self.model, mode, batch_size)
+        return ClassifierEngine(self.model, self.processing, mode, batch_size)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         names = {int(index): str(name) for index, name in self.model.config.id2label.items()}
@@ -218,32 +243,29 @@ class ClassifierKind(ModelKind):
         return Answer((index,), (0,), (names.get(index, str(index)),))
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
-        device = input_device(self.model)
-        inputs = {"input_ids": torch.from_numpy(reading.ids)[None].to(device)}
-        if reading.segments is not None:
-            inputs["token_type_ids"] = torch.from_numpy(reading.segments)[None].to(device)
+        inputs = ClassifierEngine(self.model, self.processing, InferenceModes.LOGITS, 1).inputs([reading])
         return self.answer(int(self.model(**inputs).logits[0].argmax()), "", reading)
 
     def length(self, reading: Reading, answer: Answer) -> int:
         return len(reading.ids)
 
 
-def model_kind(model: Any, tokenizer: Any) -> ModelKind:
+def model_kind(model: Any, processing: Processing) -> ModelKind:
     """The kind of a transformers model.
 
     Raises:
-        TypeError: for a model that neither generates nor classifies sequences.
+        TypeError: for a model that neither generates nor classifies.
     """
     name = type(model).__name__
     if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         raise TypeError(f"model must be a transformers model; got {name}.")
-    if name.endswith("ForSequenceClassification"):
-        return ClassifierKind(model, tokenizer)
+    if name.endswith(CLASSIFIERS):
+        return ClassifierKind(model, processing)
     if getattr(model.config, "is_encoder_decoder", False):
-        return Seq2SeqKind(model, tokenizer)
+        return Seq2SeqKind(model, processing)
     if model.get_output_embeddings() is not None and model.can_generate():
-        return CausalKind(model, tokenizer)
-    raise TypeError(f"{name} neither generates text nor classifies sequences; load it with an AutoModelFor… class that does.")
+        return CausalKind(model, processing)
+    raise TypeError(f"{name} neither generates text nor classifies; load it with an AutoModelFor… class that does.")
 
 
 def _token_texts(ids: list[int], tokenizer: Any) -> list[str]:
