@@ -29,7 +29,9 @@ def answers(attribution: Attribution) -> str:
 
 def _row(attribution: Attribution, row: int, values: list[float]) -> str:
     present = attribution.coalitions[row].tolist()
-    texts = [shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there]
+    texts = [
+        shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there
+    ]
     said = attribution.responses[row] if attribution.responses is not None else ()
     told = "<br>".join(escape(visible(answer.text)) if answer.text else "<i>nothing</i>" for answer in said)
     cells = [f'<td data-by="{sum(present)}">{sum(present)} of {len(present)}</td>']
