@@ -40,7 +40,8 @@ def fragment(attribution: Attribution) -> str:
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>{"Prompt" if attribution.text else "Features"}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}\n'
+        f'<h2>{"Prompt" if attribution.text else "Features"}</h2>\n<div class="prompt">{running}</div>\n{panels}'
+        f"{answers(attribution)}{notes}\n"
         f'<script type="application/json">{_data(shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
     )
 
