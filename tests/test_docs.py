@@ -12,7 +12,20 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-HEAVY = ("matplotlib", "pandas", "rich", "IPython", "scipy", "sklearn", "captum", "shapiq", "tqdm.notebook")
+HEAVY = (
+    "matplotlib",
+    "pandas",
+    "rich",
+    "IPython",
+    "scipy",
+    "sklearn",
+    "captum",
+    "shapiq",
+    "tqdm.notebook",
+    "rouge_score",
+    "sacrebleu",
+    "sentence_transformers",
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
