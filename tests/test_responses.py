@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -475,3 +476,16 @@ def test_what_cannot_be_compared_is_refused(make: Any, words: str) -> None:
 def test_similarity_makes_nothing_of_logits() -> None:
     with pytest.raises(TypeError, match="compares answers"):
         InferenceModes.SIMILARITY(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+
+
+def test_the_page_shows_every_answer_and_what_it_is_worth(tmp_path: Path) -> None:
+    result = play(prompt="the <b>sky</b> is", target=" red", mode=ResponseSimilarity(similarity=TfIdf(), generate=SHORT))
+    result.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    body = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert result.responses is not None
+    assert body.count("<tr>") == len(result.coalitions)
+    assert "<b>" not in body
+    values = [float(value) for value in re.findall(r'data-by="([^"]+)">[^ ]+</td>', body)]
+    assert values == sorted(values, reverse=True) and len(values) == len(result.coalitions)
+    assert "answers" not in play(mode=InferenceModes.LOGITS, target=[5])._repr_html_().split("<script")[0].split("</style>")[1]

@@ -54,12 +54,25 @@ def _aligned_layer(layers: list[Any], snapshots: Sequence[Snapshot], length: int
 
 def _aligned_rows(tensors: list[Tensor], layers: list[Any], snapshots: Sequence[Snapshot]) -> Tensor:
     """Entries of each row, ends aligned; a sliding layer has kept only the last ones and is never beyond a row's end."""
+    if all(tensor is tensors[0] for tensor in tensors) and not getattr(layers[0], "is_sliding", False):
+        return _shifted_rows(tensors[0], snapshots)
     rows = []
     for tensor, layer, snapshot in zip(tensors, layers, snapshots, strict=True):
         row = tensor[snapshot.row]
         rows.append(row if getattr(layer, "is_sliding", False) else row[..., : snapshot.length, :])
     width = max(row.shape[-2] for row in rows)
     return torch.stack([torch.nn.functional.pad(row, (0, 0, width - row.shape[-2], 0)) for row in rows])
+
+
+def _shifted_rows(tensor: Tensor, snapshots: Sequence[Snapshot]) -> Tensor:
+    """The same for rows of one tensor, in one piece; what stands in the padding is never looked at."""
+    lengths = torch.tensor([snapshot.length for snapshot in snapshots])
+    rows = torch.tensor([snapshot.row for snapshot in snapshots])
+    width = int(lengths.max())
+    places = (torch.arange(width)[None] - (width - lengths)[:, None]).clamp_min(0)
+    heads = torch.arange(tensor.shape[1])
+    index = [rows[:, None, None], heads[None, :, None], places[:, None, :]]
+    return tensor[tuple(part.to(tensor.device) for part in index)]
 
 
 def _picked(values: list[Any], snapshots: Sequence[Snapshot]) -> Any:

@@ -18,7 +18,7 @@ from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.kinds import CausalKind, ModelKind, Seq2SeqKind
 from interpreto_mllm.games.targets import Answer
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
-from interpreto_mllm.prompts.tokens import special_mask
+from interpreto_mllm.prompts.tokens import special_ids
 from interpreto_mllm.responses import Response, Responses
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 
@@ -53,6 +53,7 @@ class ResponseEngine:
         """Forget what was said."""
         self.said: dict[bytes, tuple[Response, ...]] = {}
         self.comparison = Comparison(self.similarity)
+        self._special = special_ids(self.tokenizer)
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """The mean likeness of each query's answers to its original, as soon as they are there."""
@@ -75,12 +76,21 @@ class ResponseEngine:
             done = []
             for index, row in zip(indices, ids.tolist(), strict=True):
                 key, draws = asked[index].reading.key, drawn.setdefault(asked[index].reading.key, {})
-                draws[index % repeats] = spoken(row, self.tokenizer)
+                draws[index % repeats] = self.spoken(row)
                 if len(draws) == repeats:
                     self.said[key] = tuple(draws[draw] for draw in range(repeats))
                     done.append(key)
             if done:
                 yield done
+
+    def spoken(self, ids: list[int]) -> Response:
+        """An answer without its filling, and without the special tokens around it."""
+        ids = [token for token in ids if token != OVER]
+        while ids and ids[-1] in self._special:
+            ids.pop()
+        start = next((index for index, token in enumerate(ids) if token not in self._special), 0)
+        text = str(self.tokenizer.decode(ids[start:], skip_special_tokens=True)) if ids else ""
+        return Response(text.strip(), tuple(ids[start:]))
 
     def _worth(self, indices: list[int], queries: list[Query]) -> Scored:
         values = torch.empty(len(indices), 1, dtype=torch.float64)
@@ -215,13 +225,13 @@ class RespondingKind(ModelKind):
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         ids = self._kind.answer(target, text, reading)
-        given = target.strip() if isinstance(target, str) else spoken(list(ids.ids), self.tokenizer).text
+        given = target.strip() if isinstance(target, str) else self._engine.spoken(list(ids.ids)).text
         return self._original(Response(given, tuple(ids.ids[index] for index in ids.scored)), reading)
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
         self.length(reading, None)
         [(_, ids)] = self._first.score([Query(reading, (0,))])
-        response = spoken(ids[0].tolist(), self.tokenizer)
+        response = self._engine.spoken(ids[0].tolist())
         if self._first is self._engine.speaker:
             self._engine.said[reading.key] = (response,)
         return self._original(response, reading)
@@ -246,11 +256,3 @@ class RespondingKind(ModelKind):
     def _decoded(self, settings: Mapping[str, Any]) -> Decoding:
         padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)
         return Decoding.of(self.model, settings, padding, self._seed)
-
-
-def spoken(ids: list[int], tokenizer: Any) -> Response:
-    """An answer without its filling, and without the special tokens around it."""
-    ids = [token for token in ids if token != OVER]
-    said = [index for index, special in enumerate(special_mask(ids, tokenizer)) if not special]
-    ids = ids[said[0] : said[-1] + 1] if said else []
-    return Response(str(tokenizer.decode(ids, skip_special_tokens=True)).strip(), tuple(ids))
