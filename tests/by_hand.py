@@ -32,7 +32,7 @@ def words_of(text: str) -> list[Span]:
 
 def painted(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
     """The image with these boxes in its mean colour."""
-    mean = tuple(int(round(float(channel))) for channel in np.asarray(image).reshape(-1, 3).mean(0))
+    mean = tuple(round(float(channel)) for channel in np.asarray(image).reshape(-1, 3).mean(0))
     copy = image.copy()
     for box in boxes:
         copy.paste(mean, box)
@@ -69,19 +69,61 @@ def rendered(subject: Family, messages: list[dict]) -> str:
     return subject.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
-def without_words(subject: Family, messages: list[dict], absent: Sequence[Span], said: str) -> dict:
-    """The encoding of a chat less the tokens of words, given by where they lie in `said`, which one part of the chat is."""
+def without_words(subject: Family, messages: list[dict], absent: Sequence[tuple[str, Span]]) -> dict:
+    """The encoding of a chat less the tokens of words, given by the text of a part and where they lie in it."""
     text, images, clips = rendered(subject, messages), parts(messages, "image"), parts(messages, "audio")
     told = {"return_offsets_mapping": True} | ({"return_text_replacement_offsets": True} if images or clips else {})
     encoding = processed(subject, text, images, clips, **told)
-    start = text.index(said)
     replaced = encoding.pop("text_replacement_offsets", [[]])[0]
-    start += sum(len(item["replacement"]) - len(item["text"]) for item in replaced if item["span"][0] < text.index(said))
-    start += len(BEGINS.get(subject.name, "")) if images else 0
-    kept = []
-    for low, high in encoding.pop("offset_mapping")[0].tolist():
-        kept.append(not any(low < start + end and start + begin < high for begin, end in absent))
+    gone = []
+    for said, (begin, end) in absent:
+        start = text.index(said)
+        grown = sum(len(item["replacement"]) - len(item["text"]) for item in replaced if item["span"][0] < start)
+        start += grown + (len(BEGINS.get(subject.name, "")) if images else 0)
+        gone.append((start + begin, start + end))
+    offsets = encoding.pop("offset_mapping")[0].tolist()
+    kept = [not any(low < end and begin < high for begin, end in gone) for low, high in offsets]
     return {name: tensor[:, kept] if name in PER_TOKEN else tensor for name, tensor in encoding.items()}
+
+
+def left(messages: list[dict], features: Sequence[Any], coalition: Sequence[bool], roles: Sequence[str]) -> tuple[list, list]:
+    """The chat with its media as they are without absent features, and the words to delete from what is said in it."""
+    absent = [feature for feature, there in zip(features, coalition, strict=True) if not there]
+    words = [
+        (part["text"], span)
+        for message in messages
+        if message["role"] in roles
+        for part in message["content"]
+        if part["type"] == "text"
+        for span in words_of(part["text"])
+    ]
+    written = [feature for feature in features if feature.modality == "text"]
+    assert [feature.text for feature in written] == [said[slice(*span)].strip() for said, span in words]
+    occluded, medium = [], 0
+    for message in messages:
+        content = []
+        for part in message["content"]:
+            mine = [feature for feature in absent if any(index == medium for index, _ in feature.pieces)]
+            if part["type"] == "image":
+                part = {**part, "image": painted(part["image"], [feature.box for feature in mine])}
+            elif part["type"] == "audio":
+                part = {**part, "audio": silenced(part["audio"], [feature.time for feature in mine])}
+            medium += part["type"] != "text"
+            content.append(part)
+        occluded.append({**message, "content": content})
+    return occluded, [word for word, feature in zip(words, written, strict=True) if feature in absent]
+
+
+def value(
+    subject: Family,
+    messages: list[dict],
+    features: Sequence[Any],
+    coalition: Sequence[bool],
+    answer: str,
+    roles: Sequence[str] = ("user",),
+) -> torch.Tensor:
+    """What a coalition is worth: log-probabilities of the answer's tokens."""
+    return answered(subject, without_words(subject, *left(messages, features, coalition, roles)), ids_of(subject, answer))
 
 
 def answered(subject: Family, encoding: dict, answer: Sequence[int], **options: Any) -> torch.Tensor:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
-from by_hand import answered, ids_of, painted, parts, processed, rendered, silenced, without_words, words_of
+from by_hand import answered, parts, processed, rendered, value
 from families import CHATTING, IMAGE_TEXT, conversation, family
 from family_parts import Family
 
@@ -39,25 +39,6 @@ def drawn(n: int, count: int = 8, seed: int = 0) -> torch.Tensor:
     return torch.cat([torch.tensor([[False] * n, [True] * n]), some])
 
 
-def by_hand(subject: Family, coalition: Sequence[bool], answer: str = ANSWER) -> torch.Tensor:
-    """The value of a coalition of the parts of one picture, one clip and the question, as far as the family takes them."""
-    there = iter(coalition)
-    boxes = [box for box in BOXES if not next(there)] if "image" in subject.modalities else []
-    times = [time for time in TIMES if not next(there)] if "audio" in subject.modalities else []
-    words = [span for span in words_of(QUESTION) if not next(there)]
-    assert next(there, None) is None
-    [message] = conversation(subject, QUESTION)
-    content = []
-    for part in message["content"]:
-        if part["type"] == "image":
-            part = {**part, "image": painted(part["image"], boxes)}
-        elif part["type"] == "audio":
-            part = {**part, "audio": silenced(part["audio"], times)}
-        content.append(part)
-    occluded = [{"role": "user", "content": content}]
-    return answered(subject, without_words(subject, occluded, words, QUESTION), ids_of(subject, answer))
-
-
 @contextmanager
 def counting(subject: Family, *modalities: str) -> Iterator[list[str]]:
     """Collects a name for every call of an encoder of these modalities."""
@@ -78,7 +59,7 @@ def test_values_of_a_joint_game(name: str, caplog: pytest.LogCaptureFixture) -> 
     messages = conversation(subject, QUESTION)
     fast = game(subject, messages, batch_size=7)
     coalitions = drawn(fast.n)
-    expected = torch.stack([by_hand(subject, coalition) for coalition in coalitions.tolist()])
+    expected = torch.stack([value(subject, messages, fast.features, row, ANSWER) for row in coalitions.tolist()])
     with caplog.at_level(logging.INFO, logger="interpreto_mllm"):
         torch.testing.assert_close(fast(coalitions).double(), expected, **CLOSE)
     assert "using plain forwards" not in caplog.text, "the encoders' outputs are to be used"

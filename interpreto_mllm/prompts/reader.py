@@ -110,7 +110,7 @@ class PromptReader:
             self.processing,
             lambda dropped: render_chat(messages, self.processing, dropped),
             tuple(self.media(part.kind, part.content) for part in media),
-            bool(media) and not starts,
+            bool(self.processing.modalities) and not starts,
         )
         written = [part for part in parts if part.kind == "text"]
         return self._mixed(mixed, [(part.role, part.turn) for part in written], [(part.role, part.turn) for part in media])
