@@ -20,7 +20,10 @@ Span = tuple[int, int]
 
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 ANSWER_TYPE = {"paligemma": 1}
-"""By family, the type of an answer's tokens where it is not 0; `test_families.py` holds the families to it."""
+"""By family, the type of an answer's tokens where it is not 0; `test_families.py` holds the families to it.
+
+Given no types, PaliGemma reads everything in both directions, so that an answer would see its own end.
+"""
 BEGINS = {"paligemma": "<bos>"}
 """By family, what its processor writes between the images and the text."""
 
@@ -70,7 +73,10 @@ def rendered(subject: Family, messages: list[dict]) -> str:
 
 
 def without_words(subject: Family, messages: list[dict], absent: Sequence[tuple[str, Span]]) -> dict:
-    """The encoding of a chat less the tokens of words, given by the text of a part and where they lie in it."""
+    """The encoding of a chat less the tokens of words, given by the text of a part and where they lie in it.
+
+    Where nothing at all is left, it is the token that begins texts.
+    """
     text, images, clips = rendered(subject, messages), parts(messages, "image"), parts(messages, "audio")
     told = {"return_offsets_mapping": True} | ({"return_text_replacement_offsets": True} if images or clips else {})
     encoding = processed(subject, text, images, clips, **told)
@@ -79,10 +85,13 @@ def without_words(subject: Family, messages: list[dict], absent: Sequence[tuple[
     for said, (begin, end) in absent:
         start = text.index(said)
         grown = sum(len(item["replacement"]) - len(item["text"]) for item in replaced if item["span"][0] < start)
-        start += grown + (len(BEGINS.get(subject.name, "")) if images else 0)
+        after = bool(replaced) and replaced[-1]["span"][0] < start
+        start += grown + (len(BEGINS.get(subject.name, "")) if after else 0)
         gone.append((start + begin, start + end))
     offsets = encoding.pop("offset_mapping")[0].tolist()
     kept = [not any(low < end and begin < high for begin, end in gone) for low, high in offsets]
+    if not any(kept):
+        return {"input_ids": torch.tensor([[subject.processor.tokenizer.bos_token_id]]), "attention_mask": torch.ones(1, 1)}
     return {name: tensor[:, kept] if name in PER_TOKEN else tensor for name, tensor in encoding.items()}
 
 
@@ -129,6 +138,8 @@ def value(
 def answered(subject: Family, encoding: dict, answer: Sequence[int], **options: Any) -> torch.Tensor:
     """Log-probabilities of the answer's tokens after a prompt, by one plain forward."""
     longer, tail = dict(encoding), torch.tensor([answer[:-1]], dtype=torch.int64)
+    if subject.name in ANSWER_TYPE:
+        encoding = {"token_type_ids": torch.zeros_like(encoding["input_ids"]), **encoding}
     longer["input_ids"] = torch.cat([encoding["input_ids"], tail], 1)
     longer["attention_mask"] = torch.cat([encoding["attention_mask"], torch.ones_like(tail)], 1)
     for name in ("token_type_ids", "mm_token_type_ids"):

@@ -85,6 +85,8 @@ class MultimodalEngine(CausalEngine):
         return symbols
 
     def _run(self, rows: list[Query], start: int, arguments: dict[str, Any]) -> Any:
+        if not start:
+            arguments |= self._types(rows, arguments["input_ids"].shape[1])
         if not any(row.reading.media for row in rows):
             return super()._run(rows, start, arguments)
         found = self._encodings(state for row in rows for state in row.reading.media)
@@ -95,20 +97,19 @@ class MultimodalEngine(CausalEngine):
             arguments["position_ids"] = positions
         if start:
             return super()._run(rows, start, arguments)
-        arguments |= self._types(rows, ids.shape[1])
         flat = [encoding for row in encodings for encoding in row]
         with filled(self.model, lambda kwargs: merged(flat, ids, self.processing.soft_ids, kwargs)):
             return super()._run(rows, start, arguments)
 
     def _types(self, rows: list[Query], length: int) -> dict[str, Tensor]:
-        """The type of each token, where the processor tells types apart."""
-        if self._types_name is None or all(row.reading.segments is None for row in rows):
+        """The type of each token, where the processor or the model tells types apart."""
+        of_answers = ANSWER_TYPES.get(self.model.config.model_type, 0)
+        if self._types_name is None or not (of_answers or any(row.reading.segments is not None for row in rows)):
             return {}
-        types = torch.full((len(rows), length), ANSWER_TYPES.get(self.model.config.model_type, 0))
+        types = torch.full((len(rows), length), of_answers)
         for index, row in enumerate(rows):
-            if row.reading.segments is not None:
-                known = torch.from_numpy(row.reading.segments)[:length]
-                types[index, : len(known)] = known
+            segments = np.zeros_like(row.reading.ids) if row.reading.segments is None else row.reading.segments
+            types[index, : len(segments)] = torch.from_numpy(segments)[:length]
         return {self._types_name: types.to(self._device)}
 
     def _positions(
