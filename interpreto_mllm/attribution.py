@@ -14,8 +14,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
-from interpreto_mllm.media.clip import Clip
-from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.state import Medium
 from interpreto_mllm.normalisation import normalise
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ class Attribution:
     unit: Unit
     notes: tuple[str, ...] = ()
     normalisation: str = ""
-    media: tuple[Picture | Clip, ...] = ()
+    media: tuple[Medium, ...] = ()
 
     def __post_init__(self) -> None:
         if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
@@ -102,7 +101,7 @@ class Attribution:
         unit: Unit = "value",
         estimand: str | None = None,
         notes: tuple[str, ...] = (),
-        media: tuple[Picture | Clip, ...] = (),
+        media: tuple[Medium, ...] = (),
     ) -> Attribution:
         """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
 
