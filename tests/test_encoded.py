@@ -16,8 +16,8 @@ from test_multimodal import ANSWER, CLOSE, QUESTION, drawn, game
 from interpreto_mllm import ExactShapley, Granularity, KernelShap
 from interpreto_mllm.media.encoded import ABSENT
 
-TOLD_APART = dict.fromkeys(CHATTING, 2) | {"idefics3": 1, "smolvlm": 1, "qwen2_5_omni": 2}
-"""By family, how many players two images or two clips are: tiles of an image are not told from those of another."""
+TOLD_APART = dict.fromkeys(CHATTING, 2) | dict.fromkeys(("idefics3", "smolvlm", "internvl", "paligemma", "granite_speech"), 1)
+"""By family, how many players two images or two clips are: tiles are not told from images, nor what has nothing between it."""
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 SPLIT_BY_CELLS = "image_grid_thw"
 

@@ -28,8 +28,7 @@ class Encoded:
         modality: "image" or "audio".
         tensors: what the model is given for them.
         rows: for each tensor that holds their numbers, where each piece begins in it, and its end.
-        around: the tensors with a number per token of the prompt (those of the other modality left out), without which the
-            model does not read these.
+        around: the tensors with a number per token, for the tokens that wait for these and the marks around them.
 
     Example:
         >>> import torch

@@ -70,7 +70,7 @@ def rows_of(encoding: Mapping[str, Any], processing: Processing) -> list[Row]:
     return [Row(ids, types, tuple(mine)) for (ids, _, types), mine in zip(texts, split, strict=True)]
 
 
-Text = tuple[Int[np.ndarray, "l"], str, Int[np.ndarray, "l"] | None]
+Text = tuple[Int[np.ndarray, "_"], str, Int[np.ndarray, "_"] | None]
 """Ids, and name and values of the types of tokens."""
 
 
@@ -86,7 +86,7 @@ def _text(encoding: Mapping[str, Any], row: int) -> Text:
 def _split(modality: str, tensors: Tensors, texts: list[Text], processing: Processing) -> list[Encoded]:
     """What belongs to each row of the images, or of the clips."""
     soft = [ids == processing.soft_ids.get(modality, -1) for ids, _, _ in texts]
-    around = [_around(text, modality, processing) for text in texts]
+    around = [_around(text, held) for text, held in zip(texts, soft, strict=True)]
     if len(texts) == 1:
         return [Encoded(modality, tensors, _pieces(tensors, soft[0]), around[0])]
     edges = _edges(tensors)
@@ -127,11 +127,10 @@ def _edges(tensors: Tensors) -> dict[str, tuple[int, ...]]:
     return edges
 
 
-def _around(text: Text, modality: str, processing: Processing) -> Tensors:
-    """The tensors with a number per token, less the tokens of the other modality."""
+def _around(text: Text, soft: Bool[np.ndarray, "l"]) -> Tensors:
+    """The tensors with a number per token, for the tokens that wait for images, or clips, and the marks around them."""
     ids, name, types = text
-    others = [soft for kind, soft in processing.soft_ids.items() if kind != modality]
-    kept = ~np.isin(ids, others)
+    kept = np.convolve(soft, (1, 1, 1), mode="same") > 0
     given = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | ({} if types is None else {name: types})
     return {key: torch.from_numpy(values[kept])[None] for key, values in given.items()}
 
