@@ -51,7 +51,7 @@ class Attribution(Readings):
             "value".
         notes: anything the reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
-        media: the images and clips of the prompt; the features' pieces index into them.
+        media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
 
     Raises:
         ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.

@@ -23,6 +23,7 @@ from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
 from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
@@ -293,7 +294,7 @@ class AttributionExplainer:
             features=game.features,
             targets=game.question.labels,
             text=game.prompt.text,
-            media=game.prompt.media,
+            media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
             mode=mode_name(self.mode),
             unit=game.question.unit,  # type: ignore[arg-type]
             notes=hand.notes,

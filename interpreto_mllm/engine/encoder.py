@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 
 
 class _WholeReading:
-    """Batches of like length, padded on the right and masked; what the model is asked is the subclass's."""
+    """Batches of like length, padded on the right and masked; what the model is asked is the subclass's.
+
+    Images and clips go together only where they have one size, so that no padding can change what is seen or heard.
+    """
 
     def __init__(self, model: Any, processing: Processing, mode: Mode, batch_size: int):
         self.model, self.processing, self.mode = model, processing, mode
@@ -34,12 +37,15 @@ class _WholeReading:
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of each query, batch by batch."""
-        run = self.batches.run(
-            list(range(len(queries))),
-            lambda batch: self._answer([queries[index] for index in batch]),
-            order=lambda index: len(queries[index].reading.ids),
-        )
-        yield from run
+        alike: dict[tuple, list[int]] = {}
+        for index, query in enumerate(queries):
+            alike.setdefault(tuple(state.extent for state in query.reading.media), []).append(index)
+        for group in alike.values():
+            yield from self.batches.run(
+                group,
+                lambda batch: self._answer([queries[index] for index in batch]),
+                order=lambda index: len(queries[index].reading.ids),
+            )
 
     def _answer(self, asked: list[Query]) -> Float[Tensor, "b t"]:
         raise NotImplementedError

@@ -104,9 +104,9 @@ class Encodings:
         """The row's whole-number tensors, other than those with a number per token."""
         known = {"input_ids", "attention_mask", *TYPES}
         return {
-            name: tensor[row : row + 1]
+            name: tensor.tensor_split(rows)[row]
             for name, tensor in arguments.items()
-            if name not in known and not tensor.is_floating_point() and len(tensor) == rows
+            if name not in known and not tensor.is_floating_point() and len(tensor) % rows == 0
         }
 
 

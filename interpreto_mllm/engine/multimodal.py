@@ -29,8 +29,8 @@ class MultimodalEngine(CausalEngine):
     """Scores answers to prompts with images and clips.
 
     The model's encoders are run by themselves, once per distinct state, and their outputs put where they reach the language
-    model. A model whose values are then not those of the plain path (the processor's tensors and one forward per row; checked
-    on the first use) is run plainly.
+    model. Prompts whose values are then not those of the plain path (the processor's tensors and one forward per row; checked
+    on the first use for each number of images and clips) are run plainly.
 
     Args:
         model: the multimodal model, already on its device.
@@ -44,7 +44,8 @@ class MultimodalEngine(CausalEngine):
         super().__init__(model, mode, batch_size, share_prefixes)
         self.processing = processing
         self._encodings = Encodings(model, processing, Batches(batch_size))
-        self._merges: bool | None = None if share_prefixes and language_model(model) is not None else False
+        self._encodes = share_prefixes and language_model(model) is not None
+        self._merges: dict[tuple[str, ...], bool] = {}
         self._types_name = next((name for name in TYPES if name in inspect.signature(model.forward).parameters), None)
         self._heads: dict[bytes, int] = {}
 
@@ -55,19 +56,22 @@ class MultimodalEngine(CausalEngine):
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of the target tokens of each query, batch by batch."""
-        with_media = next((query for query in queries if query.reading.media), None)
-        if with_media is not None and self._merges is None:
-            self._merges = self._merges_exactly(with_media)
         self._heads.clear()
-        if self._merges is False:
-            plain = [index for index, query in enumerate(queries) if query.reading.media]
-            for index in plain:
-                yield [index], self._outright(queries[index])
-            rest = [index for index, query in enumerate(queries) if not query.reading.media]
-            for indices, values in super().score([queries[index] for index in rest]):
-                yield [rest[index] for index in indices], values
-        else:
-            yield from super().score(queries)
+        plain = [index for index, query in enumerate(queries) if not self._fits(query)]
+        for index in plain:
+            yield [index], self._outright(queries[index])
+        rest = sorted(set(range(len(queries))) - set(plain))
+        for indices, values in super().score([queries[index] for index in rest]):
+            yield [rest[index] for index in indices], values
+
+    def _fits(self, query: Query) -> bool:
+        """Whether encoding its images and clips by themselves gives the plain path's values; known from the first of a kind."""
+        if not query.reading.media:
+            return True
+        kind = tuple(state.medium.modality for state in query.reading.media)
+        if kind not in self._merges:
+            self._merges[kind] = self._encodes and self._merges_exactly(query)
+        return self._merges[kind]
 
     def _symbols(self, query: Query) -> Int[np.ndarray, "l"]:
         """As for text; what is read up to the last image or clip is shared as a whole or not at all."""
@@ -81,6 +85,8 @@ class MultimodalEngine(CausalEngine):
         return symbols
 
     def _run(self, rows: list[Query], start: int, arguments: dict[str, Any]) -> Any:
+        if not start:
+            arguments |= self.types(rows, arguments["input_ids"].shape[1])
         if not any(row.reading.media for row in rows):
             return super()._run(rows, start, arguments)
         found = self._encodings(state for row in rows for state in row.reading.media)
@@ -91,20 +97,19 @@ class MultimodalEngine(CausalEngine):
             arguments["position_ids"] = positions
         if start:
             return super()._run(rows, start, arguments)
-        arguments |= self.types(rows, ids.shape[1])
         flat = [encoding for row in encodings for encoding in row]
         with filled(self.model, lambda kwargs: merged(flat, ids, self.processing.soft_ids, kwargs)):
             return super()._run(rows, start, arguments)
 
     def types(self, rows: list[Query], length: int) -> dict[str, Tensor]:
-        """The type of each token, where the processor tells types apart."""
-        if self._types_name is None or all(row.reading.segments is None for row in rows):
+        """The type of each token, where the processor or the model tells types apart."""
+        of_answers = ANSWER_TYPES.get(self.model.config.model_type, 0)
+        if self._types_name is None or not (of_answers or any(row.reading.segments is not None for row in rows)):
             return {}
-        types = torch.full((len(rows), length), ANSWER_TYPES.get(self.model.config.model_type, 0))
+        types = torch.full((len(rows), length), of_answers)
         for index, row in enumerate(rows):
-            if row.reading.segments is not None:
-                known = torch.from_numpy(row.reading.segments)[:length]
-                types[index, : len(known)] = known
+            segments = np.zeros_like(row.reading.ids) if row.reading.segments is None else row.reading.segments
+            types[index, : len(segments)] = torch.from_numpy(segments)[:length]
         return {self._types_name: types.to(self._device)}
 
     def _positions(
@@ -114,10 +119,13 @@ class MultimodalEngine(CausalEngine):
         if not any(encoding.placed for row in encodings for encoding in row):
             return None
         each = [self._row_positions(row, known) for row, known in zip(rows, encodings, strict=True)]
-        fitted = [_fitted(positions, start, length) for positions in each]
+        axes = next(positions.shape[:-1] for positions in each if positions is not None)
+        plain = torch.arange(start + length, device=self._device).expand(*axes, -1)
+        fitted = [_fitted(plain if positions is None else positions, start, length) for positions in each]
         return torch.cat(fitted, dim=-2)
 
-    def _row_positions(self, row: Query, encodings: list[Encoding]) -> Int[Tensor, "... 1 l"]:
+    def _row_positions(self, row: Query, encodings: list[Encoding]) -> Int[Tensor, "... 1 l"] | None:
+        """None where they are 0, 1, 2, …."""
         ids = torch.tensor([[*row.reading.ids.tolist(), *row.target[:-1]]], device=self._device)
         facts: dict[str, list[Tensor]] = {}
         for encoding in encodings:
@@ -126,7 +134,7 @@ class MultimodalEngine(CausalEngine):
         arguments = {name: torch.cat(tensors) for name, tensors in facts.items()}
         arguments |= self.types([row], ids.shape[1])
         reached = reach(self.model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), **arguments})
-        return reached["position_ids"]
+        return reached.get("position_ids")
 
     def _outright(self, query: Query) -> Float[Tensor, "1 t"]:
         """The values of one query by one call of the processor and one forward of the model."""
@@ -135,11 +143,17 @@ class MultimodalEngine(CausalEngine):
         self._encodings.encoded += len(query.reading.media)
         mask = torch.ones_like(ids)
         if query.reading.seen is not None:
+            arguments |= self._kept_positions({**arguments, "attention_mask": mask})
             mask[0, : len(query.reading.seen)] = torch.from_numpy(query.reading.seen)
         self.forwards += 1
         self.tokens += ids.numel()
         logits = self.model(**arguments, attention_mask=mask).logits[:, len(query.reading.ids) - 1 :]
         return self.mode(logits.float(), torch.tensor([query.target], device=logits.device)).float().cpu()
+
+    def _kept_positions(self, arguments: dict[str, Any]) -> dict[str, Tensor]:
+        """Positions as the model counts them with nothing hidden, for models that would skip what is."""
+        positions = reach(self.model, arguments).get("position_ids") if language_model(self.model) is not None else None
+        return {} if positions is None else {"position_ids": positions}
 
     def _merges_exactly(self, query: Query) -> bool:
         """Whether encoding by itself gives the plain path's numbers; logged where not."""

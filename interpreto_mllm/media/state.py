@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from interpreto_mllm.media.clip import Clip
+from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
 
-Medium = Picture | Clip
-"""An image or a clip, cut into pieces that can be absent."""
+Medium = Picture | Clip | Encoded
+"""An image or a clip, cut into pieces that can be absent, or those of a ready encoding."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.state import State
 
 PLACEHOLDERS = {"image": ("boi_token", "image_token"), "audio": ("audio_token",)}
@@ -116,6 +118,12 @@ class Processing:
         self._holders[modality] = found
         return found
 
+    def stands(self, modality: str) -> set[int]:
+        """Ids of the tokens that stand for an image or a clip, before the processor has seen them and after."""
+        named = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
+        ids = [self.tokenizer.convert_tokens_to_ids(token) for token in named if isinstance(token, str)]
+        return {*ids, self.soft_ids.get(modality, -1)} - {self.tokenizer.unk_token_id, None}
+
     def __call__(self, texts: Sequence[str] | None, rows: Sequence[Sequence[State]], special: bool = False) -> Tensors:
         """The model inputs for several rows of text, each with images and clips in some state."""
         rendered = [[(state.medium.modality, state.rendered) for state in row] for row in rows]
@@ -141,6 +149,8 @@ class Processing:
 
     def bare(self, rows: Sequence[Sequence[State]]) -> Tensors:
         """The model inputs for rows of nothing but images and clips, each behind its placeholder."""
+        if ready := _ready(rows):
+            return _joined([{**medium.around, **tensors} for medium, tensors in ready])
         if self.tokenizer is None or not self.soft_ids:
             return self(None, rows)
         return self(["".join(self.placeholder(state.medium.modality) for state in row) for row in rows], rows)
@@ -148,12 +158,25 @@ class Processing:
     def media(self, rows: Sequence[Sequence[State]]) -> Tensors:
         """The model inputs that hold the images and clips of these rows, on the model's device and of its kind of number."""
         known = {"input_ids", "attention_mask", *TYPES} if self.tokenizer is not None and self.soft_ids else set()
-        given = {name: tensor for name, tensor in self.bare(rows).items() if name not in known}
-        return {name: self.moved(tensor) for name, tensor in given.items()}
+        ready = _ready(rows)
+        given = _joined([tensors for _, tensors in ready]) if ready else self.bare(rows)
+        return {name: self.moved(tensor) for name, tensor in given.items() if name not in known}
 
     def moved(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """A tensor on the model's device, in its precision where it holds fractions."""
         return tensor.to(self.model.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def _ready(rows: Sequence[Sequence[State]]) -> list[tuple[Encoded, Tensors]]:
+    """Those images and clips of these rows that come from ready encodings, and what is left of them."""
+    states = [state for row in rows for state in row]
+    return [(state.medium, state.rendered) for state in states if isinstance(state.medium, Encoded)]
+
+
+def _joined(each: Sequence[Tensors]) -> Tensors:
+    """The tensors of several rows, one after the other."""
+    names = dict.fromkeys(name for tensors in each for name in tensors)
+    return {name: torch.cat([tensors[name] for tensors in each if name in tensors]) for name in names}
 
 
 def expanded(

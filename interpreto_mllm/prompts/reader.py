@@ -7,17 +7,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
 from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
+from interpreto_mllm.prompts.hearing import check_heard
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt, joined
+from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, joined
+from interpreto_mllm.prompts.ready import Row, rows_of
 from interpreto_mllm.prompts.splitter import Region, TextSplitter
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
@@ -66,7 +70,7 @@ class PromptReader:
             ValueError: for an empty one, or one of which nothing is left to explain.
         """
         if isinstance(inputs, Mapping) and not is_parts(inputs):
-            return [self._encoded(inputs, row) for row in range(_rows(inputs))]
+            return [self._encoded(row) for row in rows_of(inputs, self.processing)]
         if isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs) or _is_picture(inputs):
             return [self._one(inputs)]
         if isinstance(inputs, (list, tuple)):
@@ -105,8 +109,8 @@ class PromptReader:
         mixed = Mixed(
             self.processing,
             lambda dropped: render_chat(messages, self.processing, dropped),
-            tuple(self.media(part.kind, part.content) for part in media),
-            bool(media) and not starts,
+            tuple(self._medium(part.kind, part.content) for part in media),
+            bool(self.processing.modalities) and not starts,
         )
         written = [part for part in parts if part.kind == "text"]
         return self._mixed(mixed, [(part.role, part.turn) for part in written], [(part.role, part.turn) for part in media])
@@ -115,7 +119,7 @@ class PromptReader:
         """A text with placeholders, and the images and clips that they stand for."""
         given = [(kind, item) for kind, key in MEDIA.items() for item in _listed(one.get(key))]
         self._check_modalities([kind for kind, _ in given])
-        media = tuple(self.media(kind, item) for kind, item in given)
+        media = tuple(self._medium(kind, item) for kind, item in given)
         text = one.get("text") or ""
         if self.tokenizer is None or (not text and not self.processing.soft_ids):
             if text:
@@ -129,11 +133,29 @@ class PromptReader:
         mixed = Mixed(self.processing, lambda dropped: _cut_out(text, holders, dropped), media, True)
         return self._mixed(mixed, [(None, None)] * (len(holders) + 1), [(None, None)] * len(media))
 
+    def _medium(self, kind: str, given: Any) -> Medium:
+        """An image or a clip in its pieces."""
+        medium = self.media(kind, given)
+        if isinstance(medium, Clip):
+            check_heard(medium, self.processing)
+        return medium
+
     def _silent(self, media: tuple[Medium, ...]) -> Prompt:
-        """A prompt of nothing but images and clips."""
-        features = [feature for index, medium in enumerate(media) for feature in medium.features(index, None, None)]
+        """A prompt of nothing but an image or a clip."""
+        if len(media) != 1:
+            raise ValueError(
+                f"This model reads one image or clip at a time, the prompt has {len(media)}: give several as a list of "
+                f"prompts, [{_media_forms(self.processing.modalities)}, ...]."
+            )
         nothing = np.zeros(0, dtype=np.int64)
-        return self._selected(TokenPrompt("", Reading(nothing), nothing, features, self.occlusion, (), media))
+        prompt = self._selected(TokenPrompt("", Reading(nothing), nothing, _features(media), self.occlusion, (), media))
+        [[empty]] = prompt.read(torch.zeros(1, len(prompt.features), dtype=torch.bool))
+        if not empty.media:
+            raise ValueError(
+                "With every piece absent nothing is left for the model to read: use Fill() for images and Silence() for clips, "
+                "or pin a piece."
+            )
+        return prompt
 
     def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> Prompt:
         """The prompt of a text with images and clips; `of_text` and `of_media` tell the role and the turn of each part."""
@@ -152,7 +174,21 @@ class PromptReader:
         ]
         if not regions and not pieces:
             raise ValueError("The messages to explain are empty: there is nothing to explain.")
-        return self._cut(tokens, regions, types, pieces, mixed)
+        if self.granularity is Granularity.ALL_TOKENS and not all(medium.keeps_size for medium in mixed.media):
+            raise ValueError(
+                "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
+                "Fill() for images and Silence() for clips, or another granularity."
+            )
+        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout)
+
+    def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
+        for modality in set(self.processing.modalities) - set(kinds):
+            standing = tokens.ids[np.isin(tokens.ids, list(self.processing.stands(modality)))]
+            if len(standing):
+                raise ValueError(
+                    f"The prompt has a placeholder {self.tokenizer.convert_ids_to_tokens(int(standing[0]))!r} for {modality}, "
+                    f'but comes with none: give {{"text": ..., "{MEDIA[modality]}": ...}}, or take the placeholder out.'
+                )
 
     def _check_modalities(self, kinds: Collection[str]) -> None:
         missing = sorted(set(kinds) - set(self.processing.modalities))
@@ -163,15 +199,14 @@ class PromptReader:
                 "the second argument, or leave that part out."
             )
 
-    def _encoded(self, encoding: Mapping[str, Any], row: int) -> Prompt:
-        """One row of an encoding, without its padding; the ids are used as they are."""
-        ids = _row(encoding["input_ids"], row)
-        mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
-        if not mask.any():
-            raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
-        segments = _row(encoding["token_type_ids"], row)[mask] if "token_type_ids" in encoding else None
-        tokens = Tokens.of_ids(ids[mask].tolist(), self.tokenizer)
-        return self._cut(tokens, [Region((0, len(tokens.text)))], segments)
+    def _encoded(self, row: Row) -> Prompt:
+        """A row of an encoding; the ids are used as they are."""
+        if not len(row.ids):
+            return self._silent(row.media)
+        tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
+        soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
+        tokens = replace(tokens, special=tokens.special | soft)
+        return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, _features(row.media), row.media)
 
     def _cut(
         self,
@@ -179,17 +214,17 @@ class PromptReader:
         regions: list[Region],
         segments: np.ndarray | None = None,
         pieces: Sequence[Feature] = (),
-        mixed: Mixed | None = None,
+        media: tuple[Medium, ...] = (),
+        layouts: Layouts | None = None,
     ) -> Prompt:
         """The prompt whose features are the pieces of its images and clips, and those of these regions of its text."""
+        self._check_placeholders(tokens, {medium.modality for medium in media})
         owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
         owner = np.where(owner >= 0, owner + len(pieces), owner)
         spans = tuple(region.span for region in regions)
         reading = Reading(tokens.ids, None, segments)
-        prompt = TokenPrompt(tokens.text, reading, owner, [*pieces, *features], self.occlusion, spans)
-        if mixed is not None:
-            prompt = replace(prompt, media=mixed.media, layouts=mixed.layout)
-        return self._selected(prompt)
+        every = [*pieces, *features]
+        return self._selected(TokenPrompt(tokens.text, reading, owner, every, self.occlusion, spans, media, layouts))
 
     def _selected(self, prompt: TokenPrompt | TemplatePrompt) -> Prompt:
         """The prompt with pinned features out of the game and those of a group as one player."""
@@ -243,18 +278,8 @@ def _media_forms(modalities: Collection[str]) -> str:
     return " or ".join(f'{{"{MEDIA[modality]}": ...}}' for modality in modalities)
 
 
-def _rows(encoding: Mapping[str, Any]) -> int:
-    if "input_ids" not in encoding:
-        raise ValueError(f"An encoding needs 'input_ids'; this mapping has {sorted(encoding)}.")
-    ids = encoding["input_ids"]
-    nested = ids.ndim == 2 if hasattr(ids, "ndim") else bool(len(ids)) and not isinstance(ids[0], int)
-    return len(ids) if nested else 1
-
-
-def _row(values: Any, row: int) -> np.ndarray:
-    nested = values.ndim == 2 if hasattr(values, "ndim") else bool(len(values)) and not isinstance(values[0], int)
-    one = values[row] if nested else values
-    return np.asarray(one.tolist() if hasattr(one, "tolist") else list(one), dtype=np.int64)
+def _features(media: Sequence[Medium]) -> list[Feature]:
+    return [feature for index, medium in enumerate(media) for feature in medium.features(index)]
 
 
 def _accepted(given: object) -> str:
