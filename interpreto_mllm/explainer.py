@@ -338,12 +338,13 @@ def _check_parts(perturbator: object, aggregator: object) -> None:
 
 
 def _check_tokenizer(model: Any, processing: Processing) -> None:
-    if processing.tokenizer is None:
+    tokenizer = processing.tokenizer
+    if tokenizer is None:
         if not processing.modalities:
             given = type(processing.processor).__name__
             raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
         return
-    known, vocabulary = len(processing.tokenizer), model.get_input_embeddings().weight.shape[0]
+    known, vocabulary = len(tokenizer), model.get_input_embeddings().weight.shape[0]
     if known - sum(soft >= vocabulary for soft in processing.soft_ids.values()) > vocabulary:
         raise ValueError(
             f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
@@ -352,8 +353,8 @@ def _check_tokenizer(model: Any, processing: Processing) -> None:
     for config in (model.config, getattr(model, "generation_config", None)):
         ends = getattr(config, "eos_token_id", None)
         for end in ends if isinstance(ends, (list, tuple)) else [ends]:
-            if end is not None and len(tokenizer) <= end < vocabulary and end not in tokenizer.all_special_ids:
+            if end is not None and known <= end < vocabulary and end not in tokenizer.all_special_ids:
                 raise ValueError(
-                    f"The model ends its answers with token id {end}, which the tokenizer ({len(tokenizer)} tokens) does not "
+                    f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
                     "have: it is not this model's tokenizer."
                 )
