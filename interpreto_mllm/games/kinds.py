@@ -84,7 +84,7 @@ class _Generator(ModelKind):
         return Answer(tuple(ids), tuple(scored), tuple(texts))
 
     def _generate(self, reading: Reading, generate: Mapping[str, Any]) -> list[int]:
-        """Ids that follow the prompt under greedy decoding, overridable by `generate`."""
+        """The prompt's ids, or those that begin a decoder, and what follows under greedy decoding, overridable by `generate`."""
         device = self.model.get_input_embeddings().weight.device
         given: dict[str, Any] = {}
         if len(reading.ids):
@@ -100,7 +100,10 @@ class _Generator(ModelKind):
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
         arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **generate}
-        return self.model.generate(**given, **arguments)[0].tolist()
+        arguments["return_dict_in_generate"] = True
+        if "force_unique_generate_call" in inspect.signature(self.model.generate).parameters:
+            arguments["force_unique_generate_call"] = True  # Whisper's, else it keeps to itself what it began to say with
+        return self.model.generate(**given, **arguments).sequences[0].tolist()
 
     def _without_ending(self, ids: list[int]) -> list[int]:
         special = special_mask(ids, self.tokenizer)

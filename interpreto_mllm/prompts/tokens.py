@@ -72,8 +72,12 @@ class Tokens:
 
 
 def special_mask(ids: Sequence[int], tokenizer: Any) -> Bool[np.ndarray, "l"]:
-    """Which tokens are special ones of this tokenizer; the unknown token stands for something that was written."""
-    special = {token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id}
+    """Which tokens are special ones of this tokenizer.
+
+    The unknown token stands for something that was written, unless it also begins or ends texts, as Whisper's does.
+    """
+    written = {tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    special = set(tokenizer.all_special_ids) - written
     return np.asarray([token in special for token in ids], dtype=bool)
 
 
