@@ -167,7 +167,7 @@ def test_all_is_given_back_as_it_was_lent(name: str, fails: bool) -> None:
     """Also when a forward breaks in the middle, before and after the language model's own check of continued caches."""
     subject = family(name)
     chats = name in CHATTING
-    prompt = conversation(subject, QUESTION) if chats else prompt_of(subject)
+    prompt: Any = conversation(subject, QUESTION) if chats else prompt_of(subject)
     target = ANSWER if chats else "the tone" if name == "whisper" else 1
     model = subject.model
     if chats:  # some models put hooks of their own into their encoders when first called

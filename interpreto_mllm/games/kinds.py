@@ -62,6 +62,10 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+        if not (self.processing.reads_text or isinstance(occlusion, Drop)):
+            raise ValueError(
+                "This model reads no text, and `occlusion` is of texts: use image_occlusion or audio_occlusion instead."
+            )
 
 
 class _Generator(ModelKind):
@@ -84,7 +88,7 @@ class _Generator(ModelKind):
         return Answer(tuple(ids), tuple(scored), tuple(texts))
 
     def _generate(self, reading: Reading, generate: Mapping[str, Any]) -> list[int]:
-        """The prompt's ids, or those that begin a decoder, and what follows under greedy decoding, overridable by `generate`."""
+        """The prompt's or the decoder's first ids, and what follows under greedy decoding, overridable by `generate`."""
         device = self.model.get_input_embeddings().weight.device
         given: dict[str, Any] = {}
         if len(reading.ids):
