@@ -291,7 +291,7 @@ def test_masks_that_do_not_cover_leave_the_rest_in_place() -> None:
     subject = family(SEEING)
     masks = np.zeros((1, 32, 32), dtype=bool)
     masks[0, :4, :4] = True
-    explainer = KernelShap(subject.model, subject.processor, **{**CUTS, "image_granularity": Masks(masks)})
+    explainer = KernelShap(subject.model, subject.processor, image_granularity=Masks(masks), progress=False)
     played = explainer.game(user(IMAGE, TEXT), ANSWER)
     [medium] = played.prompt.media
     assert isinstance(medium, Picture)
