@@ -67,6 +67,10 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+        if not (self.processing.reads_text or isinstance(occlusion, Drop)):
+            raise ValueError(
+                "This model reads no text, and `occlusion` is of texts: use image_occlusion or audio_occlusion instead."
+            )
         if isinstance(occlusion, Attend) and self._counts_by_mask():
             raise ValueError(
                 f"{type(self.model).__name__} counts positions by the attention mask, so what Attend() masks would close up "
@@ -125,7 +129,10 @@ class _Generator(ModelKind):
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
         arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **generate}
-        return self.model.generate(**given, **arguments)[0].tolist()
+        arguments["return_dict_in_generate"] = True
+        if "force_unique_generate_call" in inspect.signature(self.model.generate).parameters:
+            arguments["force_unique_generate_call"] = True  # Whisper's, else it keeps to itself what it began to say with
+        return self.model.generate(**given, **arguments).sequences[0].tolist()
 
     def _without_ending(self, ids: list[int]) -> list[int]:
         special = special_mask(ids, self.tokenizer)

@@ -11,7 +11,7 @@ from interpreto_mllm.prompts.processing import Processing
 
 Message = dict[str, Any]
 
-MEDIA_KEYS = {"image": ("image", "url", "path", "base64"), "audio": ("audio", "url", "path")}
+MEDIA_KEYS = {"image": ("image", "url", "path"), "audio": ("audio", "url", "path")}
 """Where the content of a part may stand, by type."""
 
 

@@ -27,9 +27,9 @@ def check_heard(clip: Clip, processing: Processing) -> None:
     while high - low > 0.01:
         middle = (low + high) / 2
         low, high = (middle, high) if _noticed(clip, middle, whole, processing) else (low, middle)
-    name = type(processing.processor).__name__
+    name, heard = type(processing.processor).__name__, max(0.0, low - TAIL)
     raise ValueError(
-        f"The clip is {clip.seconds:.2f} s long, but {name} hears only its first {low:.2f} s: shorten it, or explain it in "
+        f"The clip is {clip.seconds:.2f} s long, but {name} hears only its first {heard:.2f} s: shorten it, or explain it in "
         "pieces (nothing is cut off silently)."
     )
 

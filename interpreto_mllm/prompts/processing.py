@@ -60,6 +60,11 @@ class Processing:
         return ("image",) * image + ("audio",) * audio
 
     @cached_property
+    def reads_text(self) -> bool:
+        """Whether prompts may hold text. What sees or hears and has no place for that in a text only looks or listens."""
+        return self.tokenizer is not None and (bool(self.soft_ids) or not self.modalities)
+
+    @cached_property
     def templater(self) -> Any:
         """What renders chats: the processor or its tokenizer, whichever has a template; None where neither has one."""
         return next((one for one in (self.processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
@@ -151,13 +156,13 @@ class Processing:
         """The model inputs for rows of nothing but images and clips, each behind its placeholder."""
         if ready := _ready(rows):
             return _joined([{**medium.around, **tensors} for medium, tensors in ready])
-        if self.tokenizer is None or not self.soft_ids:
+        if not self.reads_text:
             return self(None, rows)
         return self(["".join(self.placeholder(state.medium.modality) for state in row) for row in rows], rows)
 
     def media(self, rows: Sequence[Sequence[State]]) -> Tensors:
         """The model inputs that hold the images and clips of these rows, on the model's device and of its kind of number."""
-        known = {"input_ids", "attention_mask", *TYPES} if self.tokenizer is not None and self.soft_ids else set()
+        known = {"input_ids", "attention_mask", *TYPES} if self.reads_text else set()
         ready = _ready(rows)
         given = _joined([tensors for _, tensors in ready]) if ready else self.bare(rows)
         return {name: self.moved(tensor) for name, tensor in given.items() if name not in known}

@@ -84,7 +84,7 @@ class PromptReader:
             return self._parts(one)
         if _is_picture(one):
             return self._parts({"images": one})
-        if self.tokenizer is None:
+        if not self.processing.reads_text:
             raise TypeError(f"This model reads no text: give {_media_forms(self.processing.modalities)}; got {one!r}.")
         if isinstance(one, Template):
             return self._selected(TemplatePrompt.of(one, self.tokenizer))
@@ -121,7 +121,7 @@ class PromptReader:
         self._check_modalities([kind for kind, _ in given])
         media = tuple(self._medium(kind, item) for kind, item in given)
         text = one.get("text") or ""
-        if self.tokenizer is None or (not text and not self.processing.soft_ids):
+        if not self.processing.reads_text:
             if text:
                 raise ValueError("This model reads no text: leave 'text' out.")
             return self._silent(media)

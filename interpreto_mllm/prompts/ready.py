@@ -50,11 +50,12 @@ def rows_of(encoding: Mapping[str, Any], processing: Processing) -> list[Row]:
         ValueError: for an encoding without ids or with an empty row, and where its images and clips cannot be read, or cannot
             be told to belong to one row or another.
     """
-    media = {name: _tensor(name, value) for name, value in encoding.items() if name not in (*PER_TOKEN, *BESIDES)}
+    given = {name: value for name, value in encoding.items() if name not in BESIDES}
+    if not processing.reads_text:
+        return _silent(given, processing)
     if "input_ids" not in encoding:
-        if media and processing.modalities and not processing.soft_ids:
-            return _silent(media, processing.modalities[0])
         raise ValueError(f"An encoding needs 'input_ids'; this mapping has {sorted(encoding)}.")
+    media = {name: _tensor(name, value) for name, value in given.items() if name not in PER_TOKEN}
     unread = [name for name in media if "video" in name or not processing.modalities]
     if unread:
         name = type(processing.processor).__name__
@@ -135,15 +136,18 @@ def _around(text: Text, soft: Bool[np.ndarray, "l"]) -> Tensors:
     return {key: torch.from_numpy(values[kept])[None] for key, values in given.items()}
 
 
-def _silent(tensors: Tensors, modality: str) -> list[Row]:
-    """The rows of an encoding without text."""
+def _silent(given: Mapping[str, Any], processing: Processing) -> list[Row]:
+    """The rows of an encoding for a model that reads no text."""
+    if "input_ids" in given or not given:
+        name = type(processing.processor).__name__
+        raise ValueError(f"This model reads no text: give what {name} makes of an image or a clip; got {sorted(given)}.")
+    tensors = {name: _tensor(name, value) for name, value in given.items()}
     count = len(next(iter(tensors.values())))
     if any(len(tensor) != count for tensor in tensors.values()):
         raise ValueError(f"The tensors {', '.join(tensors)} of the encoding have different numbers of rows.")
-    nothing = np.zeros(0, dtype=np.int64)
     each = [{name: tensor[row : row + 1] for name, tensor in tensors.items()} for row in range(count)]
-    rows = [dict.fromkeys(_edges(mine), (0, 1)) for mine in each]
-    return [Row(nothing, None, (Encoded(modality, mine, of),)) for mine, of in zip(each, rows, strict=True)]
+    media = [Encoded(processing.modalities[0], mine, dict.fromkeys(_edges(mine), (0, 1))) for mine in each]
+    return [Row(np.zeros(0, dtype=np.int64), None, (encoded,)) for encoded in media]
 
 
 def _modality(name: str, processing: Processing) -> str:
