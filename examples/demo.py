@@ -12,7 +12,8 @@ OUTPUT = Path("demo_output")
 
 
 def main() -> None:
-    logging.set_verbosity_error()  # the model runs without the kernels that transformers would like to have
+    logging.set_verbosity_error()  # no word of kernels that this small model does well without
+    logging.disable_progress_bar()
     model, tokenizer = load_recall()
     explainer = KernelShap(
         model, tokenizer, granularity=Granularity.WORD, occlusion=Replace("<unk>"), pinned=punctuation, budget=512, seed=0

@@ -58,7 +58,8 @@ class Drop(Occlusion):
 class Attend(Occlusion):
     """Absent tokens stay in their places but no other token may attend to them: the positions of the rest are kept.
 
-    Not the game that `Drop` plays: there the rest moves up. Models with recurrent layers cannot play it and say so.
+    Not the game that `Drop` plays: there the rest moves up. Models with recurrent layers cannot play it, nor can those that
+    count positions by the attention mask (ALiBi of BLOOM and Falcon); both say so.
     """
 
     def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:
