@@ -12,11 +12,11 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.games.answering import RespondingKind
 from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
-from interpreto_mllm.games.responses import RespondingKind
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.perturbators.perturbator import Perturbator
