@@ -21,11 +21,13 @@ from interpreto_mllm.methods import (
     Sobol,
 )
 from interpreto_mllm.perturbators import Perturbator
+from interpreto_mllm.plan import Plan
 from interpreto_mllm.play import play
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.remote.model import RemoteModel
 from interpreto_mllm.responses import Response, Responses
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -56,6 +58,8 @@ __all__ = [
     "Occlusion",
     "PermutationShapley",
     "Perturbator",
+    "Plan",
+    "RemoteModel",
     "Replace",
     "Response",
     "ResponseSimilarity",

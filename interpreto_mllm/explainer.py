@@ -12,34 +12,36 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.games.answering import RespondingKind
-from interpreto_mllm.games.borrowed import borrowed
+from interpreto_mllm.games.choice import choose_kind
 from interpreto_mllm.games.game import ModelGame, evaluate
-from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.perturbators.perturbator import Perturbator
+from interpreto_mllm.plan import Plan
 from interpreto_mllm.progress import progress_bar
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.prompts.template import Template
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from interpreto_mllm.remote.model import RemoteModel
+
 
 class AttributionExplainer:
     """Tells which parts of a prompt caused a model's answer. Call it with inputs and targets.
 
     Args:
-        model: a causal, encoder-decoder or sequence-classification model of transformers. It is never moved or changed.
-        tokenizer: the model's own.
+        model: a causal, encoder-decoder or sequence-classification model of transformers, or a `RemoteModel`. It is never moved
+            or changed.
+        tokenizer: the model's own; a remote model has none.
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
         granularity: what a feature is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
@@ -76,8 +78,8 @@ class AttributionExplainer:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel | RemoteModel,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         *,
         perturbator: Perturbator,
         aggregator: Aggregator,
@@ -107,18 +109,16 @@ class AttributionExplainer:
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
         self.generate = dict(generate or {})
-        self._kind = model_kind(model, tokenizer)
-        if isinstance(self.mode, ResponseSimilarity):
-            self._kind = RespondingKind(self._kind, self.mode, self.generate, seed)
-        _check_tokenizer(model, tokenizer)
+        self._kind = choose_kind(model, tokenizer, self.mode, self.generate, seed)
+        self._kind.check_tokenizer()
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
         if not isinstance(occlusion, Occlusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
         self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)
-        with borrowed(model, tokenizer):
-            prepared = occlusion.prepared(tokenizer)
-        self._reader = PromptReader(tokenizer, check_granularity(granularity), prepared, tuple(roles), pinned, groups)
+        with self._kind.lent():
+            prepared = occlusion.prepared(self._kind.tokenizer)
+        self._reader = self._kind.reader(check_granularity(granularity), prepared, tuple(roles), pinned, groups)
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(
@@ -146,7 +146,7 @@ class AttributionExplainer:
         started = time.perf_counter()
         self.unfinished = None
         self._kind.forget()
-        with borrowed(self.model, self.tokenizer):
+        with self._kind.lent():
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
             budgets = [
@@ -168,16 +168,30 @@ class AttributionExplainer:
             for game, hand, (_, aggregator), paid in zip(games, hands, parts, spent.paid, strict=True)
         ]
 
+    def plan(self, inputs: Any) -> Plan:
+        """What explaining these inputs costs at most; the model is not asked."""
+        evaluations, requests, read, said = 0, 0, 0, 0
+        with self._kind.lent():
+            for prompt in self._reader.read(inputs):
+                n = len(prompt.features)
+                budget = resolve_budget(self.parts(prompt)[0], n, self.budget)
+                [readings] = prompt.read(torch.ones(1, n, dtype=torch.bool))
+                times = budget * len(readings) * self._kind.draws
+                evaluations, requests = evaluations + budget, requests + times
+                read += times * max(self._kind.read_tokens(reading) for reading in readings)
+                said += times * self._kind.answer_tokens
+        return Plan(evaluations, requests, read, said)
+
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator for one prompt; methods that need to know the prompt override this."""
         return self.perturbator, self.aggregator
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input as a callable from coalitions `Bool[p n]` to values `Float[p t]`, for `play` or by hand."""
-        with borrowed(self.model, self.tokenizer):
+        with self._kind.lent():
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        return self._kind.game(prompt, question, self._engine, self._anchor(), (self.model, self.tokenizer))
+        return self._kind.game(prompt, question, self._engine, self._anchor(), self._kind.lent)
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
         single = isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs)
@@ -187,9 +201,7 @@ class AttributionExplainer:
     def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
         n = len(prompt.features)
         [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
-        vocabulary = len(cast(Any, self.model.get_input_embeddings()).weight)
-        if int(full.ids.max()) >= vocabulary:
-            raise ValueError(f"The prompt has token id {int(full.ids.max())}, the model's ids lie in [0, {vocabulary}).")
+        self._kind.check_ids(full)
         product = self.mode is InferenceModes.SOFTMAX
         room = self._kind.room()
         longest = max(empty, full, key=lambda reading: len(reading.ids))
@@ -257,7 +269,7 @@ class AttributionExplainer:
 
     def _anchor(self) -> int | None:
         """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
-        tokenizer: Any = self.tokenizer
+        tokenizer: Any = self._kind.tokenizer
         ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
         return next((token for token in ids if token is not None), None)
 
@@ -288,14 +300,3 @@ def _check_parts(perturbator: object, aggregator: object) -> None:
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
-
-
-def _check_tokenizer(model: Any, tokenizer: Any) -> None:
-    if not callable(getattr(tokenizer, "convert_ids_to_tokens", None)):
-        raise TypeError(f"tokenizer must be the model's tokenizer; got {type(tokenizer).__name__}.")
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > vocabulary:
-        raise ValueError(
-            f"The tokenizer has {len(tokenizer)} tokens but the model's embedding only {vocabulary}: it is not this model's "
-            "tokenizer. (If you added tokens, resize the model's embedding.)"
-        )

@@ -33,6 +33,7 @@ class AnsweringKind(ModelKind):
     def __init__(self, model: Any, tokenizer: Any, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
         super().__init__(model, tokenizer)
         self._similarity, self._settings, self._seed = similarity, {**generate, **similarity.generate}, seed
+        self.draws = similarity.repeats
 
     def engine(self, mode: Any, batch_size: int, share_prefixes: bool) -> Engine:
         self._greedy, drawing = self.voices(batch_size, share_prefixes)
@@ -98,6 +99,7 @@ class RespondingKind(AnsweringKind):
         bound = similarity.bound(kind.model, kind.tokenizer)
         super().__init__(kind.model, kind.tokenizer, bound, generate, seed)
         self._kind, self._decoding = kind, self._decoded(self._settings)
+        self.answer_tokens = self._decoding.limit
 
     def default_occlusion(self) -> Occlusion:
         return self._kind.default_occlusion()

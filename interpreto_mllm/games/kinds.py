@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -11,21 +12,26 @@ import torch
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
 from interpreto_mllm.engine.query import Engine, Mode
+from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
+from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
 
 
 class ModelKind(ABC):
     """What the explainer must know of a kind of model.
 
-    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target.
+    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target; `draws` is how
+    often a coalition is asked, and `answer_tokens` the most that is said to it.
     """
 
     unit = "token"
     ids_are_one = True
+    draws = 1
+    answer_tokens = 0
 
     def __init__(self, model: Any, tokenizer: Any):
         self.model, self.tokenizer = model, tokenizer
@@ -46,6 +52,10 @@ class ModelKind(ABC):
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
         """What the model itself answers to the whole prompt."""
 
+    def read_tokens(self, reading: Reading) -> int:
+        """Tokens in a reading."""
+        return len(reading.ids)
+
     def room(self) -> int | None:
         """How many positions the model can read, if it has a limit."""
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
@@ -57,6 +67,31 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+
+    def check_tokenizer(self) -> None:
+        """Raise a TypeError or ValueError where the tokenizer is not the model's."""
+        if not callable(getattr(self.tokenizer, "convert_ids_to_tokens", None)):
+            raise TypeError(f"tokenizer must be the model's tokenizer; got {type(self.tokenizer).__name__}.")
+        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        if len(self.tokenizer) > vocabulary:
+            raise ValueError(
+                f"The tokenizer has {len(self.tokenizer)} tokens but the model's embedding only {vocabulary}: it is not this "
+                "model's tokenizer. (If you added tokens, resize the model's embedding.)"
+            )
+
+    def check_ids(self, reading: Reading) -> None:
+        """Raise a ValueError where the model does not have these ids."""
+        vocabulary = len(self.model.get_input_embeddings().weight)
+        if int(reading.ids.max()) >= vocabulary:
+            raise ValueError(f"The prompt has token id {int(reading.ids.max())}, the model's ids lie in [0, {vocabulary}).")
+
+    def reader(self, *parts: Any) -> PromptReader:
+        """What reads inputs, from the parts of `PromptReader` after the tokenizer."""
+        return PromptReader(self.tokenizer, *parts)
+
+    def lent(self) -> AbstractContextManager[None]:
+        """While it is used, the model is borrowed."""
+        return borrowed(self.model, self.tokenizer)
 
     def game(self, *parts: Any) -> ModelGame:
         """The game of a prompt, from the parts of `ModelGame`."""
