@@ -25,6 +25,7 @@ HEAVY = (
     "rouge_score",
     "sacrebleu",
     "sentence_transformers",
+    "openai",
 )
 
 

@@ -49,7 +49,7 @@ class RemoteKind(AnsweringKind):
     def reader(self, granularity: Any, *parts: Any) -> PromptReader:
         if granularity in (Granularity.TOKEN, Granularity.ALL_TOKENS):
             raise ValueError(
-                f"Only the server knows a remote model's tokens, so {granularity} cannot be used: use WORD, SENTENCE, TURN or spans."
+                f"Only the server knows a remote model's tokens, not {granularity}: use WORD, SENTENCE, TURN or spans."
             )
         return CharacterReader(self.tokenizer, granularity, *parts, bare=self.model.route == "completion")
 
