@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicLayer
 
 from interpreto_mllm.engine.cache import Snapshot, join
 
 
 def holds_any_length(cache: Any) -> bool:
     """Whether every layer keeps one entry per token, so that what was read beyond a row's end can be cut off again."""
+    from transformers.cache_utils import DynamicLayer
+
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
