@@ -44,11 +44,13 @@ from interpreto_mllm.methods import (
     explain,
 )
 from interpreto_mllm.perturbators import Perturbator
+from interpreto_mllm.plan import Plan
 from interpreto_mllm.play import play
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.remote.model import RemoteModel
 from interpreto_mllm.responses import Response, Responses
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Sign, Tolerance, TopK
@@ -93,6 +95,8 @@ __all__ = [
     "PermutationShapley",
     "Perturbator",
     "Picture",
+    "Plan",
+    "RemoteModel",
     "Replace",
     "Response",
     "ResponseSimilarity",

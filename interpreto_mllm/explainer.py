@@ -6,18 +6,15 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.games.borrowed import borrowed
+from interpreto_mllm.games.choice import choose_kind
 from interpreto_mllm.games.game import ModelGame, evaluate
-from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
-from interpreto_mllm.games.responses import RespondingKind
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
@@ -27,14 +24,14 @@ from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
+from interpreto_mllm.plan import Plan
 from interpreto_mllm.progress import progress_bar
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
-from interpreto_mllm.prompts.occlusion import Occlusion, Reading
-from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Watch
 from interpreto_mllm.synergy import modality_coalitions
@@ -42,14 +39,17 @@ from interpreto_mllm.synergy import modality_coalitions
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
 
+    from interpreto_mllm.remote.model import RemoteModel
+
 
 class AttributionExplainer:
     """Tells which parts of a prompt caused a model's answer. Call it with inputs and targets.
 
     Args:
-        model: a causal, encoder-decoder or sequence-classification model of transformers. It is never moved or changed.
+        model: a causal, encoder-decoder or classification model of transformers, for text or several modalities, or a
+            `RemoteModel`. It is never moved or changed.
         tokenizer: the model's own tokenizer; its processor for models that see or hear; its image processor or feature
-            extractor for classifiers of images or clips.
+            extractor for classifiers of images or clips. A remote model has none.
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
         granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a
@@ -94,8 +94,8 @@ class AttributionExplainer:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase | ProcessorMixin | Any,
+        model: PreTrainedModel | RemoteModel,
+        tokenizer: PreTrainedTokenizerBase | ProcessorMixin | Any = None,
         *,
         perturbator: Perturbator,
         aggregator: Aggregator,
@@ -131,21 +131,18 @@ class AttributionExplainer:
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
         self.until = until if until is None else Watch(until, aggregator).rule
         self.generate = dict(generate or {})
-        self._processing = Processing(tokenizer, model)
-        self._kind = model_kind(model, self._processing)
-        if isinstance(self.mode, ResponseSimilarity):
-            self._kind = RespondingKind(self._kind, self.mode, self.generate, seed)
-        _check_tokenizer(model, self._processing)
+        self._kind = choose_kind(model, tokenizer, self.mode, self.generate, seed)
+        self._kind.check_tokenizer()
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
         if not isinstance(occlusion, Occlusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
         self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)
-        with borrowed(model, self._processing.tokenizer):
-            prepared = occlusion.prepared(self._processing.tokenizer)
-        cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._processing.rate)
+        with self._kind.lent():
+            prepared = occlusion.prepared(self._kind.tokenizer)
+        cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._kind.processing.rate)
         text = check_granularity(granularity)
-        self._reader = PromptReader(self._processing, text, prepared, tuple(roles), pinned, groups, cuts)
+        self._reader = self._kind.reader(text, prepared, tuple(roles), pinned, groups, cuts)
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(
@@ -173,7 +170,7 @@ class AttributionExplainer:
         started = time.perf_counter()
         self.unfinished = None
         self._kind.forget()
-        with borrowed(self.model, self._processing.tokenizer):
+        with self._kind.lent():
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
             budgets = [
@@ -203,17 +200,30 @@ class AttributionExplainer:
             for game, hand, (_, aggregator), paid in zip(games, hands, parts, spent.paid, strict=True)
         ]
 
+    def plan(self, inputs: Any) -> Plan:
+        """What explaining these inputs costs at most; the model is not asked."""
+        evaluations, requests, read, said = 0, 0, 0, 0
+        with self._kind.lent():
+            for prompt in self._reader.read(inputs):
+                n = len(prompt.features)
+                budget = resolve_budget(self.parts(prompt)[0], n, self.budget)
+                [readings] = prompt.read(torch.ones(1, n, dtype=torch.bool))
+                times = budget * len(readings) * self._kind.draws
+                evaluations, requests = evaluations + budget, requests + times
+                read += times * max(self._kind.read_tokens(reading) for reading in readings)
+                said += times * self._kind.answer_tokens
+        return Plan(evaluations, requests, read, said)
+
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator for one prompt; methods that need to know the prompt override this."""
         return self.perturbator, self.aggregator
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input as a callable from coalitions `Bool[p n]` to values `Float[p t]`, for `play` or by hand."""
-        with borrowed(self.model, self._processing.tokenizer):
+        with self._kind.lent():
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        lender = (self.model, self._processing.tokenizer)
-        return self._kind.game(prompt, question, self._engine, self._anchor(), lender)
+        return self._kind.game(prompt, question, self._engine, self._anchor(), self._kind.lent)
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
@@ -223,7 +233,7 @@ class AttributionExplainer:
     def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
         n = len(prompt.features)
         [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
-        self._check_ids(full)
+        self._kind.check_ids(full)
         product = self.mode is InferenceModes.SOFTMAX
         room = self._kind.room()
         longest = max(empty, full, key=lambda reading: len(reading.ids))
@@ -248,14 +258,6 @@ class AttributionExplainer:
                     f"the model has {room}: shorten one of them (nothing is truncated)."
                 )
         return question
-
-    def _check_ids(self, reading: Reading) -> None:
-        written = reading.ids[~np.isin(reading.ids, list(self._processing.soft_ids.values()))]
-        if not len(written):
-            return
-        vocabulary = len(cast(Any, self.model.get_input_embeddings()).weight)
-        if int(written.max()) >= vocabulary:
-            raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
 
     def _play(self, games: list[ModelGame], hands: list[Hand]) -> _Spent:
         """Play all hands to their ends, every round of all of them in shared batches."""
@@ -302,7 +304,7 @@ class AttributionExplainer:
 
     def _anchor(self) -> int | None:
         """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
-        tokenizer = self._processing.tokenizer
+        tokenizer = self._kind.tokenizer
         if tokenizer is None:
             return None
         ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -335,26 +337,3 @@ def _check_parts(perturbator: object, aggregator: object) -> None:
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
-
-
-def _check_tokenizer(model: Any, processing: Processing) -> None:
-    tokenizer = processing.tokenizer
-    if tokenizer is None:
-        if not processing.modalities:
-            given = type(processing.processor).__name__
-            raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
-        return
-    known, vocabulary = len(tokenizer), model.get_input_embeddings().weight.shape[0]
-    if known - sum(soft >= vocabulary for soft in processing.soft_ids.values()) > vocabulary:
-        raise ValueError(
-            f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
-            "tokenizer. (If you added tokens, resize the model's embedding.)"
-        )
-    for config in (model.config, getattr(model, "generation_config", None)):
-        ends = getattr(config, "eos_token_id", None)
-        for end in ends if isinstance(ends, (list, tuple)) else [ends]:
-            if end is not None and known <= end < vocabulary and end not in tokenizer.all_special_ids:
-                raise ValueError(
-                    f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
-                    "have: it is not this model's tokenizer."
-                )

@@ -6,8 +6,10 @@ import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import torch
 
 from interpreto_mllm.engine.causal import CausalEngine
@@ -15,11 +17,13 @@ from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
 from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.query import Engine, Mode
+from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
 from interpreto_mllm.prompts.processing import TYPES, Processing
+from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
 
 CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
@@ -30,12 +34,15 @@ class ModelKind(ABC):
     """What the explainer must know of a kind of model.
 
     `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target, `tells_positions`
-    whether the engine tells the model which positions are read.
+    whether the engine tells the model which positions are read; `draws` is how often a coalition is asked, and `answer_tokens`
+    the most that is said to it.
     """
 
     unit = "token"
     ids_are_one = True
     tells_positions = False
+    draws = 1
+    answer_tokens = 0
 
     def __init__(self, model: Any, processing: Processing):
         self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
@@ -55,6 +62,10 @@ class ModelKind(ABC):
     @abstractmethod
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
         """What the model itself answers to the whole prompt."""
+
+    def read_tokens(self, reading: Reading) -> int:
+        """Tokens in a reading."""
+        return len(reading.ids)
 
     def room(self) -> int | None:
         """How many positions the model can read, if it has a limit."""
@@ -84,6 +95,46 @@ class ModelKind(ABC):
         alibi = any(hasattr(family, "build_alibi_tensor") for family in families) and getattr(self.model.config, "alibi", True)
         counted = any("cumsum(attention_mask" in inspect.getsource(family) for family in families)
         return bool(alibi) or (counted and not self.tells_positions)
+
+    def check_tokenizer(self) -> None:
+        """Raise a TypeError or ValueError where the tokenizer is not the model's."""
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            if not self.processing.modalities:
+                given = type(self.processing.processor).__name__
+                raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
+            return
+        known, vocabulary = len(tokenizer), self.model.get_input_embeddings().weight.shape[0]
+        if known - sum(soft >= vocabulary for soft in self.processing.soft_ids.values()) > vocabulary:
+            raise ValueError(
+                f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
+                "tokenizer. (If you added tokens, resize the model's embedding.)"
+            )
+        for config in (self.model.config, getattr(self.model, "generation_config", None)):
+            ends = getattr(config, "eos_token_id", None)
+            for end in ends if isinstance(ends, (list, tuple)) else [ends]:
+                if end is not None and known <= end < vocabulary and end not in tokenizer.all_special_ids:
+                    raise ValueError(
+                        f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
+                        "have: it is not this model's tokenizer."
+                    )
+
+    def check_ids(self, reading: Reading) -> None:
+        """Raise a ValueError where the model does not have these ids."""
+        written = reading.ids[~np.isin(reading.ids, list(self.processing.soft_ids.values()))]
+        if not len(written):
+            return
+        vocabulary = len(self.model.get_input_embeddings().weight)
+        if int(written.max()) >= vocabulary:
+            raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
+
+    def reader(self, *parts: Any) -> PromptReader:
+        """What reads inputs, from the parts of `PromptReader` after the processing."""
+        return PromptReader(self.processing, *parts)
+
+    def lent(self) -> AbstractContextManager[None]:
+        """While it is used, the model is borrowed."""
+        return borrowed(self.model, self.tokenizer)
 
     def game(self, *parts: Any) -> ModelGame:
         """The game of a prompt, from the parts of `ModelGame`."""

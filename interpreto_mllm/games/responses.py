@@ -10,15 +10,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.generation import OVER, CausalSpeaker, MultimodalSpeaker, Seq2SeqSpeaker
-from interpreto_mllm.engine.query import Engine, Query, Scored
+from interpreto_mllm.engine.query import Query, Scored
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.kinds import CausalKind, ModelKind, Seq2SeqKind
-from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.prompts.occlusion import Occlusion, Reading
-from interpreto_mllm.prompts.tokens import special_ids
+from interpreto_mllm.games.voices import Voice
+from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.responses import Response, Responses
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 
@@ -29,31 +25,29 @@ class ResponseEngine:
     What was said to a reading is remembered until `forget`, so that nothing is answered twice.
 
     Args:
-        speaker: gives the ids of answers; its `Query.target` numbers the draw.
-        tokenizer: spells them.
+        voice: gives the answers.
         similarity: what an answer is worth, bound to the model.
     """
 
-    def __init__(self, speaker: Engine, tokenizer: Any, similarity: ResponseSimilarity):
-        self.speaker, self.tokenizer, self.similarity = speaker, tokenizer, similarity
+    def __init__(self, voice: Voice, similarity: ResponseSimilarity):
+        self.voice, self.similarity = voice, similarity
         self.originals: list[tuple[Response, Reading]] = []
         self.forget()
 
     @property
     def forwards(self) -> int:
-        """Forwards of the answering model."""
-        return self.speaker.forwards
+        """What the voice has cost."""
+        return self.voice.forwards
 
     @property
     def tokens(self) -> int:
-        """Tokens it has read and said."""
-        return self.speaker.tokens
+        """Likewise."""
+        return self.voice.tokens
 
     def forget(self) -> None:
         """Forget what was said."""
         self.said: dict[bytes, tuple[Response, ...]] = {}
         self.comparison = Comparison(self.similarity)
-        self._special = special_ids(self.tokenizer)
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """The mean likeness of each query's answers to its original, as soon as they are there."""
@@ -72,25 +66,16 @@ class ResponseEngine:
         repeats = self.similarity.repeats
         asked = [Query(reading, (draw,)) for reading in readings for draw in range(repeats)]
         drawn: dict[bytes, dict[int, Response]] = {}
-        for indices, ids in self.speaker.score(asked):
+        for indices, answers in self.voice.say(asked):
             done = []
-            for index, row in zip(indices, ids.tolist(), strict=True):
+            for index, answer in zip(indices, answers, strict=True):
                 key, draws = asked[index].reading.key, drawn.setdefault(asked[index].reading.key, {})
-                draws[index % repeats] = self.spoken(row)
+                draws[index % repeats] = answer
                 if len(draws) == repeats:
                     self.said[key] = tuple(draws[draw] for draw in range(repeats))
                     done.append(key)
             if done:
                 yield done
-
-    def spoken(self, ids: list[int]) -> Response:
-        """An answer without its filling, and without the special tokens around it."""
-        ids = [token for token in ids if token != OVER]
-        while ids and ids[-1] in self._special:
-            ids.pop()
-        start = next((index for index, token in enumerate(ids) if token not in self._special), 0)
-        text = str(self.tokenizer.decode(ids[start:], skip_special_tokens=True)) if ids else ""
-        return Response(text.strip(), tuple(ids[start:]))
 
     def _worth(self, indices: list[int], queries: list[Query]) -> Scored:
         values = torch.empty(len(indices), 1, dtype=torch.float64)
@@ -164,95 +149,3 @@ class ResponseGame(ModelGame):
         if not isinstance(self.engine, ResponseEngine):
             raise TypeError("A ResponseGame is played on a ResponseEngine.")
         return self.engine
-
-
-class RespondingKind(ModelKind):
-    """A kind of generating model that is asked to answer again; how its parts are read and left out is the kind's.
-
-    Args:
-        kind: causal or encoder-decoder.
-        similarity: what an answer is worth.
-        generate: the explainer's own arguments of `model.generate`.
-        seed: of drawn answers.
-
-    Raises:
-        ValueError: for a model that does not answer in text, or settings that cannot be obeyed.
-    """
-
-    unit = "response"
-
-    def __init__(self, kind: ModelKind, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
-        super().__init__(kind.model, kind.processing)
-        if not isinstance(kind, (CausalKind, Seq2SeqKind)):
-            raise ValueError(
-                f"{type(kind.model).__name__} does not answer in text, so there are no responses to compare: use "
-                "InferenceModes.LOGITS, SOFTMAX or LOG_SOFTMAX."
-            )
-        self._kind, self._seed = kind, seed
-        self._similarity = similarity.bound(kind.model, kind.tokenizer)
-        self._settings = {**generate, **similarity.generate}
-        self._decoding = self._decoded(self._settings)
-
-    def default_occlusion(self) -> Occlusion:
-        return self._kind.default_occlusion()
-
-    def check_occlusion(self, occlusion: Occlusion) -> None:
-        self._kind.check_occlusion(occlusion)
-
-    def engine(self, mode: Any, batch_size: int, share_prefixes: bool) -> Engine:
-        speaker = self._speaker(self._decoding, batch_size, share_prefixes)
-        greedy = self._decoded({**self._settings, "do_sample": False})
-        self._first = speaker if greedy == self._decoding else self._speaker(greedy, batch_size, share_prefixes)
-        self._engine = ResponseEngine(speaker, self.tokenizer, self._similarity)
-        return self._engine
-
-    def _speaker(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Engine:
-        if isinstance(self._kind, Seq2SeqKind):
-            return Seq2SeqSpeaker(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
-        if self.processing.modalities:
-            return MultimodalSpeaker(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
-        return CausalSpeaker(self.model, decoding, batch_size, share_prefixes)
-
-    def game(self, *parts: Any) -> ModelGame:
-        told = {
-            name: value if isinstance(value, (bool, int, float, str)) else repr(value) for name, value in self._settings.items()
-        }
-        told |= {"max_new_tokens": self._decoding.limit} | ({"seed": self._seed} if self._decoding.sampled else {})
-        return ResponseGame(*parts, generation=told)
-
-    def forget(self) -> None:
-        self._engine.forget()
-
-    def answer(self, target: Any, text: str, reading: Reading) -> Answer:
-        ids = self._kind.answer(target, text, reading)
-        given = target.strip() if isinstance(target, str) else self._engine.spoken(list(ids.ids)).text
-        return self._original(Response(given, tuple(ids.ids[index] for index in ids.scored)), reading)
-
-    def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
-        self.length(reading, None)
-        [(_, ids)] = self._first.score([Query(reading, (0,))])
-        response = self._engine.spoken(ids[0].tolist())
-        if self._first is self._engine.speaker:
-            self._engine.said[reading.key] = (response,)
-        return self._original(response, reading)
-
-    def length(self, reading: Reading, answer: Answer | None) -> int:
-        """Positions that a reading takes; an answer must find room after it."""
-        room, limit = self.room(), self._decoding.limit
-        needed = len(reading.ids) + limit if isinstance(self._kind, CausalKind) else max(len(reading.ids), limit + 1)
-        if room is not None and needed > room:
-            raise ValueError(
-                f"The prompt ({len(reading.ids)} tokens) and an answer of up to {limit} need {needed} positions, the model has "
-                f"{room}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
-            )
-        return len(reading.ids)
-
-    def _original(self, response: Response, reading: Reading) -> Answer:
-        if not response.text:
-            raise ValueError("There is no text in the original answer: give a target with some, to compare responses with.")
-        self._engine.originals.append((response, reading))
-        return Answer((len(self._engine.originals) - 1,), (0,), (response.text,))
-
-    def _decoded(self, settings: Mapping[str, Any]) -> Decoding:
-        padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)
-        return Decoding.of(self.model, settings, padding, self._seed)

@@ -6,6 +6,10 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypedDict
 
 from interpreto_mllm.engine.query import Mode
+from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
+from interpreto_mllm.media.audio_occlusion import AudioOcclusion
+from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
+from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.occlusion import Occlusion
@@ -20,6 +24,10 @@ class Options(TypedDict, total=False):
     granularity: Granularity | Splitter | list[Span]
     inference_mode: Mode | ResponseSimilarity
     occlusion: Occlusion | None
+    image_granularity: ImageGranularity | Cutter | None
+    image_occlusion: ImageOcclusion | None
+    audio_granularity: AudioGranularity | Segmenter | None
+    audio_occlusion: AudioOcclusion | None
     budget: int | float | None
     until: Rule | None
     batch_size: int

@@ -29,7 +29,7 @@ class ExactShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
         super().__init__(model, tokenizer, perturbator=ExactPerturbator(), aggregator=ShapleyAggregator(), **options)
 
 
@@ -46,7 +46,7 @@ class MonteCarloShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
         super().__init__(model, tokenizer, perturbator=MonteCarloPerturbator(), aggregator=ShapleyAggregator(), **options)
 
 
@@ -67,7 +67,7 @@ class PermutationShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, antithetic: bool = True, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, *, antithetic: bool = True, **options: Unpack[Options]):
         super().__init__(
             model, tokenizer, perturbator=PermutationPerturbator(antithetic), aggregator=MarginalAggregator(), **options
         )
@@ -89,7 +89,7 @@ class ComplementaryShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, cover_minimal: bool = True, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, *, cover_minimal: bool = True, **options: Unpack[Options]):
         super().__init__(
             model,
             tokenizer,
@@ -116,7 +116,9 @@ class NeymanShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, initial: int = 2, cover_minimal: bool = True, **options: Unpack[Options]):
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, initial: int = 2, cover_minimal: bool = True, **options: Unpack[Options]
+    ):
         super().__init__(
             model,
             tokenizer,
