@@ -1,0 +1,79 @@
+"""The most probable kernel, given what was observed."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.gaussian.kernel import Kernel
+from interpreto_mllm.gaussian.observations import Observations
+
+JITTERS = (1e-10, 1e-8, 1e-6)
+MOST_OBSERVATIONS = 512
+ITERATIONS = 80
+
+
+def fit(observations: Observations, start: Float[Tensor, "k"] | None = None) -> Kernel:
+    """The kernel of largest posterior density, its evidence summed over targets and parities (Rasmussen & Williams 2006, 5.4).
+
+    Of more than 512 observations, evenly spaced ones are used.
+
+    Args:
+        observations: those to explain.
+        start: logarithms to start from, such as those of an earlier fit; the prior's means when absent.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> sides = torch.rand(20, 4, generator=generator) < 0.5
+        >>> slopes = torch.tensor([[0.0], [1.0], [2.0], [0.0]], dtype=torch.float64)
+        >>> kernel = fit(Observations.of_pairs(sides, sides.double() @ slopes, (~sides).double() @ slopes))
+        >>> kernel.linear > 100 * kernel.white
+        True
+    """
+    m = len(observations.signs)
+    if m > MOST_OBSERVATIONS:
+        observations = observations.rows(torch.linspace(0, m - 1, MOST_OBSERVATIONS).long())
+    n = observations.signs.shape[1]
+    logs = (Kernel.prior(n)[0] if start is None else start).clone().requires_grad_(True)
+    optimiser = torch.optim.LBFGS([logs], max_iter=ITERATIONS, tolerance_change=1e-4, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        loss, logs.grad = negative_log_posterior(logs.detach(), observations)
+        return loss
+
+    optimiser.step(closure)
+    return Kernel(Kernel.within_reach(logs.detach()))
+
+
+def negative_log_posterior(
+    logs: Float[Tensor, "k"], observations: Observations
+) -> tuple[Float[Tensor, ""], Float[Tensor, "k"]]:
+    """What `fit` minimises, up to a constant, and its gradient."""
+    n = observations.signs.shape[1]
+    means, spreads = Kernel.prior(n)
+    offset = (logs - means) / spreads
+    kernel = Kernel(Kernel.within_reach(logs))
+    near, far = (sum(parts.values()) for parts in kernel.parts(observations.signs, observations.signs))
+    loss = offset.square().sum() / 2
+    near_slope, far_slope = torch.zeros(2, *near.shape, dtype=torch.float64)
+    for parity, values in observations.blocks:
+        lower = factor(parity[0] * near + parity[1] * far)
+        inverse = torch.cholesky_inverse(lower)
+        solved = inverse @ values
+        targets = values.shape[1]
+        loss = loss + (values * solved).sum() / 2 + targets * lower.diagonal().log().sum()
+        slope = (targets * inverse - solved @ solved.T) / 2
+        near_slope += parity[0] * slope
+        far_slope += parity[1] * slope
+    return loss, kernel.gradient(observations.signs, near_slope, far_slope) + offset / spreads
+
+
+def factor(covariance: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
+    """The Cholesky factor, with no more jitter on the diagonal than rounding asks for."""
+    diagonal = covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
+    for jitter in JITTERS[:-1]:
+        lower, failed = torch.linalg.cholesky_ex(covariance + jitter * diagonal)
+        if not failed:
+            return lower
+    return torch.linalg.cholesky(covariance + JITTERS[-1] * diagonal)
