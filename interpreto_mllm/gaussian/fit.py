@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.gaussian.inverse import factor
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
 
-JITTERS = (1e-10, 1e-8, 1e-6)
 MOST_OBSERVATIONS = 512
 ITERATIONS = 80
 
@@ -17,7 +17,7 @@ ITERATIONS = 80
 def fit(observations: Observations, start: Float[Tensor, "k"] | None = None) -> Kernel:
     """The kernel of largest posterior density, its evidence summed over targets and parities (Rasmussen & Williams 2006, 5.4).
 
-    Of more than 512 observations, evenly spaced ones are used.
+    Of more than 512 observations, evenly spaced ones are used; targets that do not vary are left out.
 
     Args:
         observations: those to explain.
@@ -31,11 +31,14 @@ def fit(observations: Observations, start: Float[Tensor, "k"] | None = None) -> 
         >>> kernel.linear > 100 * kernel.white
         True
     """
-    m = len(observations.signs)
+    observations = observations.varying()
+    m, t = observations.telling[1].shape
     if m > MOST_OBSERVATIONS:
         observations = observations.rows(torch.linspace(0, m - 1, MOST_OBSERVATIONS).long())
-    n = observations.signs.shape[1]
-    logs = (Kernel.prior(n)[0] if start is None else start).clone().requires_grad_(True)
+    logs = Kernel.prior(observations.signs.shape[1])[0] if start is None else start.clone()
+    if t == 0:
+        return Kernel(logs)
+    logs.requires_grad_(True)
     optimiser = torch.optim.LBFGS([logs], max_iter=ITERATIONS, tolerance_change=1e-4, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
@@ -67,13 +70,3 @@ def negative_log_posterior(
         near_slope += parity[0] * slope
         far_slope += parity[1] * slope
     return loss, kernel.gradient(observations.signs, near_slope, far_slope) + offset / spreads
-
-
-def factor(covariance: Float[Tensor, "m m"]) -> Float[Tensor, "m m"]:
-    """The Cholesky factor, with no more jitter on the diagonal than rounding asks for."""
-    diagonal = covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
-    for jitter in JITTERS[:-1]:
-        lower, failed = torch.linalg.cholesky_ex(covariance + jitter * diagonal)
-        if not failed:
-            return lower
-    return torch.linalg.cholesky(covariance + JITTERS[-1] * diagonal)

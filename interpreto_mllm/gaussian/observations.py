@@ -26,9 +26,7 @@ class Observations:
     scales: Float[Tensor, "t"]
 
     @staticmethod
-    def of_pairs(
-        sides: Bool[Tensor, "m n"], values: Float[Tensor, "m t"], complements: Float[Tensor, "m t"]
-    ) -> Observations:
+    def of_pairs(sides: Bool[Tensor, "m n"], values: Float[Tensor, "m t"], complements: Float[Tensor, "m t"]) -> Observations:
         """v(S) and v(N∖S) as (v(S) − v(N∖S)) / 2 and (v(S) + v(N∖S)) / 2."""
         scales = _scales(torch.cat([values, complements]))
         values, complements = values.double(), complements.double()
@@ -47,11 +45,14 @@ class Observations:
         """The block that Shapley values depend on."""
         return self.blocks[0]
 
+    def varying(self) -> Observations:
+        """Those of the targets that vary."""
+        kept = self.scales > 0
+        return Observations(self.signs, tuple((parity, values[:, kept]) for parity, values in self.blocks), self.scales[kept])
+
     def rows(self, kept: Int[Tensor, "k"]) -> Observations:
         """Some of the observations, on the same scale."""
-        return Observations(
-            self.signs[kept], tuple((parity, values[kept]) for parity, values in self.blocks), self.scales
-        )
+        return Observations(self.signs[kept], tuple((parity, values[kept]) for parity, values in self.blocks), self.scales)
 
 
 def _signs(coalitions: Tensor) -> Tensor:

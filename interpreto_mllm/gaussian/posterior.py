@@ -6,13 +6,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interpreto_mllm.gaussian.fit import factor
+from interpreto_mllm.coefficients import shapley_coefficients
+from interpreto_mllm.gaussian.inverse import DenseInverse, LowRankInverse
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
+
+MOST_EXACT = 2048
+INDUCING = 1024
 
 
 class Posterior:
     """A Gaussian process conditioned on observations; one factorisation serves all targets.
+
+    More than 2048 observations are known to one another only through 1024 of them (Snelson & Ghahramani 2006), the first two
+    and evenly spaced others; what those cannot tell is held to be independent.
 
     Args:
         kernel: the covariance of the game.
@@ -20,49 +27,37 @@ class Posterior:
     """
 
     def __init__(self, kernel: Kernel, observations: Observations):
-        self.kernel, self.signs = kernel, observations.signs
+        self.kernel = kernel
         self.parity, self.values = observations.telling
-        self.lower = factor(kernel.covariance(self.signs, self.signs, self.parity))
-        self.whitened = self._whiten(kernel.shapley_covariance(self.signs))
+        self.signs = observations.signs
+        if len(self.signs) <= MOST_EXACT:
+            self.inverse = DenseInverse(kernel.covariance(self.signs, self.signs, self.parity))
+            self.covariance = kernel.shapley_covariance(self.signs)
+        else:
+            self.inverse, self.covariance = self._through_some()
+        self._weights = self.inverse.times(self.covariance)
 
     def mean(self) -> Float[Tensor, "t n"]:
         """Of the Shapley values, on the scale of the observations."""
-        return self._whiten(self.values).T @ self.whitened
+        return self.values.T @ self._weights
 
     def variance(self) -> Float[Tensor, "n"]:
         """Of the Shapley values, the same for all targets on the scale of the observations."""
-        return (self.kernel.shapley_variance() - self.whitened.square().sum(0)).clamp_min(0)
+        return (self.kernel.shapley_variance() - (self._weights * self.covariance).sum(0)).clamp_min(0)
 
-    def surprise(self) -> Float[Tensor, "m t"]:
-        """Each observation's distance from what the others foretell, in standard deviations (Rasmussen & Williams 2006, 5.4.2)."""
-        inverse = torch.cholesky_inverse(self.lower)
-        return (inverse @ self.values) / inverse.diagonal().sqrt()[:, None]
+    def jackknife(self) -> Float[Tensor, "t n"]:
+        """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form."""
+        diagonal = self.inverse.diagonal()[:, None]
+        left_out = self.inverse.times(self.values) / diagonal
+        return left_out.square().T @ self._weights.square()
 
-    def most_telling(self, candidates: Float[Tensor, "q n"], count: int) -> Int[Tensor, "k"]:
-        """Rows of `count` candidates to observe next, each the one that lowers the sum of the variances most, given those before.
-
-        A candidate of which nothing is uncertain is never chosen.
-        """
-        known = self._whiten(self.kernel.covariance(self.signs, candidates, self.parity))
-        covariance = self.kernel.shapley_covariance(candidates) - known.T @ self.whitened
-        variance = self.kernel.variance(candidates, self.parity) - known.square().sum(0)
-        floor = 1e-9 * self.kernel.variance(candidates, self.parity)
-        chosen: list[int] = []
-        steps = torch.zeros(count, len(candidates), dtype=torch.float64)
-        for k in range(min(count, len(candidates))):
-            gains = covariance.square().sum(1) / variance.clamp_min(1e-300)
-            gains[variance <= floor] = -1
-            gains[chosen] = -2
-            row = int(gains.argmax())
-            if gains[row] < 0:
-                break
-            chosen.append(row)
-            prior = self.kernel.covariance(candidates[row : row + 1], candidates, self.parity)[0]
-            step = (prior - known[:, row] @ known - steps[:k, row] @ steps[:k]) / variance[row].sqrt()
-            covariance = covariance - torch.outer(step, covariance[row] / variance[row].sqrt())
-            variance = variance - step.square()
-            steps[k] = step
-        return torch.tensor(chosen, dtype=torch.int64)
-
-    def _whiten(self, columns: Tensor) -> Tensor:
-        return torch.linalg.solve_triangular(self.lower, columns, upper=False)
+    def _through_some(self) -> tuple[LowRankInverse, Tensor]:
+        kernel, white = self.kernel, self.parity[0] * self.kernel.white
+        spread = torch.linspace(2, len(self.signs) - 1, INDUCING - 2).long()
+        some: Int[Tensor, "k"] = torch.cat([torch.tensor([0, 1]), spread])
+        between = kernel.covariance(self.signs[some], self.signs, self.parity)
+        between[torch.arange(len(some)), some] -= white
+        own = kernel.white * shapley_coefficients(self.signs > 0)
+        smooth = kernel.shapley_covariance(self.signs[some]) - own[some]
+        inverse = LowRankInverse(between[:, some], between, kernel.variance(self.signs, self.parity), white)
+        return inverse, inverse.carried(smooth) + own
