@@ -19,8 +19,8 @@ class GaussianProcessAggregator(Aggregator):
     The prior is a Gaussian process over coalitions (Rasmussen & Williams 2006) whose rates, one for each feature, are
     learnt from the evaluations; `interpreto_mllm.gaussian.kernel.Kernel` writes it out. Shapley values are linear in the
     game, so that their posterior has a closed form. Any coalitions serve, however they were drawn; a coalition known with
-    its complement enters by its odd part, which alone matters, and by its even part, which helps to learn the rates. All targets
-    share one set of rates and one factorisation. Exact when every coalition is known, and Σφ = v(N) − v(∅) always.
+    its complement enters by its odd part, which alone matters, and by its even part, which helps to learn the rates. All
+    targets share one set of rates and one factorisation. Exact when every coalition is known, and Σφ = v(N) − v(∅) always.
 
     Standard errors are the posterior's, raised to the geometric mean of its variance and the jackknife's wherever that is
     larger: the posterior alone is too sure of games unlike its prior, and the jackknife charges each observation with

@@ -8,10 +8,12 @@ from torch import Tensor
 
 from interpreto_mllm.gaussian.inverse import factor
 from interpreto_mllm.gaussian.kernel import Kernel
+from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
 
 MOST_OBSERVATIONS = 512
 ITERATIONS = 80
+TOLERANCE = 1e-3
 
 
 def fit(observations: Observations, start: Float[Tensor, "k"] | None = None) -> Kernel:
@@ -38,15 +40,8 @@ def fit(observations: Observations, start: Float[Tensor, "k"] | None = None) -> 
     logs = Kernel.prior(observations.signs.shape[1])[0] if start is None else start.clone()
     if t == 0:
         return Kernel(logs)
-    logs.requires_grad_(True)
-    optimiser = torch.optim.LBFGS([logs], max_iter=ITERATIONS, tolerance_change=1e-4, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        loss, logs.grad = negative_log_posterior(logs.detach(), observations)
-        return loss
-
-    optimiser.step(closure)
-    return Kernel(Kernel.within_reach(logs.detach()))
+    best = minimise(lambda point: negative_log_posterior(point, observations), logs, ITERATIONS, TOLERANCE)
+    return Kernel(Kernel.within_reach(best))
 
 
 def negative_log_posterior(
@@ -57,7 +52,7 @@ def negative_log_posterior(
     means, spreads = Kernel.prior(n)
     offset = (logs - means) / spreads
     kernel = Kernel(Kernel.within_reach(logs))
-    near, far = (sum(parts.values()) for parts in kernel.parts(observations.signs, observations.signs))
+    near, far = kernel.near_and_far(observations.signs, observations.signs)
     loss = offset.square().sum() / 2
     near_slope, far_slope = torch.zeros(2, *near.shape, dtype=torch.float64)
     for parity, values in observations.blocks:

@@ -1,4 +1,4 @@
-"""Shapley values of a random game with a product covariance, as integrals of polynomials that Gauss–Legendre nodes meet exactly.
+"""Shapley values of a random game with a product covariance: integrals of polynomials, which Gauss–Legendre nodes meet exactly.
 
 The Shapley value is ∫₀¹ E[v(S ∪ i) − v(S)] dt over coalitions S of the others, each present with chance t (Owen 1972). Under a
 covariance that is a product over features the expectation is one as well.

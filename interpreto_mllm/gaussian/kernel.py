@@ -69,8 +69,15 @@ class Kernel:
 
     def covariance(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"], parity: Parity) -> Float[Tensor, "p q"]:
         """Of what `parity` names, between coalitions."""
-        near, far = (sum(parts.values()) for parts in self.parts(left, right))
+        near, far = self.near_and_far(left, right)
         return parity[0] * near + parity[1] * far
+
+    def near_and_far(
+        self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]
+    ) -> tuple[Float[Tensor, "p q"], Float[Tensor, "p q"]]:
+        """k(x, x′) and k(x, −x′)."""
+        near, far = self.parts(left, right)
+        return torch.stack(list(near.values())).sum(0), torch.stack(list(far.values())).sum(0)
 
     def variance(self, signs: Float[Tensor, "p n"], parity: Parity) -> Float[Tensor, "p"]:
         """The diagonal of `covariance`."""
@@ -92,7 +99,8 @@ class Kernel:
         near["size"] = self.size * torch.exp(-(counts - others).abs() / self.length)
         far["size"] = self.size * torch.exp(-(counts + others).abs() / self.length)
         near["constant"] = far["constant"] = torch.full_like(agreement, self.constant)
-        near["white"], far["white"] = self.white * (agreement == self.n), self.white * (agreement == -self.n)
+        near["white"] = self.white * (agreement == self.n).double()
+        far["white"] = self.white * (agreement == -self.n).double()
         return near, far
 
     def gradient(

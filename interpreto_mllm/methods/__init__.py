@@ -6,6 +6,7 @@ from interpreto_mllm.methods.regression import KernelShap, Lime
 from interpreto_mllm.methods.shapley import (
     ComplementaryShapley,
     ExactShapley,
+    GaussianProcessShapley,
     MonteCarloShapley,
     NeymanShapley,
     PermutationShapley,
@@ -15,6 +16,7 @@ __all__ = [
     "Banzhaf",
     "ComplementaryShapley",
     "ExactShapley",
+    "GaussianProcessShapley",
     "HierarchicalShapley",
     "KernelShap",
     "Lime",

@@ -11,6 +11,7 @@ from torch import Tensor
 from interpreto_mllm.evaluations import Draw, coalition_keys
 from interpreto_mllm.gaussian.design import most_telling
 from interpreto_mllm.gaussian.fit import fit
+from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.perturbators.complementary import with_complements
 from interpreto_mllm.perturbators.kernel import KernelPerturbator
@@ -21,6 +22,7 @@ from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size
 POOL = 1024
 MOST_DESIGNED = 2048
 GROWTH = 0.5
+ROUNDING = 10
 
 
 class ActivePerturbator(Perturbator):
@@ -30,7 +32,8 @@ class ActivePerturbator(Perturbator):
     and of a pool of new pairs, half of them drawn by the Shapley kernel and half with all sizes alike, those are taken that
     lower Σᵢ Var(φᵢ) most, one by one. A round is half as large as all before it, so there are few, and the model sees
     full batches. Past 2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all
-    of them, and of an odd budget one evaluation stays unspent.
+    of them, and of an odd budget one evaluation stays unspent. What was fitted is rounded to a tenth of its logarithm, so that
+    rounding errors of the values seldom lead to another design.
 
     Meant for `GaussianProcessAggregator`; any aggregator that takes pairs can be used. Weights are those the pairs would
     have had if the Shapley kernel had drawn them, so that `KernelAggregator` counts all pairs alike. As it has not, the
@@ -108,8 +111,8 @@ class _Table:
         pool = pool[_firsts(pool)]
         values = torch.cat(self.values)
         observations = Observations.of_pairs(self.sides, values[0::2], values[1::2])
-        kernel = fit(observations, self.logs)
-        self.logs = kernel.logs
+        self.logs = fit(observations, self.logs).logs.mul(ROUNDING).round() / ROUNDING
+        kernel = Kernel(self.logs)
         chosen = most_telling(kernel, observations.signs, pool.double() * 2 - 1, count)
         others = torch.ones(len(pool), dtype=torch.bool)
         others[chosen] = False
