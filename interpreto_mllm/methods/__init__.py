@@ -7,6 +7,7 @@ from interpreto_mllm.methods.regression import KernelShap, Lime
 from interpreto_mllm.methods.shapley import (
     ComplementaryShapley,
     ExactShapley,
+    GaussianProcessShapley,
     MonteCarloShapley,
     NeymanShapley,
     PermutationShapley,
@@ -17,6 +18,7 @@ __all__ = [
     "Banzhaf",
     "ComplementaryShapley",
     "ExactShapley",
+    "GaussianProcessShapley",
     "HierarchicalShapley",
     "KernelShap",
     "Lime",
