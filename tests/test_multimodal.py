@@ -33,7 +33,7 @@ def game(subject: Family, messages: Any, target: Any = ANSWER, **options: Any) -
     return KernelShap(subject.model, subject.processor, **{**CUTS, **options}).game(messages, target)
 
 
-def drawn(n: int, count: int = 8, seed: int = 0) -> torch.Tensor:
+def drawn(n: int, count: int = 6, seed: int = 0) -> torch.Tensor:
     """The empty coalition, the full one, and some others."""
     some = torch.rand(count, n, generator=torch.Generator().manual_seed(seed)) < 0.6
     return torch.cat([torch.tensor([[False] * n, [True] * n]), some])

@@ -161,9 +161,8 @@ def state(subject: Family) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("name", [*CHATTING, "whisper", *CLASSIFIERS])
-def test_all_is_given_back_as_it_was_lent(name: str, fails: bool) -> None:
+def test_all_is_given_back_as_it_was_lent(name: str) -> None:
     """Also when a forward breaks in the middle, before and after the language model's own check of continued caches."""
     subject = family(name)
     chats = name in CHATTING
@@ -192,14 +191,13 @@ def test_all_is_given_back_as_it_was_lent(name: str, fails: bool) -> None:
         before = state(subject)
         explainer(prompt, target)
         assert state(subject) == before
-        if fails:
-            every, calls = calls, 0
-            for last in (0, every // 3, every - 1):
-                calls, breaks_at = 0, last
-                fresh = KernelShap(model, subject.processor, **CUTS, budget=14 if chats else 6, batch_size=2)
-                with pytest.raises(RuntimeError, match="broken"):
-                    fresh(prompt, target)
-                assert state(subject) == before
+        every = calls
+        for last in (0, every // 2):
+            calls, breaks_at = 0, last
+            fresh = KernelShap(model, subject.processor, **CUTS, budget=14 if chats else 6, batch_size=2)
+            with pytest.raises(RuntimeError, match="broken"):
+                fresh(prompt, target)
+            assert state(subject) == before
     finally:
         hook.remove()
         model.eval()
@@ -207,7 +205,7 @@ def test_all_is_given_back_as_it_was_lent(name: str, fails: bool) -> None:
             module.rope_deltas = None
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen3_vl", "granite_speech", "qwen2_5_omni", "whisper", "vit"])
+@pytest.mark.parametrize("name", ["qwen3_vl", "voxtral", "whisper", "vit"])
 def test_batches_are_halved_when_memory_runs_out(name: str, caplog: pytest.LogCaptureFixture) -> None:
     subject = family(name)
     chats = name in CHATTING

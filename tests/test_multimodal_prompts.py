@@ -54,7 +54,7 @@ def media(subject: Family, seed: int) -> list[dict[str, Any]]:
     return message["content"][:-1]
 
 
-def check(subject: Family, messages: list[dict], count: int = 4, **options: Any) -> None:
+def check(subject: Family, messages: list[dict], count: int = 2, **options: Any) -> None:
     """Both paths against the raw model."""
     fast = game(subject, messages, **options)
     coalitions = drawn(fast.n, count)
@@ -232,7 +232,7 @@ def test_a_text_with_placeholders_and_its_media(name: str) -> None:
     assert {feature.role for feature in mapped.features} == {None}
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "idefics3", "voxtral", "qwen2_5_omni"])
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_omni"])
 def test_several_prompts_at_once(name: str) -> None:
     """With other media, another number of them, or none: each result is that of a call of its own."""
     subject = family(name)
@@ -243,7 +243,7 @@ def test_several_prompts_at_once(name: str) -> None:
         "The square is blue",
     ]
     targets = [ANSWER, " blue", " high", " tone"]
-    options = {**CUTS, "budget": 20, "image_granularity": Patches(1, 2), "audio_granularity": Windows(300)}
+    options = {**CUTS, "budget": 15, "image_granularity": Patches(1, 2), "audio_granularity": Windows(300)}
     together = KernelShap(subject.model, subject.processor, **options)(prompts, targets)
     for one, prompt, target in zip(together, prompts, targets, strict=True):
         [alone] = KernelShap(subject.model, subject.processor, **options)(prompt, target)
@@ -274,7 +274,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["llava", "llava_onevision", "qwen3_vl", "smolvlm", "internvl", "mistral3"])
+@pytest.mark.parametrize("name", ["llava_onevision", "qwen3_vl", "smolvlm", "internvl", "mistral3"])
 def test_images_of_any_kind_and_size(name: str, kind: str) -> None:
     subject, (given, plain) = family(name), KINDS[kind]
     messages = [user({"type": "image", "image": given}, text(QUESTION))]
@@ -285,7 +285,7 @@ def test_images_of_any_kind_and_size(name: str, kind: str) -> None:
     torch.testing.assert_close(played(coalitions).double(), by_hand, **CLOSE)
 
 
-@pytest.mark.parametrize("name", IMAGE_TEXT)
+@pytest.mark.parametrize("name", IMAGE_TEXT[:4])
 def test_an_image_alone_is_a_prompt_where_the_text_says_nothing_to_explain(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
