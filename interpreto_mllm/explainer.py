@@ -10,6 +10,7 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.checks import check_settings, known_evaluations
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.games.choice import choose_kind
@@ -117,15 +118,7 @@ class AttributionExplainer:
         share_prefixes: bool = True,
         progress: bool = True,
     ):
-        _check_parts(perturbator, aggregator)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive int; got {batch_size!r}.")
-        if isinstance(roles, str) or not isinstance(roles, Collection):
-            raise ValueError(f"roles must be a collection of role names, such as ('user',); got {roles!r}.")
-        if isinstance(pinned, str) or not (callable(pinned) or isinstance(pinned, Collection)):
-            raise ValueError(f"pinned must be a list of texts or indices, or a filter such as punctuation; got {pinned!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"seed must be an int; got {seed!r}.")
+        check_settings(perturbator, aggregator, batch_size, roles, pinned, seed)
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
@@ -180,7 +173,7 @@ class AttributionExplainer:
                 self._kind.game(prompt, question, self._engine, self._anchor())
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
-            known = _known(evaluations, games)
+            known = known_evaluations(evaluations, games)
             hands = [
                 Hand(
                     perturbator,
@@ -316,24 +309,3 @@ class _Spent:
 
     def __init__(self, paid: list[int], forwards: int, tokens: int):
         self.paid, self.forwards, self.tokens = paid, forwards, tokens
-
-
-def _known(earlier: Sequence[Attribution | Evaluations] | None, games: list[ModelGame]) -> list[Evaluations | None]:
-    if earlier is None:
-        return [None] * len(games)
-    if len(earlier) != len(games):
-        raise ValueError(f"{len(games)} inputs but evaluations of {len(earlier)}: give one result (or Evaluations) per input.")
-    known = [one.evaluations if isinstance(one, Attribution) else one for one in earlier]
-    for one, game in zip(known, games, strict=True):
-        if len(one.values) and one.values.shape[1] != len(game.question.labels):
-            raise ValueError(
-                f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}."
-            )
-    return [game.known(one) if len(one.coalitions) else None for game, one in zip(games, known, strict=True)]
-
-
-def _check_parts(perturbator: object, aggregator: object) -> None:
-    for name, part, base in (("perturbator", perturbator, Perturbator), ("aggregator", aggregator, Aggregator)):
-        if not isinstance(part, base):
-            hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
-            raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")

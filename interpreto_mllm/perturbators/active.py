@@ -52,6 +52,8 @@ class ActivePerturbator(Perturbator):
         [8, 6, 8, 8]
     """
 
+    adaptive = True
+
     def minimum_budget(self, n: int) -> int:
         """One pair besides v(∅) and v(N)."""
         return min(2**n, 4)
