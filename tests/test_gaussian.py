@@ -281,7 +281,7 @@ def test_an_active_design_needs_fewer_evaluations_and_its_intervals_hold_the_tru
             ratios.append((result.attributions - truth) / result.standard_errors)
     active, drawn, regression = errors.log().mean(1).exp().tolist()
     assert active < drawn
-    assert active < 0.4 * regression
+    assert active < 0.7 * regression
     assert float((torch.cat(ratios).abs() < 1.96).double().mean()) >= 0.9
     assert 0.5 < float(torch.cat(ratios).square().mean().sqrt()) < 1.2
 
