@@ -116,7 +116,8 @@ def line(attribution: Attribution) -> str:
     if share != share:
         return "The answer does not change when parts are left out."
     scores = "These scores explain" if attribution.estimand.startswith("Shapley value") else "A sum of scores explains"
-    subject = {"token": "answer", "class": "prediction", "contrast": "contrast", "value": "value"}[attribution.unit]
+    subjects = {"token": "answer", "response": "answer", "class": "prediction", "contrast": "contrast", "value": "value"}
+    subject = subjects[attribution.unit]
     told = f"{100 * share:.0f} %" if share >= 0.005 else "next to nothing"
     more = "." if share > 0.5 else ": see interactions()."
     return f"{scores} {told} of how the {subject} changes when parts are left out{more}"

@@ -66,8 +66,8 @@ class Interactions:
         >>> [explanation] = explainer("the apple is red . what is the apple ?", "red")
         >>> for pair in explanation.interactions().top(2):
         ...     print(pair)
-        apple × ?  +0.853
-        red × apple  +...
+        apple × red  +...
+        apple × apple  +...
     """
 
     values: Float[Tensor, "t n n"]

@@ -55,7 +55,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 def test_no_errors_no_intervals():
     with pytest.raises(ValueError, match="no standard errors"):
-        run(dense_game(6), OcclusionPerturbator(), LeaveOneOutAggregator()).interval()
+        replace(run(dense_game(6)), standard_errors=None).interval()
     with pytest.raises(ValueError, match="between 0 and 1"):
         run(dense_game(6)).interval(95.0)
 

@@ -17,6 +17,9 @@ def input_device(model: Any) -> torch.device:
         >>> input_device(load_recall()[0])
         device(type='cpu')
     """
-    embedding = model.get_input_embeddings()
+    try:
+        embedding = model.get_input_embeddings()
+    except NotImplementedError:  # a model of waveforms has none
+        return model.device
     device = getattr(embedding, "weight", model).device
     return torch.device(embedding._hf_hook.execution_device) if device.type == "meta" else device

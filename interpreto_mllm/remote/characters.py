@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from interpreto_mllm.prompts.chat import Message, is_chat
 from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.ready import Row
 from interpreto_mllm.prompts.splitter import Region
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -71,7 +72,7 @@ class CharacterReader(PromptReader):
             raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
         return super()._one(one)
 
-    def _encoded(self, encoding: Mapping[str, Any], row: int) -> Prompt:
+    def _encoded(self, row: Row) -> Prompt:
         raise TypeError("A remote model takes texts and chats: only the server knows its token ids.")
 
     def _chat(self, messages: list[Message]) -> Prompt:
