@@ -8,13 +8,11 @@ import pytest
 import torch
 from games import counted, dense_game, everything, exact_shapley
 
-from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggregator
+from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggregator, gaussian_process
 from interpreto_mllm.coefficients import shapley_coefficients
 from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.gaussian import posterior as posterior_module
 from interpreto_mllm.gaussian.design import most_telling
 from interpreto_mllm.gaussian.fit import fit, negative_log_posterior
-from interpreto_mllm.gaussian.inverse import DenseInverse, LowRankInverse
 from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
@@ -185,34 +183,42 @@ def test_the_design_leaves_what_is_certain_alone():
     assert len(most_telling(kernel, sides, sides, 3)) == 0
 
 
-def test_the_low_rank_inverse_is_the_inverse_of_what_it_stands_for():
-    n = 6
-    signs = random_sides(n, 20).double() * 2 - 1
-    covariance = random_kernel(n).covariance(signs, signs, ODD)
-    some = torch.tensor([0, 3, 7, 12])
-    inverse = LowRankInverse(covariance[some][:, some], covariance[some], covariance.diagonal() + 0.1, 0.1)
-    carried = covariance[some].T @ torch.linalg.solve(covariance[some][:, some], covariance[some])
-    dense = carried - torch.diag(carried.diagonal()) + torch.diag(covariance.diagonal() + 0.1)
-    dense[some, some] = dense.diagonal()[some]
-    torch.testing.assert_close(inverse.times(torch.eye(len(signs)).double()), torch.linalg.inv(dense), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(inverse.diagonal(), torch.linalg.inv(dense).diagonal(), atol=1e-6, rtol=1e-6)
-
-
-def test_the_low_rank_posterior_through_all_observations_is_the_exact_one(monkeypatch):
-    n = 6
-    game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 20)
+def test_what_is_foretold_is_what_the_process_over_all_coalitions_expects():
+    n = 5
+    game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
     observations = Observations.of_pairs(sides, game(sides), game(~sides))
-    exact = Posterior(kernel, observations)
-    monkeypatch.setattr(posterior_module, "MOST_EXACT", 0)
-    monkeypatch.setattr(posterior_module, "INDUCING", len(sides))
-    rough = Posterior(kernel, observations)
-    assert isinstance(exact.inverse, DenseInverse) and isinstance(rough.inverse, LowRankInverse)
-    torch.testing.assert_close(rough.mean(), exact.mean(), atol=1e-6, rtol=1e-6)
-    torch.testing.assert_close(rough.variance(), exact.variance(), atol=1e-6, rtol=1e-6)
-    monkeypatch.setattr(posterior_module, "INDUCING", 14)
-    nearly = Posterior(kernel, observations)
-    assert (nearly.mean() - exact.mean()).norm() < 0.2 * exact.mean().norm()
-    assert (nearly.variance() > 0).all()
+    signs, seen = everything(n).double() * 2 - 1, sides.double() * 2 - 1
+    odd = (game(sides) - game(~sides)) / 2 / observations.scales
+    expected = kernel.covariance(signs, seen, ODD) @ torch.linalg.solve(kernel.covariance(seen, seen, ODD), odd)
+    torch.testing.assert_close(Posterior(kernel, observations).foretold(signs), expected, atol=1e-7, rtol=1e-7)
+
+
+def first_of(evaluations: Evaluations, count: int) -> Evaluations:
+    """The first so many evaluations besides v(∅) and v(N)."""
+    rows = torch.arange(count + 2)
+    weights, chains = torch.ones(count + 2, dtype=torch.float64), torch.full((count + 2,), -1)
+    return Evaluations(evaluations.coalitions[rows], evaluations.values[rows], rows, weights, chains)
+
+
+@pytest.mark.parametrize("perturbator", [KernelPerturbator(), BernoulliPerturbator(paired=False)])
+def test_what_is_not_conditioned_on_corrects_the_rest(perturbator, monkeypatch):
+    n, budget, errors = 9, 360, torch.zeros(2, 3, dtype=torch.float64)
+    for seed in range(3):
+        game = smooth_game(n, seed)
+        result = run(game, perturbator, n, budget, seed, KernelAggregator())
+        monkeypatch.setattr(gaussian_process, "MOST_EXACT", 60)
+        corrected = result.reaggregate(GaussianProcessAggregator())
+        monkeypatch.setattr(gaussian_process, "MOST_EXACT", 4096)
+        mixed = first_of(result.evaluations, 118 if isinstance(perturbator, KernelPerturbator) else 58)
+        alone = GaussianProcessAggregator().aggregate(mixed)
+        truth = exact_shapley(game, n)
+        errors[0, seed] = (corrected.attributions - truth).square().sum()
+        errors[1, seed] = (alone.attributions - truth).square().sum()
+        torch.testing.assert_close(corrected.attributions.sum(1), corrected.full - corrected.empty)
+        ratios = (corrected.attributions - truth) / corrected.standard_errors
+        assert 0.3 < float(ratios.square().mean().sqrt()) < 1.5
+    corrected, alone = errors.log().mean(1).exp().tolist()
+    assert corrected < 0.9 * alone
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 6])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.complementary import complements
+from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.posterior import Posterior
+
+MOST_EXACT = 4096
 
 
 class GaussianProcessAggregator(Aggregator):
@@ -24,12 +29,12 @@ class GaussianProcessAggregator(Aggregator):
 
     Standard errors are the posterior's, raised to the geometric mean of its variance and the jackknife's wherever that is
     larger: the posterior alone is too sure of games unlike its prior, and the jackknife charges each observation with
-    what no other could have told. Their 95 % intervals were measured to hold the truth in 90 to 98 % of cases on language
-    models at budgets of 5n to 20n; on less than 5n evaluations they are not to be trusted.
+    what no other could have told.
 
     It takes milliseconds to seconds of its own, which pays on models, not on games that cost nothing to evaluate;
-    `KernelAggregator` is the choice there. More than 512 coalitions or pairs are thinned to learn the rates, and more than
-    2048 enter by way of 1024 of them.
+    `KernelAggregator` is the choice there. Rates are learnt from at most 512 observations (pairs, or coalitions if some have
+    no complement), and at most 4096 are conditioned on. `KernelAggregator` finds in the others what the process got wrong, and
+    the two are weighed by their variances.
 
     Example:
         >>> from interpreto_mllm.play import play
@@ -45,19 +50,54 @@ class GaussianProcessAggregator(Aggregator):
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         if evaluations.complete:
             return ShapleyAggregator().aggregate(evaluations)
-        observations = observe(evaluations)
-        posterior = Posterior(fit(observations), observations)
-        mean = posterior.mean() * observations.scales[:, None]
+        rows = observed_rows(evaluations)
+        observations = observe(evaluations, rows)
+        kept = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_EXACT)).round().long()
+        posterior = Posterior(fit(observations), observations.rows(kept))
+        scales = observations.scales[:, None]
+        mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
+        variance = torch.maximum(variance, (variance * posterior.jackknife()).sqrt()) * scales.square()
+        if len(rows) > MOST_EXACT:
+            mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
-        variance = posterior.variance()
-        inflated = torch.maximum(variance, (variance * posterior.jackknife()).sqrt())
-        return Estimate(mean + gap[:, None], inflated.sqrt() * observations.scales[:, None])
+        return Estimate(mean + gap[:, None], variance.sqrt())
+
+    def _corrected(
+        self,
+        mean: Float[Tensor, "t n"],
+        variance: Float[Tensor, "t n"],
+        evaluations: Evaluations,
+        posterior: Posterior,
+        scales: Float[Tensor, "t 1"],
+        used: Int[Tensor, "u"],
+    ) -> tuple[Float[Tensor, "t n"], Float[Tensor, "t n"]]:
+        """Mean and variance given as well what the regression finds in the evaluations that were not conditioned on."""
+        rest = torch.ones(len(evaluations.coalitions), dtype=torch.bool)
+        rest[used] = False
+        rest[:2] = True
+        coalitions = evaluations.coalitions[rest]
+        surprise = evaluations.values[rest] - posterior.foretold(coalitions.double() * 2 - 1) * scales.T
+        everyone = torch.arange(len(coalitions))
+        weights = evaluations.merged_weights()[rest] * len(rest) / len(coalitions)
+        missed = KernelAggregator().aggregate(Evaluations(coalitions, surprise, everyone, weights, -torch.ones_like(everyone)))
+        if missed.standard_errors is None:
+            return mean, variance
+        doubt = missed.standard_errors.square()
+        share = variance / (variance + doubt).clamp_min(1e-300)
+        return mean + share * missed.attributions, share * doubt
 
 
-def observe(evaluations: Evaluations) -> Observations:
-    """Pairs where every coalition is known with its complement, coalitions as they are where one is not."""
+def observed_rows(evaluations: Evaluations) -> Int[Tensor, "m c"]:
+    """Rows of each coalition and its complement if every one is known with it, otherwise each row on its own; ∅ and N first."""
     side, other = complements(evaluations)
     if 2 * len(side) + 2 < len(evaluations.coalitions):
+        return torch.arange(len(evaluations.coalitions))[:, None]
+    return torch.cat([torch.tensor([[0, 1]]), torch.stack([side, other], 1)])
+
+
+def observe(evaluations: Evaluations, rows: Int[Tensor, "m c"]) -> Observations:
+    """Pairs, or coalitions as they are."""
+    if rows.shape[1] == 1:
         return Observations.of_coalitions(evaluations.coalitions, evaluations.values)
-    side, other = torch.cat([torch.tensor([0]), side]), torch.cat([torch.tensor([1]), other])
+    side, other = rows.T
     return Observations.of_pairs(evaluations.coalitions[side], evaluations.values[side], evaluations.values[other])

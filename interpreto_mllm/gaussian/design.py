@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interpreto_mllm.gaussian.inverse import factor
+from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import ODD, Kernel
 
 NOTHING = 1e-9

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.gaussian.inverse import factor
+from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations

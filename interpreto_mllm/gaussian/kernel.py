@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -76,8 +77,11 @@ class Kernel:
         self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]
     ) -> tuple[Float[Tensor, "p q"], Float[Tensor, "p q"]]:
         """k(x, x′) and k(x, −x′)."""
-        near, far = self.parts(left, right)
-        return torch.stack(list(near.values())).sum(0), torch.stack(list(far.values())).sum(0)
+        near, far = torch.zeros(2, len(left), len(right), dtype=torch.float64)
+        for _, near_part, far_part in self.parts(left, right):
+            near += near_part
+            far += far_part
+        return near, far
 
     def variance(self, signs: Float[Tensor, "p n"], parity: Parity) -> Float[Tensor, "p"]:
         """The diagonal of `covariance`."""
@@ -86,37 +90,34 @@ class Kernel:
         far += self.constant - self.linear * self.n
         return parity[0] * near + parity[1] * (far + self.size * torch.exp(-signs.sum(1).abs() / self.length))
 
-    def parts(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The summands of k(x, x′), and those of k(x, −x′)."""
-        agreement = left @ right.T
-        counts, others = left.sum(1)[:, None] / 2, right.sum(1)[None] / 2
-        near, far = {}, {}
+    def parts(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """The name of each summand, and what it adds to k(x, x′) and to k(x, −x′)."""
         for name, (scale, rates) in zip(SCALARS, self.products, strict=False):
             rated, total = (left * rates) @ right.T / 2, rates.sum() / 2
-            near[name], far[name] = scale * torch.exp(rated - total), scale * torch.exp(-rated - total)
-        near["linear"] = self.linear * agreement
-        far["linear"] = -near["linear"]
-        near["size"] = self.size * torch.exp(-(counts - others).abs() / self.length)
-        far["size"] = self.size * torch.exp(-(counts + others).abs() / self.length)
-        near["constant"] = far["constant"] = torch.full_like(agreement, self.constant)
-        near["white"] = self.white * (agreement == self.n).double()
-        far["white"] = self.white * (agreement == -self.n).double()
-        return near, far
+            yield name, scale * torch.exp(rated - total), scale * torch.exp(-rated - total)
+        agreement = left @ right.T
+        yield "linear", self.linear * agreement, -self.linear * agreement
+        counts, others = left.sum(1)[:, None] / 2, right.sum(1)[None] / 2
+        near, far = (counts - others).abs(), (counts + others).abs()
+        yield "size", self.size * torch.exp(-near / self.length), self.size * torch.exp(-far / self.length)
+        constant = torch.full_like(agreement, self.constant)
+        yield "constant", constant, constant
+        yield "white", self.white * (agreement == self.n).double(), self.white * (agreement == -self.n).double()
 
     def gradient(
         self, signs: Float[Tensor, "p n"], near: Float[Tensor, "p p"], far: Float[Tensor, "p p"]
     ) -> Float[Tensor, "k"]:
         """The gradient in `logs` of a function whose derivatives in k(x, x′) and k(x, −x′) are `near` and `far`."""
-        near_parts, far_parts = self.parts(signs, signs)
-        slopes = []
-        for name, (_, rates) in zip(SCALARS, self.products, strict=False):
-            closer, further = near * near_parts[name], far * far_parts[name]
-            slopes.append(rates / 2 * (((closer - further) @ signs * signs).sum(0) - (closer + further).sum()))
-        scalars = {name: (near * near_parts[name] + far * far_parts[name]).sum() for name in near_parts}
-        counts = signs.sum(1) / 2
-        distance, opposite = (counts[:, None] - counts).abs(), (counts[:, None] + counts).abs()
-        stretched = near * near_parts["size"] * distance + far * far_parts["size"] * opposite
-        scalars["length"] = stretched.sum() / self.length
+        rates = {name: rates for name, (_, rates) in zip(SCALARS, self.products, strict=False)}
+        counts, slopes, scalars = signs.sum(1) / 2, [], {}
+        for name, near_part, far_part in self.parts(signs, signs):
+            closer, further = near * near_part, far * far_part
+            scalars[name] = (closer + further).sum()
+            if name in rates:
+                slopes.append(rates[name] / 2 * (((closer - further) @ signs * signs).sum(0) - scalars[name]))
+            if name == "size":
+                stretched = closer * (counts[:, None] - counts).abs() + further * (counts[:, None] + counts).abs()
+                scalars["length"] = stretched.sum() / self.length
         return torch.cat([*slopes, torch.stack([scalars[name] for name in SCALARS])])
 
     def shapley_covariance(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p n"]:
