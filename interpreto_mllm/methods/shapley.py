@@ -135,7 +135,7 @@ class NeymanShapley(AttributionExplainer):
 
 
 class GaussianProcessShapley(AttributionExplainer):
-    """Shapley values of a Gaussian process over coalitions, which also chooses what to evaluate; the fewest evaluations.
+    """Shapley values of a Gaussian process over coalitions, which also chooses what to evaluate.
 
     Each round evaluates the coalitions, in pairs with their complements, that lower the uncertainty of the Shapley values most.
     Comes with standard errors. It computes for a few seconds of its own, next to nothing beside a language model of real
