@@ -9,7 +9,7 @@ from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.games.answering import RespondingKind
 from interpreto_mllm.games.kinds import ModelKind, model_kind
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.remote.kind import RemoteKind
+from interpreto_mllm.remote.kind import RemoteAnsweringKind, RemoteScoringKind
 from interpreto_mllm.remote.model import RemoteModel
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -24,6 +24,7 @@ def choose_kind(
         ValueError: for a value function that the model cannot serve.
     """
     if isinstance(model, RemoteModel):
-        return RemoteKind(model, mode, generate, seed)
+        kind = RemoteAnsweringKind if isinstance(mode, ResponseSimilarity) else RemoteScoringKind
+        return kind(model, mode, generate, seed)
     kind = model_kind(model, Processing(tokenizer, model))
     return RespondingKind(kind, mode, generate, seed) if isinstance(mode, ResponseSimilarity) else kind
