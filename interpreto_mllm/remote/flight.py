@@ -13,6 +13,9 @@ from interpreto_mllm.remote.model import RemoteModel
 Reply = dict[str, Any]
 """The JSON of a server's reply."""
 
+HEARD = 300
+"""Characters of what a server says to a failed request that are repeated."""
+
 Arrival = tuple[int, Reply] | Exception | None
 """A reply to a request, an error that ends the work, or None when all is done."""
 
@@ -111,7 +114,10 @@ class Flight:
 
     def _told(self, error: Exception) -> RemoteError:
         """What went wrong, the key blotted out wherever a server may have repeated it."""
-        message = f"{self.remote.model} at {self.remote.base_url} gave no answer: {type(error).__name__}: {error}"
+        heard = getattr(getattr(error, "response", None), "text", "")[:HEARD]
+        message = (
+            f"{self.remote.model} at {self.remote.base_url} gave no answer: {type(error).__name__}: {error} {heard}".strip()
+        )
         told = RemoteError(message.replace(self.remote.api_key, "…") if self.remote.api_key else message)
         told.status = getattr(error, "status_code", None)
         return told

@@ -41,15 +41,15 @@ def _of_prompt(reply: Reply, length: int) -> Told | None:
 def _of_echo(reply: Reply, length: int) -> Told | None:
     """From the `logprobs` of a completion that repeats its prompt, without the token that was said after it.
 
-    A server that says a token and lists no value for it has shifted the others, as llama-cpp-python does where a text begins
+    Tokens that are bytes of a character may have no name; where they begin tells which character. A server that says a token and lists no value for it has shifted the others, as llama-cpp-python does where a text begins
     without a token of its own; such values are not read.
     """
     told, said = reply["choices"][0].get("logprobs") or {}, (reply.get("usage") or {}).get("completion_tokens")
-    starts = told.get("text_offset") or []
+    text, starts = reply["choices"][0].get("text") or "", told.get("text_offset") or []
     if not starts or starts[0] >= length or (said and starts[-1] < length):
         return None
-    tokens = zip(told["tokens"], told["token_logprobs"], starts, strict=True)
-    return [(token, value) for token, value, start in tokens if start < length]
+    spans = zip(told["tokens"], starts, [*starts[1:], length], told["token_logprobs"], strict=True)
+    return [(token or text[start : min(end, length)], value) for token, start, end, value in spans if start < length]
 
 
 _PROMPT = Way("prompt log-probabilities (vLLM's prompt_logprobs)", {}, {"prompt_logprobs": 0}, _of_prompt)
