@@ -32,7 +32,7 @@ from interpreto_mllm.media import DropImage, Patches, WholeImage
 from interpreto_mllm.similarity import TfIdf
 from interpreto_mllm.testbed import RECALL
 
-MODE = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": 6})
+MODE = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": 4})
 PLAIN = "the apple is red . the sky is blue . what is the apple ?"
 CHAT = [{"role": "system", "content": "answer the question ."}, {"role": "user", "content": PLAIN}]
 OPTIONS: dict[str, Any] = {"progress": False, "granularity": Granularity.SENTENCE}

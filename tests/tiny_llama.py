@@ -10,10 +10,12 @@ import numpy as np
 
 TEXT = "the apple is red . the sky is blue . what is the apple ? what is the sky ? answer the question . it is red , blue ."
 TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
-    "{% if add_generation_prompt %}assistant: {% endif %}"
+    "{{ bos_token }}{% for message in messages %}{{ message.role }}\n{{ message.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant\n{% endif %}"
 )
 HEADS, WIDTH, LAYERS, POSITIONS = 2, 64, 2, 512
+BYTES = 258
+"""Ids of the special tokens and of single bytes lie below."""
 
 
 def make(folder: Path) -> tuple[Any, Any]:
@@ -37,6 +39,7 @@ def make(folder: Path) -> tuple[Any, Any]:
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
         model = LlamaForCausalLM(config).eval()
+    model.lm_head.weight.data[:BYTES] = 0  # it answers in words rather than in bytes
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     np.savez(folder / "weights.npz", **{name: tensor.numpy() for name, tensor in model.state_dict().items()})
@@ -52,7 +55,7 @@ def _tokenizer() -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=300, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
+        vocab_size=BYTES + 42, special_tokens=["<s>", "</s>"], initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator([TEXT], trainer)
     tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])

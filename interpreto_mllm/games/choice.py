@@ -24,7 +24,8 @@ def choose_kind(
         ValueError: for a value function that the model cannot serve.
     """
     if isinstance(model, RemoteModel):
-        kind = RemoteAnsweringKind if isinstance(mode, ResponseSimilarity) else RemoteScoringKind
-        return kind(model, mode, generate, seed)
+        if isinstance(mode, ResponseSimilarity):
+            return RemoteAnsweringKind(model, mode, generate, seed)
+        return RemoteScoringKind(model, mode, generate, seed)
     kind = model_kind(model, Processing(tokenizer, model))
     return RespondingKind(kind, mode, generate, seed) if isinstance(mode, ResponseSimilarity) else kind

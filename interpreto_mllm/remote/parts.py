@@ -15,8 +15,8 @@ from interpreto_mllm.media.packing import pack_image
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import State
 
-PIXELS, SECONDS = 28, 0.04
-"""Side of a square, and length of a stretch, that stand for one token where costs are guessed."""
+SIDE, PER_SECOND = 28, 25
+"""Pixels at the side of a square that stands for one token, and tokens in a second, where costs are guessed."""
 
 
 def encoded(state: State) -> dict[str, Any]:
@@ -36,10 +36,10 @@ def encoded(state: State) -> dict[str, Any]:
 def tokens_of(state: State) -> int:
     """A guess at how many tokens a server makes of an image or a clip: one per 28 × 28 pixels, or per 40 ms."""
     if isinstance(state.medium, Clip):
-        return -int(-state.medium.seconds // SECONDS)
+        return -(-len(state.medium.samples) * PER_SECOND // state.medium.rate)
     assert isinstance(state.medium, Picture)
     width, height = state.medium.image.size
-    return -(-width // PIXELS) * -(-height // PIXELS)
+    return -(-width // SIDE) * -(-height // SIDE)
 
 
 def _wav(samples: Float32[np.ndarray, "s"], rate: int) -> bytes:

@@ -41,8 +41,9 @@ def _of_prompt(reply: Reply, length: int) -> Told | None:
 def _of_echo(reply: Reply, length: int) -> Told | None:
     """From the `logprobs` of a completion that repeats its prompt, without the token that was said after it.
 
-    Tokens that are bytes of a character may have no name; where they begin tells which character. A server that says a token and lists no value for it has shifted the others, as llama-cpp-python does where a text begins
-    without a token of its own; such values are not read.
+    Tokens that are bytes of a character may have no name; where they begin tells which character it is. A server that says a
+    token and lists no value for it has shifted the others, as llama-cpp-python does where texts begin without a token of their
+    own; such values are not read.
     """
     told, said = reply["choices"][0].get("logprobs") or {}, (reply.get("usage") or {}).get("completion_tokens")
     text, starts = reply["choices"][0].get("text") or "", told.get("text_offset") or []
