@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Iterator
 from itertools import pairwise
@@ -25,8 +26,8 @@ from interpreto_mllm import (
     RemoteModel,
     ResponseSimilarity,
 )
+from interpreto_mllm.remote import RemoteError
 from interpreto_mllm.remote.alignment import aligned, joined
-from interpreto_mllm.remote.flight import RemoteError
 from interpreto_mllm.similarity import ExactMatch
 
 CHAT = [
@@ -117,6 +118,16 @@ def test_a_server_without_them_is_told_apart_at_once(server: Server, route: Any,
         ExactShapley(remote, **OPTIONS)(PLAIN if route == "completion" else CHAT, "red")
     assert "ResponseSimilarity(similarity=TfIdf())" in str(caught.value) and "Unexpected fields" in str(caught.value)
     assert not server.asked
+
+
+def test_a_refusal_is_told_without_the_key(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    secret = "sk-very-secret-0123456789"
+    server.faults = [422]
+    with caplog.at_level(logging.DEBUG), pytest.raises(ValueError, match=r"It said.* no, Bearer …") as caught:
+        ExactShapley(RemoteModel(server.url, "recall", api_key=secret), **OPTIONS)(CHAT, "red")
+    assert server.keys == {f"Bearer {secret}"} and caplog.text
+    assert secret not in str(caught.value) + caplog.text
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
 
 
 def test_a_server_that_shifts_its_echo_is_not_believed(server: Server) -> None:

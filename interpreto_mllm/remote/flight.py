@@ -113,14 +113,15 @@ class Flight:
                 return
 
     def _told(self, error: Exception) -> RemoteError:
-        """What went wrong, the key blotted out wherever a server may have repeated it."""
-        heard = getattr(getattr(error, "response", None), "text", "")[:HEARD]
-        message = (
-            f"{self.remote.model} at {self.remote.base_url} gave no answer: {type(error).__name__}: {error} {heard}".strip()
-        )
-        told = RemoteError(message.replace(self.remote.api_key, "…") if self.remote.api_key else message)
+        """What went wrong, the key blotted out wherever the server may have repeated it."""
+        heard = self._blotted(getattr(getattr(error, "response", None), "text", ""))[:HEARD]
+        what = f"{type(error).__name__}: {self._blotted(str(error))} {heard}".strip()
+        told = RemoteError(f"{self.remote.model} at {self.remote.base_url} gave no answer: {what}")
         told.status = getattr(error, "status_code", None)
         return told
+
+    def _blotted(self, text: str) -> str:
+        return text.replace(self.remote.api_key, "…") if self.remote.api_key else text
 
 
 def _openai() -> Any:
