@@ -76,8 +76,10 @@ def test_an_answer_to_a_text_is_as_likely_as_locally(server: Server, recall: Any
     server.offers = offers
     remote = RemoteModel(server.url, "recall", route="completion")
     options = {"inference_mode": mode, "progress": False, "pinned": ["?"], "budget": 30}
-    targets = [" red .", Contrast(" red", " blue")]
+    targets = [" red .", Contrast(" red", " blue"), " blue"]
     [there] = KernelShap(remote, **options)(PLAIN, targets)
+    asked = [json.dumps(body) for body in server.asked]
+    assert len(asked) == len(set(asked)), "an answer in several targets is asked for once"
     [here] = KernelShap(*recall, **options)(PLAIN, targets)
     same(there, here)
 

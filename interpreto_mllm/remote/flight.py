@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from interpreto_mllm.remote.model import RemoteModel
@@ -45,8 +45,8 @@ class Flight:
         self.remote = remote
         self.requests = self.tokens = 0
 
-    def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Iterator[tuple[int, Reply]]:
-        """The replies one by one, in the order of their arrival, each with the index of its job.
+    def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[tuple[int, Reply]]:
+        """The replies one by one, in the order of their arrival, each with the index of its job; closed, it asks no further.
 
         Args:
             jobs: whatever is asked.

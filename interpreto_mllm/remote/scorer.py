@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
@@ -61,12 +62,16 @@ class RemoteScorer:
             ValueError: when the server scores no given answers, or its tokens do not spell this one.
             RemoteError: when the server fails.
         """
-        told = aligned(self._probed(reading, answer), answer)
-        ends = [end for end, _ in told]
-        number = len(self._answers)
-        self._answers.append((answer, ends))
-        self._known[reading.key, number] = self._values(told, ends)
-        return number, [answer[start:end] for start, end in pairwise([0, *ends])]
+        number = next(
+            (n for n, (text, _) in enumerate(self._answers) if text == answer and (reading.key, n) in self._known), None
+        )
+        if number is None:
+            told = aligned(self._probed(reading, answer), answer)
+            ends = [end for end, _ in told]
+            number = len(self._answers)
+            self._answers.append((answer, ends))
+            self._known[reading.key, number] = self._values(told, ends)
+        return number, [answer[start:end] for start, end in pairwise([0, *self._answers[number][1]])]
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """The values of each query's answer, in the order in which they arrive."""
@@ -77,12 +82,13 @@ class RemoteScorer:
         waiting = [index for index, values in enumerate(known) if values is None]
         jobs = [(queries[index].reading, *self._answers[queries[index].target[0]]) for index in waiting]
         way = self._way or WAYS[self.remote.route][0]
-        for place, reply in self.flight.send(jobs, lambda job: self._body(way, *job[:2])):
-            reading, answer, ends = jobs[place]
-            told = way.read(reply, len(reading.ids) + len(answer))
-            if told is None:
-                raise RemoteError(f"{self.remote.model} at {self.remote.base_url} told no log-probabilities for one prompt.")
-            yield [waiting[place]], self._values(aligned(told, answer), ends)
+        with closing(self.flight.send(jobs, lambda job: self._body(way, *job[:2]))) as replies:
+            for place, reply in replies:
+                reading, answer, ends = jobs[place]
+                told = way.read(reply, len(reading.ids) + len(answer))
+                if told is None:
+                    raise RemoteError(f"{self.remote.model} at {self.remote.base_url} told no log-probabilities of one prompt.")
+                yield [waiting[place]], self._values(aligned(told, answer), ends)
 
     def _probed(self, reading: Reading, answer: str) -> Told:
         """The tokens of the prompt and the answer, asked for in the first way that the server takes, which is remembered."""
