@@ -45,7 +45,7 @@ class Flight:
         self.remote = remote
         self.requests = self.tokens = 0
 
-    def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[tuple[int, Reply]]:
+    def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[tuple[int, Reply], None, None]:
         """The replies one by one, in the order of their arrival, each with the index of its job; closed, it asks no further.
 
         Args:

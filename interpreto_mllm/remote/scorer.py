@@ -62,9 +62,8 @@ class RemoteScorer:
             ValueError: when the server scores no given answers, or its tokens do not spell this one.
             RemoteError: when the server fails.
         """
-        number = next(
-            (n for n, (text, _) in enumerate(self._answers) if text == answer and (reading.key, n) in self._known), None
-        )
+        same = [index for index, (text, _) in enumerate(self._answers) if text == answer]
+        number = next((index for index in same if (reading.key, index) in self._known), None)
         if number is None:
             told = aligned(self._probed(reading, answer), answer)
             ends = [end for end, _ in told]
