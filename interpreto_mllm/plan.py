@@ -12,7 +12,8 @@ class Plan:
     Args:
         evaluations: distinct coalitions.
         requests: times that the model is asked, drawn answers counted each.
-        prompt_tokens: tokens read; of a remote model, whose tokens are unknown, a quarter of the characters.
+        prompt_tokens: tokens read; of a remote model, whose tokens are unknown, a quarter of the characters, one per 28 × 28
+            pixels and 25 per second.
         answer_tokens: tokens said; none where the model does not answer.
 
     Example:

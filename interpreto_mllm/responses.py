@@ -12,10 +12,11 @@ from torch import Tensor, stack
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: its text without surrounding space, and its token ids where they are known."""
+    """An answer: its text without surrounding space, and where they are known its token ids and its log-probability."""
 
     text: str
     ids: tuple[int, ...] = ()
+    log_probability: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

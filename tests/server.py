@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,12 +19,15 @@ class Server:
         model, tokenizer: what answers; None answers with the length of what it was sent.
         latency: seconds that a request takes.
 
-    `faults` are used up one a request: a status to answer with, "cut" for a connection that ends in the middle. `asked` holds
-    the body of every request that was answered, `busiest` the most requests at a time.
+    `offers` names what of "prompt_logprobs", "echo" and "logprobs" is not refused; where it is `shifted`, an echo gives every
+    token the value of the next. `faults` are used up one a request: a status to answer with, "cut" for a connection that ends
+    in the middle. `asked` holds the body of every request that was answered, `busiest` the most requests at a time.
     """
 
     def __init__(self, model: Any = None, tokenizer: Any = None, latency: float = 0.0):
         self.model, self.tokenizer, self.latency = model, tokenizer, latency
+        self.offers: set[str] = set()
+        self.shifted = False
         self.faults: list[int | str] = []
         self.asked: list[dict[str, Any]] = []
         self.keys: set[str] = set()
@@ -53,20 +57,79 @@ class Server:
         self._thread.join()
         self._http.server_close()
 
-    def answer(self, path: str, body: dict[str, Any]) -> str:
-        """What the model says."""
+    def reply(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+        """What is answered; None where something is asked for that is not on offer."""
+        wanted = {"prompt_logprobs", "echo", "logprobs"} & set(body)
+        if not wanted <= self.offers:
+            return None
+        chat = path.endswith("/chat/completions")
         if self.model is None:
-            return str(len(json.dumps(body)))
-        if path.endswith("/chat/completions"):
-            text = self.tokenizer.apply_chat_template(body["messages"], tokenize=False, add_generation_prompt=True)
-            ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+            text, told = str(len(json.dumps(body))), []
         else:
-            ids = self.tokenizer(body["prompt"], return_tensors="pt")["input_ids"]
+            text, told = self._said(self._ids(body, chat), body)
+        choice = {"index": 0, "finish_reason": "stop", "text": text, "message": {"role": "assistant", "content": text}}
+        choice.pop("text" if chat else "message")
+        usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+        reply = {"id": "1", "object": "x", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
+        if "prompt_logprobs" in body:
+            scores = self._scores(body, chat)
+            entries = [one and {str(one[0]): {"decoded_token": one[1], "logprob": one[2]}} for one in scores]
+            (reply if chat else choice)["prompt_logprobs"] = entries
+        if body.get("echo"):
+            choice["text"] = body["prompt"] + text
+            choice["logprobs"] = self._echoed(body, told)
+        elif "logprobs" in body:
+            each = [{"token": token, "logprob": value} for token, value in told]
+            choice["logprobs"] = {"content": each} if chat else {"token_logprobs": [value for _, value in told]}
+        return reply
+
+    def _ids(self, body: dict[str, Any], chat: bool) -> Any:
+        """What the model reads."""
+        if not chat:
+            return self.tokenizer(body["prompt"], return_tensors="pt")["input_ids"]
+        ways = {name: body[name] for name in ("add_generation_prompt", "continue_final_message") if name in body}
+        text = self.tokenizer.apply_chat_template(body["messages"], tokenize=False, **{"add_generation_prompt": True, **ways})
+        return self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+
+    def _said(self, ids: Any, body: dict[str, Any]) -> tuple[str, list[tuple[str, float]]]:
+        """An answer, and its tokens with their log-probabilities."""
         with self._lock, torch.random.fork_rng([]):
             torch.manual_seed(body.get("seed", 0))
             sampled = {"do_sample": True, "temperature": body["temperature"]} if body["temperature"] else {"do_sample": False}
-            said = self.model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=body["max_tokens"], **sampled)
-        return self.tokenizer.decode(said[0, ids.shape[1] :], skip_special_tokens=True)
+            every = self.model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=body["max_tokens"], use_cache=True, **sampled
+            )
+            logits = self.model(every).logits[0]
+        said = every[0, ids.shape[1] :]
+        values = logits.log_softmax(-1)[ids.shape[1] - 1 : -1].gather(1, said[:, None])[:, 0].tolist()
+        text = self.tokenizer.decode(said, skip_special_tokens=True)
+        return text, [(self.tokenizer.decode(token), value) for token, value in zip(said, values, strict=True)]
+
+    def _scores(self, body: dict[str, Any], chat: bool) -> list[tuple[int, str, float] | None]:
+        """Id, text and log-probability of each token that is read."""
+        ids = self._ids(body, chat)
+        with self._lock, torch.no_grad():
+            values = self.model(ids).logits[0].log_softmax(-1)
+        read = ids[0].tolist()
+        told: list[tuple[int, str, float] | None] = [None]
+        waiting: list[int] = []
+        for place, token in enumerate(read[1:]):
+            waiting.append(token)
+            named = self.tokenizer.decode(waiting)
+            whole = not named.endswith("\ufffd")  # the last token of a character of several has its name, the others none
+            told.append((token, named if whole else "", float(values[place, token])))
+            waiting = [] if whole else waiting
+        return told
+
+    def _echoed(self, body: dict[str, Any], said: list[tuple[str, float]]) -> dict[str, Any]:
+        encoded = self.tokenizer(body["prompt"], return_offsets_mapping=True)
+        tokens = list(zip(encoded["offset_mapping"], self._scores(body, False), strict=True))
+        told = [(score and score[1], score and score[2], start) for (start, end), score in tokens if start < end]
+        told += [(token, value, len(body["prompt"])) for token, value in said]
+        if self.shifted:
+            told = [(token, value, start) for (token, _, start), (_, value, _) in pairwise(told)]
+        names = ("tokens", "token_logprobs", "text_offset")
+        return {name: [one[place] for one in told] for place, name in enumerate(names)}
 
 
 class _Patient(ThreadingHTTPServer):
@@ -104,10 +167,10 @@ class _Handler(BaseHTTPRequestHandler):
             told = json.dumps({"error": {"message": f"no, {self.headers.get('Authorization')}"}}).encode()
             self._send(fault, told)
             return
-        text = self.served.answer(self.path, body)
-        choice = {"index": 0, "finish_reason": "stop", "text": text, "message": {"role": "assistant", "content": text}}
-        usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
-        reply = {"id": "1", "object": "x", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
+        reply = self.served.reply(self.path, body)
+        if reply is None:
+            self._send(422, json.dumps({"detail": "Unexpected fields in the request"}).encode())
+            return
         with self.served._lock:
             self.served.asked.append(body)
         self._send(200, json.dumps(reply).encode())

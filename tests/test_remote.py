@@ -27,7 +27,7 @@ from interpreto_mllm import (
     ResponseSimilarity,
     Template,
 )
-from interpreto_mllm.remote.voice import RemoteError
+from interpreto_mllm.remote import RemoteError
 from interpreto_mllm.similarity import Contextual, ExactMatch, Static, TfIdf
 
 CHAT = [
@@ -224,9 +224,11 @@ def explain(inputs: Any = "a b", target: Any = "x", **options: Any) -> Any:
     "make, words",
     [
         (lambda: RemoteModel("localhost:8000", "m"), "base_url must be an address"),
-        (lambda: RemoteModel("http://localhost", "m", concurrency=0), "concurrency must be at least 1"),
+        (lambda: RemoteModel("http://localhost", "m", concurrency=0), "concurrency and sampling_rate must be at least 1"),
         (lambda: RemoteModel("http://localhost", "m", route="responses"), "'chat' or 'completion'"),  # type: ignore[arg-type]
-        (lambda: explain(inference_mode=InferenceModes.LOG_SOFTMAX), "answers and no logits"),
+        (lambda: explain(inference_mode=InferenceModes.LOGITS), "gives no logits for logits"),
+        (lambda: explain(inference_mode=lambda logits, targets: logits[..., 0]), "gives no logits for <lambda>"),
+        (lambda: explain(inference_mode=InferenceModes.LOG_SOFTMAX, target=" "), "target is empty"),
         (lambda: explain(inference_mode=InferenceModes.SIMILARITY), "Static looks into the model"),
         (lambda: explain(inference_mode=ResponseSimilarity(Static())), "Static looks into the model"),
         (

@@ -9,7 +9,7 @@ from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.games.answering import RespondingKind
 from interpreto_mllm.games.kinds import ModelKind, model_kind
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.remote.kind import RemoteKind
+from interpreto_mllm.remote.kind import RemoteAnsweringKind, RemoteScoringKind
 from interpreto_mllm.remote.model import RemoteModel
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -24,6 +24,8 @@ def choose_kind(
         ValueError: for a value function that the model cannot serve.
     """
     if isinstance(model, RemoteModel):
-        return RemoteKind(model, mode, generate, seed)
+        if isinstance(mode, ResponseSimilarity):
+            return RemoteAnsweringKind(model, mode, generate, seed)
+        return RemoteScoringKind(model, mode, generate, seed)
     kind = model_kind(model, Processing(tokenizer, model))
     return RespondingKind(kind, mode, generate, seed) if isinstance(mode, ResponseSimilarity) else kind

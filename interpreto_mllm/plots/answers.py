@@ -6,6 +6,7 @@ from html import escape
 
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.plots.reading import shortened, visible
+from interpreto_mllm.responses import Response
 
 FEATURES_SHOWN = 60
 """Characters of a feature that stand in the table."""
@@ -33,8 +34,13 @@ def _row(attribution: Attribution, row: int, values: list[float]) -> str:
         shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there
     ]
     said = attribution.responses[row] if attribution.responses is not None else ()
-    told = "<br>".join(escape(visible(answer.text)) if answer.text else "<i>nothing</i>" for answer in said)
+    told = "<br>".join(_told(answer) for answer in said)
     cells = [f'<td data-by="{sum(present)}">{sum(present)} of {len(present)}</td>']
     cells += [f'<td data-by="{value:.6g}">{value:.3g}</td>' for value in values]
     cells += [f"<td>{told}</td>", f"<td>{escape(' '.join(texts)) or '∅'}</td>"]
     return f"<tr>{''.join(cells)}</tr>\n"
+
+
+def _told(answer: Response) -> str:
+    text = escape(visible(answer.text)) if answer.text else "<i>nothing</i>"
+    return text if answer.log_probability is None else f"{text} <small>(log p {answer.log_probability:.3g})</small>"

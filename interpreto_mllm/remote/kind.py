@@ -6,43 +6,29 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from interpreto_mllm.engine.query import Engine, Mode
 from interpreto_mllm.games.answering import AnsweringKind
+from interpreto_mllm.games.kinds import ModelKind
+from interpreto_mllm.games.modes import InferenceModes, mode_name
 from interpreto_mllm.games.targets import Answer
 from interpreto_mllm.games.voices import Voice
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Occlusion, Reading
-from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.reader import PromptReader
-from interpreto_mllm.remote.characters import CharacterReader, Characters
 from interpreto_mllm.remote.model import RemoteModel
-from interpreto_mllm.remote.voice import RemoteVoice
+from interpreto_mllm.remote.parts import tokens_of
+from interpreto_mllm.remote.reader import RemoteProcessing, RemoteReader
+from interpreto_mllm.remote.scorer import RemoteScorer
+from interpreto_mllm.remote.voice import LIMIT, RemoteVoice, arguments
 from interpreto_mllm.responses import Response
 from interpreto_mllm.similarity.embeddings import Contextual, Static
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
-KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "extra_body")
+KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprobs", "extra_body")
 
 
-class RemoteKind(AnsweringKind):
-    """A model on a server, asked to answer again.
-
-    Raises:
-        ValueError: for a value function that needs logits, or generation arguments that a server does not take.
-    """
-
-    def __init__(self, model: RemoteModel, similarity: object, generate: Mapping[str, Any], seed: int):
-        if not isinstance(similarity, ResponseSimilarity):
-            raise ValueError(
-                "A remote model gives answers and no logits: use inference_mode=ResponseSimilarity(...), for example "
-                "ResponseSimilarity(similarity=TfIdf()) or ResponseSimilarity(External(...))."
-            )
-        _check_embedding(similarity)
-        super().__init__(model, Processing(Characters(), None), similarity.bound(None, None), generate, seed)
-        unknown = [name for name in self._settings if name not in KNOWN]
-        if unknown:
-            raise ValueError(f"A remote model takes {', '.join(KNOWN)} as generation arguments; got {unknown}.")
-        self._sampled = bool(self._settings.get("do_sample"))
-        self.answer_tokens = int(self._settings.get("max_new_tokens", 32))
+class RemoteKind(ModelKind):
+    """A model on a server, however it is asked."""
 
     def lent(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -52,7 +38,7 @@ class RemoteKind(AnsweringKind):
             raise ValueError(
                 f"Only the server knows a remote model's tokens, not {granularity}: use WORD, SENTENCE, TURN or spans."
             )
-        return CharacterReader(self.processing, granularity, *parts, bare=self.model.route == "completion")
+        return RemoteReader(self.processing, granularity, *parts, bare=self.model.route == "completion")
 
     def check_tokenizer(self) -> None:
         """A remote model has none."""
@@ -68,25 +54,88 @@ class RemoteKind(AnsweringKind):
         return None
 
     def read_tokens(self, reading: Reading) -> int:
-        return -(-len(reading.ids) // 4)
+        return -(-len(reading.ids) // 4) + sum(tokens_of(state) for state in reading.media)
+
+
+class RemoteAnsweringKind(RemoteKind, AnsweringKind):
+    """A model on a server, asked to answer again.
+
+    Raises:
+        ValueError: for a similarity that looks into the model, or generation arguments that a server does not take.
+    """
+
+    def __init__(self, model: RemoteModel, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
+        _check_embedding(similarity)
+        processing = RemoteProcessing.at(model.sampling_rate)
+        super().__init__(model, processing, similarity.bound(None, None), generate, seed)
+        _check_generation(self._settings)
+        self.answer_tokens = int(self._settings.get("max_new_tokens", LIMIT))
 
     def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Voice, Voice]:
-        kept = {name: self._settings[name] for name in ("top_p", "stop", "extra_body") if name in self._settings}
-        told = {"max_tokens": self.answer_tokens, **kept}
-        greedy = RemoteVoice(self.model, {**told, "temperature": 0.0})
-        if not self._sampled:
+        greedy = RemoteVoice(self.model, arguments({**self._settings, "do_sample": False}, self.model.route))
+        if not self._settings.get("do_sample"):
             return greedy, greedy
-        drawn = {**told, "temperature": self._settings.get("temperature", 1.0)}
-        return greedy, RemoteVoice(self.model, drawn, self._seed)
+        return greedy, RemoteVoice(self.model, arguments(self._settings, self.model.route), self._seed)
 
     def settings(self) -> dict[str, Any]:
-        drawn = {"seed": self._seed} if self._sampled else {}
+        drawn = {"seed": self._seed} if self._settings.get("do_sample") else {}
         return {**self._settings, "max_new_tokens": self.answer_tokens, "model": self.model.model, **drawn}
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
-        if not isinstance(target, str):
-            raise TypeError(f"A target of a remote model is a text, a Contrast of texts or None; got {target!r}.")
-        return self.original(Response(target.strip()), reading)
+        return self.original(Response(_text(target).strip()), reading)
+
+
+class RemoteScoringKind(RemoteKind):
+    """A model on a server that tells how likely given answers are.
+
+    Raises:
+        ValueError: for a value function that needs logits, or generation arguments that a server does not take.
+    """
+
+    answer_tokens = 1
+
+    def __init__(self, model: RemoteModel, mode: Mode, generate: Mapping[str, Any], seed: int):
+        if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+            raise ValueError(
+                f"A server gives no logits for {mode_name(mode)}: use LOG_SOFTMAX or SOFTMAX where it tells how likely given "
+                "answers are, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
+            )
+        _check_generation(generate)
+        super().__init__(model, RemoteProcessing.at(model.sampling_rate))
+        self._settings, self._seed = generate, seed
+        self._scorer = RemoteScorer(model, generate.get("extra_body", {}), mode is InferenceModes.SOFTMAX)
+
+    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+        return self._scorer
+
+    def forget(self) -> None:
+        self._scorer.forget()
+
+    def answer(self, target: Any, text: str, reading: Reading) -> Answer:
+        if not _text(target).strip():
+            raise ValueError("The target is empty: give a text, or None to let the model answer.")
+        number, texts = self._scorer.add(target, reading)
+        return Answer((number,) * len(texts), tuple(range(len(texts))), tuple(texts))
+
+    def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
+        seed = self._seed if self._settings.get("do_sample") else None
+        voice = RemoteVoice(self.model, arguments(self._settings, self.model.route), seed)
+        text = voice.first(reading)
+        if not text.strip():
+            raise ValueError("The model answered nothing to this prompt: give a target to explain.")
+        return self.answer(text.strip() if self.model.route == "chat" else text, "", reading)
+
+
+def _text(target: Any) -> str:
+    if not isinstance(target, str):
+        raise TypeError(f"A target of a remote model is a text, a Contrast of texts or None; got {target!r}.")
+    return target
+
+
+def _check_generation(settings: Mapping[str, Any]) -> None:
+    unknown = [name for name in settings if name not in KNOWN]
+    if unknown:
+        raise ValueError(f"A remote model takes {', '.join(KNOWN)} as generation arguments; got {unknown}.")
 
 
 def _check_embedding(similarity: ResponseSimilarity) -> None:

@@ -10,8 +10,10 @@ from typing import Literal
 class RemoteModel:
     """A model on any server that speaks the OpenAI protocol, in place of the model: `KernelShap(RemoteModel(...), ...)`.
 
-    It gives answers, not logits, so it is explained with a `ResponseSimilarity` of texts or external embeddings. Its tokens
-    are the server's own affair: features are words, sentences, turns, or spans of your own. Needs the extra `remote`.
+    It gives answers, not logits. Where it tells how likely given answers are, LOG_SOFTMAX and SOFTMAX explain those, token by
+    token; any server is explained with a `ResponseSimilarity` of texts or external embeddings. The tokens that it reads are
+    its own affair: features are words, sentences, turns, spans of your own, and pieces of images and clips. Needs the extra
+    `remote`.
 
     Args:
         base_url: of the server, such as "http://localhost:8000/v1".
@@ -22,13 +24,15 @@ class RemoteModel:
         retries: how often a request is made again after a 408, 409, 429, 5xx, a broken connection or a time-out, waiting longer
             each time, or as long as the server asks.
         timeout: seconds that a request may take.
+        sampling_rate: samples per second of the clips that are sent.
 
     Raises:
         ValueError: for settings that cannot work.
 
     Example:
         >>> RemoteModel("http://localhost:8000/v1", "tiny", api_key="secret")
-        RemoteModel(base_url='http://localhost:8000/v1', model='tiny', concurrency=8, route='chat', retries=6, timeout=60.0)
+        RemoteModel(base_url='http://localhost:8000/v1', model='tiny', concurrency=8, route='chat', retries=6, timeout=60.0,
+                    sampling_rate=16000)
     """
 
     base_url: str
@@ -38,14 +42,15 @@ class RemoteModel:
     route: Literal["chat", "completion"] = "chat"
     retries: int = 6
     timeout: float = 60.0
+    sampling_rate: int = 16_000
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url must be an address such as 'http://localhost:8000/v1'; got {self.base_url!r}.")
-        if self.concurrency < 1 or self.retries < 0 or not self.timeout > 0:
+        if self.concurrency < 1 or self.retries < 0 or not self.timeout > 0 or self.sampling_rate < 1:
             raise ValueError(
-                "concurrency must be at least 1, retries at least 0 and timeout positive; "
-                f"got {self.concurrency}, {self.retries} and {self.timeout}."
+                "concurrency and sampling_rate must be at least 1, retries at least 0 and timeout positive; "
+                f"got {self.concurrency}, {self.sampling_rate}, {self.retries} and {self.timeout}."
             )
         if self.route not in ("chat", "completion"):
             raise ValueError(f"route must be 'chat' or 'completion'; got {self.route!r}.")

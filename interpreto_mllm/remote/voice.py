@@ -1,31 +1,24 @@
-"""A server that answers: a bounded number of requests in flight, every answer handed on as it comes."""
+"""A server that answers."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-import queue
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from interpreto_mllm.engine.query import Query
-from interpreto_mllm.remote.characters import Characters, messages_of
+from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.remote.flight import Flight, Reply
 from interpreto_mllm.remote.model import RemoteModel
+from interpreto_mllm.remote.spelling import asked
 from interpreto_mllm.responses import Response
 
-Arrival = tuple[int, Response] | Exception | None
-"""An answer to a query, an error that ends the work, or None when all is done."""
-
-
-class RemoteError(RuntimeError):
-    """A server that cannot be reached, refuses, or keeps failing; what had arrived is in the explainer's `unfinished`."""
+LIMIT = 32
+"""Tokens of an answer where the caller does not say."""
 
 
 class RemoteVoice:
     """Answers of a remote model; `Query.target` numbers the draw.
-
-    After an error that retries did not cure no further request is made; those in flight are waited for and kept.
 
     Args:
         remote: the server and its model.
@@ -35,7 +28,17 @@ class RemoteVoice:
 
     def __init__(self, remote: RemoteModel, settings: Mapping[str, Any], seed: int | None = None):
         self.remote, self.settings, self.seed = remote, dict(settings), seed
-        self.forwards = self.tokens = 0
+        self.flight = Flight(remote)
+
+    @property
+    def forwards(self) -> int:
+        """Requests."""
+        return self.flight.requests
+
+    @property
+    def tokens(self) -> int:
+        """Tokens read and said."""
+        return self.flight.tokens
 
     def say(self, queries: list[Query]) -> Iterator[tuple[list[int], list[Response]]]:
         """The answers one by one, in the order of their arrival.
@@ -44,76 +47,42 @@ class RemoteVoice:
             ImportError: without the openai client.
             RemoteError: when a request fails for good.
         """
-        _openai()
-        arrivals: queue.Queue[Arrival] = queue.Queue()
-        stop = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._work(queries, arrivals, stop)), daemon=True)
-        thread.start()
-        failed: Exception | None = None
-        try:
-            while (arrival := arrivals.get()) is not None:
-                if isinstance(arrival, Exception):
-                    failed = failed or arrival
-                else:
-                    yield [arrival[0]], [arrival[1]]
-        finally:
-            stop.set()
-            thread.join()
-        if failed is not None:
-            raise RemoteError(self._told(failed)) from None
+        for index, reply in self.flight.send(queries, self._body):
+            yield [index], [Response(said(reply).strip(), log_probability=_log_probability(reply))]
 
-    async def _work(self, queries: list[Query], arrivals: queue.Queue[Arrival], stop: threading.Event) -> None:
-        try:
-            client = _openai().AsyncOpenAI(
-                base_url=self.remote.base_url,
-                api_key=self.remote.api_key or "none",
-                max_retries=self.remote.retries,
-                timeout=self.remote.timeout,
-            )
-            async with client:
-                waiting = iter(enumerate(queries))
-                workers = [self._worker(client, waiting, arrivals, stop) for _ in range(self.remote.concurrency)]
-                await asyncio.gather(*workers)
-        except Exception as error:  # nothing may be lost between threads
-            arrivals.put(error)
-        finally:
-            arrivals.put(None)
+    def first(self, reading: Reading) -> str:
+        """One answer, its white space kept."""
+        return said(self.flight.one(self._body(Query(reading, (0,)))))
 
-    async def _worker(self, client: Any, waiting: Iterator[tuple[int, Query]], arrivals: Any, stop: threading.Event) -> None:
-        for index, query in waiting:
-            if stop.is_set():
-                return
-            try:
-                arrivals.put((index, await self._ask(client, query)))
-            except Exception as error:
-                stop.set()
-                arrivals.put(error)
-                return
-
-    async def _ask(self, client: Any, query: Query) -> Response:
-        arguments = {"model": self.remote.model, **self.settings}
+    def _body(self, query: Query) -> dict[str, Any]:
+        drawn = {}
         if self.seed is not None:
             told = f"{self.seed} {query.target[0]} ".encode() + query.reading.key
-            arguments["seed"] = int.from_bytes(hashlib.blake2b(told, digest_size=4).digest()) >> 1
-        self.forwards += 1
-        if self.remote.route == "chat":
-            reply = await client.chat.completions.create(messages=messages_of(query.reading), **arguments)
-            text = reply.choices[0].message.content
-        else:
-            reply = await client.completions.create(prompt=Characters().decode(query.reading.ids.tolist()), **arguments)
-            text = reply.choices[0].text
-        self.tokens += reply.usage.total_tokens if reply.usage else 0
-        return Response((text or "").strip())
-
-    def _told(self, error: Exception) -> str:
-        """What went wrong, the key blotted out wherever a server may have repeated it."""
-        message = f"{self.remote.model} at {self.remote.base_url} gave no answer: {type(error).__name__}: {error}"
-        return message.replace(self.remote.api_key, "…") if self.remote.api_key else message
+            drawn["seed"] = int.from_bytes(hashlib.blake2b(told, digest_size=4).digest()) >> 1
+        return {**asked(query.reading, self.remote.route), **self.settings, **drawn}
 
 
-def _openai() -> Any:
-    try:
-        import openai
-    except ImportError as error:
-        raise ImportError("RemoteModel needs the openai client: pip install 'interpreto_mllm[remote]'") from error
-    return openai
+def arguments(settings: Mapping[str, Any], route: str) -> dict[str, Any]:
+    """The arguments of requests, from those of generation.
+
+    Example:
+        >>> arguments({"max_new_tokens": 4, "temperature": 0.5, "logprobs": True}, "completion")
+        {'max_tokens': 4, 'temperature': 0.0, 'logprobs': 0}
+    """
+    kept = {name: settings[name] for name in ("top_p", "stop", "extra_body") if name in settings}
+    temperature = settings.get("temperature", 1.0) if settings.get("do_sample") else 0.0
+    told = {"logprobs": True if route == "chat" else 0} if settings.get("logprobs") else {}
+    return {"max_tokens": int(settings.get("max_new_tokens", LIMIT)), "temperature": temperature, **kept, **told}
+
+
+def said(reply: Reply) -> str:
+    """The text that a server answered with, on either route."""
+    choice = reply["choices"][0]
+    return (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
+
+
+def _log_probability(reply: Reply) -> float | None:
+    """Of the answer as a whole, where the server tells those of its tokens."""
+    told = reply["choices"][0].get("logprobs") or {}
+    each = [one["logprob"] for one in told.get("content") or ()] or told.get("token_logprobs")
+    return float(sum(each)) if each else None
