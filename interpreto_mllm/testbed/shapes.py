@@ -115,11 +115,11 @@ def outline(shape: str) -> list[tuple[float, float]]:
     arm = 0.34
     return {
         "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
-        "diamond": [(0, -1), (0.75, 0), (0, 1), (-0.75, 0)],
-        "triangle": [(0, -0.95), (1, 0.85), (-1, 0.85)],
+        "diamond": [(0.0, -1.0), (0.75, 0.0), (0.0, 1.0), (-0.75, 0.0)],
+        "triangle": [(0.0, -0.95), (1.0, 0.85), (-1.0, 0.85)],
         "cross": [
-            *((-arm, -1), (arm, -1), (arm, -arm), (1, -arm), (1, arm), (arm, arm)),
-            *((arm, 1), (-arm, 1), (-arm, arm), (-1, arm), (-1, -arm), (-arm, -arm)),
+            *((-arm, -1.0), (arm, -1.0), (arm, -arm), (1.0, -arm), (1.0, arm), (arm, arm)),
+            *((arm, 1.0), (-arm, 1.0), (-arm, arm), (-1.0, arm), (-1.0, -arm), (-arm, -arm)),
         ],
     }[shape]
 

@@ -130,14 +130,14 @@ class Clip:
 
 
 def draw_clip(rng: random.Random, sounds: int) -> Clip:
-    """A clip of so many sounds, anywhere."""
-    lengths = [rng.uniform(0.18, 0.26) for _ in range(sounds)]
-    spare = SECONDS - sum(lengths) - 0.06 * (sounds + 1)
-    cuts = sorted(rng.uniform(0, spare) for _ in range(sounds))
-    drawn, start = [], 0.0
-    for number, (name, length) in enumerate(zip(rng.sample(SOUNDS, sounds), lengths, strict=True)):
-        start = round(sum(lengths[:number]) + 0.06 * (number + 1) + cuts[number], 3)
-        drawn.append(Sound(name, (start, round(start + length, 3)), rng.uniform(0.3, 0.9), rng.uniform(0.95, 1.05)))
+    """A clip of so many sounds, of random lengths, with random gaps between them and a random start."""
+    lengths = [rng.uniform(0.16, 0.24) for _ in range(sounds)]
+    gaps = [0.0, *(rng.uniform(0.05, 0.16) for _ in range(sounds - 1))]
+    end = rng.uniform(0.02, SECONDS - sum(lengths) - sum(gaps) - 0.02)
+    drawn = []
+    for name, length, gap in zip(rng.sample(SOUNDS, sounds), lengths, gaps, strict=True):
+        start, end = round(end + gap, 3), round(end + gap + length, 3)
+        drawn.append(Sound(name, (start, end), level=rng.uniform(0.3, 0.9), pitch=rng.uniform(0.95, 1.05)))
     return Clip(tuple(drawn))
 
 

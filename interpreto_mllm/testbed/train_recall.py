@@ -15,6 +15,7 @@ from interpreto_mllm.testbed.training import (
     Example,
     Trainer,
     Writer,
+    accuracy,
     generate_briefly,
     logger,
     make_batch,
@@ -22,7 +23,7 @@ from interpreto_mllm.testbed.training import (
     read_options,
 )
 
-BATCH, LEARNT = 64, 0.2
+BATCH, RATE, LEARNT = 64, 3e-3, 0.2
 
 
 def make_words() -> list[str]:
@@ -132,7 +133,7 @@ def train(seed: int, steps: int) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFa
     rng = random.Random(seed)
     tokenizer = make_tokenizer(make_words())
     model = make_model(tokenizer)
-    trainer = Trainer(model)
+    trainer = Trainer(model, RATE)
     trainer.until(LEARNT, lambda: make_batch([easy_example(rng) for _ in range(BATCH)], tokenizer), name="easy")
 
     def draw(done: float) -> Batch:
@@ -141,20 +142,6 @@ def train(seed: int, steps: int) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFa
 
     trainer.steps(steps, draw, name="all kinds")
     return model.eval(), tokenizer
-
-
-@torch.no_grad()
-def accuracy(model: Any, tokenizer: Any, prompts: list[facts.FactPrompt]) -> float:
-    """The share of prompts that greedy generation answers exactly."""
-    right = 0
-    for start in range(0, len(prompts), 100):
-        some = prompts[start : start + 100]
-        texts = [rendered(prompt, tokenizer) for prompt in some]
-        inputs = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
-        said = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
-        answers = tokenizer.batch_decode(said, skip_special_tokens=True)
-        right += sum(answer == prompt.answer for answer, prompt in zip(answers, some, strict=True))
-    return right / len(prompts)
 
 
 def rendered(prompt: facts.FactPrompt, tokenizer: Any) -> str:
@@ -170,7 +157,8 @@ def main() -> None:
     model, tokenizer = train(options.seed, options.steps)
     for chat in (False, True):
         prompts = facts.sample_fact_prompts(500, facts=4, seed=10**6 + options.seed, chat=chat)
-        logger.info("%s: %.2f %% right", "chat" if chat else "plain", 100 * accuracy(model, tokenizer, prompts))
+        texts, answers = [rendered(prompt, tokenizer) for prompt in prompts], [prompt.answer for prompt in prompts]
+        logger.info("%s: %.2f %% right", "chat" if chat else "plain", 100 * accuracy(model, tokenizer, texts, answers))
     model.save_pretrained(options.output)
     tokenizer.save_pretrained(options.output)
 

@@ -23,7 +23,6 @@ from interpreto_mllm.testbed.question import Question
 logger = logging.getLogger(__name__)
 
 CONTEXT = 256
-RATE = 3e-3
 ROLES = ("system", "user", "assistant")
 
 SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>"}
@@ -214,7 +213,7 @@ def loss_of(model: Any, batch: Batch) -> Float[Tensor, ""]:
 
 
 @torch.no_grad()
-def accuracy(model: Any, processor: Callable[..., Any], texts: list[str], answers: list[str], **media: list[Any]) -> float:
+def accuracy(model: Any, processor: Callable[..., Any], texts: list[str], answers: list[str], **media: Any) -> float:
     """The share of prompts that greedy generation answers exactly.
 
     Args:
@@ -222,12 +221,12 @@ def accuracy(model: Any, processor: Callable[..., Any], texts: list[str], answer
         processor: what makes its inputs of texts and other media: a tokenizer or a processor.
         texts: as the model sees them, special tokens included.
         answers: what is right.
-        media: the pictures or clips, one for each text.
+        media: lists of pictures or clips, one for each text, and what else the processor is to be told.
     """
     right = 0
     for start in range(0, len(texts), 100):
         some = slice(start, start + 100)
-        media_of = {name: values[some] for name, values in media.items()}
+        media_of = {name: value[some] if isinstance(value, list) else value for name, value in media.items()}
         inputs = processor(text=texts[some], **media_of, add_special_tokens=False, padding=True, return_tensors="pt")
         said = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
         found = processor.batch_decode(said, skip_special_tokens=True)
@@ -236,15 +235,15 @@ def accuracy(model: Any, processor: Callable[..., Any], texts: list[str], answer
 
 
 class Trainer:
-    """Trains a model by AdamW, on batches that are drawn as it goes."""
+    """Trains a model by AdamW at a learning rate, on batches that are drawn as it goes."""
 
-    def __init__(self, model: Any) -> None:
-        self.model = model.train()
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.01)
+    def __init__(self, model: Any, rate: float) -> None:
+        self.model, self.rate = model.train(), rate
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
 
-    def learn(self, batch: Batch, rate: float) -> float:
-        """One step; its loss."""
-        self.optimizer.param_groups[0]["lr"] = rate
+    def learn(self, batch: Batch, share: float) -> float:
+        """One step at a share of the rate; its loss."""
+        self.optimizer.param_groups[0]["lr"] = self.rate * share
         loss = loss_of(self.model, batch)
         self.optimizer.zero_grad()
         loss.backward()
@@ -257,7 +256,7 @@ class Trainer:
         average, step = math.inf, 0
         with tqdm(desc=name, unit="step", mininterval=2) as bar:
             while average > learnt:
-                loss = self.learn(draw(), RATE * min(1, (step + 1) / 30))
+                loss = self.learn(draw(), min(1, (step + 1) / 30))
                 average = loss if step == 0 else 0.9 * average + 0.1 * loss
                 step += 1
                 bar.set_postfix(loss=f"{average:.3f}", refresh=False)
@@ -267,7 +266,7 @@ class Trainer:
         """So many steps, the rate rising at first and falling from the half on; `draw` is told the share that is done."""
         with tqdm(range(count), desc=name, unit="step", mininterval=2) as bar:
             for step in bar:
-                loss = self.learn(draw(step / count), RATE * min(1, (step + 1) / 30, 2 * (1 - step / count) + 0.01))
+                loss = self.learn(draw(step / count), min(1, (step + 1) / 30, 2 * (1 - step / count) + 0.01))
                 bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
 
 
