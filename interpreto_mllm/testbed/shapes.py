@@ -43,13 +43,21 @@ FORMS = (
     Form("colour", "shape", "tell me the {colour} of the {name} ."),
     Form("shape", "colour", "what {shape} is {name} ?"),
     Form("shape", "colour", "tell me the {shape} of the {name} one ."),
-    Form("place", "shape", "{where} is the {name} ?"),
-    Form("place", "colour", "{where} is the {name} one ?"),
+    Form("row", "shape", "in which {row} is the {name} ?"),
+    Form("row", "colour", "in which {row} is the {name} one ?"),
+    Form("column", "shape", "in which {column} is the {name} ?"),
+    Form("column", "colour", "in which {column} is the {name} one ?"),
     Form("presence", "shape", "is {there} a {name} ?"),
     Form("presence", "colour", "is {there} anything {name} ?"),
 )
-ANSWERS = {"colour": (tuple(COLOURS),), "shape": (SHAPES,), "place": (ROWS, COLUMNS), "presence": (("yes", "no"),)}
-"""For each thing asked for, the words an answer may have in its first place, its second place …"""
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "colour": tuple(COLOURS),
+    "shape": SHAPES,
+    "row": ROWS,
+    "column": COLUMNS,
+    "presence": ("yes", "no"),
+}
+"""For each thing asked for, the words that may be the answer."""
 
 Box = tuple[int, int, int, int]
 """A rectangle of a picture in pixels: left, top, right and bottom, the last two outside it."""
@@ -76,9 +84,14 @@ class Thing:
     rgb: tuple[int, int, int]
 
     @property
-    def place(self) -> str:
-        """Its row and column in words."""
-        return f"{ROWS[self.cell // len(COLUMNS)]} {COLUMNS[self.cell % len(COLUMNS)]}"
+    def row(self) -> str:
+        """The row it is in."""
+        return ROWS[self.cell // len(COLUMNS)]
+
+    @property
+    def column(self) -> str:
+        """The column it is in."""
+        return COLUMNS[self.cell % len(COLUMNS)]
 
     def box(self, size: int = SIZE) -> Box:
         """The rectangle around it, in a picture of `size` pixels a side."""
@@ -214,7 +227,7 @@ def sample_scene_prompts(count: int, things: int = 4, seed: int = 0, asks: str |
         count: how many.
         things: in each picture, 1 to 6.
         seed: of the draw; the same seed gives the same prompts.
-        asks: "colour", "shape", "place" or "presence"; None mixes them.
+        asks: "colour", "shape", "row", "column" or "presence"; None mixes them.
 
     Raises:
         ValueError: when `things` is out of range, or `asks` is none of these.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,19 +42,18 @@ from interpreto_mllm.testbed.training import (
 SEEN, PATCH = 48, 16
 TOKENS = (SEEN // PATCH) ** 2
 BATCH, RATE, LEARNT = 64, 1e-3, 0.15
-ANYTHING: Choice = (*shapes.COLOURS, *shapes.SHAPES, *shapes.ROWS, "yes", "no")
-"""The first words of all answers."""
+ANYTHING: Choice = tuple(chain(*shapes.ANSWERS.values()))
+"""All answers."""
 
 
 def make_processor() -> LlavaProcessor:
     """A tokenizer of words, and an image processor that makes pictures 48 pixels a side."""
-    said = [*shapes.COLOURS, *shapes.SHAPES, *shapes.ROWS, *shapes.COLUMNS, "yes", "no"]
     forms = " ".join([*(form.text for form in shapes.FORMS), *SYSTEMS])
     read = sorted({word.strip("{}") for word in forms.split()} - {"name"})
     images = SiglipImageProcessorPil(
         size={"height": SEEN, "width": SEEN}, resample=Image.Resampling.BILINEAR, image_mean=[0.9] * 3, image_std=[0.3] * 3
     )
-    tokenizer = make_tokenizer([*said, *read, ",", "!"], medium="image")
+    tokenizer = make_tokenizer([*ANYTHING, *read, ",", "!"], medium="image")
     return LlavaProcessor(
         image_processor=images,
         tokenizer=tokenizer,
@@ -147,25 +146,24 @@ def blank(rng: random.Random, scene: shapes.Scene) -> View:
     return View(scene, tuple(box for box in boxes if rng.random() < share), fill)
 
 
-def ask(rng: random.Random, thing: shapes.Thing, view: View | None, forms: Sequence[shapes.Form], hide: float) -> Turn:
+def ask(rng: random.Random, asks: str, thing: shapes.Thing, view: View | None, hide: float) -> Turn:
     """A question about a thing, its words hidden at the rate `hide`; what cannot be told is one of the possible answers.
 
     Half of the questions after presence are about something else that is not there. A view of None is none at all.
     """
-    form = rng.choice(forms)
+    form = rng.choice([form for form in shapes.FORMS if form.asks == asks])
     name = getattr(thing, form.by)
-    if view and form.asks == "presence" and rng.random() < 0.5:
+    if view and asks == "presence" and rng.random() < 0.5:
         name = shapes.choose_absent(rng, view.scene, form)
-    told = view.seen().answer(form, name).split() if view else []
-    answer: list[Choice] = [(word,) for word in told]
-    return make_turn(Question.of(form.text, name), answer, list(shapes.ANSWERS[form.asks]), ANYTHING, rng, hide)
+    answer = view.seen().answer(form, name) if view else ""
+    return make_turn(Question.of(form.text, name), answer, shapes.ANSWERS[asks], ANYTHING, rng, hide)
 
 
 class Lesson(NamedTuple):
     """What the pictures and questions of a batch are like."""
 
     things: tuple[int, int]
-    forms: Sequence[shapes.Form] = shapes.FORMS
+    asks: tuple[str, ...] = tuple(shapes.ANSWERS)
     chat: float = 0.5
     occluded: float = 0.0
     bare: float = 0.0
@@ -185,7 +183,7 @@ def draw(rng: random.Random, processor: Any, lesson: Lesson, size: int = BATCH) 
         things = rng.sample(view.clear(), len(view.clear()))[: 1 if occluded else 4]
         if occluded and rng.random() < 0.05:
             view = None
-        turns = [ask(rng, thing, view, lesson.forms, hide) for thing in things]
+        turns = [ask(rng, rng.choice(lesson.asks), thing, view, hide) for thing in things]
         chat, bare = rng.random() < lesson.chat, rng.random() < lesson.bare
         examples.append(write(["<image>"] * TOKENS if view else [], turns, rng, chat, bare))
         images += [view.image()] if view else []
@@ -200,9 +198,8 @@ def train(seed: int, steps: int) -> tuple[LlavaForConditionalGeneration, LlavaPr
     processor = make_processor()
     model = make_model(processor.tokenizer)
     trainer = Trainer(model, RATE)
-    easy = [form for form in shapes.FORMS if "wh" in form.text]
     for most in (1, 4):
-        lesson = Lesson((min(most, 2), most), easy, chat=0, bare=1)
+        lesson = Lesson((min(most, 2), most), ("colour", "shape", "row", "column"), chat=0, bare=1)
         trainer.until(LEARNT, partial(draw, rng, processor, lesson, BATCH // 2), name=f"{most} at most")
 
     def lesson_at(done: float) -> Lesson:

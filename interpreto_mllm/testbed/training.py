@@ -120,24 +120,22 @@ class Writer:
 
 
 class Turn(NamedTuple):
-    """A question of a training sequence: its words, which are visible, the last that matters, and the answer's words."""
+    """A question of a training sequence: its words, which are visible, the last that matters, and the answer."""
 
     words: list[str]
     visible: list[bool]
     last: int
-    answer: list[Choice]
+    answer: Choice
 
 
-def make_turn(
-    question: Question, answer: list[Choice], possible: list[Choice], anything: Choice, rng: random.Random, hide: float = 0.0
-) -> Turn:
+def make_turn(question: Question, answer: str, possible: Choice, anything: Choice, rng: random.Random, hide: float) -> Turn:
     """A question whose words are hidden at the rate `hide`; what cannot be told then is one of the possible answers.
 
     Args:
         question: the question, whose first word that matters tells what kind of answer is asked for.
-        answer: the answer's words; none when it cannot be told even from the whole question.
+        answer: the answer; an empty one when it cannot be told even from the whole question.
         possible: what to say instead.
-        anything: what to say when the kind of the answer is hidden: the first word of any answer.
+        anything: what to say when the kind of the answer is hidden.
         rng: where chance comes from.
         hide: between 0 and 1.
     """
@@ -145,9 +143,8 @@ def make_turn(
     visible = [rng.random() >= hide for _ in words]
     places = [question.text[: word.span[0]].count(" ") for word in question.words]
     kind_seen, *names_seen = (visible[place] for place in places)
-    if not kind_seen:
-        return Turn(words, visible, places[-1], [anything])
-    return Turn(words, visible, places[-1], answer if answer and all(names_seen) else possible)
+    known: Choice = (answer,) if answer and all(names_seen) else possible
+    return Turn(words, visible, places[-1], known if kind_seen else anything)
 
 
 def write(medium: list[str], turns: list[Turn], rng: random.Random, chat: bool, bare: bool = False) -> Example:
@@ -175,8 +172,7 @@ def write(medium: list[str], turns: list[Turn], rng: random.Random, chat: bool, 
             writer.add(word, visible)
         for word in ("<|end|>", "<|assistant|>") if chat and not bare else ():
             writer.add(word)
-        for choice in turn.answer:
-            writer.say(choice)
+        writer.say(turn.answer)
         writer.say(("<|end|>" if chat else "<eos>",))
     return writer.example
 
