@@ -41,7 +41,7 @@ from interpreto_mllm.testbed.training import (
 
 SEEN, PATCH = 48, 16
 TOKENS = (SEEN // PATCH) ** 2
-BATCH, RATE, LEARNT = 64, 1e-3, 0.15
+BATCH, RATE = 64, 1e-3
 ANYTHING: Choice = tuple(chain(*shapes.ANSWERS.values()))
 """All answers."""
 
@@ -139,11 +139,10 @@ def blank(rng: random.Random, scene: shapes.Scene) -> View:
     edges = [round(shapes.SIZE * step / side) for step in range(side + 1)]
     boxes = [(edges[x], edges[y], edges[x + 1], edges[y + 1]) for y in range(side) for x in range(side)]
     greys = (scene.grey, scene.grey, 255, 128, 0, rng.randint(0, 255))
-    fill = (rng.choice(greys),) * 3
+    red = green = blue = rng.choice(greys)
     if rng.random() < 0.2:
         red, green, blue = np.asarray(scene.image()).reshape(-1, 3).mean(0).round().astype(int).tolist()
-        fill = red, green, blue
-    return View(scene, tuple(box for box in boxes if rng.random() < share), fill)
+    return View(scene, tuple(box for box in boxes if rng.random() < share), (red, green, blue))
 
 
 def ask(rng: random.Random, asks: str, thing: shapes.Thing, view: View | None, hide: float) -> Turn:
@@ -198,9 +197,9 @@ def train(seed: int, steps: int) -> tuple[LlavaForConditionalGeneration, LlavaPr
     processor = make_processor()
     model = make_model(processor.tokenizer)
     trainer = Trainer(model, RATE)
-    for most in (1, 4):
+    for most, learnt in ((1, 0.2), (4, 0.1)):
         lesson = Lesson((min(most, 2), most), ("colour", "shape", "row", "column"), chat=0, bare=1)
-        trainer.until(LEARNT, partial(draw, rng, processor, lesson, BATCH // 2), name=f"{most} at most")
+        trainer.until(learnt, partial(draw, rng, processor, lesson, BATCH // 2), name=f"{most} at most")
 
     def lesson_at(done: float) -> Lesson:
         return Lesson((1, shapes.MOST_THINGS), occluded=0.6 * min(1, 2 * done), bare=0.5 * max(0, 1 - 2 * done))
