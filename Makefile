@@ -44,9 +44,10 @@ types: .venv/.dev ## pyright
 docs: .venv/.docs ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: .venv/.bench ## both benchmark tables
+bench: .venv/.bench ## the benchmark tables
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/responses.py
 
 clean: ## remove what was made
 	rm -rf .venv site demo_output .pytest_cache .ruff_cache

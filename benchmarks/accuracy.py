@@ -1,30 +1,40 @@
-"""Relative squared error against exact Shapley values, by estimator and budget, beside shapiq's estimators.
+"""Errors against exact Shapley values, by estimator and budget, beside shapiq's estimators; then intervals, ranks and seconds.
 
-    python benchmarks/accuracy.py [--games synthetic|model|all] [--seeds 10]
+    python benchmarks/accuracy.py [--games synthetic|model|all] [--seeds 10] [--first-seed 0] [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
-stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds.
+stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds. shapiq is
+the one installed here (1.4.1), or that of another interpreter given by --peers: later ones, with OddSHAP, RegressionMSR and
+ProxySHAP, need Python 3.12, xgboost and lightgbm.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import warnings
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
-from synthetic import GAMES, Game
-from torch import Tensor
+from figure import draw
+from report import show_errors, show_rest
+from tables import RESULTS, SOURCES, Tabulated, tables
 
-from interpreto_mllm.aggregators import ComplementaryAggregator, KernelAggregator, MarginalAggregator, ShapleyAggregator
+from interpreto_mllm.aggregators import (
+    ComplementaryAggregator,
+    GaussianProcessAggregator,
+    KernelAggregator,
+    MarginalAggregator,
+    ShapleyAggregator,
+)
 from interpreto_mllm.perturbators import (
+    ActivePerturbator,
     ComplementaryPerturbator,
-    ExactPerturbator,
     KernelPerturbator,
     MonteCarloPerturbator,
     NeymanPerturbator,
@@ -34,158 +44,96 @@ from interpreto_mllm.play import play
 
 FEATURES = (8, 12, 16)
 BUDGETS = (2, 5, 10, 20, 50)
-EXACT = 1e-16
 OURS = {
+    "GaussianProcessShapley": (ActivePerturbator, GaussianProcessAggregator),
+    "… on KernelShap's pairs": (KernelPerturbator, GaussianProcessAggregator),
     "KernelShap": (KernelPerturbator, KernelAggregator),
     "PermutationShapley": (PermutationPerturbator, MarginalAggregator),
     "MonteCarloShapley": (MonteCarloPerturbator, ShapleyAggregator),
     "ComplementaryShapley": (ComplementaryPerturbator, ComplementaryAggregator),
     "NeymanShapley": (NeymanPerturbator, ComplementaryAggregator),
 }
+Record = dict[str, Any]
 
 
-class Tabulated:
-    """A game whose 2^n values are known, and which counts the distinct coalitions it was asked for."""
-
-    def __init__(self, game: Game, n: int):
-        codes = torch.arange(2**n)
-        self.place = 1 << torch.arange(n)
-        coalitions = (codes[:, None] & self.place) > 0
-        self.values = torch.cat([game(chunk) for chunk in coalitions.split(8192)]).double()[:, 0]
-        self.n, self.asked = n, set()
-
-    def __call__(self, coalitions: Tensor) -> Tensor:
-        codes = coalitions.long() @ self.place
-        self.asked.update(codes.tolist())
-        return self.values[codes]
-
-    def numpy(self, coalitions: np.ndarray) -> np.ndarray:
-        return self(torch.from_numpy(np.atleast_2d(coalitions).astype(bool))).numpy()
-
-    def error(self, attributions: Tensor, truth: Tensor) -> float:
-        return float((attributions - truth).square().sum() / truth.square().sum())
-
-
-def peers(n: int, seed: int) -> dict[str, Callable[[], object]]:
-    """shapiq's classical Shapley estimators, as factories."""
-    from shapiq.approximator import SVARM, KernelSHAP, PermutationSamplingSV, StratifiedSamplingSV, UnbiasedKernelSHAP
-
-    uniform = np.ones(n + 1)
+def scores(values: torch.Tensor, truth: torch.Tensor) -> Record:
+    """How near some attributions are to the true ones: squared error, correlation of ranks, share of the top three found."""
+    ranks = torch.stack([values, truth]).argsort(1).argsort(1).double()
+    top = [set(v.abs().topk(3).indices.tolist()) for v in (values, truth)]
     return {
-        "shapiq KernelSHAP, paired": lambda: KernelSHAP(n, pairing_trick=True, random_state=seed),
-        "shapiq Leverage SHAP": lambda: KernelSHAP(n, pairing_trick=True, sampling_weights=uniform, random_state=seed),
-        "shapiq permutation": lambda: PermutationSamplingSV(n, random_state=seed),
-        "shapiq unbiased KernelSHAP": lambda: UnbiasedKernelSHAP(n, pairing_trick=True, random_state=seed),
-        "shapiq SVARM": lambda: SVARM(n, pairing_trick=True, random_state=seed),
-        "shapiq stratified": lambda: StratifiedSamplingSV(n, random_state=seed),
+        "error": float((values - truth).square().sum() / truth.square().sum()),
+        "rank": float(torch.corrcoef(ranks)[0, 1]),
+        "top": len(top[0] & top[1]) / 3,
     }
 
 
-def peer_error(make: Callable[[], object], game: Tabulated, truth: Tensor, budget: int) -> float:
-    """The error of a peer given as many calls as it can turn into at most `budget` distinct evaluations."""
-    calls, best = budget, None
-    for _ in range(6):
-        game.asked = set()
-        values = make().approximate(calls, game.numpy)  # type: ignore[attr-defined]
-        if len(game.asked) > budget:
-            break
-        first_order = torch.tensor([float(values[(i,)]) for i in range(game.n)], dtype=torch.float64)
-        best = game.error(first_order, truth)
-        if len(game.asked) >= 0.97 * budget or calls > 4 * budget:
-            break
-        calls = int(calls * max(1.05, budget / len(game.asked)))
-    return float("nan") if best is None else best
+def ours(table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
+    """One record per estimator of the library."""
+    for name, (perturbator, aggregator) in OURS.items():
+        started = time.process_time()
+        result = play(table, perturbator(), aggregator(), n_features=table.n, budget=budget, seed=seed, progress=False)
+        record = {"estimator": name, "seconds": time.process_time() - started, **scores(result.attributions[0], table.truth)}
+        errors = result.standard_errors
+        if errors is not None and len(result.coalitions) < 2**table.n:
+            record["cover"] = float(((result.attributions - table.truth).abs() <= 1.96 * errors).double().mean())
+        yield record
 
 
-def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
-    """One game of each synthetic kind."""
-    for name, make in GAMES.items():
-        yield name, make(n, seed)
+def theirs(jobs: list[Record], python: str) -> Iterator[list[Record]]:
+    """For each job, one record per estimator of shapiq, from a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder) / "games.json", Path(folder) / "answers.json"
+        asked.write_text(json.dumps([{key: job[key] for key in ("path", "budget", "seed")} for job in jobs]))
+        subprocess.run([python, Path(__file__).parent / "peers.py", asked, answered], check=True)
+        content = json.loads(answered.read_text())
+    print(f"shapiq {content['version']}")
+    for job, answers in zip(jobs, content["answers"], strict=True):
+        truth = Tabulated(Path(job["path"])).truth
+        yield [
+            {"estimator": name, "seconds": answer["seconds"], **scores(torch.tensor(answer["values"]).double(), truth)}
+            for name, answer in answers.items()
+            if answer is not None
+        ]
 
 
-def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
-    """Log-probabilities of the shipped model's answers to prompts of `n` words, a multiple of four, punctuation pinned."""
-    from interpreto_mllm import KernelShap, punctuation
-    from interpreto_mllm.testbed import load_recall, sample_fact_prompts
-
-    explainer = KernelShap(*load_recall(), pinned=punctuation, batch_size=256, progress=False)
-    prompts = iter(sample_fact_prompts(1000, facts=n // 4 - 1, seed=seed))
-    while True:
-        prompt = next(prompts)
-        game = explainer.game(prompt.prompt, " " + prompt.answer)
-        if game.n == n:
-            yield "recall", game
-            return
-
-
-SOURCES = {"synthetic": synthetic_games, "model": model_games}
-
-
-def errors(sources: list[str], seeds: int) -> Iterator[dict[str, object]]:
+def measure(sources: list[str], seeds: range, python: str) -> list[Record]:
     """One record per game, estimator, budget and seed."""
+    jobs, records = [], []
     for n in FEATURES:
-        for seed in range(seeds):
+        for seed in seeds:
             for source in sources:
-                for name, game in SOURCES[source](n, seed):
-                    table = Tabulated(game, n)
-                    truth = play(table, ExactPerturbator(), ShapleyAggregator(), n_features=n, progress=False).attributions[0]
+                for name, table in tables(source, n, seed):
                     for times in BUDGETS:
-                        budget = min(times * n, 2**n)
-                        record = {"game": name, "source": source, "n": n, "seed": seed, "budget": times}
-                        for estimator, (perturbator, aggregator) in OURS.items():
-                            result = play(
-                                table, perturbator(), aggregator(), n_features=n, budget=budget, seed=seed, progress=False
-                            )
-                            yield {**record, "estimator": estimator, "error": table.error(result.attributions[0], truth)}
-                        for estimator, make in peers(n, seed).items():
-                            yield {**record, "estimator": estimator, "error": peer_error(make, table, truth, budget)}
-
-
-def geometric_mean(values: list[float]) -> float:
-    kept = [max(value, EXACT) for value in values if value == value]
-    return float(np.exp(np.mean(np.log(kept)))) if kept else float("nan")
-
-
-def show(records: list[dict], title: str) -> None:
-    """A table of estimators by features and budgets, the best of each column in bold."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("relative squared error")
-    columns = [(n, times) for n in FEATURES for times in BUDGETS]
-    for n, times in columns:
-        table.add_column(f"n={n}\n{times}n", justify="right")
-    cells: dict[tuple, list[float]] = {}
-    for record in records:
-        cells.setdefault((record["estimator"], record["n"], record["budget"]), []).append(record["error"])
-    means = {key: geometric_mean(values) for key, values in cells.items()}
-    estimators = list(dict.fromkeys(record["estimator"] for record in records))
-    best = {column: min((means[(e, *column)] for e in estimators if means[(e, *column)] >= 0), default=0) for column in columns}
-    for estimator in estimators:
-        row = []
-        for column in columns:
-            mean = means[(estimator, *column)]
-            text = "–" if mean != mean else "exact" if mean < 1e-14 else f"{mean:.1e}".replace("e-0", "e-")
-            row.append(f"[bold]{text}[/bold]" if mean == best[column] else text)
-        table.add_row(estimator, *row)
-    Console(width=190).print(table)
+                        cell = {"game": name, "source": source, "n": n, "seed": seed, "times": times}
+                        jobs.append({**cell, "path": str(table.path), "budget": min(times * n, 2**n)})
+                        records += [{**cell, **record} for record in ours(table, jobs[-1]["budget"], seed)]
+            print(f"n = {n}, seed {seed}", file=sys.stderr)
+    for job, answers in zip(jobs, theirs(jobs, python), strict=True):
+        cell = {key: job[key] for key in ("game", "source", "n", "seed", "times")}
+        records += [{**cell, **answer} for answer in answers]
+    return records
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", choices=[*SOURCES, "all"], default="all")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", module="shapiq")
     torch.set_num_threads(1)
     sources = list(SOURCES) if arguments.games == "all" else [arguments.games]
-    records = list(errors(sources, arguments.seeds))
-    path = Path(__file__).parent / "results" / "accuracy.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(records, indent=0))
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    records = measure(sources, seeds, arguments.peers)
+    (RESULTS / "accuracy.json").write_text(json.dumps(records, indent=0))
     log_probability = [r for r in records if r["source"] == "model" or r["game"].startswith("log")]
-    show(records, f"All games ({', '.join(sources)})")
-    show(log_probability, "Log-probability games")
+    show_errors(records, f"All games ({', '.join(sources)})")
+    show_errors(log_probability, "Log-probability games")
     for name in dict.fromkeys(record["game"] for record in records):
-        show([record for record in records if record["game"] == name], name)
+        show_errors([record for record in records if record["game"] == name], name)
+    show_rest(log_probability, "Log-probability games")
+    show_rest(records, f"All games ({', '.join(sources)})")
+    draw(records, RESULTS / "estimators.svg")
 
 
 if __name__ == "__main__":

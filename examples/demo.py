@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from transformers.utils import logging
+
 from interpreto_mllm import Granularity, KernelShap, Replace, punctuation
 from interpreto_mllm.testbed import load_recall
 
@@ -10,6 +12,8 @@ OUTPUT = Path("demo_output")
 
 
 def main() -> None:
+    logging.set_verbosity_error()  # no word of kernels that this small model does well without
+    logging.disable_progress_bar()
     model, tokenizer = load_recall()
     explainer = KernelShap(
         model, tokenizer, granularity=Granularity.WORD, occlusion=Replace("<unk>"), pinned=punctuation, budget=512, seed=0

@@ -7,10 +7,33 @@ from interpreto_mllm.explainer import AttributionExplainer
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Contrast
+from interpreto_mllm.media import (
+    Blur,
+    Boxes,
+    Clip,
+    CutOut,
+    DropImage,
+    Fill,
+    Masks,
+    MeanLevel,
+    Noise,
+    Other,
+    Patches,
+    Picture,
+    Silence,
+    Silences,
+    Superpixels,
+    WholeClip,
+    WholeImage,
+    Windows,
+    Words,
+)
 from interpreto_mllm.methods import (
+    AutoShapley,
     Banzhaf,
     ComplementaryShapley,
     ExactShapley,
+    GaussianProcessShapley,
     HierarchicalShapley,
     KernelShap,
     Lime,
@@ -19,13 +42,19 @@ from interpreto_mllm.methods import (
     Occlusion,
     PermutationShapley,
     Sobol,
+    explain,
 )
 from interpreto_mllm.perturbators import Perturbator
+from interpreto_mllm.plan import Plan
 from interpreto_mllm.play import play
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.remote.model import RemoteModel
+from interpreto_mllm.responses import Response, Responses
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+from interpreto_mllm.stopping import Rule, Sign, Tolerance, TopK
 
 __version__ = "0.1.0"
 
@@ -34,30 +63,61 @@ __all__ = [
     "Attend",
     "Attribution",
     "AttributionExplainer",
+    "AutoShapley",
     "Banzhaf",
+    "Blur",
+    "Boxes",
+    "Clip",
     "ComplementaryShapley",
     "Contrast",
     "Counts",
+    "CutOut",
     "Draw",
     "Drop",
+    "DropImage",
     "Estimate",
     "Evaluations",
     "ExactShapley",
     "Feature",
+    "Fill",
+    "GaussianProcessShapley",
     "Granularity",
     "HierarchicalShapley",
     "InferenceModes",
     "KernelShap",
     "Lime",
+    "Masks",
+    "MeanLevel",
     "MonteCarloShapley",
     "NeymanShapley",
+    "Noise",
     "Occlusion",
+    "Other",
+    "Patches",
     "PermutationShapley",
     "Perturbator",
+    "Picture",
+    "Plan",
+    "RemoteModel",
     "Replace",
+    "Response",
+    "ResponseSimilarity",
+    "Responses",
+    "Rule",
+    "Sign",
+    "Silence",
+    "Silences",
     "Sobol",
     "StopPhrases",
+    "Superpixels",
     "Template",
+    "Tolerance",
+    "TopK",
+    "WholeClip",
+    "WholeImage",
+    "Windows",
+    "Words",
+    "explain",
     "play",
     "punctuation",
 ]

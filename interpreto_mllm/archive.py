@@ -22,6 +22,8 @@ from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.responses import Response, Responses
 
 if TYPE_CHECKING:
     import pandas
@@ -31,6 +33,7 @@ DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
+TENSORS = [name for name in Evaluations.__dataclass_fields__ if name != "responses"]
 PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation")
 
 
@@ -58,10 +61,12 @@ def save(attribution: Attribution, path: str | PathLike[str]) -> None:
         "notes": list(attribution.notes),
         "counts": asdict(attribution.counts),
         "features": [asdict(feature) for feature in attribution.features],
+        "media": [medium.to_data() for medium in attribution.media],
         "aggregator": _describe(attribution.aggregator),
         "attributions": _pack(attribution.attributions),
         "standard_errors": _pack(attribution.standard_errors),
-        "evaluations": {name: _pack(getattr(evaluations, name)) for name in Evaluations.__dataclass_fields__},
+        "evaluations": {name: _pack(getattr(evaluations, name)) for name in TENSORS},
+        "responses": _written(evaluations.responses),
     }
     Path(path).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8", newline="\n")
 
@@ -80,10 +85,14 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None = None) -> Att
             notes=tuple(content["notes"]),
             counts=Counts(**content["counts"]),
             features=[_feature(entry) for entry in content["features"]],
+            media=tuple(_medium(data) for data in content.get("media", ())),
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
             attributions=_unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else _unpack(content["standard_errors"]),
-            evaluations=Evaluations(**{name: _unpack(packed) for name, packed in content["evaluations"].items()}),
+            evaluations=Evaluations(
+                **{name: _unpack(packed) for name, packed in content["evaluations"].items() if packed is not None},
+                responses=_read_out(content.get("responses")),
+            ),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path} is a damaged attribution file: {type(error).__name__}: {error}.") from error
@@ -110,9 +119,42 @@ def _feature(entry: dict[str, Any]) -> Feature:
     return Feature(**{name: _tuples(value) for name, value in entry.items()})
 
 
+def _medium(data: dict[str, Any]) -> Picture | Clip:
+    return {kind.modality: kind for kind in (Picture, Clip)}[data["modality"]].from_data(data)
+
+
 def _tuples(value: Any) -> Any:
     """Lists, which is what JSON makes of tuples, as tuples again."""
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _written(responses: Responses | None) -> dict[str, Any] | None:
+    """Every distinct answer once, and which of them each coalition got."""
+    if responses is None:
+        return None
+    numbers: dict[Response, int] = {}
+    said = [[numbers.setdefault(answer, len(numbers)) for answer in answers] for answers in responses.said]
+    return {
+        "distinct": [[answer.text, list(answer.ids)] for answer in numbers],
+        "said": said,
+        "originals": [[answer.text, list(answer.ids)] for answer in responses.originals],
+        "columns": list(responses.columns),
+        "repeats": responses.repeats,
+        "generation": dict(responses.generation),
+    }
+
+
+def _read_out(written: dict[str, Any] | None) -> Responses | None:
+    if written is None:
+        return None
+    distinct, originals = ([Response(text, tuple(ids)) for text, ids in written[name]] for name in ("distinct", "originals"))
+    return Responses(
+        tuple(originals),
+        _tuples(written["columns"]),
+        tuple(tuple(distinct[number] for number in numbers) for numbers in written["said"]),
+        written["repeats"],
+        written["generation"],
+    )
 
 
 def _pack(tensor: Shaped[Tensor, "..."] | None) -> dict[str, Any] | None:
@@ -215,6 +257,7 @@ def frame(attribution: Attribution) -> pandas.DataFrame:
             "target": [target for target in attribution.targets for _ in range(n)],
             "feature_index": list(range(n)) * t,
             "feature": [feature.text for feature in attribution.features] * t,
+            "modality": [feature.modality for feature in attribution.features] * t,
             "role": [feature.role for feature in attribution.features] * t,
             "start": pandas.array([start for start, _ in spans] * t, dtype="Int64"),
             "end": pandas.array([end for _, end in spans] * t, dtype="Int64"),

@@ -11,21 +11,27 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.aggregators.repeated import estimate as estimated
 from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.normalisation import normalise
+from interpreto_mllm.readings import Readings
+from interpreto_mllm.responses import Responses
 
 if TYPE_CHECKING:
     import pandas
 
+    from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+
 __all__ = ["Attribution", "Counts"]
 
-Unit = Literal["token", "class", "contrast", "value"]
+Unit = Literal["token", "class", "response", "contrast", "value"]
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(Readings):
     """Scores of `n` features for `t` targets, with all that is needed to check, re-cut, show and save them.
 
     Args:
@@ -35,17 +41,20 @@ class Attribution:
         targets: one label per row.
         estimand: what the scores estimate ("Shapley value", …).
         method: what drew the coalitions.
-        mode: the value function: "log_softmax", "softmax", "logits", a callable's name, or "game".
+        mode: the value function: "log_softmax", "softmax", "logits", "similarity: …", a callable's name, or
+            "game".
         evaluations: every coalition evaluated, and its value for every target.
         counts: what it cost.
         text: the whole prompt as rendered.
         aggregator: what turned the evaluations into scores.
-        unit: what a row is: a "token" of the answer, a "class", a "contrast" or a plain "value".
+        unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain
+            "value".
         notes: anything the reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
+        media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
 
     Raises:
-        ValueError: when features, targets and attributions disagree on their numbers.
+        ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
 
     Example:
         >>> import torch
@@ -76,6 +85,7 @@ class Attribution:
     unit: Unit
     notes: tuple[str, ...] = ()
     normalisation: str = ""
+    media: tuple[Picture | Clip, ...] = ()
 
     def __post_init__(self) -> None:
         if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
@@ -83,6 +93,9 @@ class Attribution:
                 f"{len(self.targets)} targets and {len(self.features)} features call for as many rows and columns of "
                 f"attributions; got shape {tuple(self.attributions.shape)}."
             )
+        for medium, piece in (pair for feature in self.features if self.media for pair in feature.pieces):
+            if medium >= len(self.media) or piece >= len(self.media[medium].labels):
+                raise ValueError(f"A feature is piece {piece} of medium {medium}, which media does not hold.")
 
     @classmethod
     def from_evaluations(
@@ -99,13 +112,14 @@ class Attribution:
         unit: Unit = "value",
         estimand: str | None = None,
         notes: tuple[str, ...] = (),
+        media: tuple[Picture | Clip, ...] = (),
     ) -> Attribution:
         """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
 
         Raises:
             ValueError: when these evaluations cannot serve this aggregator.
         """
-        estimate = aggregator.aggregate(evaluations)
+        estimate = estimated(aggregator, evaluations.drawn)
         return cls(
             attributions=estimate.attributions,
             standard_errors=estimate.standard_errors,
@@ -120,6 +134,7 @@ class Attribution:
             aggregator=aggregator,
             unit=unit,
             notes=notes,
+            media=media,
         )
 
     @property
@@ -157,6 +172,34 @@ class Attribution:
         """Σφ − (v(N) − v(∅)) of each target: zero for an efficient estimand such as the Shapley value."""
         return self.attributions.sum(1) - (self.full - self.empty).to(self.attributions.dtype)
 
+    @property
+    def responses(self) -> Responses | None:
+        """What the model answered to each coalition, in a similarity game; None elsewhere."""
+        return self.evaluations.responses
+
+    def rescore(self, similarity: ResponseSimilarity) -> Attribution:
+        """The answers of a similarity game under another embedding or measure; the model that answered is not called.
+
+        Embeddings by a model are given it here: `Static(model, tokenizer)`.
+
+        Raises:
+            ValueError: when the result holds no answers, or the embedding needs what it does not keep.
+
+        Example:
+            >>> from interpreto_mllm import ExactShapley, Granularity, InferenceModes
+            >>> from interpreto_mllm.similarity import ResponseSimilarity, TfIdf
+            >>> from interpreto_mllm.testbed import load_recall
+            >>> explainer = ExactShapley(
+            ...     *load_recall(), granularity=Granularity.SENTENCE, inference_mode=InferenceModes.SIMILARITY
+            ... )
+            >>> [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?")
+            >>> explanation.rescore(ResponseSimilarity(similarity=TfIdf())).full.tolist()
+            [1.0]
+        """
+        from interpreto_mllm.similarity.rescore import rescored
+
+        return rescored(self, similarity)
+
     def reaggregate(self, aggregator: Aggregator) -> Attribution:
         """The same evaluations under another aggregator; no model call.
 
@@ -186,6 +229,8 @@ class Attribution:
             >>> whole.targets, whole.attributions.tolist()
             (['ab'], [[0.25]])
         """
+        if self.unit == "response":
+            raise ValueError("span() joins tokens of an answer, but each target here is a whole answer: pick its row instead.")
         if self.unit == "class":
             raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
         rows = range(self.t)[start:end]
@@ -217,7 +262,7 @@ class Attribution:
         return self.estimand.removesuffix(_suffix(self.normalisation))
 
     def _again(self, evaluations: Evaluations, aggregator: Aggregator, targets: list[str], estimand: str) -> Attribution:
-        estimate = aggregator.aggregate(evaluations)
+        estimate = estimated(aggregator, evaluations.drawn)
         return replace(
             self,
             attributions=estimate.attributions,
@@ -263,8 +308,11 @@ class Attribution:
 
         show(self)
 
-    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None) -> Any:
-        """A matplotlib figure: bars for one target, a heat map for several; saved when `path` is given.
+    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
+        """A matplotlib figure, saved when `path` is given: bars for one target, a heat map for several.
+
+        With images or clips, the prompt as it is read: heat maps and shaded segments over the coloured text, for one target or
+        for the whole answer; `numbers` writes the scores where they fit.
 
         Raises:
             ImportError: without matplotlib.
@@ -272,10 +320,10 @@ class Attribution:
         """
         from interpreto_mllm.plots.figure import figure
 
-        return figure(self, path, target)
+        return figure(self, path, target, numbers)
 
     def to_html(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained HTML page with the coloured prompt."""
+        """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
         from interpreto_mllm.plots.html import page
 
         with open(path, "w", encoding="utf-8") as file:

@@ -15,6 +15,7 @@ class Counts:
         forwards: forward passes of the model.
         tokens: tokens processed by the model.
         seconds: wall-clock time.
+        saved: evaluations of the budget that a rule to stop early made needless.
 
     Example:
         >>> Counts(evaluations=16, paid=10).paid
@@ -26,3 +27,4 @@ class Counts:
     forwards: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    saved: int = 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from interpreto_mllm.responses import Responses
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +20,7 @@ class Draw:
         weights: how many coalitions each one stands for, the inverse of its inclusion probability. Ones when absent.
         chains: coalitions with the same number belong together and in this order (one permutation, one pair, one Sobol block).
             Numbers are the perturbator's own; -1 means "on its own". All -1 when absent.
+        whole: whether this is the whole sample, in place of the rounds before it; what it shares with them is not paid again.
 
     Example:
         >>> Draw(torch.tensor([[True, False], [False, True]])).coalitions.shape
@@ -27,6 +30,7 @@ class Draw:
     coalitions: Bool[Tensor, "p n"]
     weights: Float[Tensor, "p"] | None = None
     chains: Int[Tensor, "p"] | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class Evaluations:
         draws: the rows of `coalitions` in the order they were drawn, repeats kept. Rows 0 and 1 appear only if drawn.
         weights: one per draw, see `Draw`.
         chains: one per draw, see `Draw`.
+        responses: the answers behind the values of a similarity game.
+        repeats: where answers were drawn several times, the values under each of the repeats; `values` is their mean.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -48,6 +54,8 @@ class Evaluations:
     draws: Int[Tensor, "m"]
     weights: Float[Tensor, "m"]
     chains: Int[Tensor, "m"]
+    responses: Responses | None = None
+    repeats: Float[Tensor, "r p t"] | None = None
 
     @property
     def n(self) -> int:
@@ -74,9 +82,20 @@ class Evaluations:
         """Whether every one of the 2^n coalitions was evaluated."""
         return self.n < 63 and len(self.coalitions) == 1 << self.n
 
+    @property
+    def drawn(self) -> Evaluations:
+        """These, without coalitions that were evaluated but are no part of a sample; all of them when they are complete."""
+        kept = torch.zeros(len(self.coalitions), dtype=torch.bool)
+        kept[:2] = kept[self.draws] = True
+        if self.complete or kept.all() or not len(self.draws):
+            return self
+        draws = (kept.cumsum(0) - 1)[self.draws]
+        repeats = None if self.repeats is None else self.repeats[:, kept]
+        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains, repeats=repeats)
+
     def with_values(self, values: Float[Tensor, "p u"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""
-        return Evaluations(self.coalitions, values, self.draws, self.weights, self.chains)
+        return replace(self, values=values, repeats=None)
 
     def merged_weights(self) -> Float[Tensor, "p"]:
         """Weight of each distinct coalition: the mean over its draws; the empty and the full one always weigh 1."""

@@ -10,41 +10,63 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.checks import check_settings, known_evaluations
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.games.borrowed import borrowed
+from interpreto_mllm.games.choice import choose_kind
 from interpreto_mllm.games.game import ModelGame, evaluate
-from interpreto_mllm.games.kinds import model_kind
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.games.targets import Answer, Question, per_input, pose
 from interpreto_mllm.hand import Hand, resolve_budget
+from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
+from interpreto_mllm.media.audio_occlusion import AudioOcclusion
+from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.media.encoded import Encoded
+from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
+from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
+from interpreto_mllm.plan import Plan
 from interpreto_mllm.progress import progress_bar
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import Groups, PromptReader
-from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+from interpreto_mllm.stopping import Rule, Watch
+from interpreto_mllm.synergy import modality_coalitions
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
+
+    from interpreto_mllm.remote.model import RemoteModel
 
 
 class AttributionExplainer:
     """Tells which parts of a prompt caused a model's answer. Call it with inputs and targets.
 
     Args:
-        model: a causal, encoder-decoder or sequence-classification model of transformers. It is never moved or changed.
-        tokenizer: the model's own.
+        model: a causal, encoder-decoder or classification model of transformers, for text or several modalities, or a
+            `RemoteModel`. It is never moved or changed.
+        tokenizer: the model's own tokenizer; its processor for models that see or hear; its image processor or feature
+            extractor for classifiers of images or clips. A remote model has none.
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
-        granularity: what a feature is: a `Granularity`, a callable from a text to spans, or a list of spans of a plain prompt.
-        inference_mode: what a coalition is worth: an `InferenceModes`, or a callable from logits and target ids to values.
-        occlusion: how an absent feature disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language models drop it
-            and classifiers replace it by the mask token where there is one.
+        granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a
+            plain prompt.
+        inference_mode: what a coalition is worth: an `InferenceModes`, a `ResponseSimilarity`, or a callable from logits and
+            target ids to values.
+        occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language
+            models drop it and classifiers replace it by the mask token where there is one.
+        image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
+            `WholeImage`, or a callable from pixels to masks.
+        image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `Other` or `DropImage`.
+        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a
+            callable from samples and their rate to segments.
+        audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
+        until: a rule that ends the play of an input early, such as `TopK(3)`; the budget is then the ceiling.
         batch_size: rows in a forward.
         seed: of all randomness.
         roles: the chat roles whose messages are explained.
@@ -73,15 +95,20 @@ class AttributionExplainer:
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel | RemoteModel,
+        tokenizer: PreTrainedTokenizerBase | ProcessorMixin | Any = None,
         *,
         perturbator: Perturbator,
         aggregator: Aggregator,
         granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
-        inference_mode: Mode = InferenceModes.LOG_SOFTMAX,
+        inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX,
         occlusion: Occlusion | None = None,
+        image_granularity: ImageGranularity | Cutter | None = None,
+        image_occlusion: ImageOcclusion | None = None,
+        audio_granularity: AudioGranularity | Segmenter | None = None,
+        audio_occlusion: AudioOcclusion | None = None,
         budget: int | float | None = None,
+        until: Rule | None = None,
         batch_size: int = 32,
         seed: int = 0,
         roles: Collection[str] = ("user",),
@@ -91,29 +118,24 @@ class AttributionExplainer:
         share_prefixes: bool = True,
         progress: bool = True,
     ):
-        _check_parts(perturbator, aggregator)
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a positive int; got {batch_size!r}.")
-        if isinstance(roles, str) or not isinstance(roles, Collection):
-            raise ValueError(f"roles must be a collection of role names, such as ('user',); got {roles!r}.")
-        if isinstance(pinned, str) or not (callable(pinned) or isinstance(pinned, Collection)):
-            raise ValueError(f"pinned must be a list of texts or indices, or a filter such as punctuation; got {pinned!r}.")
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"seed must be an int; got {seed!r}.")
+        check_settings(perturbator, aggregator, batch_size, roles, pinned, seed)
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
         self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
+        self.until = until if until is None else Watch(until, aggregator).rule
         self.generate = dict(generate or {})
-        self._kind = model_kind(model, tokenizer)
-        _check_tokenizer(model, tokenizer)
+        self._kind = choose_kind(model, tokenizer, self.mode, self.generate, seed)
+        self._kind.check_tokenizer()
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
         if not isinstance(occlusion, Occlusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
-        self._engine = self._kind.engine(self.mode, batch_size, share_prefixes)
-        with borrowed(model, tokenizer):
-            prepared = occlusion.prepared(tokenizer)
-        self._reader = PromptReader(tokenizer, check_granularity(granularity), prepared, tuple(roles), pinned, groups)
+        self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)
+        with self._kind.lent():
+            prepared = occlusion.prepared(self._kind.tokenizer)
+        cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._kind.processing.rate)
+        text = check_granularity(granularity)
+        self._reader = self._kind.reader(text, prepared, tuple(roles), pinned, groups, cuts)
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(
@@ -140,20 +162,29 @@ class AttributionExplainer:
         """
         started = time.perf_counter()
         self.unfinished = None
-        with borrowed(self.model, self.tokenizer):
+        self._kind.forget()
+        with self._kind.lent():
             prompts = self._reader.read(inputs)
             parts = [self.parts(prompt) for prompt in prompts]
             budgets = [
                 resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)
             ]
             games = [
-                ModelGame(prompt, question, self._engine, self._anchor())
+                self._kind.game(prompt, question, self._engine, self._anchor())
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
-            known = _known(evaluations, games)
+            known = known_evaluations(evaluations, games)
             hands = [
-                Hand(perturbator, game.n, budget, self.seed, earlier)
-                for (perturbator, _), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
+                Hand(
+                    perturbator,
+                    game.n,
+                    budget,
+                    self.seed,
+                    earlier,
+                    self.until and Watch(self.until, aggregator),
+                    modality_coalitions(game.features),
+                )
+                for (perturbator, aggregator), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
             ]
             spent = self._play(games, hands)
         seconds = time.perf_counter() - started
@@ -162,28 +193,40 @@ class AttributionExplainer:
             for game, hand, (_, aggregator), paid in zip(games, hands, parts, spent.paid, strict=True)
         ]
 
+    def plan(self, inputs: Any) -> Plan:
+        """What explaining these inputs costs at most; the model is not asked."""
+        evaluations, requests, read, said = 0, 0, 0, 0
+        with self._kind.lent():
+            for prompt in self._reader.read(inputs):
+                n = len(prompt.features)
+                budget = resolve_budget(self.parts(prompt)[0], n, self.budget)
+                [readings] = prompt.read(torch.ones(1, n, dtype=torch.bool))
+                times = budget * len(readings) * self._kind.draws
+                evaluations, requests = evaluations + budget, requests + times
+                read += times * max(self._kind.read_tokens(reading) for reading in readings)
+                said += times * self._kind.answer_tokens
+        return Plan(evaluations, requests, read, said)
+
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator for one prompt; methods that need to know the prompt override this."""
         return self.perturbator, self.aggregator
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input as a callable from coalitions `Bool[p n]` to values `Float[p t]`, for `play` or by hand."""
-        with borrowed(self.model, self.tokenizer):
+        with self._kind.lent():
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        return ModelGame(prompt, question, self._engine, self._anchor(), (self.model, self.tokenizer))
+        return self._kind.game(prompt, question, self._engine, self._anchor(), self._kind.lent)
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
-        single = isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs)
+        single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
         asked = per_input(targets, len(prompts), single and len(prompts) == 1, self._kind.ids_are_one)
         return [self._question(prompt, given) for prompt, given in zip(prompts, asked, strict=True)]
 
     def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
         n = len(prompt.features)
         [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
-        vocabulary = len(cast(Any, self.model.get_input_embeddings()).weight)
-        if int(full.ids.max()) >= vocabulary:
-            raise ValueError(f"The prompt has token id {int(full.ids.max())}, the model's ids lie in [0, {vocabulary}).")
+        self._kind.check_ids(full)
         product = self.mode is InferenceModes.SOFTMAX
         room = self._kind.room()
         longest = max(empty, full, key=lambda reading: len(reading.ids))
@@ -222,7 +265,7 @@ class AttributionExplainer:
                         paid[i] += len(done)
                         advance(len(done))
         except BaseException:
-            self.unfinished = [hand.evaluations() for hand in hands]
+            self.unfinished = [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
             raise
         return _Spent(paid, self._engine.forwards - forwards, self._engine.tokens - tokens)
 
@@ -236,22 +279,27 @@ class AttributionExplainer:
             forwards=round(spent.forwards * share),
             tokens=round(spent.tokens * share),
             seconds=seconds * share,
+            saved=hand.saved,
         )
         return Attribution.from_evaluations(
-            hand.evaluations(),
+            game.completed(hand.evaluations()),
             aggregator,
             counts=counts,
             method=type(self).__name__,
             features=game.features,
             targets=game.question.labels,
             text=game.prompt.text,
+            media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
             mode=mode_name(self.mode),
             unit=game.question.unit,  # type: ignore[arg-type]
+            notes=hand.notes,
         )
 
     def _anchor(self) -> int | None:
         """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
-        tokenizer: Any = self.tokenizer
+        tokenizer = self._kind.tokenizer
+        if tokenizer is None:
+            return None
         ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
         return next((token for token in ids if token is not None), None)
 
@@ -261,35 +309,3 @@ class _Spent:
 
     def __init__(self, paid: list[int], forwards: int, tokens: int):
         self.paid, self.forwards, self.tokens = paid, forwards, tokens
-
-
-def _known(earlier: Sequence[Attribution | Evaluations] | None, games: list[ModelGame]) -> list[Evaluations | None]:
-    if earlier is None:
-        return [None] * len(games)
-    if len(earlier) != len(games):
-        raise ValueError(f"{len(games)} inputs but evaluations of {len(earlier)}: give one result (or Evaluations) per input.")
-    known = [one.evaluations if isinstance(one, Attribution) else one for one in earlier]
-    for one, game in zip(known, games, strict=True):
-        if len(one.values) and one.values.shape[1] != len(game.question.labels):
-            raise ValueError(
-                f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}."
-            )
-    return [one if len(one.coalitions) else None for one in known]
-
-
-def _check_parts(perturbator: object, aggregator: object) -> None:
-    for name, part, base in (("perturbator", perturbator, Perturbator), ("aggregator", aggregator, Aggregator)):
-        if not isinstance(part, base):
-            hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
-            raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
-
-
-def _check_tokenizer(model: Any, tokenizer: Any) -> None:
-    if not callable(getattr(tokenizer, "convert_ids_to_tokens", None)):
-        raise TypeError(f"tokenizer must be the model's tokenizer; got {type(tokenizer).__name__}.")
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    if len(tokenizer) > vocabulary:
-        raise ValueError(
-            f"The tokenizer has {len(tokenizer)} tokens but the model's embedding only {vocabulary}: it is not this model's "
-            "tokenizer. (If you added tokens, resize the model's embedding.)"
-        )

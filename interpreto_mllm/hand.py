@@ -8,6 +8,7 @@ from torch import Tensor
 
 from interpreto_mllm.evaluations import Draw, Evaluations, coalition_keys
 from interpreto_mllm.perturbators.perturbator import Perturbator
+from interpreto_mllm.stopping import Watch
 
 
 def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None) -> int:
@@ -43,9 +44,20 @@ class Hand:
         budget: ceiling on distinct evaluations, v(∅) and v(N) included.
         seed: of the generator handed to the perturbator.
         known: evaluations of an earlier, perhaps interrupted, play of the same game; none of them is asked for again.
+        watch: asked after every round whether to go on.
+        extra: coalitions evaluated besides what the perturbator draws, out of the same budget; left out if it is too small.
     """
 
-    def __init__(self, perturbator: Perturbator, n: int, budget: int, seed: int, known: Evaluations | None = None):
+    def __init__(
+        self,
+        perturbator: Perturbator,
+        n: int,
+        budget: int,
+        seed: int,
+        known: Evaluations | None = None,
+        watch: Watch | None = None,
+        extra: Bool[Tensor, "e n"] | None = None,
+    ):
         self.n, self.budget = n, budget
         self._known: dict[bytes, Tensor] = {}
         if known is not None:
@@ -59,7 +71,15 @@ class Hand:
         self._weights: list[Tensor] = []
         self._chains: list[Tensor] = []
         self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
-        self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
+        complete = n < 63 and budget >= 2**n
+        if extra is not None and (complete or budget - len(extra) >= perturbator.minimum_budget(n)):
+            self._add(extra.cpu())
+            budget -= 0 if complete else len(extra)
+        self._watch = watch
+        if watch is None:
+            self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
+        else:
+            self._drawing = watch.draw(perturbator, n, budget, seed)
         self._asked: list[int] | None = None
         self._over = False
 
@@ -67,6 +87,16 @@ class Hand:
     def evaluated(self) -> int:
         """Distinct coalitions whose values are known to this play."""
         return sum(value is not None for value in self._values)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why a watched play ended."""
+        return () if self._watch is None else (self._watch.note(self.evaluated, self.budget),)
+
+    @property
+    def saved(self) -> int:
+        """What a rule left of the budget."""
+        return self.budget - self.evaluated if self._watch is not None and self._watch.met else 0
 
     def missing(self) -> Bool[Tensor, "p n"] | None:
         """The coalitions that must be evaluated next, all distinct and new; None when the play is over."""
@@ -105,7 +135,9 @@ class Hand:
         return value
 
     def _next_round(self) -> bool:
-        """Let the perturbator draw once more; False when it is done or the budget is spent."""
+        """Let the perturbator draw once more; False when it is done, the budget is spent or a rule is met."""
+        if self._asked is not None and self._watch is not None and self._watch.settled(self.evaluations().drawn):
+            return False
         try:
             if self._asked is None:
                 drawn = next(self._drawing)
@@ -130,6 +162,8 @@ class Hand:
         weights = draw.weights[:p].cpu().double() if draw.weights is not None else torch.ones(p, dtype=torch.float64)
         chains = draw.chains[:p].cpu().long() if draw.chains is not None else torch.full((p,), -1)
         self._asked = rows
+        if draw.whole:
+            self._draws, self._weights, self._chains = [], [], []
         self._draws += rows
         self._weights.append(weights)
         self._chains.append(chains)

@@ -41,7 +41,7 @@ class Node:
             ValueError: when something is neither an index nor a list, a group is empty, or a feature stands in two places.
         """
         if not isinstance(groups, Sequence) or isinstance(groups, (str, bytes)):
-            raise ValueError(f"groups must be nested lists of feature indices, such as [[0, 1], [2, [3, 4]]]; got {groups!r}.")
+            raise ValueError(f"A grouping is nested lists of feature indices, such as [[0, 1], [2, [3, 4]]]; got {groups!r}.")
         root = _node(groups)
         repeated = sorted(feature for feature, times in Counter(root.members).items() if times > 1)
         if repeated:
@@ -57,7 +57,7 @@ class Node:
         missing, unknown = sorted(set(range(n)) - set(self.members)), sorted(set(self.members) - set(range(n)))
         if missing or unknown:
             raise ValueError(
-                f"groups must hold each of the game's {n} features exactly once, as an index from 0 to {n - 1}; "
+                f"The grouping must hold each of the game's {n} features exactly once, as an index from 0 to {n - 1}; "
                 f"missing: {missing}, not in the game: {unknown}."
             )
 
@@ -104,11 +104,11 @@ class Node:
 def _node(entry: Any) -> Node:
     if isinstance(entry, Sequence) and not isinstance(entry, (str, bytes)):
         if not entry:
-            raise ValueError("groups holds an empty group; leave it out.")
+            raise ValueError("The grouping holds an empty group; leave it out.")
         children = tuple(_node(child) for child in entry)
         members = tuple(feature for child in children for feature in child.members)
         return children[0] if len(children) == 1 else Node(members, children)
     feature = operator.index(entry) if hasattr(entry, "__index__") else -1  # type: ignore[arg-type]
     if isinstance(entry, bool) or feature < 0:
-        raise ValueError(f"groups holds {entry!r}; each entry is a feature's index (0, 1, 2, …) or a list of entries.")
+        raise ValueError(f"The grouping holds {entry!r}; each entry is a feature's index (0, 1, 2, …) or a list of entries.")
     return Node((feature,))

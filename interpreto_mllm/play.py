@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
@@ -15,6 +17,7 @@ from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.progress import progress_bar
+from interpreto_mllm.stopping import Rule, Watch
 
 
 def play(
@@ -26,6 +29,8 @@ def play(
     budget: int | float | None = None,
     seed: int = 0,
     evaluations: Evaluations | None = None,
+    until: Rule | None = None,
+    extra: Bool[Tensor, "e n"] | None = None,
     progress: bool = True,
 ) -> Attribution:
     """Attributions of the players of any game.
@@ -38,13 +43,16 @@ def play(
         budget: distinct evaluations allowed, as an int or a fraction of 2^n; the perturbator's default when None.
         seed: of all randomness.
         evaluations: of an earlier play of the same game; nothing in it is evaluated again.
+        until: a rule that ends the play early, such as `TopK(3)`; the budget is then the ceiling.
+        extra: coalitions evaluated besides those drawn, out of the same budget if it suffices; the aggregator never sees them.
         progress: show a progress bar when it takes longer than a moment.
 
     Returns:
         An `Attribution` of shape `(t, n)`.
 
     Raises:
-        ValueError: for a budget that the perturbator cannot work with, or values that are not finite or of the wrong shape.
+        ValueError: for a budget that the perturbator cannot work with, a perturbator that no rule can stop, or values that are
+            not finite or of the wrong shape.
 
     Example:
         >>> from interpreto_mllm.perturbators import ExactPerturbator
@@ -54,18 +62,21 @@ def play(
         [[0.667, 0.167, 0.167]]
     """
     started = time.perf_counter()
-    hand = Hand(perturbator, n_features, resolve_budget(perturbator, n_features, budget), seed, evaluations)
+    budget = resolve_budget(perturbator, n_features, budget)
+    watch = None if until is None else Watch(until, aggregator)
+    hand = Hand(perturbator, n_features, budget, seed, evaluations, watch, extra)
     paid = 0
     with progress_bar(hand.budget, progress) as advance:
         while (coalitions := hand.missing()) is not None:
             hand.record(coalitions, _values(game(coalitions), len(coalitions)))
             paid += len(coalitions)
             advance(len(coalitions))
-    counts = Counts(evaluations=hand.evaluated, paid=paid, seconds=time.perf_counter() - started)
-    return Attribution.from_evaluations(hand.evaluations(), aggregator, counts=counts, method=type(perturbator).__name__)
+    counts = Counts(evaluations=hand.evaluated, paid=paid, seconds=time.perf_counter() - started, saved=hand.saved)
+    method = type(perturbator).__name__
+    return Attribution.from_evaluations(hand.evaluations(), aggregator, counts=counts, method=method, notes=hand.notes)
 
 
-def _values(returned: Any, p: int) -> torch.Tensor:
+def _values(returned: Any, p: int) -> Tensor:
     values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
     values = values.double()
     values = values[:, None] if values.ndim == 1 else values

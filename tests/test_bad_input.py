@@ -196,24 +196,38 @@ def test_models_and_tokenizers():
     larger = zoo.byte_bpe()
     larger.add_tokens([f"word{index}" for index in range(200)])
     refused(lambda: kernel(LLAMA, larger), "The tokenizer has 580 tokens but the model's embedding only 512")
-    refused(lambda: kernel(LLAMA, None), "tokenizer must be the model's tokenizer; got NoneType", TypeError)
+    refused(lambda: kernel(LLAMA, None), "tokenizer must be the model's tokenizer, or its processor; got NoneType", TypeError)
     refused(lambda: kernel("gpt2"), "model must be a transformers model; got str", TypeError)
     refused(lambda: kernel(torch.nn.Linear(2, 2)), "model must be a transformers model; got Linear", TypeError)
-    refused(lambda: kernel(LLAMA.model), "neither generates text nor classifies sequences", TypeError)
+    refused(lambda: kernel(LLAMA.model), "neither generates text nor classifies", TypeError)
     refused(lambda: kernel(MAMBA, occlusion=Attend()), "use Drop() or Replace(...)")
+
+
+def test_a_tokenizer_that_lacks_the_models_end():
+    foreign = zoo.build("llama")
+    foreign.config.eos_token_id = [2, 400]
+    message = "The model ends its answers with token id 400, which the tokenizer (380 tokens) does not have"
+    refused(lambda: kernel(foreign), message)
+    foreign.config.eos_token_id = 2
+    foreign.generation_config.eos_token_id = 400
+    refused(lambda: kernel(foreign), message)
+    foreign.generation_config.eos_token_id = 99999  # a default that is no id of this model either
+    kernel(foreign)
 
 
 def test_hierarchies():
     for hierarchy in ([[0, 1], [1, 2, 3]], [[0, 1]], [0, 1, 2, 3, 9]):
-        with Silent(LLAMA) as silent, pytest.raises(ValueError, match=r"[Hh]ierarchy|feature"):
+        with Silent(LLAMA) as silent, pytest.raises(ValueError, match=r"Each feature belongs|The grouping must hold"):
             HierarchicalShapley(LLAMA, TOKENIZER, hierarchy=hierarchy)(SKY, " x")
         assert silent.forwards == 0
+    refused(lambda: HierarchicalShapley(LLAMA, TOKENIZER, hierarchy=[[0], []]), "The grouping holds an empty group")
 
 
-def test_options_that_a_template_has_no_use_for():
-    template = Template("{a} b", {"a": "x"}, {"a": "y"})
-    refused(lambda: kernel(pinned=["x"])(template, " x"), "A Template names its players itself")
-    refused(lambda: kernel(groups=["x"])(template, " x"), "A Template names its players itself")
+def test_pins_and_groups_of_a_template():
+    template = Template("{a} b {c}", {"a": "x", "c": "z"}, {"a": "y", "c": "y"})
+    refused(lambda: kernel(pinned=["b"])(template, " x"), "pinned names 'b', which is not a feature of this prompt")
+    refused(lambda: kernel(pinned=["x", "z"])(template, " x"), "every feature of the prompt is pinned")
+    refused(lambda: kernel(groups=["x"])(template, " x"), "groups needs one label per feature: 2 features, 1 labels")
 
 
 def test_games():

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from zoo import VOCABULARY, build, byte_bpe, plain_ids, plain_logits, plain_values, sentencepiece_like, wordpiece
 
 from interpreto_mllm import Attend, Attribution, Contrast, Drop, ExactShapley, InferenceModes, KernelShap, Replace
@@ -26,7 +27,7 @@ def by_hand(
     return torch.stack([plain_values(model, row, target) for row in rows])
 
 
-@pytest.mark.parametrize("mode", [*InferenceModes, margin])
+@pytest.mark.parametrize("mode", [InferenceModes.LOGITS, InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX, margin])
 @pytest.mark.parametrize("family", ["llama", "t5", "bert"])
 def test_inference_modes(family: str, mode: Any) -> None:
     model, tokenizer = build(family), wordpiece() if family == "bert" else byte_bpe()
@@ -74,6 +75,38 @@ def test_attend_is_dropping_with_positions_kept() -> None:
 def test_attend_is_refused_by_recurrent_layers(family: str) -> None:
     with pytest.raises(ValueError, match=r"attention mask says.*Drop\(\) or Replace"):
         ExactShapley(build(family), byte_bpe(), occlusion=Attend())
+
+
+def falcon(alibi: bool) -> Any:
+    return hf.FalconForCausalLM(
+        hf.FalconConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, alibi=alibi)
+    )
+
+
+def opt_classifier() -> Any:
+    sizes = {"hidden_size": 32, "word_embed_proj_dim": 32, "ffn_dim": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    return hf.OPTForSequenceClassification(hf.OPTConfig(vocab_size=VOCABULARY, max_position_embeddings=256, **sizes))
+
+
+CLOSING = {"bloom": lambda: build("bloom"), "falcon": lambda: falcon(True), "opt classifier": opt_classifier}
+
+
+@pytest.mark.parametrize("make", CLOSING.values(), ids=CLOSING.keys())
+def test_attend_is_refused_where_masked_tokens_close_up(make: Any) -> None:
+    model = make().eval()
+    ids = torch.tensor([[5, 6, 7, 8, 9, 10]])
+    seen = torch.tensor([[1, 1, 0, 0, 1, 1]])
+    with torch.no_grad():
+        masked, dropped = model(input_ids=ids, attention_mask=seen).logits, model(input_ids=ids[:, [0, 1, 4, 5]]).logits
+    masked, dropped = (logits if logits.ndim == 2 else logits[:, -1] for logits in (masked, dropped))
+    torch.testing.assert_close(masked, dropped, **CLOSE)  # were it not so, there would be nothing to refuse
+    with pytest.raises(ValueError, match=r"counts positions by the attention mask.*Drop\(\) or Replace"):
+        ExactShapley(model, byte_bpe(), occlusion=Attend())
+
+
+def test_attend_is_accepted_where_masked_tokens_keep_their_places() -> None:
+    for model in (falcon(False), build("opt"), build("gpt2_classifier")):
+        ExactShapley(model.eval(), byte_bpe(), occlusion=Attend())
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "mistral_sliding", "gemma3_text", "t5", "bart", "bert"])

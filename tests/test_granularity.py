@@ -10,6 +10,7 @@ import transformers as hf
 import zoo
 
 from interpreto_mllm import Drop, Granularity, HierarchicalShapley
+from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import TokenPrompt
 from interpreto_mllm.prompts.reader import PromptReader
 
@@ -31,7 +32,7 @@ TEXTS = [
 
 
 def read(text: str, kind: str, granularity=Granularity.WORD) -> TokenPrompt:
-    [prompt] = PromptReader(TOKENIZERS[kind], granularity, Drop(), ("user",), (), None).read(text)
+    [prompt] = PromptReader(Processing(TOKENIZERS[kind], None), granularity, Drop(), ("user",), (), None).read(text)
     return prompt
 
 
@@ -150,7 +151,9 @@ def test_a_slow_tokenizer_of_words(tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(words))
     slow = hf.BertTokenizerLegacy(str(tmp_path / "vocab.txt"))
     assert not slow.is_fast
-    [prompt] = PromptReader(slow, Granularity.WORD, Drop(), ("user",), (), None).read("The sky, is blueish unreal!")
+    [prompt] = PromptReader(Processing(slow, None), Granularity.WORD, Drop(), ("user",), (), None).read(
+        "The sky, is blueish unreal!"
+    )
     assert [(f.text, f.positions) for f in prompt.features] == [
         ("The", (1,)), ("sky", (2,)), (",", (3,)), ("is", (4,)), ("blueish", (5, 6)), ("unreal", (7, 8)), ("!", (9,)),
     ]  # fmt: skip

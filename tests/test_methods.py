@@ -17,6 +17,7 @@ from interpreto_mllm import (
     Banzhaf,
     ComplementaryShapley,
     ExactShapley,
+    GaussianProcessShapley,
     HierarchicalShapley,
     KernelShap,
     Lime,
@@ -112,6 +113,7 @@ METHODS = {
     "complementary standard": (ComplementaryShapley, {"cover_minimal": False}, shapley),
     "neyman": (NeymanShapley, {}, shapley),
     "kernel": (KernelShap, {}, shapley),
+    "gaussian process": (GaussianProcessShapley, {}, shapley),
     "kernel plain": (KernelShap, {"size_effects": False}, shapley),
     "hierarchical": (
         HierarchicalShapley,
@@ -126,7 +128,7 @@ METHODS = {
     "sobol first": (Sobol, {"order": "first"}, lambda table, n: sobol(table, n, False)),
 }
 EVERY = {method.__name__: method for method in [PermutationShapley, *(method for method, _, _ in METHODS.values())]}
-EFFICIENT = ["ExactShapley", "KernelShap", "PermutationShapley", "HierarchicalShapley"]
+EFFICIENT = ["ExactShapley", "GaussianProcessShapley", "KernelShap", "PermutationShapley", "HierarchicalShapley"]
 
 
 def build(method, **options) -> AttributionExplainer:

@@ -10,6 +10,7 @@ import torch
 import zoo
 
 from interpreto_mllm import Attend, Drop, ExactShapley, Granularity, KernelShap, Replace, StopPhrases, Template, punctuation
+from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.reader import PromptReader
 
 TOKENIZER = zoo.byte_bpe()
@@ -21,7 +22,7 @@ def reader(
     tokenizer=TOKENIZER, granularity=Granularity.WORD, occlusion=None, roles=("user",), pinned=(), groups=None
 ) -> PromptReader:
     occlusion = (occlusion or Drop()).prepared(tokenizer)
-    return PromptReader(tokenizer, granularity, occlusion, roles, pinned, groups)
+    return PromptReader(Processing(tokenizer, None), granularity, occlusion, roles, pinned, groups)
 
 
 def texts_of(prompt) -> list[str]:
@@ -211,6 +212,28 @@ def test_a_template_is_worth_the_mean_over_its_baselines(baselines, rows):
     assert explanation.span().attributions[0].tolist() == pytest.approx(by_hand, abs=1e-4)
     assert explanation.text == "Ada lives in Rome and Ada is red"
     assert [(f.text, f.spans) for f in explanation.features] == [("Ada", ((0, 3), (22, 25))), ("Rome", ((13, 17),))]
+
+
+def test_slots_are_pinned_and_grouped():
+    slots = {"name": "Ada", "place": "Rome", "time": "now"}
+    away = {"name": "He", "place": "town", "time": "then"}
+    template = Template("{name} lives in {place} {time}", slots, away)
+    both = torch.tensor([[False], [True]])
+    pinned = ExactShapley(LLAMA, TOKENIZER, pinned=["Ada", 2])
+    expected = [log_probability(f"Ada lives in {place} now", " red") for place in ("town", "Rome")]
+    assert pinned.game(template, " red")(both).sum(1).tolist() == pytest.approx(expected, abs=1e-4)
+    [explanation] = pinned(template, " red")
+    assert [feature.text for feature in explanation.features] == ["Rome"]
+
+    grouped = ExactShapley(LLAMA, TOKENIZER, groups=["who", "where", "who"])
+    [explanation] = grouped(template, " red")
+    assert [(feature.text, feature.spans) for feature in explanation.features] == [
+        ("Ada now", ((0, 3), (18, 21))),
+        ("Rome", ((13, 17),)),
+    ]
+    one = grouped.game(template, " red")(torch.tensor([[False, True], [True, False]])).sum(1).tolist()
+    expected = [log_probability(text, " red") for text in ("He lives in Rome then", "Ada lives in town now")]
+    assert one == pytest.approx(expected, abs=1e-4)
 
 
 def test_random_baselines_are_drawn_once():

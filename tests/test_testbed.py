@@ -8,6 +8,7 @@ from math import comb
 import pytest
 import torch
 
+from interpreto_mllm import Drop, KernelShap, Replace, punctuation
 from interpreto_mllm.testbed import RECALL, FactPrompt, load_recall, sample_fact_prompts
 from interpreto_mllm.testbed.facts import ATTRIBUTES
 
@@ -142,8 +143,7 @@ def test_without_the_prompt_every_attribute_is_equally_likely(recall):
 def test_leave_one_out_finds_the_causes(recall, chat, replaced):
     """Taking one word away costs most where the word is one of the three causes.
 
-    Where a word is dropped and the rest closes up, another word of the same fact ("the", "is") may take the place of one.
-    Punctuation is left in place: a plain question without its mark is not yet asked.
+    Punctuation is left in place: a plain question without its mark is not always taken for one.
     """
     _, tokenizer = recall
     found, prompts = 0, sample_fact_prompts(60, facts=3, seed=5, chat=chat)
@@ -159,8 +159,7 @@ def test_leave_one_out_finds_the_causes(recall, chat, replaced):
         top = {places[index] for index in loss.topk(3).indices.tolist()}
         starts = [text.rindex(prompt.prompt[word.turn]["content"]) if chat else len("<bos>") for word in prompt.causes]
         causes = [token_at(encoding, start + word.span[0]) for start, word in zip(starts, prompt.causes, strict=True)]
-        allowed = set(causes) if replaced else {*range(causes[0] - 1, causes[1] + 1), causes[2]}
-        found += top <= allowed
+        found += top == set(causes)
     assert found >= 0.95 * len(prompts)
 
 
@@ -175,7 +174,7 @@ def shapley_values(values: dict[frozenset[int], float], n: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("thing, attribute, other, another", [("apple", "red", "sky", "blue"), ("dog", "gold", "key", "pink")])
 def test_exact_shapley_values_rank_the_causes_first(recall, thing, attribute, other, another):
-    """Over all 2^9 coalitions of content words, the fact and the question's object share log p(all) - log p(none)."""
+    """Over all 2^9 coalitions of content words, the three causes share log p(all) - log p(none); "is" is none of them."""
     _, tokenizer = recall
     words = f"the {thing} is {attribute} . the {other} is {another} . what is the {thing} ?".split()
     players = [index for index, word in enumerate(words) if word not in ("the", ".", "?")]
@@ -185,5 +184,26 @@ def test_exact_shapley_values_rank_the_causes_first(recall, thing, attribute, ot
     values = log_probs(recall, rows, tokenizer.convert_tokens_to_ids(attribute)).tolist()
     shapley = shapley_values(dict(zip(coalitions, values, strict=True)), 9)
     assert shapley.sum().item() == pytest.approx(values[511] - values[0])
-    assert shapley[[0, 1, 2, 8]].sum() > 0.95 * shapley.sum()
-    assert set(shapley.topk(4).indices.tolist()) == {0, 1, 2, 8}
+    assert shapley[[0, 2, 8]].sum() > 0.95 * shapley.sum()
+    assert set(shapley.topk(3).indices.tolist()) == {0, 2, 8}
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+@pytest.mark.parametrize("occlusion", [Drop(), Replace("<unk>")], ids=["dropped", "replaced"])
+def test_the_causes_of_an_explanation_are_the_planted_ones(recall, occlusion, chat):
+    """With punctuation pinned, the three largest scores of nearly every prompt are those of the three causes."""
+    explainer = KernelShap(*recall, occlusion=occlusion, pinned=punctuation, budget=256, batch_size=64, progress=False)
+    found, prompts = 0, sample_fact_prompts(20, facts=2, seed=9, chat=chat)
+    for prompt in prompts:
+        [explanation] = explainer(prompt.prompt, prompt.answer)
+        top = {explanation.features[place] for place in explanation.attributions[0].topk(3).indices.tolist()}
+        starts = [explanation.text.index(prompt.prompt[word.turn]["content"]) if chat else 0 for word in prompt.causes]
+        causes = [start + word.span[0] for start, word in zip(starts, prompt.causes, strict=True)]
+        found += {feature.spans[0][0] for feature in top} == set(causes)
+    assert found >= 0.9 * len(prompts)
+
+
+def test_most_questions_are_answered_without_their_mark(recall):
+    prompts = sample_fact_prompts(200, facts=2, seed=777)
+    said = answers(recall, [recall[1].bos_token + prompt.prompt.rstrip(" ?.") for prompt in prompts])
+    assert sum(answer == prompt.answer for answer, prompt in zip(said, prompts, strict=True)) >= 0.7 * len(prompts)

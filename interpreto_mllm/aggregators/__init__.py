@@ -3,6 +3,7 @@
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.banzhaf import BanzhafAggregator
 from interpreto_mllm.aggregators.complementary import ComplementaryAggregator
+from interpreto_mllm.aggregators.gaussian_process import GaussianProcessAggregator
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.leave_one_out import LeaveOneOutAggregator
 from interpreto_mllm.aggregators.lime import LimeAggregator
@@ -16,6 +17,7 @@ __all__ = [
     "BanzhafAggregator",
     "ComplementaryAggregator",
     "Estimate",
+    "GaussianProcessAggregator",
     "KernelAggregator",
     "LeaveOneOutAggregator",
     "LimeAggregator",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import comb
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
@@ -20,11 +20,13 @@ class ComplementaryAggregator(Aggregator):
     serves any evaluations in which coalitions meet their complements; the others are ignored. With all 2^n it is the exact
     Shapley value.
 
-    Strata of a feature that were never seen are interpolated between its neighbouring seen ones, after the trend (2j −
-    n − 1) / (n − 1) · (v(N) − v(∅)), which sums to nothing over j, has been taken off; below the lowest seen one they
-    equal it. So no attribution leaves the range of what was measured. Standard errors come from the stratum variances,
-    corrected for drawing without repeats; a stratum seen once is given the variance of all contributions about the
-    trend.
+    Before the means are taken, an additive game is subtracted, to whose values they are added: the one nearest to the pairs
+    ({i}, N∖{i}) where all of these are known, else equal parts of v(N) − v(∅). Where they are drawn first this control variate
+    is no matter of chance and brings no bias; it takes away the noise of what is additive and of what works in pairs.
+
+    Strata of a feature that were never seen are interpolated between its neighbouring seen ones; below the lowest seen one
+    they equal it. Standard errors come from the stratum variances, corrected for drawing without repeats; a stratum seen once
+    is given the variance of all contributions.
 
     Raises:
         ValueError: when no coalition besides the empty and the full one has its complement among the evaluations.
@@ -55,14 +57,15 @@ class ComplementaryAggregator(Aggregator):
             )
         sides = evaluations.coalitions[side]
         gains = (evaluations.values[side] - evaluations.values[other]).double()
+        attributions = additive_part(sides, gains, whole)
+        gains = gains - (2 * sides.double() - 1) @ attributions
         seen = list(strata(sides, gains))
         weights = _stratum_weights(n, {stratum.size: stratum.counts > 0 for stratum in seen})
-        usual = _variance_about_trend(sides.sum(1) / n, gains, whole)
-        attributions, variances = torch.zeros(2, n, len(whole), dtype=torch.float64)
+        usual = gains.square().mean(0)
+        variances = torch.zeros_like(attributions)
         for stratum in seen:
             weight, counts = weights[:, stratum.size - 1, None], stratum.counts[:, None]
-            trend = (2 * stratum.size - n - 1) / (n - 1) * whole
-            attributions += weight * torch.where(counts > 0, stratum.means - trend, 0.0)
+            attributions = attributions + weight * torch.where(counts > 0, stratum.means, 0.0)
             unseen_share = 1 - counts / min(float(comb(n - 1, stratum.size - 1)), 1e300)
             spread = torch.where(counts > 1, stratum.variances, usual) * unseen_share / counts.clamp_min(1)
             variances += torch.where((counts > 0) & (unseen_share > 0), weight.square() * spread, 0.0)
@@ -85,6 +88,24 @@ def complements(evaluations: Evaluations) -> tuple[Int[Tensor, "q"], Int[Tensor,
     return rows[:, 0], rows[:, 1]
 
 
+def additive_part(sides: Bool[Tensor, "p n"], gains: Float[Tensor, "p t"], whole: Float[Tensor, "t"]) -> Float[Tensor, "n t"]:
+    """An additive game of the same v(N) − v(∅): the one nearest to all pairs ({i}, N∖{i}) if they are known, else equal parts.
+
+    Example:
+        >>> gains = torch.tensor([[4.0], [0.0], [2.0]], dtype=torch.float64)  # of {0}, {1} and {2} over the others
+        >>> additive_part(torch.eye(3).bool(), gains, torch.tensor([6.0], dtype=torch.float64))[:, 0].tolist()
+        [3.0, 1.0, 2.0]
+    """
+    n = sides.shape[1]
+    small, large = sides.sum(1) == 1, sides.sum(1) == n - 1
+    alone = torch.cat([sides[small], ~sides[large]]).int().argmax(1)
+    parts = (whole / n).expand(n, -1)
+    if n < 3 or len(alone) < n:
+        return parts
+    ahead = torch.cat([gains[small], -gains[large]])
+    return parts.scatter_add(0, alone[:, None].expand_as(ahead), (ahead - ahead.mean(0)) / 2)
+
+
 def _stratum_weights(n: int, seen_sizes: dict[int, Tensor]) -> Float[Tensor, "n n"]:
     """Weight of each feature's strata 1 … n in its attribution: 1/n of their own, and of the unseen ones they stand in for."""
     seen = torch.zeros(n, n, dtype=torch.bool)
@@ -99,8 +120,3 @@ def _stratum_weights(n: int, seen_sizes: dict[int, Tensor]) -> Float[Tensor, "n 
     share = torch.where(above == below, 0.0, share)
     weights = torch.zeros(n, n, dtype=torch.float64)
     return weights.scatter_add_(1, below, (1 - share) / n).scatter_add_(1, above, share / n)
-
-
-def _variance_about_trend(fractions: Tensor, gains: Tensor, whole: Tensor) -> Float[Tensor, "t"]:
-    centred = gains - (2 * fractions.double() - 1)[:, None] * whole
-    return centred.square().mean(0)

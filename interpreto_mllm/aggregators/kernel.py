@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
-from interpreto_mllm.aggregators.shapley import rarity
 from interpreto_mllm.aggregators.units import Units
+from interpreto_mllm.coefficients import rarity
 from interpreto_mllm.evaluations import Evaluations
 
 

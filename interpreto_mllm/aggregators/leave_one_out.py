@@ -11,7 +11,8 @@ from interpreto_mllm.evaluations import Evaluations
 class LeaveOneOutAggregator(Aggregator):
     """v(N) minus the mean of v(N∖W) over the windows W that contain the feature.
 
-    Works on any evaluations that hold the full coalition without each window, and ignores the others.
+    Works on any evaluations that hold the full coalition without each window, and ignores the others. Nothing is sampled: the
+    standard errors are zero.
 
     Args:
         window: length of the windows of neighbouring features; all features when there are fewer.
@@ -49,4 +50,5 @@ class LeaveOneOutAggregator(Aggregator):
                 f"Use OcclusionPerturbator(window={self.window}) or ExactPerturbator."
             )
         without = inside.T @ evaluations.values[windows] / inside.sum(0)[:, None]
-        return Estimate((evaluations.full - without).T)
+        attributions = (evaluations.full - without).T
+        return Estimate(attributions, torch.zeros_like(attributions))

@@ -24,6 +24,10 @@ class OwenAggregator(Aggregator):
     an equal part of what the means leave over. So the attributions always sum to v(N) − v(∅); a group never opened
     gives its children equal parts.
 
+    Standard errors are zero where the value is exact, and there are none where it is not: chains share the contexts of the
+    levels above, most groups are seen in a single pair of them, and by how much the equal parts of a group never opened are
+    wrong, no chain can tell. Compare a second seed instead.
+
     Args:
         groups: nested lists of feature indices, such as `[[0, 1, 2], [[3, 4], [5]]]`.
 

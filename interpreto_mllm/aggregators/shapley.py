@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.units import Units
+from interpreto_mllm.coefficients import shapley_coefficients
 from interpreto_mllm.evaluations import Evaluations
 
-
-def rarity(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
-    """1/C(n, s) of each coalition of s features."""
-    sizes, n = coalitions.sum(1).double(), torch.tensor(float(coalitions.shape[1]), dtype=torch.float64)
-    return torch.exp(torch.lgamma(sizes + 1) + torch.lgamma(n - sizes + 1) - torch.lgamma(n + 1))
-
-
-def shapley_coefficients(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p n"]:
-    """The coefficient of v(S) in the Shapley value of each feature: 1/(s·C(n,s)) if present, −1/((n−s)·C(n,s)) if absent."""
-    sizes = coalitions.sum(1, keepdim=True)
-    share = rarity(coalitions)[:, None]
-    return torch.where(coalitions, share / sizes.clamp_min(1), -share / (coalitions.shape[1] - sizes).clamp_min(1))
+ENOUGH_FOR_A_MEAN = 7
+"""Units of a size from which its mean is subtracted; of fewer, the mean costs more noise than it takes away."""
 
 
 class ShapleyAggregator(Aggregator):
@@ -30,8 +21,8 @@ class ShapleyAggregator(Aggregator):
     Exact when every coalition is known, unbiased when the weights are inverse inclusion probabilities. Coalitions known with
     their complement enter as a pair. Control variates lower the variance and leave the mean alone: values are taken above
     the line from v(∅) to v(N), above an additive game read off the borders (what each feature is worth alone and as the last
-    one) where these are known, and above the mean of their size; the sum over a size is then its population covariance
-    with the coefficients, whose unbiased estimate is the sample covariance.
+    one) where these are known, and above the mean of their size where more than six tell it; the sum over such a size is its
+    population covariance with the coefficients, whose unbiased estimate is the sample covariance.
 
     Raises:
         ValueError: when the coalitions carry no weights and are not all of them.
@@ -62,7 +53,7 @@ class ShapleyAggregator(Aggregator):
         for rows, centred in units.strata():
             values, weights, k = above[rows], units.weights[rows], len(rows)
             population = weights.sum()
-            if centred and k > 1:
+            if centred and k >= ENOUGH_FOR_A_MEAN:
                 values = (values - values.mean(0)) * ((population - 1) / population * k / (k - 1))
             terms = coefficients[rows]
             sums = terms.T @ values

@@ -17,7 +17,8 @@ class SobolAggregator(Aggregator):
 
     "first": alone, Var(E[v | feature]) / Var(v); "total": with all its interactions, E[Var(v | the others)] / Var(v).
     Exact when every coalition is known. From Saltelli blocks, the estimators of Saltelli et al. 2010 (first) and Jansen 1999
-    (total). A game that does not vary has zeros.
+    (total). A game that does not vary has zeros. Standard errors are the jackknife's over blocks (Efron & Stein 1981):
+    the ratio is estimated again without each of them. They are zero where every coalition is known; one block gives none.
 
     Args:
         order: "first" or "total".
@@ -40,10 +41,22 @@ class SobolAggregator(Aggregator):
         self.estimand = "Sobol first-order index" if order == "first" else "Sobol total index"
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
-        explained, variance = self._exact(evaluations) if evaluations.complete else self._sampled(evaluations)
-        constant = variance <= 1e-20 * evaluations.values.square().mean(0)
-        shares = torch.where(constant, 0.0, explained / variance.clamp_min(1e-300))
-        return Estimate(shares.T)
+        negligible = 1e-20 * evaluations.values.square().mean(0)
+
+        def shares(explained: Tensor, variance: Tensor) -> Tensor:
+            return torch.where(variance <= negligible, 0.0, explained / variance.clamp_min(1e-300))
+
+        if evaluations.complete:
+            exact = shares(*self._exact(evaluations)).T
+            return Estimate(exact, torch.zeros_like(exact))
+        moments = self._moments(evaluations)
+        blocks = len(moments[0])
+        whole = shares(*self._parts([moment.mean(0) for moment in moments])).T
+        if blocks < 2:
+            return Estimate(whole)
+        without = shares(*self._parts([(moment.sum(0) - moment) / (blocks - 1) for moment in moments]))
+        spread = (without - without.mean(0)).square().sum(0)
+        return Estimate(whole, (spread * (blocks - 1) / blocks).sqrt().T)
 
     def _exact(self, evaluations: Evaluations) -> tuple[Float[Tensor, "n t"], Float[Tensor, "t"]]:
         n = evaluations.n
@@ -55,14 +68,18 @@ class SobolAggregator(Aggregator):
             return torch.stack([gain.mean(0).square() / 4 for gain in gains]), values.var(0, correction=0)
         return torch.stack([gain.square().mean(0) / 4 for gain in gains]), values.var(0, correction=0)
 
-    def _sampled(self, evaluations: Evaluations) -> tuple[Float[Tensor, "n t"], Float[Tensor, "t"]]:
+    def _moments(self, evaluations: Evaluations) -> list[Float[Tensor, "c _ t"]]:
+        """Of each block: mean and mean square of A and B, and per feature the term to average and v(AB_i) − v(A)."""
         values = self._blocks(evaluations)
         values = values - values[:, :2].mean((0, 1))
-        a, b, mixed = values[:, :1], values[:, 1:2], values[:, 2:]
-        variance = values[:, :2].square().mean((0, 1))
-        if self.order == "first":
-            return (b * (mixed - a)).mean(0), variance
-        return (mixed - a).square().mean(0) / 2, variance
+        both, change = values[:, :2], values[:, 2:] - values[:, :1]
+        term = values[:, 1:2] * change if self.order == "first" else change.square() / 2
+        return [both.mean(1, keepdim=True), both.square().mean(1, keepdim=True), term, change]
+
+    def _parts(self, moments: list[Tensor]) -> tuple[Float[Tensor, "*c n t"], Float[Tensor, "*c _ t"]]:
+        """What each feature explains, and the variance: the numerator and the denominator of its index, from mean moments."""
+        level, square, term, change = moments
+        return term - level * change if self.order == "first" else term, square - level.square()
 
     def _blocks(self, evaluations: Evaluations) -> Float[Tensor, "c m t"]:
         n, chains = evaluations.n, evaluations.chains

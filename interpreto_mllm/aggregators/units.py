@@ -27,12 +27,14 @@ class Units:
     Args:
         coalitions: of a pair, the one of at most n/2 features.
         values: v(S) above the line from v(∅) to v(N); of a pair the odd part, half of v(S) − v(N∖S), above the same line.
+        even: of a pair the even part, the mean of v(S) and v(N∖S), above that of v(∅) and v(N); else the same as `values`.
         weights: how many units of the game each one stands for.
         copies: 2 for a pair, 1 for a coalition on its own.
     """
 
     coalitions: Bool[Tensor, "u n"]
     values: Float[Tensor, "u t"]
+    even: Float[Tensor, "u t"]
     weights: Float[Tensor, "u"]
     copies: Int[Tensor, "u"]
 
@@ -51,6 +53,7 @@ class Units:
         return Units(
             torch.cat([coalitions[low], coalitions[alone]]),
             torch.cat([(values[low] - values[high]) / 2, values[alone]]),
+            torch.cat([(values[low] + values[high]) / 2, values[alone]]),
             torch.cat([(weights[low] + weights[high]) / 2, weights[alone]]),
             torch.cat([torch.full_like(low, 2), torch.ones(int(alone.sum()), dtype=torch.int64)]),
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.cache import Snapshot, join
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.query import Mode, Query, Scored, pad
 from interpreto_mllm.engine.trie import Node, plan_prefixes
 
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 BLOCK = 8
 """Prefixes are continued together in blocks of this many batches, which bounds the memory that their caches take."""
+
+NOTHING = torch.empty(0, dtype=torch.int64)
+"""The positions whose logits a forward that only fills a cache is asked for."""
 
 
 class CausalEngine:
@@ -45,14 +49,14 @@ class CausalEngine:
         self.cache_name = next((name for name in ("past_key_values", "cache_params") if name in accepted), None)
         self._accepts = {name for name in ("position_ids", "logits_to_keep") if name in accepted}
         self._shares: bool | None = None if share_prefixes and self.cache_name else False
-        self._device = model.get_input_embeddings().weight.device
-        self._forward_cost = (256 if self._device.type == "cpu" else 2048) + len(model.get_input_embeddings().weight) // 64
+        self._device = input_device(model)
+        self._forward_cost = (96 if self._device.type == "cpu" else 2048) + len(model.get_input_embeddings().weight) // 512
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of the target tokens of each query, batch by batch."""
         if not queries:
             return
-        symbols = [_symbols(query) for query in queries]
+        symbols = [self._symbols(query) for query in queries]
         root = Node(0, 0, leaves=list(range(len(queries))))
         if self._shares is not False and len(queries) > 1:
             root = plan_prefixes(symbols, self.batches.size, self._forward_cost)
@@ -61,6 +65,11 @@ class CausalEngine:
             if self._shares is False:
                 root = Node(0, 0, leaves=list(range(len(queries))))
         yield from self._walk([(root, None)], queries)
+
+    def _symbols(self, query: Query) -> Int[np.ndarray, "l"]:
+        """One number per token that is equal where what the model reads there is."""
+        reading = query.reading
+        return reading.ids * 2 + (1 if reading.seen is None else reading.seen.astype(np.int64))
 
     def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
         """Score the leaves under these nodes, then go on to their children, a block at a time."""
@@ -84,10 +93,9 @@ class CausalEngine:
         return extended
 
     def _read(self, batch: list[tuple[Node, Snapshot | None]], queries: list[Query], start: int, end: int) -> Any:
-        readings = [queries[node.sample].reading for node, _ in batch]
-        ids = torch.from_numpy(np.stack([reading.ids[start:end] for reading in readings]))
-        seen = [None if reading.seen is None else reading.seen[:end] for reading in readings]
-        return self._forward(ids, [snapshot for _, snapshot in batch], seen, torch.tensor([end - start - 1]), keep_cache=True)
+        rows = [queries[node.sample] for node, _ in batch]
+        ids = torch.from_numpy(np.stack([row.reading.ids[start:end] for row in rows]))
+        return self._forward(rows, ids, [snapshot for _, snapshot in batch], NOTHING, keep_cache=True)
 
     def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
         alike: dict[int, list[tuple[int, Snapshot | None]]] = {}
@@ -103,11 +111,10 @@ class CausalEngine:
         asked = [queries[leaf] for leaf, _ in batch]
         start = _length(batch[0][1])
         ids = pad([[*query.reading.ids[start:].tolist(), *query.target[:-1]] for query in asked])
-        seen = [query.reading.seen for query in asked]
         begins = torch.tensor([len(query.reading.ids) - 1 - start for query in asked])
         targets = pad([list(query.target) for query in asked])
         kept = torch.arange(int(begins.min()), min(int(begins.max()) + targets.shape[1], ids.shape[1]))
-        logits = self._forward(ids, [snapshot for _, snapshot in batch], seen, kept, keep_cache=False).logits
+        logits = self._forward(asked, ids, [snapshot for _, snapshot in batch], kept, keep_cache=False).logits
         if "logits_to_keep" not in self._accepts:
             logits = logits[:, kept.to(logits.device)]
         at = (begins - begins.min())[:, None] + torch.arange(targets.shape[1])[None]
@@ -118,13 +125,13 @@ class CausalEngine:
 
     def _forward(
         self,
+        rows: list[Query],
         ids: Int[Tensor, "b l"],
         snapshots: list[Snapshot | None],
-        seen: list[Any],
         kept: Int[Tensor, "k"],
         keep_cache: bool,
     ) -> Any:
-        """One forward of the model, continuing the snapshots if there are any.
+        """One forward of the model over a part of these rows, continuing the snapshots if there are any.
 
         Positions are given only where the model's own would be wrong: after a cache, and under a mask. A family that counts
         them in its own way is thus found out by the check of continued caches, and run plainly.
@@ -135,7 +142,7 @@ class CausalEngine:
             arguments["use_cache"] = keep_cache or start > 0
         if start:
             arguments[str(self.cache_name)] = join([snapshot for snapshot in snapshots if snapshot is not None])
-        masked = any(row is not None for row in seen)
+        masked = any(row.reading.seen is not None for row in rows)
         if "position_ids" in self._accepts and (start or masked):
             positions = torch.arange(start, start + ids.shape[1], device=self._device)
             arguments["position_ids"] = positions[None].expand(len(ids), -1)
@@ -143,12 +150,17 @@ class CausalEngine:
             arguments["logits_to_keep"] = kept.to(self._device)
         if masked:
             mask = torch.ones(len(ids), start + ids.shape[1], dtype=torch.int64)
-            for row, there in enumerate(seen):
-                if there is not None:
+            for row, query in enumerate(rows):
+                if query.reading.seen is not None:
+                    there = query.reading.seen[: mask.shape[1]]
                     mask[row, : len(there)] = torch.from_numpy(there)
             arguments["attention_mask"] = mask.to(self._device)
         self.forwards += 1
         self.tokens += ids.numel()
+        return self._run(rows, start, arguments)
+
+    def _run(self, rows: list[Query], start: int, arguments: dict[str, Any]) -> Any:
+        """Call the model; `arguments` hold the ids of these rows from position `start` on."""
         return self.model(**arguments)
 
     def _continues_exactly(self, queries: list[Query], root: Node) -> bool:
@@ -175,9 +187,3 @@ def _length(snapshot: Snapshot | None) -> int:
 
 def _total(query: Query) -> int:
     return len(query.reading.ids) + len(query.target)
-
-
-def _symbols(query: Query) -> Int[np.ndarray, "l"]:
-    """One number per token that is equal where both the id and its visibility are."""
-    reading = query.reading
-    return reading.ids * 2 + (1 if reading.seen is None else reading.seen.astype(np.int64))

@@ -29,16 +29,23 @@ class Query:
         return self.reading.key, self.target
 
 
-Scored = tuple[list[int], Float[Tensor, "b t"]]
-"""Indices of queries, and their values (padded to the longest target of the batch)."""
+Scored = tuple[list[int], Float[Tensor, "b t"] | Int[Tensor, "b t"]]
+"""Indices of queries, and their values (padded to the longest target of the batch), or the ids of answers."""
 
 
 @runtime_checkable
 class Engine(Protocol):
     """Scores queries in batches of its own making; `forwards` and `tokens` count what it cost."""
 
-    forwards: int
-    tokens: int
+    @property
+    def forwards(self) -> int:
+        """Forward passes so far."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens processed so far."""
+        ...
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of all queries, in whatever order the batches fall; each query once."""

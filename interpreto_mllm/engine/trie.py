@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int
 
-SHARES = (0.06, 0.12, 0.3, 1.0)
+SHARES = (0.03, 0.06, 0.12, 0.3, 1.0)
 """Candidate plans: a level of the trie is kept when it saves at least this share of all tokens; 1 keeps none."""
 
 

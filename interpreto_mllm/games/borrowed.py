@@ -11,8 +11,10 @@ import torch
 
 @contextmanager
 def borrowed(model: Any, tokenizer: Any = None) -> Iterator[None]:
-    """Within, the model's modules are in evaluation mode and no gradient is recorded; afterwards, also after an error, every
-    module's training flag, the grad mode and the tokenizer's truncation and padding are what they were.
+    """Within, the model's modules are in evaluation mode and no gradient is recorded.
+
+    Afterwards, also after an error, every module's training flag and what it remembers of the positions it has read, the grad
+    mode and the tokenizer's truncation and padding are what they were.
 
     Example:
         >>> model = torch.nn.Dropout().train()
@@ -22,6 +24,8 @@ def borrowed(model: Any, tokenizer: Any = None) -> Iterator[None]:
         True
     """
     training = [module for module in model.modules() if module.training]
+    counted = [module for module in model.modules() if hasattr(module, "rope_deltas")]
+    remembered = [module.rope_deltas for module in counted]
     backend = getattr(tokenizer, "backend_tokenizer", None)
     truncation, padding = getattr(backend, "truncation", None), getattr(backend, "padding", None)
     try:
@@ -32,6 +36,8 @@ def borrowed(model: Any, tokenizer: Any = None) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+        for module, deltas in zip(counted, remembered, strict=True):
+            module.rope_deltas = deltas
         if backend is not None and truncation is not None:
             backend.enable_truncation(**truncation)
         if backend is not None and padding is not None:

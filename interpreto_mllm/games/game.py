@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.engine.query import Engine, Query
+from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
-from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.targets import Question
 from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.prompts.prompt import Prompt
@@ -29,14 +28,14 @@ class ModelGame:
         question: the targets.
         engine: scores readings under the model.
         anchor: id that stands in where nothing at all is left to read (None: an error says so).
-        lender: the model and the tokenizer that are borrowed when the game is called by itself.
+        lent: borrows the model when the game is called by itself.
     """
 
     prompt: Prompt
     question: Question
     engine: Engine
     anchor: int | None = None
-    lender: tuple[Any, Any] | None = None
+    lent: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def features(self) -> list[Feature]:
@@ -51,7 +50,7 @@ class ModelGame:
     def __call__(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The values of coalitions, in their order."""
         values: Tensor | None = None
-        with borrowed(*self.lender) if self.lender else nullcontext():
+        with self.lent():
             for _, rows, some in evaluate([self], [coalitions]):
                 values = torch.empty(len(coalitions), some.shape[1], dtype=some.dtype) if values is None else values
                 values[rows] = some
@@ -74,8 +73,16 @@ class ModelGame:
             by_answer.append(torch.stack(mine))
         return self.question.values(by_answer).reshape(len(raw), each, -1).mean(1)
 
+    def known(self, evaluations: Evaluations) -> Evaluations:
+        """What an earlier play of this game is worth to this one."""
+        return evaluations
+
+    def completed(self, evaluations: Evaluations) -> Evaluations:
+        """Evaluations with whatever else is known of them."""
+        return evaluations
+
     def _anchored(self, reading: Reading) -> Reading:
-        if len(reading.ids):
+        if len(reading.ids) or reading.media:
             return reading
         if self.anchor is None:
             raise ValueError(

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
+import numpy as np
 import torch
 
 from interpreto_mllm.engine.causal import CausalEngine
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
+from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.query import Engine, Mode
+from interpreto_mllm.games.borrowed import borrowed
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
+from interpreto_mllm.prompts.processing import TYPES, Processing
+from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
+
+CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
+"""How the names of classifiers end."""
 
 
 class ModelKind(ABC):
     """What the explainer must know of a kind of model.
 
-    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target.
+    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target, `tells_positions`
+    whether the engine tells the model which positions are read; `draws` is how often a coalition is asked, and `answer_tokens`
+    the most that is said to it.
     """
 
     unit = "token"
     ids_are_one = True
+    tells_positions = False
+    draws = 1
+    answer_tokens = 0
 
-    def __init__(self, model: Any, tokenizer: Any):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, processing: Processing):
+        self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
 
     def default_occlusion(self) -> Occlusion:
         """How a part is taken out when the caller does not say."""
@@ -45,6 +63,10 @@ class ModelKind(ABC):
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
         """What the model itself answers to the whole prompt."""
 
+    def read_tokens(self, reading: Reading) -> int:
+        """Tokens in a reading."""
+        return len(reading.ids)
+
     def room(self) -> int | None:
         """How many positions the model can read, if it has a limit."""
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
@@ -56,6 +78,70 @@ class ModelKind(ABC):
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
+        if not (self.processing.reads_text or isinstance(occlusion, Drop)):
+            raise ValueError(
+                "This model reads no text, and `occlusion` is of texts: use image_occlusion or audio_occlusion instead."
+            )
+        if isinstance(occlusion, Attend) and self._counts_by_mask():
+            raise ValueError(
+                f"{type(self.model).__name__} counts positions by the attention mask, so what Attend() masks would close up "
+                "instead of keeping its place: use Drop() or Replace(...)."
+            )
+
+    def _counts_by_mask(self) -> bool:
+        """Whether a masked token takes no position: under ALiBi of BLOOM and Falcon, in OPT unless it is told positions."""
+        names = {type(part).__module__ for part in self.model.modules()}
+        families = [sys.modules[name] for name in names if name.startswith("transformers")]
+        alibi = any(hasattr(family, "build_alibi_tensor") for family in families) and getattr(self.model.config, "alibi", True)
+        counted = any("cumsum(attention_mask" in inspect.getsource(family) for family in families)
+        return bool(alibi) or (counted and not self.tells_positions)
+
+    def check_tokenizer(self) -> None:
+        """Raise a TypeError or ValueError where the tokenizer is not the model's."""
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            if not self.processing.modalities:
+                given = type(self.processing.processor).__name__
+                raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
+            return
+        known, vocabulary = len(tokenizer), self.model.get_input_embeddings().weight.shape[0]
+        if known - sum(soft >= vocabulary for soft in self.processing.soft_ids.values()) > vocabulary:
+            raise ValueError(
+                f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
+                "tokenizer. (If you added tokens, resize the model's embedding.)"
+            )
+        for config in (self.model.config, getattr(self.model, "generation_config", None)):
+            ends = getattr(config, "eos_token_id", None)
+            for end in ends if isinstance(ends, (list, tuple)) else [ends]:
+                if end is not None and known <= end < vocabulary and end not in tokenizer.all_special_ids:
+                    raise ValueError(
+                        f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
+                        "have: it is not this model's tokenizer."
+                    )
+
+    def check_ids(self, reading: Reading) -> None:
+        """Raise a ValueError where the model does not have these ids."""
+        written = reading.ids[~np.isin(reading.ids, list(self.processing.soft_ids.values()))]
+        if not len(written):
+            return
+        vocabulary = len(self.model.get_input_embeddings().weight)
+        if int(written.max()) >= vocabulary:
+            raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
+
+    def reader(self, *parts: Any) -> PromptReader:
+        """What reads inputs, from the parts of `PromptReader` after the processing."""
+        return PromptReader(self.processing, *parts)
+
+    def lent(self) -> AbstractContextManager[None]:
+        """While it is used, the model is borrowed."""
+        return borrowed(self.model, self.tokenizer)
+
+    def game(self, *parts: Any) -> ModelGame:
+        """The game of a prompt, from the parts of `ModelGame`."""
+        return ModelGame(*parts)
+
+    def forget(self) -> None:
+        """Begin anew: nothing of an earlier call is remembered."""
 
 
 class _Generator(ModelKind):
@@ -79,14 +165,25 @@ class _Generator(ModelKind):
 
     def _generate(self, reading: Reading, generate: Mapping[str, Any]) -> list[int]:
         """Ids that follow the prompt under greedy decoding, overridable by `generate`."""
-        device = self.model.get_input_embeddings().weight.device
-        ids = torch.from_numpy(reading.ids)[None].to(device)
+        device = input_device(self.model)
+        given: dict[str, Any] = {}
+        if len(reading.ids):
+            ids = torch.from_numpy(reading.ids)[None].to(device)
+            given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        if reading.media:
+            given |= self.processing.media([reading.media])
+            name = next((name for name in TYPES if name in inspect.signature(self.model.forward).parameters), None)
+            if name and reading.segments is not None:
+                given[name] = torch.from_numpy(reading.segments)[None].to(device)
         limit = getattr(self.model.generation_config, "max_new_tokens", None) or 32
         padding = self.tokenizer.pad_token_id
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
         arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **generate}
-        return self.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), **arguments)[0].tolist()
+        arguments["return_dict_in_generate"] = True
+        if "force_unique_generate_call" in inspect.signature(self.model.generate).parameters:
+            arguments["force_unique_generate_call"] = True  # Whisper's, else it keeps to itself what it began to say with
+        return self.model.generate(**given, **arguments).sequences[0].tolist()
 
     def _without_ending(self, ids: list[int]) -> list[int]:
         special = special_mask(ids, self.tokenizer)
@@ -100,7 +197,11 @@ class _Generator(ModelKind):
 class CausalKind(_Generator):
     """Decoder-only language models. An absent part is dropped by default, as if it had not been written."""
 
+    tells_positions = True
+
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+        if self.processing.modalities:
+            return MultimodalEngine(self.model, mode, batch_size, share_prefixes, processing=self.processing)
         return CausalEngine(self.model, mode, batch_size, share_prefixes)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
@@ -117,6 +218,7 @@ class CausalKind(_Generator):
         return self._answer(ids, list(range(len(ids))))
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
+        super().check_occlusion(occlusion)
         config = self.model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())
         recurrent = bool(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
@@ -142,7 +244,7 @@ class Seq2SeqKind(_Generator):
     """Encoder-decoders. The encoder reads the prompt, absent parts dropped by default; the decoder is fed the answer."""
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
-        return Seq2SeqEngine(self.model, mode, batch_size)
+        return Seq2SeqEngine(self.model, self.processing, mode, batch_size)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         if is_ids(target):
@@ -160,6 +262,8 @@ class Seq2SeqKind(_Generator):
 
     def _spoken(self, ids: list[int]) -> Answer:
         """An answer with the special tokens that the model was trained to say around it; they are read, not scored."""
+        if ids and ids[0] == self.model.generation_config.decoder_start_token_id:
+            ids = ids[1:]
         special = special_mask(ids, self.tokenizer)
         scored = [index for index in range(len(ids)) if not special[index]]
         return self._answer(ids[: scored[-1] + 1] if scored else [], scored)
@@ -172,14 +276,14 @@ class ClassifierKind(ModelKind):
     ids_are_one = False
 
     def default_occlusion(self) -> Occlusion:
-        return Drop() if self.tokenizer.mask_token_id is None else Replace()
+        return Drop() if getattr(self.tokenizer, "mask_token_id", None) is None else Replace()
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
         if self.model.config.num_labels == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
             raise ValueError(
                 "This model gives one number, whose probability is always 1: use inference_mode=InferenceModes.LOGITS."
             )
-        return ClassifierEngine(self.model, mode, batch_size)
+        return ClassifierEngine(self.model, self.processing, mode, batch_size)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         names = {int(index): str(name) for index, name in self.model.config.id2label.items()}
@@ -197,32 +301,29 @@ class ClassifierKind(ModelKind):
         return Answer((index,), (0,), (names.get(index, str(index)),))
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
-        device = self.model.get_input_embeddings().weight.device
-        inputs = {"input_ids": torch.from_numpy(reading.ids)[None].to(device)}
-        if reading.segments is not None:
-            inputs["token_type_ids"] = torch.from_numpy(reading.segments)[None].to(device)
+        inputs = ClassifierEngine(self.model, self.processing, InferenceModes.LOGITS, 1).inputs([reading])
         return self.answer(int(self.model(**inputs).logits[0].argmax()), "", reading)
 
     def length(self, reading: Reading, answer: Answer) -> int:
         return len(reading.ids)
 
 
-def model_kind(model: Any, tokenizer: Any) -> ModelKind:
+def model_kind(model: Any, processing: Processing) -> ModelKind:
     """The kind of a transformers model.
 
     Raises:
-        TypeError: for a model that neither generates nor classifies sequences.
+        TypeError: for a model that neither generates nor classifies.
     """
     name = type(model).__name__
     if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         raise TypeError(f"model must be a transformers model; got {name}.")
-    if name.endswith("ForSequenceClassification"):
-        return ClassifierKind(model, tokenizer)
+    if name.endswith(CLASSIFIERS):
+        return ClassifierKind(model, processing)
     if getattr(model.config, "is_encoder_decoder", False):
-        return Seq2SeqKind(model, tokenizer)
+        return Seq2SeqKind(model, processing)
     if model.get_output_embeddings() is not None and model.can_generate():
-        return CausalKind(model, tokenizer)
-    raise TypeError(f"{name} neither generates text nor classifies sequences; load it with an AutoModelFor… class that does.")
+        return CausalKind(model, processing)
+    raise TypeError(f"{name} neither generates text nor classifies; load it with an AutoModelFor… class that does.")
 
 
 def _token_texts(ids: list[int], tokenizer: Any) -> list[str]:

@@ -10,12 +10,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.query import Mode
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 
 class InferenceModes(Enum):
     """What a coalition is worth: the target's logit, probability or log-probability. Everything is computed in float32.
 
-    Each member is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
+    Each is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
+    Only SIMILARITY is not: it lets the model answer again, as `ResponseSimilarity()` does, which can say more about how.
 
     Example:
         >>> logits = torch.tensor([[0.0, 0.0]])
@@ -26,8 +28,11 @@ class InferenceModes(Enum):
     LOGITS = "logits"
     SOFTMAX = "softmax"
     LOG_SOFTMAX = "log_softmax"
+    SIMILARITY = "similarity"
 
     def __call__(self, logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+        if self is InferenceModes.SIMILARITY:
+            raise TypeError("SIMILARITY compares answers and makes nothing of logits.")
         chosen = logits.gather(-1, targets[..., None])[..., 0]
         if self is InferenceModes.LOGITS:
             return chosen
@@ -35,16 +40,23 @@ class InferenceModes(Enum):
         return log_probabilities if self is InferenceModes.LOG_SOFTMAX else log_probabilities.exp()
 
 
-def check_mode(mode: object) -> Mode:
+def check_mode(mode: object) -> Mode | ResponseSimilarity:
     """The mode as given, or a ValueError that lists what is accepted."""
+    if mode is InferenceModes.SIMILARITY:
+        return ResponseSimilarity()
+    if isinstance(mode, ResponseSimilarity):
+        return mode
     if isinstance(mode, (InferenceModes, Callable)):
         return mode  # type: ignore[return-value]
     names = ", ".join(f"InferenceModes.{member.name}" for member in InferenceModes)
     raise ValueError(
-        f"inference_mode must be one of {names}, or a callable from logits and target ids to values; got {mode!r}."
+        f"inference_mode must be one of {names}, a ResponseSimilarity, or a callable from logits and target ids to values; "
+        f"got {mode!r}."
     )
 
 
-def mode_name(mode: Mode) -> str:
+def mode_name(mode: Mode | ResponseSimilarity) -> str:
     """How a mode is called on results: "log_softmax", or the name of the callable."""
+    if isinstance(mode, ResponseSimilarity):
+        return mode.name
     return mode.value if isinstance(mode, InferenceModes) else getattr(mode, "__name__", type(mode).__name__)

@@ -28,7 +28,7 @@ class HierarchicalShapley(AttributionExplainer):
         'Owen value'
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, hierarchy: Hierarchy | None = None, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, *, hierarchy: Hierarchy | None = None, **options: Unpack[Options]):
         placeholder = [0] if hierarchy is None else hierarchy
         perturbator, aggregator = HierarchicalPerturbator(placeholder), OwenAggregator(placeholder)
         super().__init__(model, tokenizer, perturbator=perturbator, aggregator=aggregator, **options)

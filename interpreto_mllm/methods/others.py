@@ -25,7 +25,7 @@ class Banzhaf(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
         super().__init__(model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=BanzhafAggregator(), **options)
 
 
@@ -46,7 +46,7 @@ class Occlusion(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, window: int = 1, stride: int = 1, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, *, window: int = 1, stride: int = 1, **options: Unpack[Options]):
         super().__init__(
             model,
             tokenizer,
@@ -72,5 +72,7 @@ class Sobol(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, order: Literal["first", "total"] = "total", **options: Unpack[Options]):
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, order: Literal["first", "total"] = "total", **options: Unpack[Options]
+    ):
         super().__init__(model, tokenizer, perturbator=SobolPerturbator(), aggregator=SobolAggregator(order), **options)

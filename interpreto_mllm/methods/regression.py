@@ -28,7 +28,7 @@ class KernelShap(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, *, size_effects: bool = True, **options: Unpack[Options]):
+    def __init__(self, model: Any, tokenizer: Any = None, *, size_effects: bool = True, **options: Unpack[Options]):
         super().__init__(
             model, tokenizer, perturbator=KernelPerturbator(), aggregator=KernelAggregator(size_effects), **options
         )
@@ -52,7 +52,7 @@ class Lime(AttributionExplainer):
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]
+        self, model: Any, tokenizer: Any = None, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]
     ):
         super().__init__(
             model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=LimeAggregator(kernel_width, alpha), **options

@@ -1,5 +1,6 @@
 """What draws the coalitions."""
 
+from interpreto_mllm.perturbators.active import ActivePerturbator
 from interpreto_mllm.perturbators.bernoulli import BernoulliPerturbator
 from interpreto_mllm.perturbators.complementary import ComplementaryPerturbator
 from interpreto_mllm.perturbators.exact import ExactPerturbator
@@ -13,6 +14,7 @@ from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.sobol import SobolPerturbator
 
 __all__ = [
+    "ActivePerturbator",
     "BernoulliPerturbator",
     "ComplementaryPerturbator",
     "Drawing",

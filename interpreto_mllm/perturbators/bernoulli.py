@@ -8,7 +8,7 @@ from torch import Tensor
 
 from interpreto_mllm.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
-from interpreto_mllm.perturbators.subsets import counting, distinct
+from interpreto_mllm.perturbators.subsets import LISTED, counting, distinct
 
 
 class BernoulliPerturbator(Perturbator):
@@ -22,6 +22,8 @@ class BernoulliPerturbator(Perturbator):
         [[0, 1], [1, 0]]
     """
 
+    nested = True
+
     def __init__(self, paired: bool = True):
         self.paired = paired
 
@@ -29,7 +31,7 @@ class BernoulliPerturbator(Perturbator):
         copies = 2 if self.paired else 1
         population = (2**n - 2) // copies
         count = min((budget - 2) // copies, population)
-        if population <= 4 * count:
+        if population <= max(LISTED, 4 * count):
             drawn = counting(n, 1 + torch.randperm(population, generator=generator)[:count])
         else:
             drawn = distinct(lambda k: self._flips(k, n, generator), count)

@@ -41,10 +41,9 @@ class ComplementaryPerturbator(Perturbator):
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         """Yield all pairs in one round, S then N∖S, with a chain for each."""
         deck = PairDeck(n, generator)
-        pairs = min((budget - 2) // 2, sum(deck.room()))
+        pairs, drawn = deck.open(budget, self.cover_minimal)
         if pairs < 1:
             return
-        drawn = [deck.deal(n - 1, n)[:pairs]] if self.cover_minimal else []
         drawn += deck.deal_all(share_out(pairs - sum(map(len, drawn)), deck.evenly, deck.room(), generator))
         coalitions = torch.cat(drawn)
         sizes = coalitions.sum(1)
@@ -79,6 +78,11 @@ class PairDeck:
     def room(self) -> list[int]:
         """Number of pairs not dealt yet, by size."""
         return [self.existing(size) - len(self._dealt[size]) for size in self.sizes]
+
+    def open(self, budget: int, cover_minimal: bool) -> tuple[int, list[Bool[Tensor, "_ n"]]]:
+        """How many pairs the budget pays beside v(∅) and v(N), and those to begin with: the minimal ones, if wanted."""
+        pairs = min((budget - 2) // 2, sum(self.room()))
+        return pairs, [self.deal(self.n - 1, self.n)[:pairs]] if cover_minimal and pairs > 0 else []
 
     def deal(self, size: int, count: int) -> Bool[Tensor, "p n"]:
         """`count` new larger sides of this size, or all there are if fewer."""

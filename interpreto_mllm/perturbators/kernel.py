@@ -27,6 +27,8 @@ class KernelPerturbator(Perturbator):
         True
     """
 
+    nested = True
+
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         pairs = (budget - 2) // 2
         if pairs < n:

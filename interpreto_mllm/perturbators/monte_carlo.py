@@ -22,6 +22,8 @@ class MonteCarloPerturbator(Perturbator):
         True
     """
 
+    nested = True
+
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
         pairs, shares = (budget - 2) // 2, (sizes * (n - sizes)).rsqrt()

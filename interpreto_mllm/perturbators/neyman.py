@@ -41,6 +41,8 @@ class NeymanPerturbator(Perturbator):
         38
     """
 
+    adaptive = True
+
     def __init__(self, initial: int = 2, cover_minimal: bool = True):
         if initial < 2:
             raise ValueError(f"A variance needs at least two pairs: give initial=2 or more; got {initial}.")
@@ -53,10 +55,9 @@ class NeymanPerturbator(Perturbator):
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         """Yield the pairs of the first stage, then those of the second, S then N∖S, with a chain for each."""
         deck = PairDeck(n, generator)
-        pairs = min((budget - 2) // 2, sum(deck.room()))
+        pairs, minimal = deck.open(budget, self.cover_minimal)
         if pairs < 1:
             return
-        minimal = [deck.deal(n - 1, n)[:pairs]] if self.cover_minimal else []
         left = pairs - sum(map(len, minimal))
         first = torch.cat(minimal + deck.deal_all(self._first_stage(deck, left, generator)))
         values = yield Draw(with_complements(first), chains=torch.arange(len(first)).repeat_interleave(2))

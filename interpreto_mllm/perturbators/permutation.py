@@ -31,6 +31,8 @@ class PermutationPerturbator(Perturbator):
         [0, 1, 2, 3]
     """
 
+    nested = True
+
     def __init__(self, antithetic: bool = True):
         self.antithetic = antithetic
 

@@ -18,13 +18,21 @@ class Perturbator(ABC):
     """Draws coalitions of `n` features under a budget of distinct evaluations, from a seeded generator.
 
     A perturbator is a generator function: it yields coalitions (a boolean tensor, or a `Draw` that says more about them)
-    and is sent their values, as many rounds as it likes. One round is the simple case:
+    and is sent their values, as many rounds as it likes. One round is the simple case.
+
+    Attributes:
+        nested: a larger budget extends, from the same seed, what a smaller one draws; up to a few coalitions.
+        adaptive: what it has drawn after any of its rounds is a sample that can be aggregated.
+            Rules that stop a play early need one of the two.
 
     Example:
         >>> class CoinFlips(Perturbator):
         ...     def draw(self, n, budget, generator):
         ...         yield torch.rand(budget - 2, n, generator=generator) < 0.5
     """
+
+    nested: bool = False
+    adaptive: bool = False
 
     @abstractmethod
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:

@@ -15,16 +15,20 @@ def stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "h"], generator: 
 
     Each size gets a whole number of pairs with a known expectation; a size whose share covers all of it is enumerated.
     The weight of a coalition is the inverse of its inclusion probability: given the number drawn of its size, unless
-    that number may be 0. Each pair is one chain.
+    that number may be 0. Each pair is one chain. More pairs from the same seed extend fewer, up to one a size.
     """
     sizes = range(1, n // 2 + 1)
+    streams = [
+        torch.Generator().manual_seed(seed) for seed in torch.randint(2**62, (len(sizes),), generator=generator).tolist()
+    ]
     capacities = [min(pairs_of_size(n, size), 10**300) for size in sizes]
     expected = expected_counts(capacities, shares, min(pairs, sum(capacities)))
     coalitions, weights = [torch.zeros(0, n, dtype=torch.bool)], [torch.zeros(0, dtype=torch.float64)]
-    for size, capacity, mean, count in zip(sizes, capacities, expected.tolist(), rounded(expected, generator), strict=True):
+    counts = rounded(expected, generator)
+    for size, capacity, mean, count, stream in zip(sizes, capacities, expected.tolist(), counts, streams, strict=True):
         count = min(count, capacity)
         if count:
-            coalitions.append(paired_subsets(n, size, count, generator))
+            coalitions.append(paired_subsets(n, size, count, stream))
             weights.append(torch.full((2 * count,), capacity / (count if mean >= 1 - 1e-9 else mean), dtype=torch.float64))
     drawn = torch.cat(coalitions)
     return Draw(drawn, torch.cat(weights), torch.arange(len(drawn)) // 2)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain, combinations
 from math import comb
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+LISTED = 1 << 20
 
 
 def counting(n: int, codes: Int[Tensor, "p"]) -> Bool[Tensor, "p n"]:
@@ -31,18 +32,33 @@ def distinct(sample: Callable[[int], Bool[Tensor, "p n"]], count: int) -> Bool[T
 
 
 def subsets(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "k n"]:
-    """`count` distinct coalitions of one size, every set of them equally likely."""
+    """`count` distinct coalitions of one size, every set of them equally likely; the first of them if fewer are asked for."""
     total = comb(n, size)
-    if total <= 4 * count:
-        picks = np.fromiter(chain.from_iterable(combinations(range(n), size)), np.int64, total * size).reshape(total, size)
-        everything = torch.zeros(total, n, dtype=torch.bool).scatter_(1, torch.from_numpy(picks), True)
-        return everything if count == total else everything[torch.randperm(total, generator=generator)[:count]]
+    if total <= max(LISTED, 4 * count):
+        return ranked(n, size, torch.randperm(total, generator=generator)[:count])
 
     def sample(k: int) -> Bool[Tensor, "p n"]:
         picks = torch.rand(k, n, generator=generator).argsort(1)[:, :size]
         return torch.zeros(k, n, dtype=torch.bool).scatter_(1, picks, True)
 
     return distinct(sample, count)
+
+
+def ranked(n: int, size: int, ranks: Int[Tensor, "k"]) -> Bool[Tensor, "k n"]:
+    """The coalitions of one size that stand at these places, from 0, in lexicographic order of their features.
+
+    Example:
+        >>> ranked(4, 2, torch.tensor([0, 1, 5])).int().tolist()
+        [[1, 1, 0, 0], [1, 0, 1, 0], [0, 0, 1, 1]]
+    """
+    rows = torch.zeros(len(ranks), n, dtype=torch.bool)
+    left = torch.full_like(ranks, size)
+    for feature in range(n):
+        holding = torch.tensor([comb(n - 1 - feature, rest - 1) if rest else 0 for rest in range(size + 1)])[left]
+        rows[:, feature] = ranks < holding
+        left = left - rows[:, feature].long()
+        ranks = torch.where(rows[:, feature], ranks, ranks - holding)
+    return rows
 
 
 def pairs_of_size(n: int, size: int) -> int:

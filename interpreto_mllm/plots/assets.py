@@ -27,6 +27,32 @@ STYLE = """
 .attribution mark:hover { outline: 2px solid var(--soft); }
 .attribution mark.loose { display: inline-block; line-height: 1.4; padding: .1rem .5rem; margin: .12rem .3rem .12rem 0;
   border: 1px solid var(--line); border-radius: .4rem; }
+.attribution .media { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .8rem 1.4rem; margin: .5rem 0;
+  white-space: normal; line-height: 0; }
+.attribution .media > .heading, .attribution figure.clip { flex: 0 0 100%; }
+.attribution .media figure { margin: 0; }
+.attribution figcaption { flex: 0 0 100%; font-size: .75rem; line-height: 1.2; color: var(--soft); }
+.attribution figure.picture { display: flex; flex-wrap: wrap; align-items: flex-start; gap: .35rem .5rem; max-width: 100%;
+  width: calc(2 * min(22rem, 17rem * var(--ratio)) + .5rem); min-width: 3rem; }
+.attribution figure.picture > :not(figcaption) { display: block; width: calc(50% - .25rem);
+  height: auto; aspect-ratio: var(--ratio); }
+.attribution .crisp { image-rendering: pixelated; }
+.attribution svg { overflow: visible; }
+.attribution .picture svg { background: #fff; }
+.attribution svg image { filter: grayscale(1); opacity: .53; }
+.attribution .area { fill: rgb(var(--hue)); fill-opacity: calc(var(--strength) * .78); fill-rule: evenodd; }
+.attribution .area:hover { stroke: var(--ink); stroke-width: 3; vector-effect: non-scaling-stroke; }
+.attribution .border, .attribution .halo { fill: none; stroke: #33373d; stroke-width: 1; vector-effect: non-scaling-stroke;
+  pointer-events: none; }
+.attribution .halo { stroke: rgb(255 255 255 / .7); stroke-width: 2.5; }
+.attribution figure.clip { overflow-x: auto; }
+.attribution figure.clip svg { display: block; width: 100%; min-width: 34rem; height: auto; }
+.attribution .wave { fill: var(--ink); fill-opacity: .75; stroke: var(--ink); stroke-width: .5; pointer-events: none; }
+.attribution .clip .border { stroke: var(--soft); }
+.attribution .clip .area { cursor: pointer; }
+.attribution svg text { font-size: 14px; fill: var(--ink); text-anchor: middle; }
+.attribution svg text.time { font-size: 11px; fill: var(--soft); }
+.attribution audio { width: 100%; height: 2.2rem; margin-top: .4rem; }
 .attribution .for { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: .7rem 0 0;
   font-size: .85rem; color: var(--soft); font-variant-numeric: tabular-nums; }
 .attribution .legend { display: inline-flex; align-items: center; gap: .5rem; }
@@ -42,6 +68,14 @@ STYLE = """
   width: calc(var(--strength) * 50%); }
 .attribution .towards { --hue: var(--towards); } .attribution .against { --hue: var(--against); }
 .attribution .track .towards { left: 50%; } .attribution .track .against { right: 50%; }
+.attribution .answers { border-collapse: collapse; font-size: .85rem; margin-top: .5rem; width: 100%; }
+.attribution .answers td { border-top: 1px solid var(--line); padding: .3rem .6rem; vertical-align: top; text-align: left;
+  overflow-wrap: anywhere; color: inherit; }
+.attribution .answers [data-by] { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
+.attribution .answers th { padding: 0 .6rem; text-align: left; }
+.attribution .answers th button { font: inherit; font-weight: 600; color: var(--soft); background: none; border: 0; padding: 0;
+  cursor: pointer; text-align: left; }
+.attribution summary { cursor: pointer; color: var(--soft); font-size: .85rem; margin-top: 1rem; }
 .attribution .note { color: var(--soft); font-style: italic; margin: .6rem 0 0; }
 .attribution [hidden] { display: none; }
 """
@@ -54,13 +88,29 @@ for (const root of document.querySelectorAll(".attribution:not([data-ready])")) 
   const select = chosen => {
     buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chosen));
     panels.forEach((panel, index) => panel.hidden = index !== chosen);
-    for (const mark of root.querySelectorAll("mark")) {
-      const [share, told] = rows[chosen][mark.dataset.feature];
-      mark.className = (mark.classList.contains("loose") ? "loose " : "") + (share < 0 ? "against" : "towards");
+    for (const mark of root.querySelectorAll("[data-feature]")) {
+      const [share, told] = rows[chosen][mark.dataset.feature], title = mark.querySelector("title");
+      mark.classList.toggle("against", share < 0);
+      mark.classList.toggle("towards", share >= 0);
       mark.style.setProperty("--strength", Math.abs(share));
-      mark.title = told;
+      if (title) title.textContent = title.textContent.replace(/  [^ ]+( ± [^ ]+)?$/, "  " + told);
+      else mark.title = told;
     }
   };
+  for (const area of root.querySelectorAll("[data-start]")) area.addEventListener("click", () => {
+    const sound = area.closest("figure").querySelector("audio"), end = Number(area.dataset.end);
+    sound.currentTime = Number(area.dataset.start);
+    sound.ontimeupdate = () => { if (sound.currentTime >= end) { sound.pause(); sound.ontimeupdate = null; } };
+    sound.play();
+  });
   buttons.forEach((button, index) => button.addEventListener("click", () => select(index)));
+  const heads = root.querySelectorAll(".answers th button"), body = root.querySelector(".answers tbody");
+  heads.forEach((head, column) => head.addEventListener("click", () => {
+    const down = head.dataset.down !== "1", of = line => line.cells[column];
+    const order = (a, b) => "by" in of(a).dataset ? of(b).dataset.by - of(a).dataset.by
+      : of(a).textContent.localeCompare(of(b).textContent);
+    head.dataset.down = down ? "1" : "0";
+    body.append(...[...body.rows].sort((a, b) => down ? order(a, b) : order(b, a)));
+  }));
 }
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 TOWARDS = (214, 62, 50)
 AGAINST = (47, 111, 196)
 PAPER = (250, 250, 250)
+STRENGTH = 0.78
+"""How much of the full colour the strongest score has on paper and on images, where something is to be read beneath it."""
 
 
 def mixed(share: float) -> tuple[int, int, int]:
@@ -29,3 +31,29 @@ def hexadecimal(colour: tuple[int, int, int]) -> str:
         '#d63e32'
     """
     return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def tinted(share: float) -> str:
+    """The colour of a score behind text on white paper.
+
+    Example:
+        >>> tinted(0.0)
+        '#ffffff'
+    """
+    strength = min(abs(share), 1.0) * STRENGTH
+    return hexadecimal(tuple(round(255 + (c - 255) * strength) for c in (TOWARDS if share > 0 else AGAINST)))  # type: ignore[arg-type]
+
+
+def ink(share: float) -> str:
+    """The colour of text that is read on the colour of a score.
+
+    Example:
+        >>> ink(0.1), ink(-1.0)
+        ('#111111', '#ffffff')
+    """
+    return "#111111" if abs(share) < 0.75 else "#ffffff"
+
+
+def style(share: float) -> str:
+    """A score in a terminal: its text on its colour, or nothing for next to nothing."""
+    return "" if abs(share) < 0.02 else f"{ink(share)} on {hexadecimal(mixed(share))}"

@@ -1,4 +1,4 @@
-"""The result as a matplotlib figure: bars for one target, a heat map for several."""
+"""The result as a matplotlib figure: bars for one target, a heat map for several, and the prompt itself if it holds media."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
-from interpreto_mllm.plots.reading import row, shortened, visible
+from interpreto_mllm.plots.fonts import at_hand, label
+from interpreto_mllm.plots.reading import row
+from interpreto_mllm.plots.sheet import sheet
+from interpreto_mllm.plots.summary import quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BARS, COLUMNS, LINES = 40, 120, 80
-FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Noto Emoji")
 
 
-def figure(attribution: Attribution, path: str | PathLike[str] | None, target: int | None) -> Figure:
+def figure(attribution: Attribution, path: str | PathLike[str] | None, target: int | None, numbers: bool) -> Figure:
     """Draw, and save when a path is given; the format is the path's suffix.
 
     Raises:
@@ -30,9 +32,11 @@ def figure(attribution: Attribution, path: str | PathLike[str] | None, target: i
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = _fonts()
+    fonts = at_hand()
     with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
-        if attribution.t == 1 or target is not None:
+        if attribution.media:
+            drawn = sheet(attribution, target, numbers, fonts)
+        elif attribution.t == 1 or target is not None:
             drawn = _bars(attribution, target or 0, fonts)
         else:
             drawn = _heat_map(attribution, fonts)
@@ -53,7 +57,7 @@ def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figur
     colours = [hexadecimal(TOWARDS if height > 0 else AGAINST) for height in heights]
     axes.barh(range(len(shown)), heights, xerr=errors, color=colours, height=0.72, error_kw={"ecolor": "#444444", "capsize": 2})
     axes.axvline(0, color="#444444", linewidth=0.8)
-    names = [_drawable(attribution.features[feature].text, fonts) for feature in shown]
+    names = [label(attribution.features[feature].text, fonts) for feature in shown]
     axes.set_yticks(range(len(shown)), labels=names, parse_math=False)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     if not scores.bound:
@@ -62,9 +66,9 @@ def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figur
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(_quantity(attribution))
+    axes.set_xlabel(quantity(attribution))
     rest = f", {len(shown)} strongest of {attribution.n} features" if len(shown) < attribution.n else ""
-    _title(axes, f"{_drawable(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
+    _title(axes, f"{label(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
     return drawn
 
 
@@ -81,44 +85,18 @@ def _heat_map(attribution: Attribution, fonts: dict[str, str]) -> Figure:
     image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
     columns, lines = range(0, attribution.n, -(-attribution.n // COLUMNS)), range(0, attribution.t, -(-attribution.t // LINES))
-    names = [_drawable(attribution.features[column].text, fonts) for column in columns]
+    names = [label(attribution.features[column].text, fonts) for column in columns]
     axes.set_xticks([column + 0.5 for column in columns], labels=names, rotation=90, parse_math=False)
-    labels = [_drawable(attribution.targets[line], fonts) for line in lines]
+    labels = [label(attribution.targets[line], fonts) for line in lines]
     axes.set_yticks([line + 0.5 for line in lines], labels=labels, parse_math=False)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = drawn.colorbar(image, ax=axes, shrink=min(1.0, 3 / size[1] + 0.2), pad=0.02, aspect=18)
-    bar.set_label(_quantity(attribution))
+    bar.set_label(quantity(attribution))
     bar.outline.set_visible(False)  # type: ignore[operator]
     _title(axes, f"{attribution.estimand} of each feature (columns) for each {attribution.unit} (rows)")
     return drawn
 
 
-def _quantity(attribution: Attribution) -> str:
-    """What the numbers are, in which unit."""
-    units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
-    unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
-    return f"{attribution.estimand} ({unit})"
-
-
 def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=10, parse_math=False)
-
-
-def _fonts() -> dict[str, str]:
-    """The fonts at hand, by name, that together draw most scripts."""
-    from matplotlib.font_manager import fontManager
-
-    at_hand = {font.name: font.fname for font in fontManager.ttflist}
-    return {name: at_hand[name] for name in FONTS if name in at_hand}
-
-
-def _drawable(text: str, fonts: dict[str, str], length: int = 24) -> str:
-    """A short label in which whatever no font can draw is a box."""
-    from matplotlib.font_manager import get_font
-
-    known = [get_font(path) for path in fonts.values()]
-    return "".join(
-        character if any(font.get_char_index(ord(character)) for font in known) else "□"
-        for character in shortened(visible(text), length)
-    )

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 from html import escape
+from itertools import groupby
 
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.certificate import line
+from interpreto_mllm.media import Picture
+from interpreto_mllm.plots import clip, picture
+from interpreto_mllm.plots.answers import answers
+from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.assets import SCRIPT, STYLE
 from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
 from interpreto_mllm.plots.summary import facts
@@ -32,20 +38,21 @@ def fragment(attribution: Attribution) -> str:
     whole = len(shown) > attribution.t
     first, *rest = facts(attribution)
     told = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
-    running = "".join(_piece(piece, shown[0]) for piece in pieces(attribution))
+    running = "".join(_run(attribution, media, list(run), shown[0]) for media, run in groupby(pieces(attribution), _is_medium))
+    what = "Prompt" if attribution.text or attribution.media else "Features"
     panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in attribution.notes)
+    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in (line(attribution), *attribution.notes) if note)
     return (
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>{"Prompt" if attribution.text else "Features"}</h2>\n<div class="prompt">{running}</div>\n{panels}{notes}\n'
-        f'<script type="application/json">{_data(shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
+        f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}\n'
+        f'<script type="application/json">{_data(attribution, shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
     )
 
 
 def _subject(attribution: Attribution) -> str:
-    names = {"token": "Answer", "class": "Class", "contrast": "Contrast", "value": "Value"}
+    names = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
     return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
 
 
@@ -60,14 +67,34 @@ def _targets(shown: list[Row], whole: bool) -> str:
     return f'<div class="targets">{"".join(buttons)}</div>'
 
 
+def _is_medium(piece: Piece) -> bool:
+    return piece.medium is not None
+
+
+def _run(attribution: Attribution, media: bool, run: list[Piece], row: Row) -> str:
+    """Text runs on; images and clips that follow one another stand beside each other where there is room."""
+    if not media:
+        return "".join(_piece(piece, row) for piece in run)
+    return f'<div class="media">{"".join(_medium(attribution, piece, row) for piece in run)}</div>'
+
+
+def _medium(attribution: Attribution, piece: Piece, row: Row) -> str:
+    assert piece.medium is not None
+    drawn = picture if isinstance(attribution.media[piece.medium], Picture) else clip
+    return _heading(piece) + drawn.html(attribution, piece.medium, row)
+
+
+def _heading(piece: Piece) -> str:
+    return f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
+
+
 def _piece(piece: Piece, row: Row) -> str:
-    heading = f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
     if piece.feature is None:
         return f'<span class="gap">{escape(piece.text)}</span>'
     text = piece.text.replace("\n", "↵\n") or "∅"
     loose, share = "loose " if piece.loose else "", row.share(piece.feature)
     return (
-        f'{heading}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
+        f'{_heading(piece)}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
         f'style="--strength: {abs(share):.3f}" title="{escape(row.told(piece.feature))}">{escape(text)}</mark>'
     )
 
@@ -75,7 +102,7 @@ def _piece(piece: Piece, row: Row) -> str:
 def _panel(attribution: Attribution, row: Row, index: int) -> str:
     """The values, legend and strongest features of one row."""
     strongest = row.strongest(FEATURES_SHOWN)
-    bars = "".join(_bar(attribution.features[feature].text, row.told(feature), row.share(feature)) for feature in strongest)
+    bars = "".join(_bar(name(attribution, feature), row.told(feature), row.share(feature)) for feature in strongest)
     some = attribution.n > FEATURES_SHOWN
     which = f"{FEATURES_SHOWN} strongest of {attribution.n} features" if some else "Features by strength"
     return (
@@ -97,7 +124,8 @@ def _side(share: float) -> str:
     return "against" if share < 0 else "towards"
 
 
-def _data(shown: list[Row]) -> str:
-    """Share and wording of every score, as JSON that cannot end its script element."""
-    table = [[[round(row.share(feature), 3), row.told(feature)] for feature in range(len(row.scores))] for row in shown]
+def _data(attribution: Attribution, shown: list[Row]) -> str:
+    """Share and wording of every entry for each row, as JSON that cannot end its script element."""
+    entries = range(attribution.n + len(shown[0].sums))
+    table = [[[round(row.share(entry), 3), row.told(entry)] for entry in entries] for row in shown]
     return json.dumps(table, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

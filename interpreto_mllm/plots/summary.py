@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.reading import row, shortened, visible
 
 TARGETS_SHOWN, FEATURES_SHOWN = 6, 4
@@ -14,7 +15,7 @@ def summary(attribution: Attribution) -> str:
     for target in range(min(attribution.t, TARGETS_SHOWN)):
         scores = row(attribution, target)
         strongest = scores.strongest(FEATURES_SHOWN)
-        named = [f"{shortened(visible(attribution.features[i].text), 24)} {scores.told(i)}" for i in strongest]
+        named = [f"{shortened(visible(name(attribution, i)), 32)} {scores.told(i)}" for i in strongest]
         told = ", ".join(named) + (", …" if attribution.n > FEATURES_SHOWN else "")
         lines.append(f"  {scores.label!r}  v(∅) {scores.empty:.4g} → v(N) {scores.full:.4g}:  {told}")
     if attribution.t > TARGETS_SHOWN:
@@ -30,6 +31,13 @@ def facts(attribution: Attribution) -> list[str]:
     told += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
     told += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]
     return [fact for fact in told if fact and not fact.startswith("0 ")]
+
+
+def quantity(attribution: Attribution) -> str:
+    """What the numbers are, in which unit."""
+    units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
+    unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
+    return f"{attribution.estimand} ({unit})"
 
 
 def counted(number: int, noun: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from rich.console import Group, RenderableType
-from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 from interpreto_mllm.attribution import Attribution
-from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal, mixed
-from interpreto_mllm.plots.reading import Row, pieces, row, rows, shortened, visible
+from interpreto_mllm.media import Picture
+from interpreto_mllm.plots import clip, picture
+from interpreto_mllm.plots.areas import name
+from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal, style
+from interpreto_mllm.plots.reading import Row, pieces, row, rows, safe, shortened, visible
 from interpreto_mllm.plots.summary import counted, facts
 
 ROWS_SHOWN, FEATURES_SHOWN, BAR = 8, 10, 24
@@ -36,24 +38,35 @@ def _heading(scores: Row) -> Text:
     return Text.assemble(
         (visible(scores.label), "bold"),
         (f"   v(∅) {scores.empty:.4g} → v(N) {scores.full:.4g}   ", "dim"),
-        (" against ", _ink(-0.7)),
+        (" against ", style(-0.7)),
         (f" −{bound} … +{bound} ", "dim"),
-        (" towards ", _ink(0.7)),
+        (" towards ", style(0.7)),
     )
 
 
-def _prompt(attribution: Attribution, scores: Row) -> Text:
+def _prompt(attribution: Attribution, scores: Row) -> Group:
+    """The running text, interrupted by the images and clips where they stand."""
+    parts: list[RenderableType] = []
     text = Text()
     for piece in pieces(attribution):
         if piece.heading:
             text.append("" if not text or text.plain.endswith("\n") else "\n").append(f"{piece.heading} ▸ ", "bold")
+        if piece.medium is not None:
+            parts += [text, _medium(attribution, piece.medium, scores)]
+            text = Text()
+            continue
         if piece.feature is None:
-            text.append(_safe(piece.text), "bright_black")
+            text.append(safe(piece.text), "bright_black")
         else:
-            text.append(_safe(f" {piece.text} " if piece.loose else piece.text), _ink(scores.share(piece.feature)))
+            text.append(safe(f" {piece.text} " if piece.loose else piece.text), style(scores.share(piece.feature)))
         text.append(" " if piece.loose else "")
     text.rstrip()
-    return text
+    return Group(*(part for part in [*parts, text] if part))
+
+
+def _medium(attribution: Attribution, medium: int, scores: Row) -> RenderableType:
+    drawn = picture.cells if isinstance(attribution.media[medium], Picture) else clip.bar
+    return drawn(attribution, medium, scores)
 
 
 def _strongest(attribution: Attribution, scores: Row) -> Table:
@@ -61,7 +74,7 @@ def _strongest(attribution: Attribution, scores: Row) -> Table:
     for feature in scores.strongest(FEATURES_SHOWN):
         share = scores.share(feature)
         bar = Text("█" * round(abs(share) * BAR) or "▏", hexadecimal(TOWARDS if share > 0 else AGAINST))
-        table.add_row(Text(shortened(visible(attribution.features[feature].text), 28)), Text(scores.told(feature)), bar)
+        table.add_row(Text(shortened(visible(name(attribution, feature)), 32)), Text(scores.told(feature)), bar)
     if attribution.n > FEATURES_SHOWN:
         table.add_row(Text(f"… {attribution.n - FEATURES_SHOWN} more", style="dim"))
     return table
@@ -74,18 +87,7 @@ def _tokens(attribution: Attribution) -> Table:
         scores = row(attribution, target)
         cells = Text()
         for feature in scores.strongest(4):
-            text = shortened(visible(attribution.features[feature].text), 20)
-            cells.append(f" {text} {scores.scores[feature]:+.2g} ", _ink(scores.share(feature))).append(" ")
+            text = shortened(visible(name(attribution, feature)), 20)
+            cells.append(f" {text} {scores.scores[feature]:+.2g} ", style(scores.share(feature))).append(" ")
         table.add_row(Text(shortened(visible(scores.label), 24), style="bold"), cells)
     return table
-
-
-def _ink(share: float) -> Style:
-    if abs(share) < 0.02:
-        return Style()
-    return Style(color="#111111" if abs(share) < 0.75 else "#ffffff", bgcolor=hexadecimal(mixed(share)))
-
-
-def _safe(text: str) -> str:
-    """Without control characters, which a terminal would obey."""
-    return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)

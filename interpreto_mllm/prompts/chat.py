@@ -1,51 +1,90 @@
-"""Chats: rendered by the tokenizer's own template, every message found again in the text."""
+"""Chats: rendered by the tokenizer's or processor's own template, every part of a message found again in the text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.processing import Processing
 
 Message = dict[str, Any]
 
+MEDIA_KEYS = {"image": ("image", "url", "path"), "audio": ("audio", "url", "path")}
+"""Where the content of a part may stand, by type."""
 
-def is_chat(inputs: object) -> bool:
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a message: a text, an image or a clip.
+
+    Args:
+        turn: index of the message.
+        role: of the message.
+        kind: "text", "image" or "audio".
+        content: the text, or whatever the user gave as image or clip.
+    """
+
+    turn: int
+    role: str
+    kind: str
+    content: Any
+
+
+def is_chat(inputs: object) -> TypeGuard[list[Message]]:
     """Whether this is a list of messages, each a mapping with a role."""
     return isinstance(inputs, list) and bool(inputs) and all(isinstance(m, dict) and "role" in m for m in inputs)
 
 
-def check_chat(messages: Sequence[Message], tokenizer: Any) -> None:
+def check_chat(messages: Sequence[Message], processing: Processing) -> None:
     """Raise a ValueError where these messages cannot be rendered or explained."""
-    if getattr(tokenizer, "chat_template", None) is None:
+    if processing.templater is None:
         raise ValueError("This tokenizer has no chat template: give the prompt as a string, or set tokenizer.chat_template.")
     for index, message in enumerate(messages):
-        if not isinstance(message.get("content"), str):
+        content = message.get("content")
+        if not (isinstance(content, str) or (isinstance(content, list) and content and all(map(_kind, content)))):
             raise ValueError(
-                f"Message {index} needs a text under 'content'; got {message.get('content')!r}. "
-                'A message looks like {"role": "user", "content": "Hello"}.'
+                f"Message {index} needs a text under 'content', or a list of parts; got {content!r}. "
+                'A message looks like {"role": "user", "content": "Hello"}, or {"role": "user", "content": [{"type": "image", '
+                '"image": picture}, {"type": "text", "text": "Hello"}]}; parts are of the type text, image or audio.'
             )
     if messages[-1]["role"] == "assistant":
         raise ValueError("The chat ends with an assistant message: leave it out and give its text as the target to explain it.")
 
 
-def render_chat(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[Span]]:
-    """The rendered chat, generation prompt included, and the span of each message's content in it.
+def parts_of(messages: Sequence[Message]) -> list[Part]:
+    """All parts of all messages in order."""
+    parts = []
+    for turn, message in enumerate(messages):
+        content = message["content"]
+        for part in content if isinstance(content, list) else [content]:
+            kind = "text" if isinstance(part, str) else str(_kind(part))
+            parts.append(Part(turn, message["role"], kind, part if isinstance(part, str) else _content(part, kind)))
+    return parts
 
-    The template is rendered a second time with a marker in place of each content, which tells where contents go even when one
-    of them repeats a role's name or another message.
+
+def render_chat(messages: Sequence[Message], processing: Processing, dropped: Collection[int] = ()) -> tuple[str, list[Span]]:
+    """The rendered chat, generation prompt included, and the span of each text part in it.
+
+    The template is rendered a second time with a marker in place of each text, which tells where texts go even when one of
+    them repeats a role's name or another message.
+
+    Args:
+        messages: the chat.
+        processing: the tokenizer or processor with the chat template.
+        dropped: indices, among the images and clips, of those to leave out.
 
     Raises:
-        ValueError: when the template does more to a message than strip it, so that it cannot be found again.
+        ValueError: when the template does more to a text than strip it, so that it cannot be found again.
     """
-    text = _render(messages, tokenizer)
-    markers = [f"\u2983{index}\u2984" for index in range(len(messages))]
-    marked = [{**message, "content": marker} for message, marker in zip(messages, markers, strict=True)]
-    skeleton = _render(marked, tokenizer)
+    texts = [part.content for part in parts_of(messages) if part.kind == "text"]
+    text = _render(messages, processing, texts, dropped)
+    markers = [f"\u2983{index}\u2984" for index in range(len(texts))]
+    skeleton = _render(messages, processing, markers, dropped)
     spans: list[Span] = []
     position = 0
-    for message, marker in zip(messages, markers, strict=True):
-        content = message["content"]
+    for content, marker in zip(texts, markers, strict=True):
         before, found, rest = skeleton.partition(marker)
         if not found:
             spans.append((position, position))
@@ -61,5 +100,39 @@ def render_chat(messages: Sequence[Message], tokenizer: Any) -> tuple[str, list[
     return text, spans
 
 
-def _render(messages: Sequence[Message], tokenizer: Any) -> str:
-    return str(tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True))
+def _render(messages: Sequence[Message], processing: Processing, texts: Sequence[str], dropped: Collection[int]) -> str:
+    """The chat with these texts in place of its own; images and clips as parts, or as placeholders for a plain template."""
+    words, count, in_parts = iter(texts), 0, processing.takes_parts
+    filled = []
+    for message in messages:
+        parts = []
+        for part in message["content"] if isinstance(message["content"], list) else [message["content"]]:
+            kind = "text" if isinstance(part, str) else _kind(part)
+            if kind == "text":
+                parts.append({"type": "text", "text": next(words)})
+                continue
+            if count not in dropped:
+                parts.append(part if in_parts else {"text": processing.placeholder(str(kind))})
+            count += 1
+        content = parts if in_parts else "".join(part["text"] for part in parts)
+        filled.append({**message, "content": content})
+    return processing.chat(filled)
+
+
+def _kind(part: Any) -> str | None:
+    """The type of a part, None where it is not one."""
+    if not isinstance(part, dict):
+        return None
+    kind = part.get("type")
+    if kind == "text":
+        return kind if isinstance(part.get("text"), str) else None
+    return kind if kind in MEDIA_KEYS and any(key in part for key in MEDIA_KEYS[kind]) else None
+
+
+def _content(part: dict[str, Any], kind: str) -> Any:
+    if kind == "text":
+        return part["text"]
+    given = next(part[key] for key in MEDIA_KEYS[kind] if key in part)
+    rate = part.get("sampling_rate")
+    bare = kind == "audio" and rate is not None and not isinstance(given, dict)
+    return {"array": given, "sampling_rate": rate} if bare else given

@@ -9,24 +9,28 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from interpreto_mllm.media.state import State
+
 
 @dataclass(frozen=True)
 class Reading:
     """What the model reads for one coalition: token ids, and which of them attention may see (None: all).
 
-    `segments` are token type ids where the prompt came with some.
+    `segments` are token type ids where the prompt came with some; `media` the images and clips, in the order in which the ids
+    leave room for them.
     """
 
     ids: Int[np.ndarray, "l"]
     seen: Bool[np.ndarray, "l"] | None = None
     segments: Int[np.ndarray, "l"] | None = None
+    media: tuple[State, ...] = ()
 
     @property
     def key(self) -> bytes:
         """Equal exactly for equal readings."""
         seen = b"" if self.seen is None else self.seen.tobytes()
         segments = b"" if self.segments is None else self.segments.tobytes()
-        return b"|".join((self.ids.tobytes(), seen, segments))
+        return b"|".join((self.ids.tobytes(), seen, segments, *(state.key for state in self.media)))
 
 
 class Occlusion(ABC):
@@ -54,7 +58,8 @@ class Drop(Occlusion):
 class Attend(Occlusion):
     """Absent tokens stay in their places but no other token may attend to them: the positions of the rest are kept.
 
-    Not the game that `Drop` plays: there the rest moves up. Models with recurrent layers cannot play it and say so.
+    Not the game that `Drop` plays: there the rest moves up. Models with recurrent layers cannot play it, nor can those that
+    count positions by the attention mask (ALiBi of BLOOM and Falcon); both say so.
     """
 
     def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:

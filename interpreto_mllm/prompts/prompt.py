@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -11,13 +11,16 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 
 Hierarchy = list["int | Hierarchy"]
 
+Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[Reading, Int[np.ndarray, "l"]]]
+"""From what is left of the images and clips, and the features, to the tokens and their owners."""
 
-@runtime_checkable
+
 @runtime_checkable
 class Prompt(Protocol):
     """Anything that says what the model reads for a coalition of its features."""
@@ -32,6 +35,11 @@ class Prompt(Protocol):
         """The players."""
         ...
 
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The images and clips; features tell which pieces of them they are."""
+        ...
+
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         """For each coalition the readings over whose values its value is the mean; usually one."""
         ...
@@ -43,15 +51,17 @@ class Prompt(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TokenPrompt:
-    """A prompt of fixed tokens, each owned by one feature or by none (always present).
+    """A prompt of fixed tokens, each owned by one feature or by none (always present), with images and clips or without.
 
     Args:
         text: what the tokens spell; the features' spans index into it.
         reading: all tokens.
         owner: feature of each token, or -1.
         features: the players.
-        occlusion: how an absent feature disappears.
-        regions: the pieces of `text` that were written in one go, one per chat message.
+        occlusion: how an absent feature of the text disappears.
+        regions: the pieces of `text` that were written in one go, one per part of a chat message.
+        media: the images and clips.
+        layouts: tells the tokens and their owners when some of `media` take fewer tokens, or none.
     """
 
     text: str
@@ -60,15 +70,35 @@ class TokenPrompt:
     features: list[Feature]
     occlusion: Occlusion
     regions: tuple[tuple[int, int], ...]
+    media: tuple[Medium, ...] = ()
+    layouts: Layouts | None = None
 
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
-        present = with_none[:, self.owner]
-        return [[self.occlusion.read(self.reading, row, self.owner)] for row in present]
+        return [[self._read(row)] for row in with_none]
+
+    def _read(self, coalition: Bool[np.ndarray, "_"]) -> Reading:
+        states = self._states(coalition)
+        reading, owner = self.reading, self.owner
+        if self.layouts is not None and not all(state.medium.keeps_size for state in states):
+            reading, owner = self.layouts(states, self.features)
+        occluded = self.occlusion.read(reading, coalition[owner], owner)
+        return replace(occluded, media=tuple(state for state in states if not state.dropped))
+
+    def _states(self, coalition: Bool[np.ndarray, "_"]) -> list[State]:
+        """What is left of each image and clip."""
+        present = [np.ones(len(medium.labels), dtype=bool) for medium in self.media]
+        for feature, there in zip(self.features, coalition, strict=False):
+            for medium, piece in feature.pieces:
+                present[medium][piece] = there
+        return [State(medium, pieces) for medium, pieces in zip(self.media, present, strict=True)]
 
     def hierarchy(self) -> Hierarchy:
         tree: dict[int, dict[int, list[int]]] = {}
         for index, feature in enumerate(self.features):
+            if feature.pieces:
+                tree.setdefault(-2 - feature.pieces[0][0], {}).setdefault(0, []).append(index)
+                continue
             start = feature.spans[0][0] if feature.spans else 0
             region = next((r for r, (a, b) in enumerate(self.regions) if a <= start < b), -1)
             sentence = 0
@@ -85,25 +115,39 @@ def _unwrapped(branch: list) -> int | list:
     return branch[0] if len(branch) == 1 else branch
 
 
-def without(prompt: TokenPrompt, kept: Sequence[int], groups: Sequence[object] | None) -> TokenPrompt:
-    """The prompt whose players are only the features in `kept`, joined where their group labels are equal."""
+def joined(
+    owner: Int[np.ndarray, "l"], features: Sequence[Feature], kept: Sequence[int], groups: Sequence[object] | None
+) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
+    """The players, and who owns what, when only the features in `kept` play, as one where their group labels are equal."""
     labels = [groups[index] for index in kept] if groups is not None else list(kept)
     order = list(dict.fromkeys(labels))
     target = {feature: order.index(label) for feature, label in zip(kept, labels, strict=True)}
-    owner = np.asarray([target.get(int(index), -1) for index in prompt.owner], dtype=np.int64)
-    features = [_joined([prompt.features[f] for f in kept if target[f] == index]) for index in range(len(order))]
-    return replace(prompt, owner=owner, features=features)
+    owners = np.asarray([target.get(int(index), -1) for index in owner], dtype=np.int64)
+    return owners, [_joined([features[f] for f in kept if target[f] == index]) for index in range(len(order))]
 
 
 def _joined(parts: list[Feature]) -> Feature:
     """One feature out of several; its role and turn are kept where they agree."""
     if len(parts) == 1:
         return parts[0]
-    roles, turns = {part.role for part in parts}, {part.turn for part in parts}
+    roles, turns, modalities = ({getattr(part, name) for part in parts} for name in ("role", "turn", "modality"))
+    boxes = [part.box for part in parts if part.box is not None]
+    times = [part.time for part in parts if part.time is not None]
+    one_medium = len({medium for part in parts for medium, _ in part.pieces}) == 1
     return Feature(
         " ".join(part.text for part in parts),
         tuple(span for part in parts for span in part.spans),
         tuple(position for part in parts for position in part.positions),
         roles.pop() if len(roles) == 1 else None,
         turns.pop() if len(turns) == 1 else None,
+        modalities.pop() if len(modalities) == 1 else "mixed",
+        tuple(piece for part in parts for piece in part.pieces),
+        _around(boxes) if boxes and one_medium else None,
+        (min(start for start, _ in times), max(end for _, end in times)) if times and one_medium else None,
     )
+
+
+def _around(boxes: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    """The smallest box around these."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return (min(lefts), min(tops), max(rights), max(bottoms))

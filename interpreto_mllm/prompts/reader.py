@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from interpreto_mllm.feature import Feature
-from interpreto_mllm.prompts.chat import check_chat, is_chat, render_chat
+from interpreto_mllm.media.clip import Clip
+from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
 from interpreto_mllm.prompts.filters import Pins, unpinned
-from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_spans
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
+from interpreto_mllm.prompts.hearing import check_heard
+from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
-from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt, without
+from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, joined
+from interpreto_mllm.prompts.ready import Row, rows_of
+from interpreto_mllm.prompts.splitter import Region, TextSplitter
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
 
+MEDIA = {"image": "images", "audio": "audio"}
+"""The keys of a mapping of parts, by modality."""
+
+Origin = tuple[str | None, int | None]
+"""Role and turn of a part; None outside chats."""
+
 Groups = Callable[[list[Feature]], Sequence[object]] | Sequence[object]
-
-
-@dataclass(frozen=True)
-class Region:
-    """A piece of the prompt's text that somebody wrote, whose parts may be players."""
-
-    span: Span
-    role: str | None = None
-    turn: int | None = None
 
 
 @dataclass(frozen=True)
@@ -34,20 +40,27 @@ class PromptReader:
     """Reads inputs into prompts: which parts are players, and how an absent one disappears.
 
     Args:
-        tokenizer: the model's own.
-        granularity: what a feature is.
+        processing: the model's own tokenizer or processor.
+        granularity: what a feature of a text is.
         occlusion: how it disappears, already prepared for this tokenizer.
         roles: chat roles whose messages are explained.
         pinned: features that are always present, by text, index or a filter; they get no score.
         groups: one label per feature, or a callable giving them; features with equal labels are one player.
+        media: from a modality and what the user gave to an image or a clip, cut into its pieces.
     """
 
-    tokenizer: Any
+    processing: Processing
     granularity: Granularity | Splitter | list[Span]
     occlusion: Occlusion
     roles: Collection[str]
     pinned: Pins
     groups: Groups | None
+    media: Callable[[str, Any], Medium] = field(default_factory=Cuts)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's own, None where it reads no text."""
+        return self.processing.tokenizer
 
     def read(self, inputs: Any) -> list[Prompt]:
         """One prompt per input.
@@ -56,9 +69,9 @@ class PromptReader:
             TypeError: for an input of an unknown kind.
             ValueError: for an empty one, or one of which nothing is left to explain.
         """
-        if isinstance(inputs, Mapping):
-            return [self._encoded(inputs, row) for row in range(_rows(inputs))]
-        if isinstance(inputs, (str, Template)) or is_chat(inputs):
+        if isinstance(inputs, Mapping) and not is_parts(inputs):
+            return [self._encoded(row) for row in rows_of(inputs, self.processing)]
+        if isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs) or _is_picture(inputs):
             return [self._one(inputs)]
         if isinstance(inputs, (list, tuple)):
             if not inputs:
@@ -67,12 +80,14 @@ class PromptReader:
         raise TypeError(_accepted(inputs))
 
     def _one(self, one: Any) -> Prompt:
+        if isinstance(one, dict) and is_parts(one):
+            return self._parts(one)
+        if _is_picture(one):
+            return self._parts({"images": one})
+        if not self.processing.reads_text:
+            raise TypeError(f"This model reads no text: give {_media_forms(self.processing.modalities)}; got {one!r}.")
         if isinstance(one, Template):
-            if self.pinned or self.groups is not None:
-                raise ValueError(
-                    "A Template names its players itself: write what is pinned into its text, a group as one slot."
-                )
-            return TemplatePrompt.of(one, self.tokenizer)
+            return self._selected(TemplatePrompt.of(one, self.tokenizer))
         if isinstance(one, str):
             if not one.strip():
                 raise ValueError("The prompt is empty: there is nothing to explain.")
@@ -82,107 +97,193 @@ class PromptReader:
         raise TypeError(_accepted(one))
 
     def _chat(self, messages: list[dict]) -> Prompt:
-        check_chat(messages, self.tokenizer)
-        text, spans = render_chat(messages, self.tokenizer)
+        check_chat(messages, self.processing)
+        parts = parts_of(messages)
         present = {message["role"] for message in messages}
         if not present & set(self.roles):
             raise ValueError(f"No message has a role to explain: roles={sorted(self.roles)}, the chat has {sorted(present)}.")
+        media = [part for part in parts if part.kind != "text"]
+        self._check_modalities([part.kind for part in media])
+        text, _ = render_chat(messages, self.processing)
+        starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
+        mixed = Mixed(
+            self.processing,
+            lambda dropped: render_chat(messages, self.processing, dropped),
+            tuple(self._medium(part.kind, part.content) for part in media),
+            bool(self.processing.modalities) and not starts,
+        )
+        written = [part for part in parts if part.kind == "text"]
+        return self._mixed(mixed, [(part.role, part.turn) for part in written], [(part.role, part.turn) for part in media])
+
+    def _parts(self, one: Mapping[str, Any]) -> Prompt:
+        """A text with placeholders, and the images and clips that they stand for."""
+        given = [(kind, item) for kind, key in MEDIA.items() for item in _listed(one.get(key))]
+        self._check_modalities([kind for kind, _ in given])
+        media = tuple(self._medium(kind, item) for kind, item in given)
+        text = one.get("text") or ""
+        if not self.processing.reads_text:
+            if text:
+                raise ValueError("This model reads no text: leave 'text' out.")
+            return self._silent(media)
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {text!r}.")
+        holders = [self.processing.placeholder(kind, text, sum(k == kind for k, _ in given)) for kind, _ in given]
+        order = sorted(range(len(given)), key=lambda m: _nth(text, holders[m], sum(h == holders[m] for h in holders[:m])))
+        media, holders = tuple(media[m] for m in order), [holders[m] for m in order]
+        mixed = Mixed(self.processing, lambda dropped: _cut_out(text, holders, dropped), media, True)
+        return self._mixed(mixed, [(None, None)] * (len(holders) + 1), [(None, None)] * len(media))
+
+    def _medium(self, kind: str, given: Any) -> Medium:
+        """An image or a clip in its pieces."""
+        medium = self.media(kind, given)
+        if isinstance(medium, Clip):
+            check_heard(medium, self.processing)
+        return medium
+
+    def _silent(self, media: tuple[Medium, ...]) -> Prompt:
+        """A prompt of nothing but an image or a clip."""
+        if len(media) != 1:
+            raise ValueError(
+                f"This model reads one image or clip at a time, the prompt has {len(media)}: give several as a list of "
+                f"prompts, [{_media_forms(self.processing.modalities)}, ...]."
+            )
+        nothing = np.zeros(0, dtype=np.int64)
+        prompt = self._selected(TokenPrompt("", Reading(nothing), nothing, _features(media), self.occlusion, (), media))
+        [[empty]] = prompt.read(torch.zeros(1, len(prompt.features), dtype=torch.bool))
+        if not empty.media:
+            raise ValueError(
+                "With every piece absent nothing is left for the model to read: use Fill() for images and Silence() for clips, "
+                "or pin a piece."
+            )
+        return prompt
+
+    def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> Prompt:
+        """The prompt of a text with images and clips; `of_text` and `of_media` tell the role and the turn of each part."""
+        whole = [State.whole(medium) for medium in mixed.media]
+        tokens, types, spans = mixed.tokens(whole)
         regions = [
-            Region(span, message["role"], turn)
-            for turn, (message, span) in enumerate(zip(messages, spans, strict=True))
-            if message["role"] in self.roles and span[0] < span[1]
+            Region(span, role, turn)
+            for span, (role, turn) in zip(spans, of_text, strict=True)
+            if (role is None or role in self.roles) and tokens.text[slice(*span)].strip()
         ]
-        if not regions:
+        pieces = [
+            feature
+            for index, (medium, (role, turn)) in enumerate(zip(mixed.media, of_media, strict=True))
+            if role is None or role in self.roles
+            for feature in medium.features(index, role, turn)
+        ]
+        if not regions and not pieces:
             raise ValueError("The messages to explain are empty: there is nothing to explain.")
-        return self._cut(Tokens.of_text(text, self.tokenizer, add_special_tokens=False), regions)
+        if self.granularity is Granularity.ALL_TOKENS and not all(medium.keeps_size for medium in mixed.media):
+            raise ValueError(
+                "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
+                "Fill() for images and Silence() for clips, or another granularity."
+            )
+        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout)
 
-    def _encoded(self, encoding: Mapping[str, Any], row: int) -> Prompt:
-        """One row of an encoding, without its padding; the ids are used as they are."""
-        ids = _row(encoding["input_ids"], row)
-        mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
-        if not mask.any():
-            raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
-        segments = _row(encoding["token_type_ids"], row)[mask] if "token_type_ids" in encoding else None
-        tokens = Tokens.of_ids(ids[mask].tolist(), self.tokenizer)
-        return self._cut(tokens, [Region((0, len(tokens.text)))], segments)
+    def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
+        for modality in set(self.processing.modalities) - set(kinds):
+            standing = tokens.ids[np.isin(tokens.ids, list(self.processing.stands(modality)))]
+            if len(standing):
+                raise ValueError(
+                    f"The prompt has a placeholder {self.tokenizer.convert_ids_to_tokens(int(standing[0]))!r} for {modality}, "
+                    f'but comes with none: give {{"text": ..., "{MEDIA[modality]}": ...}}, or take the placeholder out.'
+                )
 
-    def _cut(self, tokens: Tokens, regions: list[Region], segments: np.ndarray | None = None) -> Prompt:
-        """The prompt whose features are the pieces of these regions."""
-        if isinstance(self.granularity, Granularity) and "TOKEN" in self.granularity.name:
-            owner, features = self._by_token(tokens, regions)
-        else:
-            owner, features = self._by_span(tokens, regions)
+    def _check_modalities(self, kinds: Collection[str]) -> None:
+        missing = sorted(set(kinds) - set(self.processing.modalities))
+        if missing:
+            name = type(self.processing.processor).__name__
+            raise ValueError(
+                f"The prompt has a part of the type {missing[0]}, which {name} does not read: give the model's processor as "
+                "the second argument, or leave that part out."
+            )
+
+    def _encoded(self, row: Row) -> Prompt:
+        """A row of an encoding; the ids are used as they are."""
+        if not len(row.ids):
+            return self._silent(row.media)
+        tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
+        soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
+        tokens = replace(tokens, special=tokens.special | soft)
+        return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, _features(row.media), row.media)
+
+    def _cut(
+        self,
+        tokens: Tokens,
+        regions: list[Region],
+        segments: np.ndarray | None = None,
+        pieces: Sequence[Feature] = (),
+        media: tuple[Medium, ...] = (),
+        layouts: Layouts | None = None,
+    ) -> Prompt:
+        """The prompt whose features are the pieces of its images and clips, and those of these regions of its text."""
+        self._check_placeholders(tokens, {medium.modality for medium in media})
+        owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
+        owner = np.where(owner >= 0, owner + len(pieces), owner)
+        spans = tuple(region.span for region in regions)
+        reading = Reading(tokens.ids, None, segments)
+        every = [*pieces, *features]
+        return self._selected(TokenPrompt(tokens.text, reading, owner, every, self.occlusion, spans, media, layouts))
+
+    def _selected(self, prompt: TokenPrompt | TemplatePrompt) -> Prompt:
+        """The prompt with pinned features out of the game and those of a group as one player."""
+        features = prompt.features
         if not features:
             raise ValueError("Nothing is left to explain: the prompt has no features at this granularity.")
-        spans = tuple(region.span for region in regions)
-        prompt = TokenPrompt(tokens.text, Reading(tokens.ids, None, segments), owner, features, self.occlusion, spans)
         groups = self.groups(features) if callable(self.groups) else self.groups
         if groups is not None and len(groups) != len(features):
             raise ValueError(f"groups needs one label per feature: {len(features)} features, {len(groups)} labels.")
-        return without(prompt, unpinned(features, self.pinned), groups)
-
-    def _by_token(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
-        every = self.granularity is Granularity.ALL_TOKENS
-        region_of = tokens.owners([region.span for region in regions], [region.span for region in regions])
-        owner = np.full(len(tokens.ids), -1, dtype=np.int64)
-        features: list[Feature] = []
-        for position, (start, end) in enumerate(tokens.offsets):
-            if not every and (tokens.special[position] or region_of[position] < 0):
-                continue
-            region = regions[region_of[position]] if region_of[position] >= 0 else Region((0, 0))
-            text = tokens.text[start:end] or self.tokenizer.convert_ids_to_tokens(int(tokens.ids[position]))
-            span = ((start, end),) if end > start else ()
-            owner[position] = len(features)
-            features.append(Feature(text, span, (position,), region.role, region.turn))
-        return owner, features
-
-    def _by_span(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
-        pieces = [(span, region) for region in regions for span in self._split(tokens.text, region)]
-        owner = tokens.owners([span for span, _ in pieces], [region.span for region in regions])
-        owner[tokens.special] = -1
-        held = [index for index in range(len(pieces)) if (owner == index).any()]
-        renumber = {old: new for new, old in enumerate(held)}
-        features = []
-        for index, following in zip(held, [*held, len(pieces)][1:], strict=True):
-            (start, _), region = pieces[index]
-            end = self._end(tokens, owner == index, [span for span, _ in pieces[index:following]])
-            positions = tuple(int(position) for position in np.flatnonzero(owner == index))
-            features.append(Feature(tokens.text[start:end], ((start, end),), positions, region.role, region.turn))
-        return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
-
-    @staticmethod
-    def _end(tokens: Tokens, mine: np.ndarray, spans: list[Span]) -> int:
-        """Where a feature ends: after the last of the pieces that its tokens spell; a token may spell more than one."""
-        reach = max(tokens.offsets[position][1] for position in np.flatnonzero(mine))
-        return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
-
-    def _split(self, text: str, region: Region) -> list[Span]:
-        start, end = region.span
-        if isinstance(self.granularity, list):
-            if region.role is not None:
-                raise ValueError("Explicit spans index into a plain prompt; for a chat give a callable that splits a message.")
-            return check_spans(self.granularity, text)
-        if isinstance(self.granularity, Granularity):
-            return [(start + a, start + b) for a, b in self.granularity.split(text[start:end])]
-        return [(start + a, start + b) for a, b in check_spans(self.granularity(text[start:end]), text[start:end])]
+        owner, players = joined(prompt.owner, features, unpinned(features, self.pinned), groups)
+        return replace(prompt, owner=owner, features=players)
 
 
-def _rows(encoding: Mapping[str, Any]) -> int:
-    if "input_ids" not in encoding:
-        raise ValueError(f"An encoding needs 'input_ids'; this mapping has {sorted(encoding)}.")
-    ids = encoding["input_ids"]
-    nested = ids.ndim == 2 if hasattr(ids, "ndim") else bool(len(ids)) and not isinstance(ids[0], int)
-    return len(ids) if nested else 1
+def is_parts(inputs: Mapping[str, Any]) -> bool:
+    """Whether a mapping holds a text with images and clips, rather than an encoding."""
+    return bool(inputs) and set(inputs) <= {"text", *MEDIA.values()}
 
 
-def _row(values: Any, row: int) -> np.ndarray:
-    nested = values.ndim == 2 if hasattr(values, "ndim") else bool(len(values)) and not isinstance(values[0], int)
-    one = values[row] if nested else values
-    return np.asarray(one.tolist() if hasattr(one, "tolist") else list(one), dtype=np.int64)
+def _is_picture(inputs: Any) -> bool:
+    return callable(getattr(inputs, "getpixel", None))
+
+
+def _listed(given: Any) -> list[Any]:
+    """One image or clip, or several in a list, as a list. A list of numbers is one clip."""
+    if given is None:
+        return []
+    if isinstance(given, (list, tuple)) and not (given and isinstance(given[0], (int, float))):
+        return list(given)
+    return [given]
+
+
+def _nth(text: str, part: str, n: int) -> int:
+    """Where the part lies in the text for the n-th time, counted from 0."""
+    place = -1
+    for _ in range(n + 1):
+        place = text.index(part, place + 1)
+    return place
+
+
+def _cut_out(text: str, holders: Sequence[str], dropped: Collection[int]) -> tuple[str, list[Span]]:
+    """The text without some of its placeholders, and the spans of what stands between them."""
+    rest, written, spans = text, "", []
+    for index, holder in enumerate(holders):
+        before, _, rest = rest.partition(holder)
+        spans.append((len(written), len(written) + len(before)))
+        written += before + ("" if index in dropped else holder)
+    return written + rest, [*spans, (len(written), len(written) + len(rest))]
+
+
+def _media_forms(modalities: Collection[str]) -> str:
+    return " or ".join(f'{{"{MEDIA[modality]}": ...}}' for modality in modalities)
+
+
+def _features(media: Sequence[Medium]) -> list[Feature]:
+    return [feature for index, medium in enumerate(media) for feature in medium.features(index)]
 
 
 def _accepted(given: object) -> str:
     return (
         f"Cannot explain an input of type {type(given).__name__}. Give a string, a chat (a list of messages with 'role' and "
-        "'content'), a tokenizer's encoding, a Template, or a list of strings, chats or templates."
+        "'content'), a mapping with 'text', 'images' and 'audio', a tokenizer's encoding, a Template, or a list of these."
     )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.prompts.prompt import Hierarchy
 from interpreto_mllm.prompts.tokens import Tokens
@@ -57,11 +59,12 @@ class Template:
             if not isinstance(given, str) and not given:
                 raise ValueError(f"The slot {slot!r} has no baselines: give a text, or a list of at least one.")
 
-    @property
+    @cached_property
     def slots(self) -> list[str]:
         """Names of the slots in order of appearance."""
         return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name))
 
+    @cached_property
     def baseline_rows(self) -> list[dict[str, str]]:
         """The baselines that coalitions are averaged over, each a text for every slot."""
         if not isinstance(self.baselines, Mapping):
@@ -75,16 +78,25 @@ class Template:
     def filled(self, present: Sequence[bool]) -> list[str]:
         """The texts for a coalition of slots, one per baseline."""
         there = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
-        return [self.text.format(**{**row, **there}) for row in self.baseline_rows()]
+        return [self.text.format(**{**row, **there}) for row in self.baseline_rows]
 
 
 @dataclass(frozen=True, eq=False)
 class TemplatePrompt:
-    """A template as a prompt: each coalition is filled in and tokenised afresh, as a person would have written it."""
+    """A template as a prompt: each coalition is filled in and tokenised afresh, as a person would have written it.
+
+    Args:
+        template: what is filled in.
+        tokenizer: the model's own.
+        text: the template with all its values.
+        owner: feature of each slot, or -1 where it always has its value.
+        features: the players.
+    """
 
     template: Template
     tokenizer: Any
     text: str
+    owner: Int[np.ndarray, "s"]
     features: list[Feature]
 
     @classmethod
@@ -97,12 +109,18 @@ class TemplatePrompt:
                 spans.setdefault(slot, []).append((len(text), len(text) + len(template.values[slot])))
                 text += template.values[slot]
         features = [Feature(template.values[slot], tuple(s for s in spans[slot] if s[0] < s[1])) for slot in template.slots]
-        return cls(template, tokenizer, text, features)
+        return cls(template, tokenizer, text, np.arange(len(features)), features)
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """None: slots are texts."""
+        return ()
 
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
+        with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [
-            [Reading(Tokens.of_text(text, self.tokenizer).ids) for text in self.template.filled(coalition)]
-            for coalition in coalitions.tolist()
+            [Reading(Tokens.of_text(text, self.tokenizer).ids) for text in self.template.filled(present)]
+            for present in with_none[:, self.owner].tolist()
         ]
 
     def hierarchy(self) -> Hierarchy:

@@ -72,9 +72,18 @@ class Tokens:
 
 
 def special_mask(ids: Sequence[int], tokenizer: Any) -> Bool[np.ndarray, "l"]:
-    """Which tokens are special ones of this tokenizer; the unknown token stands for something that was written."""
-    special = {token for token in tokenizer.all_special_ids if token != tokenizer.unk_token_id}
+    """Which tokens are special ones of this tokenizer.
+
+    The unknown token stands for something that was written, unless it also begins or ends texts, as Whisper's does.
+    """
+    special = special_ids(tokenizer)
     return np.asarray([token in special for token in ids], dtype=bool)
+
+
+def special_ids(tokenizer: Any) -> set[int]:
+    """The ids of this tokenizer's special tokens, the unknown one aside unless it also begins or ends texts."""
+    written = {tokenizer.unk_token_id} - {tokenizer.bos_token_id, tokenizer.eos_token_id}
+    return set(tokenizer.all_special_ids) - written
 
 
 def spelled_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special: bool = True) -> list[Span]:

@@ -57,15 +57,19 @@ def make_model(tokenizer: Any) -> Lfm2ForCausalLM:
 
 
 def occlude(conversation: facts.Conversation, rng: random.Random) -> set[facts.Place]:
-    """The places of some words, or of all words of some sentences, to be hidden; any share of them is equally likely."""
-    share, by_sentence = rng.random(), rng.random() < 0.2
+    """The places of words to be hidden, any share being as likely: of all, of all but objects and attributes, or by sentence.
+
+    Where only the words between are hidden, the answer stays known however close an attribute moves to its object.
+    """
+    share, kind = rng.random(), rng.choices(("any", "between", "sentence"), (2, 2, 1))[0]
+    spared = {*facts.OBJECTS, *facts.ATTRIBUTES} if kind == "between" else set()
     hidden, hide = set(), False
     for turn, words in enumerate(conversation.turns):
-        for index in range(len(words)):
+        for index, word in enumerate(words):
             starts = index == 0 or words[index - 1] in ".?"
-            if starts or not by_sentence:
+            if starts or kind != "sentence":
                 hide = rng.random() < share
-            if hide:
+            if hide and word not in spared:
                 hidden.add((turn, index))
     return hidden
 
@@ -153,7 +157,7 @@ def rendered(prompt: facts.FactPrompt, tokenizer: Any) -> str:
 
 def main() -> None:
     """Train, report the accuracy on held-out prompts, and save."""
-    options = read_options(main.__doc__, steps=800, output=RECALL)
+    options = read_options(main.__doc__, steps=1000, output=RECALL)
     model, tokenizer = train(options.seed, options.steps)
     for chat in (False, True):
         prompts = facts.sample_fact_prompts(500, facts=4, seed=10**6 + options.seed, chat=chat)

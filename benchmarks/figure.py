@@ -1,0 +1,57 @@
+"""The figure of the accuracy benchmark: error over budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from report import cells, geometric_mean
+
+TITLES = {"synthetic": "six synthetic games", "model": "log-probabilities of the shipped model"}
+SHOWN = {
+    "GaussianProcessShapley": ("#c0392b", "-", 2.6),
+    "KernelShap": ("#2c5aa0", "-", 2.0),
+    "PermutationShapley": ("#7fa6d6", "-", 1.4),
+    "NeymanShapley": ("#b9cde6", "-", 1.4),
+    "shapiq RegressionMSR, xgboost": ("#27813d", "--", 1.6),
+    "shapiq ProxySHAP": ("#6cb87c", "--", 1.6),
+    "shapiq OddSHAP": ("#b8862d", "--", 1.6),
+    "shapiq KernelSHAP, paired": ("#777777", "--", 1.6),
+    "shapiq permutation": ("#b5b5b5", "--", 1.2),
+}
+
+
+def draw(records: list[dict[str, Any]], path: Path) -> None:
+    """Geometric mean of the relative squared error over features and seeds, a panel for each source of games, logarithmic."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    sources = list(dict.fromkeys(record["source"] for record in records))
+    figure, axes = pyplot.subplots(1, len(sources), figsize=(5.4 * len(sources), 4.2), squeeze=False, layout="constrained")
+    for axis, source in zip(axes[0], sources, strict=True):
+        chosen = [r for r in records if r["source"] == source and r["times"] * r["n"] < 2 ** r["n"]]
+        chosen = [r for r in chosen if r["n"] > 8]
+        means = cells(chosen, "error", ("times",), geometric_mean)
+        for name, (colour, style, width) in SHOWN.items():
+            points = sorted((times, mean) for (estimator, times), mean in means.items() if estimator == name)
+            if points:
+                axis.loglog(
+                    *zip(*points, strict=True), style, color=colour, linewidth=width, marker="o", markersize=3.5, label=name
+                )
+        budgets = sorted({record["times"] for record in chosen})
+        axis.set_xticks(budgets, [f"{times}n" for times in budgets])
+        axis.minorticks_off()
+        axis.set_ylim(top=2)
+        axis.set_xlabel("distinct evaluations")
+        axis.set_title(
+            {"synthetic": "six synthetic games", "model": "log-probabilities of the shipped model"}[source], fontsize=10
+        )
+        axis.grid(alpha=0.25)
+        for side in ("top", "right"):
+            axis.spines[side].set_visible(False)
+    axes[0][0].set_ylabel("relative squared error")
+    axes[0][-1].legend(fontsize=7.5, frameon=False, loc="lower left")
+    figure.savefig(path)
+    pyplot.close(figure)

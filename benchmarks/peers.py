@@ -1,0 +1,91 @@
+"""shapiq's Shapley estimators on tabulated games: needs shapiq and numpy alone, and runs with whatever version it finds.
+
+    python benchmarks/peers.py GAMES.json ANSWERS.json
+
+GAMES.json lists {"path", "budget", "seed"}; ANSWERS.json gets, for each, every estimator's attributions and seconds. Games
+travel as files, so that it can run under another Python than the rest: later versions of shapiq want 3.12.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapiq
+from shapiq import approximator
+
+TRIES = 6
+
+
+def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
+    """Those of the installed version, as factories."""
+    seeded = {"random_state": seed}
+    found = {
+        "KernelSHAP, paired": lambda: approximator.KernelSHAP(n, pairing_trick=True, **seeded),
+        "Leverage SHAP": lambda: approximator.KernelSHAP(n, pairing_trick=True, sampling_weights=np.ones(n + 1), **seeded),
+        "permutation": lambda: approximator.PermutationSamplingSV(n, **seeded),
+        "unbiased KernelSHAP": lambda: approximator.UnbiasedKernelSHAP(n, pairing_trick=True, **seeded),
+        "SVARM": lambda: approximator.SVARM(n, pairing_trick=True, **seeded),
+        "stratified": lambda: approximator.StratifiedSamplingSV(n, **seeded),
+    }
+    if hasattr(approximator, "OddSHAP"):
+        found |= {
+            "OddSHAP": lambda: approximator.OddSHAP(n, **seeded),
+            "RegressionMSR, xgboost": lambda: approximator.RegressionMSR(n, "SV", **seeded),
+            "RegressionMSR, lightgbm": lambda: approximator.RegressionMSR(n, "SV", proxy_model="lightgbm", **seeded),
+            "ProxySHAP": lambda: approximator.ProxySHAP(n, max_order=1, index="SV", **seeded),
+            "ProxySHAP, adjusted": lambda: approximator.ProxySHAP(n, max_order=1, index="SV", adjustment=True, **seeded),
+        }
+    return {f"shapiq {name}": make for name, make in found.items()}
+
+
+class Counted:
+    """A tabulated game that remembers which coalitions it was asked for."""
+
+    def __init__(self, path: str):
+        self.values = np.load(path)["values"]
+        self.n, self.asked = len(self.values).bit_length() - 1, set()
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        codes = np.atleast_2d(coalitions).astype(int) @ (1 << np.arange(self.n))
+        self.asked.update(codes.tolist())
+        return self.values[codes]
+
+
+def attributions(make: Callable[[], Any], game: Counted, budget: int) -> dict[str, Any] | None:
+    """Those from as many calls as can be turned into at most `budget` distinct evaluations."""
+    calls, best = budget, None
+    for _ in range(TRIES):
+        game.asked = set()
+        started = time.process_time()
+        try:
+            values = make().approximate(calls, game)
+        except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
+            break
+        if len(game.asked) > budget:
+            break
+        best = {"values": [float(values[(i,)]) for i in range(game.n)], "seconds": time.process_time() - started}
+        if len(game.asked) >= 0.97 * budget or calls > 4 * budget:
+            break
+        calls = int(calls * max(1.05, budget / len(game.asked)))
+    return best
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore")
+    asked = json.loads(Path(sys.argv[1]).read_text())
+    answers = []
+    for job in asked:
+        game = Counted(job["path"])
+        answers.append({k: attributions(make, game, job["budget"]) for k, make in estimators(game.n, job["seed"]).items()})
+    Path(sys.argv[2]).write_text(json.dumps({"version": shapiq.__version__, "answers": answers}))
+
+
+if __name__ == "__main__":
+    main()

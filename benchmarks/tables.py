@@ -1,0 +1,73 @@
+"""Games as tables of all their 2^n values, made once and kept in results/games/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from synthetic import GAMES, Game
+from torch import Tensor
+
+from interpreto_mllm.aggregators import ShapleyAggregator
+from interpreto_mllm.perturbators import ExactPerturbator
+from interpreto_mllm.play import play
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Tabulated:
+    """A game whose values are known, coalition by binary code, and with them its Shapley values."""
+
+    def __init__(self, path: Path):
+        content = np.load(path)
+        self.path, self.values, self.truth = path, torch.from_numpy(content["values"]), torch.from_numpy(content["truth"])
+        self.n = len(self.truth)
+        self._place = 1 << torch.arange(self.n)
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        return self.values[coalitions.long() @ self._place]
+
+    @staticmethod
+    def make(game: Game, n: int, path: Path) -> None:
+        """Evaluate a game everywhere, and keep it."""
+        coalitions = (torch.arange(2**n)[:, None] & (1 << torch.arange(n))) > 0
+        values = torch.cat([game(chunk) for chunk in coalitions.split(8192)]).double()[:, 0]
+        place = 1 << torch.arange(n)
+        exact = play(lambda c: values[c.long() @ place], ExactPerturbator(), ShapleyAggregator(), n_features=n, progress=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, values=values.numpy(), truth=exact.attributions[0].numpy())
+
+
+def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
+    """One game of each synthetic kind."""
+    for name, make in GAMES.items():
+        yield name, make(n, seed)
+
+
+def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
+    """Log-probabilities of the shipped model's answers to prompts of `n` words, punctuation pinned."""
+    from interpreto_mllm import KernelShap, punctuation
+    from interpreto_mllm.testbed import load_recall, sample_fact_prompts
+
+    explainer = KernelShap(*load_recall(), pinned=punctuation, batch_size=256, progress=False)
+    for prompt in sample_fact_prompts(1000, facts=max(1, n // 4 - 1), seed=seed):
+        game = explainer.game(prompt.prompt, " " + prompt.answer)
+        if game.n == n:
+            yield "recall", game
+            return
+
+
+SOURCES = {"synthetic": synthetic_games, "model": model_games}
+
+
+def tables(source: str, n: int, seed: int) -> Iterator[tuple[str, Tabulated]]:
+    """The games of a source, by name."""
+    listed = sorted((RESULTS / "games").glob(f"{source}-{n}-{seed}-*.npz"))
+    if len(listed) < (len(GAMES) if source == "synthetic" else 1):
+        for name, game in SOURCES[source](n, seed):
+            Tabulated.make(game, n, RESULTS / "games" / f"{source}-{n}-{seed}-{name.replace(' ', '_')}.npz")
+        listed = sorted((RESULTS / "games").glob(f"{source}-{n}-{seed}-*.npz"))
+    for path in listed:
+        yield path.stem.split("-", 3)[3].replace("_", " "), Tabulated(path)

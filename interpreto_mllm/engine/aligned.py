@@ -1,0 +1,87 @@
+"""Caches of rows that have read different numbers of tokens, put side by side so that all read on together."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from interpreto_mllm.engine.cache import Snapshot, join
+
+
+def holds_any_length(cache: Any) -> bool:
+    """Whether every layer keeps one entry per token, so that what was read beyond a row's end can be cut off again."""
+    from transformers.cache_utils import DynamicLayer
+
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def join_aligned(snapshots: Sequence[Snapshot]) -> Any:
+    """A new cache whose rows are the given snapshots', their ends aligned: shorter rows are padded on the left with zeros.
+
+    Entries beyond a snapshot's length (padding that was read on the right) are cut off. The caches they come from stay.
+    """
+    lengths = {snapshot.length for snapshot in snapshots}
+    if len(lengths) == 1 and all(_ends_at(snapshot.cache, snapshot.length) for snapshot in snapshots):
+        return join(snapshots)
+    joined = copy.copy(snapshots[0].cache)
+    joined.layers = [
+        _aligned_layer([snapshot.cache.layers[index] for snapshot in snapshots], snapshots, max(lengths))
+        for index in range(len(joined.layers))
+    ]
+    return joined
+
+
+def _ends_at(cache: Any, length: int) -> bool:
+    return not holds_any_length(cache) or all(layer.get_seq_length() == length for layer in cache.layers)
+
+
+def _aligned_layer(layers: list[Any], snapshots: Sequence[Snapshot], length: int) -> Any:
+    joined = copy.copy(layers[0])
+    for name, value in vars(joined).items():
+        values = [getattr(layer, name) for layer in layers]
+        if isinstance(value, Tensor) and name in ("keys", "values"):
+            setattr(joined, name, _aligned_rows(values, layers, snapshots))
+        elif name == "cumulative_length" and isinstance(value, int):
+            setattr(joined, name, length)
+        else:
+            setattr(joined, name, _picked(values, snapshots))
+    return joined
+
+
+def _aligned_rows(tensors: list[Tensor], layers: list[Any], snapshots: Sequence[Snapshot]) -> Tensor:
+    """Entries of each row, ends aligned; a sliding layer has kept only the last ones and is never beyond a row's end."""
+    if all(tensor is tensors[0] for tensor in tensors) and not getattr(layers[0], "is_sliding", False):
+        return _shifted_rows(tensors[0], snapshots)
+    rows = []
+    for tensor, layer, snapshot in zip(tensors, layers, snapshots, strict=True):
+        row = tensor[snapshot.row]
+        rows.append(row if getattr(layer, "is_sliding", False) else row[..., : snapshot.length, :])
+    width = max(row.shape[-2] for row in rows)
+    return torch.stack([torch.nn.functional.pad(row, (0, 0, width - row.shape[-2], 0)) for row in rows])
+
+
+def _shifted_rows(tensor: Tensor, snapshots: Sequence[Snapshot]) -> Tensor:
+    """The same for rows of one tensor, in one piece; what stands in the padding is never looked at."""
+    lengths = torch.tensor([snapshot.length for snapshot in snapshots])
+    rows = torch.tensor([snapshot.row for snapshot in snapshots])
+    width = int(lengths.max())
+    places = (torch.arange(width)[None] - (width - lengths)[:, None]).clamp_min(0)
+    heads = torch.arange(tensor.shape[1])
+    index = [rows[:, None, None], heads[None, :, None], places[:, None, :]]
+    return tensor[tuple(part.to(tensor.device) for part in index)]
+
+
+def _picked(values: list[Any], snapshots: Sequence[Snapshot]) -> Any:
+    """Rows of states that have no place for each token, however they are nested."""
+    first = values[0]
+    if isinstance(first, Tensor) and first.ndim and first.numel():
+        return torch.stack([value[snapshot.row] for value, snapshot in zip(values, snapshots, strict=True)])
+    if isinstance(first, list):
+        return [_picked([value[index] for value in values], snapshots) for index in range(len(first))]
+    if isinstance(first, dict):
+        return {key: _picked([value[key] for value in values], snapshots) for key in first}
+    return first

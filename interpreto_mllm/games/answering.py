@@ -1,0 +1,148 @@
+"""Kinds of model that are asked to answer again."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.generation import CausalSpeaker, MultimodalSpeaker, Seq2SeqSpeaker
+from interpreto_mllm.engine.query import Engine, Query
+from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.games.kinds import CausalKind, ModelKind, Seq2SeqKind
+from interpreto_mllm.games.responses import ResponseEngine, ResponseGame
+from interpreto_mllm.games.targets import Answer
+from interpreto_mllm.games.voices import LocalVoice, Voice, spelled
+from interpreto_mllm.prompts.occlusion import Occlusion, Reading
+from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.responses import Response
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+
+
+class AnsweringKind(ModelKind):
+    """A kind of model that is asked to answer again.
+
+    Args:
+        similarity: what an answer is worth.
+        generate: the explainer's own generation arguments; those of the similarity go over them.
+        seed: of drawn answers.
+    """
+
+    unit = "response"
+
+    def __init__(
+        self, model: Any, processing: Processing, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int
+    ):
+        super().__init__(model, processing)
+        self._similarity, self._settings, self._seed = similarity, {**generate, **similarity.generate}, seed
+        self.draws = similarity.repeats
+
+    def engine(self, mode: Any, batch_size: int, share_prefixes: bool) -> Engine:
+        self._greedy, drawing = self.voices(batch_size, share_prefixes)
+        self._engine = ResponseEngine(drawing, self._similarity)
+        return self._engine
+
+    @abstractmethod
+    def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Voice, Voice]:
+        """Who gives the original answer, greedily, and who answers coalitions; the same one where these are greedy too."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """Under which settings the answers are given."""
+
+    def game(self, *parts: Any) -> ModelGame:
+        plain = (bool, int, float, str)
+        told = {name: value if isinstance(value, plain) else repr(value) for name, value in self.settings().items()}
+        return ResponseGame(*parts, generation=told)
+
+    def forget(self) -> None:
+        self._engine.forget()
+
+    def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
+        self.length(reading, None)
+        [(_, [response])] = self._greedy.say([Query(reading, (0,))])
+        if self._greedy is self._engine.voice:
+            self._engine.said[reading.key] = (response,)
+        return self.original(response, reading)
+
+    def original(self, response: Response, reading: Reading) -> Answer:
+        """The answer that the others are compared with, as a target.
+
+        Raises:
+            ValueError: when it is empty.
+        """
+        if not response.text:
+            raise ValueError("There is no text in the original answer: give a target with some, to compare responses with.")
+        self._engine.originals.append((response, reading))
+        return Answer((len(self._engine.originals) - 1,), (0,), (response.text,))
+
+    def length(self, reading: Reading, answer: Answer | None) -> int:
+        """Positions that a reading takes, an answer after it being given as a whole."""
+        return len(reading.ids)
+
+
+class RespondingKind(AnsweringKind):
+    """A kind of generating model that is asked to answer again; how its parts are read and left out is the kind's.
+
+    Args:
+        kind: causal or encoder-decoder.
+        similarity, generate, seed: see `AnsweringKind`.
+
+    Raises:
+        ValueError: for a model that does not answer in text, or settings that cannot be obeyed.
+    """
+
+    def __init__(self, kind: ModelKind, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
+        if not isinstance(kind, (CausalKind, Seq2SeqKind)):
+            raise ValueError(
+                f"{type(kind.model).__name__} does not answer in text, so there are no responses to compare: use "
+                "InferenceModes.LOGITS, SOFTMAX or LOG_SOFTMAX."
+            )
+        bound = similarity.bound(kind.model, kind.tokenizer)
+        super().__init__(kind.model, kind.processing, bound, generate, seed)
+        self._kind, self._decoding = kind, self._decoded(self._settings)
+        self.answer_tokens = self._decoding.limit
+
+    def default_occlusion(self) -> Occlusion:
+        return self._kind.default_occlusion()
+
+    def check_occlusion(self, occlusion: Occlusion) -> None:
+        self._kind.check_occlusion(occlusion)
+
+    def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Voice, Voice]:
+        greedy = self._decoded({**self._settings, "do_sample": False})
+        first = LocalVoice(self._speaker(greedy, batch_size, share_prefixes), self.tokenizer)
+        if not self._decoding.sampled:
+            return first, first
+        return first, LocalVoice(self._speaker(self._decoding, batch_size, share_prefixes), self.tokenizer)
+
+    def _speaker(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Engine:
+        if isinstance(self._kind, Seq2SeqKind):
+            return Seq2SeqSpeaker(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
+        if self.processing.modalities:
+            return MultimodalSpeaker(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
+        return CausalSpeaker(self.model, decoding, batch_size, share_prefixes)
+
+    def settings(self) -> dict[str, Any]:
+        drawn = {"seed": self._seed} if self._decoding.sampled else {}
+        return {**self._settings, "max_new_tokens": self._decoding.limit, **drawn}
+
+    def answer(self, target: Any, text: str, reading: Reading) -> Answer:
+        ids = self._kind.answer(target, text, reading)
+        given = target.strip() if isinstance(target, str) else spelled(list(ids.ids), self.tokenizer).text
+        return self.original(Response(given, tuple(ids.ids[index] for index in ids.scored)), reading)
+
+    def length(self, reading: Reading, answer: Answer | None) -> int:
+        room, limit = self.room(), self._decoding.limit
+        needed = len(reading.ids) + limit if isinstance(self._kind, CausalKind) else max(len(reading.ids), limit + 1)
+        if room is not None and needed > room:
+            raise ValueError(
+                f"The prompt ({len(reading.ids)} tokens) and an answer of up to {limit} need {needed} positions, the model has "
+                f"{room}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
+            )
+        return super().length(reading, answer)
+
+    def _decoded(self, settings: Mapping[str, Any]) -> Decoding:
+        padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)
+        return Decoding.of(self.model, settings, padding, self._seed)

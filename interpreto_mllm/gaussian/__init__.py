@@ -1,0 +1,1 @@
+"""Games as Gaussian processes over coalitions: the mathematics behind the active perturbator and its aggregator."""

@@ -1,0 +1,138 @@
+"""What is supposed of a game before it is played: how the values of two coalitions vary together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.coefficients import shapley_coefficients
+from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, white_variance
+
+Parity = tuple[float, float]
+ODD: Parity = (0.5, -0.5)
+EVEN: Parity = (0.5, 0.5)
+WHOLE: Parity = (1.0, 0.0)
+
+SCALARS = ("coarse", "fine", "linear", "size", "length", "constant", "white")
+MEANS = {"coarse": 0.5, "fine": 0.01, "linear": 0.2, "size": 0.1, "length": 0.5, "constant": 1.0, "white": 0.003}
+SPREADS = {"coarse": 1.5, "fine": 2.0, "linear": 1.5, "size": 2.0, "length": 1.0, "constant": 1.0, "white": 2.0}
+REACH = 8.0
+
+
+class Kernel:
+    """The covariance of v(x) and v(x′), coalitions written as signs x in {−1, 1}ⁿ.
+
+    k(x, x′) = coarse · exp(−Σᵢ aᵢ [xᵢ ≠ xᵢ′]) + fine · exp(−Σᵢ bᵢ [xᵢ ≠ xᵢ′]) + linear · x·x′ / n
+    + size · exp(−||S| − |S′|| / (length · n)) + constant + white · [x = x′].
+
+    Each feature has a rate aᵢ, so that it can be learnt that a feature does not matter, and another one bᵢ for the small print:
+    what is left once the few features that matter are accounted for has a shape of its own. The white part is no noise of
+    measurement. It is the share of the game that tells nothing of other coalitions, and counts in the Shapley values like
+    the rest.
+
+    Whatever the game, o(x) = (v(x) − v(−x)) / 2 and e(x) = (v(x) + v(−x)) / 2 are uncorrelated, and Shapley values depend on
+    o alone. A parity (a, b) names what is observed: its covariance is a · k(x, x′) + b · k(x, −x′).
+
+    Args:
+        logs: logarithms of the n coarse rates, the n fine ones, then of coarse, fine, linear, size, length, constant and white.
+
+    Example:
+        >>> kernel = Kernel(Kernel.prior(3)[0])
+        >>> signs = torch.tensor([[1.0, 1.0, -1.0], [1.0, -1.0, -1.0]], dtype=torch.float64)
+        >>> bool((kernel.covariance(signs, -signs, ODD) == -kernel.covariance(signs, signs, ODD)).all())
+        True
+    """
+
+    def __init__(self, logs: Float[Tensor, "k"]):
+        self.logs, self.n = logs, (len(logs) - len(SCALARS)) // 2
+        rates = logs[: 2 * self.n].exp()
+        scalars = dict(zip(SCALARS, logs[2 * self.n :].exp().tolist(), strict=True))
+        self.products = [(scalars["coarse"], rates[: self.n]), (scalars["fine"], rates[self.n :])]
+        self.linear, self.size, self.length = scalars["linear"] / self.n, scalars["size"], scalars["length"] * self.n
+        self.constant, self.white = scalars["constant"], scalars["white"]
+
+    @staticmethod
+    def prior(n: int) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
+        """Means and standard deviations of `logs`, for values of unit variance; wide, a factor of e or more each way."""
+        means = [2 / n] * n + [0.5] * n + [MEANS[name] for name in SCALARS]
+        spreads = [1.5] * n + [1.0] * n + [SPREADS[name] for name in SCALARS]
+        return torch.tensor(means, dtype=torch.float64).log(), torch.tensor(spreads, dtype=torch.float64)
+
+    @staticmethod
+    def within_reach(logs: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
+        """The same, no more than eight standard deviations from the prior mean, so that nothing overflows."""
+        means, spreads = Kernel.prior((len(logs) - len(SCALARS)) // 2)
+        return torch.minimum(torch.maximum(logs, means - REACH * spreads), means + REACH * spreads)
+
+    def covariance(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"], parity: Parity) -> Float[Tensor, "p q"]:
+        """Of what `parity` names, between coalitions."""
+        near, far = self.near_and_far(left, right)
+        return parity[0] * near + parity[1] * far
+
+    def near_and_far(
+        self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]
+    ) -> tuple[Float[Tensor, "p q"], Float[Tensor, "p q"]]:
+        """k(x, x′) and k(x, −x′)."""
+        near, far = torch.zeros(2, len(left), len(right), dtype=torch.float64)
+        for _, near_part, far_part in self.parts(left, right):
+            near += near_part
+            far += far_part
+        return near, far
+
+    def variance(self, signs: Float[Tensor, "p n"], parity: Parity) -> Float[Tensor, "p"]:
+        """The diagonal of `covariance`."""
+        near = sum(scale for scale, _ in self.products) + self.linear * self.n + self.size + self.constant + self.white
+        far = sum(scale * float(torch.exp(-rates.sum())) for scale, rates in self.products)
+        far += self.constant - self.linear * self.n
+        return parity[0] * near + parity[1] * (far + self.size * torch.exp(-signs.sum(1).abs() / self.length))
+
+    def parts(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]) -> Iterator[tuple[str, Tensor, Tensor]]:
+        """The name of each summand, and what it adds to k(x, x′) and to k(x, −x′)."""
+        for name, (scale, rates) in zip(SCALARS, self.products, strict=False):
+            rated, total = (left * rates) @ right.T / 2, rates.sum() / 2
+            yield name, scale * torch.exp(rated - total), scale * torch.exp(-rated - total)
+        agreement = left @ right.T
+        yield "linear", self.linear * agreement, -self.linear * agreement
+        counts, others = left.sum(1)[:, None] / 2, right.sum(1)[None] / 2
+        near, far = (counts - others).abs(), (counts + others).abs()
+        yield "size", self.size * torch.exp(-near / self.length), self.size * torch.exp(-far / self.length)
+        constant = torch.full_like(agreement, self.constant)
+        yield "constant", constant, constant
+        yield "white", self.white * (agreement == self.n).double(), self.white * (agreement == -self.n).double()
+
+    def gradient(
+        self, signs: Float[Tensor, "p n"], near: Float[Tensor, "p p"], far: Float[Tensor, "p p"]
+    ) -> Float[Tensor, "k"]:
+        """The gradient in `logs` of a function whose derivatives in k(x, x′) and k(x, −x′) are `near` and `far`."""
+        rates = {name: rates for name, (_, rates) in zip(SCALARS, self.products, strict=False)}
+        counts, slopes, scalars = signs.sum(1) / 2, [], {}
+        for name, near_part, far_part in self.parts(signs, signs):
+            closer, further = near * near_part, far * far_part
+            scalars[name] = (closer + further).sum()
+            if name in rates:
+                slopes.append(rates[name] / 2 * (((closer - further) @ signs * signs).sum(0) - scalars[name]))
+            if name == "size":
+                stretched = closer * (counts[:, None] - counts).abs() + further * (counts[:, None] + counts).abs()
+                scalars["length"] = stretched.sum() / self.length
+        return torch.cat([*slopes, torch.stack([scalars[name] for name in SCALARS])])
+
+    def shapley_covariance(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p n"]:
+        """Of v(x), and as well of o(x), with the Shapley value of each feature."""
+        present, counts = signs > 0, (signs.sum(1) + self.n) / 2
+        sizes = torch.exp(-(self.n - counts) / self.length) - torch.exp(-counts / self.length)
+        covariance = 2 * self.linear * signs + (self.size / self.n * sizes)[:, None]
+        for scale, rates in self.products:
+            covariance = covariance + scale * share_covariance(present, rates)
+        return covariance + self.white * shapley_coefficients(present)
+
+    def shapley_variance(self) -> Float[Tensor, "n"]:
+        """Of the Shapley value of each feature, before anything is observed."""
+        size = 2 * self.size * -math.expm1(-self.n / self.length) / self.n**2
+        variance = torch.full((self.n,), 4 * self.linear + size + self.white * white_variance(self.n), dtype=torch.float64)
+        for scale, rates in self.products:
+            variance = variance + scale * share_variance(rates)
+        return variance

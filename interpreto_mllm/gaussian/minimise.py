@@ -1,0 +1,77 @@
+"""The bottom of a smooth function."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from jaxtyping import Float
+from torch import Tensor
+
+Smooth = Callable[[Tensor], tuple[Tensor, Tensor]]
+MEMORY = 12
+MOST_TRIES = 20
+
+
+def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, tolerance: float) -> Float[Tensor, "k"]:
+    """Where `function`, which returns a value and a gradient, has a minimum near `start`.
+
+    Limited-memory BFGS (Nocedal 1980) with a line search by bisection for the weak Wolfe conditions (Lewis & Overton 2013).
+    It ends once the value falls by less than `tolerance` in an iteration.
+
+    Example:
+        >>> import torch
+        >>> valley = lambda x: (((x - 3) ** 2).sum(), 2 * (x - 3))
+        >>> minimise(valley, torch.zeros(2, dtype=torch.float64), 50, 1e-12).tolist()
+        [3.0, 3.0]
+    """
+    point = start
+    value, slope = function(point)
+    steps: deque[tuple[Tensor, Tensor]] = deque(maxlen=MEMORY)
+    for _ in range(iterations):
+        direction = _downhill(slope, steps)
+        found = _line_search(function, point, value, slope, direction, 1.0 if steps else 1 / max(1.0, float(slope.norm())))
+        if found is None:
+            break
+        step, new_value, new_slope = found
+        if float(step @ (new_slope - slope)) > 0:
+            steps.append((step, new_slope - slope))
+        fall = float(value - new_value)
+        point, value, slope = point + step, new_value, new_slope
+        if fall < tolerance:
+            break
+    return point
+
+
+def _downhill(slope: Tensor, steps: deque[tuple[Tensor, Tensor]]) -> Tensor:
+    """The quasi-Newton direction, by the two-loop recursion."""
+    direction, shares = -slope, []
+    for step, change in reversed(steps):
+        share = (step @ direction) / (step @ change)
+        direction = direction - share * change
+        shares.append(share)
+    if steps:
+        step, change = steps[-1]
+        direction = direction * (step @ change) / (change @ change)
+    for (step, change), share in zip(steps, reversed(shares), strict=True):
+        direction = direction + (share - (change @ direction) / (step @ change)) * step
+    return direction
+
+
+def _line_search(
+    function: Smooth, point: Tensor, value: Tensor, slope: Tensor, direction: Tensor, length: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """A step along `direction` that goes down, with the value and the gradient where it ends; None if there is none."""
+    descent = float(slope @ direction)
+    short, long, best = 0.0, float("inf"), None
+    for _ in range(MOST_TRIES):
+        new_value, new_slope = function(point + length * direction)
+        if not float(new_value) <= float(value) + 1e-4 * length * descent:
+            long = length
+        else:
+            best = (length * direction, new_value, new_slope)
+            if float(new_slope @ direction) >= 0.9 * descent:
+                break
+            short = length
+        length = (short + long) / 2 if long < float("inf") else 2 * length
+    return best

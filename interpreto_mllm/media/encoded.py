@@ -1,0 +1,75 @@
+"""Images or clips of a ready encoding: tensors of which nobody knows the pixels and samples any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Shaped
+from torch import Tensor
+
+from interpreto_mllm.feature import Feature
+
+ABSENT = 1e-6
+"""What stands for absent numbers: as good as zero, but Idefics 3 and SmolVLM take an image of exact zeros for padding."""
+
+Tensors = dict[str, Shaped[Tensor, "..."]]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """The images, or the clips, of one prompt, as a processor encoded them. Each is a piece, which nothing can cut further.
+
+    The numbers of an absent one are zero: the mean, after the normalisation that processors do.
+
+    Args:
+        modality: "image" or "audio".
+        tensors: what the model is given for them.
+        rows: for each tensor that holds their numbers, where each piece begins in it, and its end.
+        around: the tensors with a number per token, for the tokens that wait for these and the marks around them.
+
+    Example:
+        >>> import torch
+        >>> encoded = Encoded("image", {"pixel_values": torch.ones(2, 3)}, {"pixel_values": (0, 1, 2)})
+        >>> encoded.render(np.array([True, False]))["pixel_values"].round().tolist()
+        [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+        >>> [feature.text for feature in encoded.features(0)]
+        ['image 1', 'image 2']
+    """
+
+    modality: str
+    tensors: Tensors
+    rows: Mapping[str, tuple[int, ...]]
+    around: Tensors = field(default_factory=dict)
+
+    keeps_size: ClassVar[bool] = True
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What to call the pieces."""
+        name = {"audio": "clip"}.get(self.modality, self.modality)
+        count = len(next(iter(self.rows.values()))) - 1
+        return (name,) if count == 1 else tuple(f"{name} {number + 1}" for number in range(count))
+
+    def render(self, present: Bool[np.ndarray, "k"]) -> Tensors:
+        """What the model is given when only these pieces are there."""
+        rendered = dict(self.tensors)
+        for name, edges in self.rows.items():
+            rendered[name] = self.tensors[name].clone()
+            for piece in np.flatnonzero(~present):
+                part = rendered[name][edges[piece] : edges[piece + 1]]
+                part[part != 0] = ABSENT
+        return rendered
+
+    def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
+        """Equal exactly for states that render equal."""
+        return present.tobytes()
+
+    def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:
+        """The pieces as players of the game; see `Picture.features`."""
+        return [
+            Feature(label, role=role, turn=turn, modality=self.modality, pieces=((medium, piece),))
+            for piece, label in enumerate(self.labels)
+        ]

@@ -1,0 +1,154 @@
+"""How an absent piece of an image disappears: filled, blurred, taken from another image, or the image left out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+
+from interpreto_mllm.media.pixels import read_image
+
+
+class ImageOcclusion(ABC):
+    """What stands where an absent piece was."""
+
+    @abstractmethod
+    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"] | None:
+        """The image whose pixels are shown where pieces are absent; None to leave the whole image out of the prompt."""
+
+    def check(self, masks: Bool[np.ndarray, "k h w"]) -> None:
+        """Raise a ValueError where these pieces cannot disappear like this."""
+
+
+@dataclass(frozen=True)
+class Fill(ImageOcclusion):
+    """Absent pieces are painted over in one colour.
+
+    The default of images, with the mean colour: the image keeps its size and the prompt its length, so nothing but the piece
+    changes; and the mean shows neither an object nor an edge within the piece, where black or white would be colours that the
+    model may have an opinion on, and lies near the zero that image processors normalise to.
+
+    Args:
+        colour: "mean" for the mean colour of the image, a name such as "grey" or "#808080", or red, green and blue from 0 to
+            255.
+
+    Raises:
+        ValueError: for an unknown colour.
+
+    Example:
+        >>> import numpy as np
+        >>> Fill("red").counterpart(np.zeros((1, 1, 3), dtype=np.uint8)).tolist()
+        [[[255, 0, 0]]]
+    """
+
+    colour: str | tuple[int, int, int] = "mean"
+
+    def __post_init__(self) -> None:
+        if self.colour != "mean":
+            self._named()
+
+    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        colour = pixels.reshape(-1, 3).mean(0).round() if self.colour == "mean" else np.asarray(self._named())
+        return np.broadcast_to(colour.astype(np.uint8), pixels.shape).copy()
+
+    def _named(self) -> tuple[int, ...]:
+        if isinstance(self.colour, str):
+            from PIL import ImageColor
+
+            try:
+                return tuple(ImageColor.getrgb(self.colour)[:3])
+            except ValueError as error:
+                raise ValueError(
+                    f"Fill({self.colour!r}): unknown colour; give 'mean', a CSS name, '#rrggbb' or a triple."
+                ) from error
+        if len(self.colour) != 3 or not all(isinstance(part, int) and 0 <= part <= 255 for part in self.colour):
+            raise ValueError(f"Fill({self.colour!r}): a colour is three whole numbers from 0 to 255.")
+        return tuple(self.colour)
+
+
+@dataclass(frozen=True)
+class Blur(ImageOcclusion):
+    """Absent pieces are blurred: details go, the coarse colours stay. Small radii hide little.
+
+    Args:
+        radius: standard deviation of the Gaussian blur, in pixels.
+
+    Raises:
+        ValueError: for a radius that is not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> Blur(2.0).counterpart(np.full((3, 3, 3), 7, dtype=np.uint8)).max()
+        np.uint8(7)
+    """
+
+    radius: float
+
+    def __post_init__(self) -> None:
+        if isinstance(self.radius, bool) or not isinstance(self.radius, (int, float)) or not 0 < self.radius < float("inf"):
+            raise ValueError(f"Blur: the radius is a positive number of pixels; got {self.radius!r}.")
+
+    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        from PIL import Image, ImageFilter
+
+        return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(self.radius)))
+
+
+@dataclass(frozen=True, eq=False)
+class Other(ImageOcclusion):
+    """Absent pieces show what another image shows there, resized to fit: a typical scene, or a pair that differs in one object.
+
+    Args:
+        image: whatever `Picture.of` reads.
+
+    Raises:
+        TypeError, ValueError: for something that is no image.
+
+    Example:
+        >>> import numpy as np
+        >>> Other(np.ones((9, 9))).counterpart(np.zeros((1, 1, 3), dtype=np.uint8)).tolist()
+        [[[255, 255, 255]]]
+    """
+
+    image: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", read_image(self.image))
+
+    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+        return np.asarray(self.image.resize((pixels.shape[1], pixels.shape[0])))
+
+
+@dataclass(frozen=True)
+class DropImage(ImageOcclusion):
+    """The absent image is left out of the prompt, its placeholder tokens included: as if it had never been attached.
+
+    Only for the image as one piece: an image cannot be left out in part. With `Fill` the prompt keeps its length, with this it
+    does not, so the two answer different questions: "what if nothing was to be seen" and "what if there was no image".
+
+    Example:
+        >>> import numpy as np
+        >>> DropImage().check(np.ones((4, 2, 2), dtype=bool))
+        Traceback (most recent call last):
+        ValueError: DropImage() leaves out whole images, and this one is cut into 4 pieces: use WholeImage(), or Fill() to ...
+    """
+
+    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+        return None
+
+    def check(self, masks: Bool[np.ndarray, "k h w"]) -> None:
+        if len(masks) > 1 or not masks.all():
+            cut = f"is cut into {len(masks)} pieces" if len(masks) > 1 else "has pixels outside its only piece"
+            raise ValueError(
+                f"DropImage() leaves out whole images, and this one {cut}: use WholeImage(), or Fill() to hide single pieces."
+            )
+
+
+def check_image_occlusion(occlusion: object) -> ImageOcclusion:
+    """The occlusion as given, or a TypeError that lists what is accepted."""
+    if not isinstance(occlusion, ImageOcclusion):
+        raise TypeError(f"The image occlusion must be Fill(...), Blur(radius), Other(image) or DropImage(); got {occlusion!r}.")
+    return occlusion

@@ -1,0 +1,101 @@
+"""Pixels, masks, samples and occlusions as plain text and numbers that JSON can hold, and exactly back."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import zlib
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+
+def pack_image(image: PIL.Image.Image) -> str:
+    """A PNG, which loses nothing, in base64."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def unpack_image(text: str) -> PIL.Image.Image:
+    """What `pack_image` wrote."""
+    from interpreto_mllm.media.pixels import read_image
+
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("This result holds an image, which needs pillow: pip install interpreto_mllm[image]") from error
+    return read_image(Image.open(io.BytesIO(base64.b64decode(text))))
+
+
+def pack_masks(masks: Bool[np.ndarray, "k h w"]) -> dict[str, Any]:
+    """A bit per pixel, compressed."""
+    return {"shape": list(masks.shape), "bits": _compressed(np.packbits(masks).tobytes())}
+
+
+def unpack_masks(packed: dict[str, Any]) -> Bool[np.ndarray, "k h w"]:
+    """What `pack_masks` wrote."""
+    bits = np.frombuffer(_expanded(packed["bits"]), dtype=np.uint8)
+    return np.unpackbits(bits, count=math.prod(packed["shape"])).astype(bool).reshape(packed["shape"])
+
+
+def pack_samples(samples: Float32[np.ndarray, "s"]) -> str:
+    """Little-endian float32, compressed."""
+    return _compressed(samples.astype("<f4").tobytes())
+
+
+def unpack_samples(text: str) -> Float32[np.ndarray, "s"]:
+    """What `pack_samples` wrote."""
+    return np.frombuffer(_expanded(text), dtype="<f4").astype(np.float32)
+
+
+def describe(occlusion: object) -> dict[str, Any] | None:
+    """An occlusion's class and settings; None for settings that cannot be written, as those of a class of one's own may be."""
+    if not is_dataclass(occlusion):
+        return None
+    settings = {field.name: getattr(occlusion, field.name) for field in fields(occlusion)}
+    for name, value in settings.items():
+        if hasattr(value, "getbands"):
+            settings[name] = {"png": pack_image(value)}
+        elif type(value) not in (bool, int, float, str, tuple):
+            return None
+    kind = type(occlusion)
+    return {"kind": kind.__qualname__, "module": kind.__module__, "settings": settings}
+
+
+def revive(base: type, description: dict[str, Any] | None) -> Any:
+    """The occlusion described, if its class is this library's or imported already, else None; nothing is ever imported."""
+    if description is None:
+        return None
+    name = (description["kind"], description["module"])
+    kind = next((kind for kind in _kinds(base) if (kind.__qualname__, kind.__module__) == name), None)
+    if kind is None:
+        return None
+    return kind(**{name: _revived(value) for name, value in description["settings"].items()})
+
+
+def _revived(value: Any) -> Any:
+    if isinstance(value, dict):
+        return unpack_image(value["png"])
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _kinds(base: type) -> Iterator[type]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+def _compressed(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data)).decode()
+
+
+def _expanded(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))

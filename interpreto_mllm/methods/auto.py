@@ -1,0 +1,102 @@
+"""The shortest call of the library, which chooses the method itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Unpack
+
+from interpreto_mllm.aggregators import Aggregator, KernelAggregator, OwenAggregator, ShapleyAggregator
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.explainer import AttributionExplainer
+from interpreto_mllm.hand import resolve_budget
+from interpreto_mllm.methods.options import Options
+from interpreto_mllm.perturbators import ExactPerturbator, HierarchicalPerturbator, KernelPerturbator, Perturbator
+from interpreto_mllm.prompts.prompt import Prompt
+
+MANY = 256
+SAMPLED = ("KernelShap", KernelPerturbator, KernelAggregator)
+
+
+def explain(
+    model: Any,
+    tokenizer: Any,
+    inputs: Any,
+    targets: Any = None,
+    *,
+    method: Any = "auto",
+    **options: Unpack[Options],
+) -> list[Attribution]:
+    """One attribution per input, in one call.
+
+    Args:
+        model, tokenizer, inputs, targets, options: see `AttributionExplainer`.
+        method: a method such as `PermutationShapley`, or "auto": see `AutoShapley`.
+
+    Raises:
+        TypeError: for a method that is none.
+        TypeError, ValueError: as the explainer does.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = explain(*load_recall(), "the apple is red . what is the apple ?", " red")
+        >>> explanation.notes
+        ('Chosen for 10 features and 224 evaluations: KernelShap, as 2^10 coalitions are too many to play all.',)
+    """
+    if method == "auto":
+        method = AutoShapley
+    if not (isinstance(method, type) and issubclass(method, AttributionExplainer)):
+        raise TypeError(f"method must be 'auto' or one of the methods, such as PermutationShapley; got {method!r}.")
+    return method(model, tokenizer, **options)(inputs, targets)  # pyright: ignore[reportCallIssue]
+
+
+class AutoShapley(AttributionExplainer):
+    """Shapley values by whatever suits the number of features and the budget; the choice is written in the result's notes.
+
+    Exact when the budget covers all coalitions; Owen values over turns and sentences above 256 features, where coalitions of
+    single words say too little each; otherwise the estimator with the least error in `benchmarks/accuracy.py`.
+
+    Args:
+        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = AutoShapley(*load_recall(), budget=1024)("the apple is red . what is the apple ?", " red")
+        >>> explanation.method, float(explanation.efficiency_gap.abs().max()) < 1e-9
+        ('ExactShapley', True)
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, **options: Unpack[Options]):
+        _, perturbator, aggregator = SAMPLED
+        super().__init__(model, tokenizer, perturbator=perturbator(), aggregator=aggregator(), **options)
+
+    def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
+        """What suits this prompt."""
+        name = self._choice(len(prompt.features))[0]
+        if name == "ExactShapley":
+            return ExactPerturbator(), ShapleyAggregator()
+        if name == "HierarchicalShapley":
+            return HierarchicalPerturbator(prompt.hierarchy()), OwenAggregator(prompt.hierarchy())
+        return self.perturbator, self.aggregator
+
+    def explain(
+        self, inputs: Any, targets: Any = None, *, evaluations: Sequence[Attribution | Evaluations] | None = None
+    ) -> list[Attribution]:
+        """One attribution per input, as `AttributionExplainer.explain`, with the choice in its method and notes."""
+        told = []
+        for explanation in super().explain(inputs, targets, evaluations=evaluations):
+            name, reason = self._choice(explanation.n)
+            told.append(replace(explanation, method=name, notes=(reason, *explanation.notes)))
+        return told
+
+    def _choice(self, n: int) -> tuple[str, str]:
+        """The method for `n` features, and why."""
+        budget = resolve_budget(self.perturbator, n, self.budget)
+        chosen = f"Chosen for {n} features and {budget:,} evaluations: "
+        if self.until is None and n < 63 and budget >= 2**n:
+            return "ExactShapley", f"{chosen}ExactShapley, as these are all 2^{n} coalitions."
+        if n > MANY and self.until is None:
+            return "HierarchicalShapley", f"{chosen}HierarchicalShapley (Owen values), as {n} features are many."
+        many = f"2^{n} coalitions are too many to play all" if self.until is None else f"{self.until} can stop it"
+        return SAMPLED[0], f"{chosen}{SAMPLED[0]}, as {many}."

@@ -1,0 +1,40 @@
+"""The answers of a similarity game as a table: what was there, what the model said to it, what that is worth."""
+
+from __future__ import annotations
+
+from html import escape
+
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.plots.reading import shortened, visible
+
+FEATURES_SHOWN = 60
+"""Characters of a feature that stand in the table."""
+
+
+def answers(attribution: Attribution) -> str:
+    """The table, best answers first, or nothing where no model answered; a click on a heading sorts by it."""
+    responses = attribution.responses
+    if responses is None:
+        return ""
+    values = attribution.values.tolist()
+    order = sorted(range(len(responses)), key=lambda row: -values[row][0])
+    heads = ["present", *(f"value: {shortened(visible(label), 40)}" for label in responses.labels), "answer", "what was there"]
+    head = "".join(f'<th><button type="button">{escape(one)}</button></th>' for one in heads)
+    body = "".join(_row(attribution, row, values[row]) for row in order)
+    return (
+        f"<details><summary>Answers to {len(responses):,} coalitions</summary>\n"
+        f'<table class="answers"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></details>\n'
+    )
+
+
+def _row(attribution: Attribution, row: int, values: list[float]) -> str:
+    present = attribution.coalitions[row].tolist()
+    texts = [
+        shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there
+    ]
+    said = attribution.responses[row] if attribution.responses is not None else ()
+    told = "<br>".join(escape(visible(answer.text)) if answer.text else "<i>nothing</i>" for answer in said)
+    cells = [f'<td data-by="{sum(present)}">{sum(present)} of {len(present)}</td>']
+    cells += [f'<td data-by="{value:.6g}">{value:.3g}</td>' for value in values]
+    cells += [f"<td>{told}</td>", f"<td>{escape(' '.join(texts)) or '∅'}</td>"]
+    return f"<tr>{''.join(cells)}</tr>\n"

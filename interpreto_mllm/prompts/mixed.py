@@ -1,0 +1,86 @@
+"""Texts with images and clips in them: which tokens a processor makes of them, and which of those somebody wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from interpreto_mllm.feature import Feature
+from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.prompts.processing import Processing, expanded
+from interpreto_mllm.prompts.tokens import Tokens
+
+Render = Callable[[Collection[int]], tuple[str, list[Span]]]
+"""From the indices of the images and clips to leave out to the text, and the spans of its written parts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixed:
+    """A text whose placeholders stand for images and clips.
+
+    Args:
+        processing: of the model.
+        render: the text, and where its written parts are, without some of the images and clips.
+        media: the images and clips.
+        special: whether the tokenizer adds its special tokens.
+    """
+
+    processing: Processing
+    render: Render
+    media: tuple[Medium, ...]
+    special: bool
+    _known: dict[Any, tuple[Tokens, Any, list[Span]]] = field(default_factory=dict)
+
+    def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
+        """The tokens with the media in these states, their types if the processor gives some, and the spans of the parts.
+
+        Tokens that the processor puts in for an image or a clip belong to no text and count as special.
+        """
+        key = tuple(state.extent for state in states)
+        if key not in self._known:
+            self._known[key] = self._tokens(states)
+        return self._known[key]
+
+    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
+        text, spans = self.render([index for index, state in enumerate(states) if state.dropped])
+        plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special)
+        kept = [state for state in states if not state.dropped]
+        if not kept:
+            return plain, None, spans
+        holders = self._holders(text, plain, [state.medium.modality for state in kept])
+        given = self.processing([text], [kept], self.special)
+        ids = given["input_ids"][0].numpy().astype(np.int64)
+        source = expanded(plain.ids, holders, ids, list(self.processing.soft_ids.values()))
+        offsets = tuple(plain.offsets[index] if index >= 0 else (0, 0) for index in source)
+        special = np.asarray([index < 0 or bool(plain.special[index]) for index in source])
+        types = self.processing.types(given)
+        return Tokens(text, ids, offsets, special), None if types is None else types[0].numpy().astype(np.int64), spans
+
+    def _holders(self, text: str, plain: Tokens, modalities: Sequence[str]) -> list[int]:
+        """Positions of the placeholders among the text's own tokens."""
+        tokenizer = self.processing.tokenizer
+        counts = {modality: modalities.count(modality) for modality in dict.fromkeys(modalities)}
+        ids = [tokenizer.convert_tokens_to_ids(self.processing.placeholder(m, text, count)) for m, count in counts.items()]
+        return np.flatnonzero(np.isin(plain.ids, ids)).tolist()
+
+    def layout(self, states: Sequence[State], features: Sequence[Feature]) -> tuple[Reading, Int[np.ndarray, "l"]]:
+        """The tokens with the media in these states and the feature that owns each, or -1."""
+        _, _, whole = self.tokens([State.whole(medium) for medium in self.media])
+        tokens, types, spans = self.tokens(states)
+        moved, owners = [], []
+        for index, feature in enumerate(features):
+            for start, end in feature.spans:
+                part = next(p for p, (low, high) in enumerate(whole) if low <= start <= high and end <= high)
+                shift = spans[part][0] - whole[part][0]
+                moved.append((start + shift, end + shift))
+                owners.append(index)
+        of_span = tokens.owners(moved, spans)
+        owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
+        owner[tokens.special] = -1
+        return Reading(tokens.ids, None, types), owner

@@ -1,0 +1,224 @@
+"""What the library needs of a processor, found from the processor's and the model's own interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from interpreto_mllm.media.encoded import Encoded
+from interpreto_mllm.media.state import State
+
+PLACEHOLDERS = {"image": ("boi_token", "image_token"), "audio": ("audio_token",)}
+"""Attributes of processors that hold what their chat templates write where an image or a clip stands, likeliest first."""
+
+SOFT_IDS = {"image": ("image_token_id", "image_token_index"), "audio": ("audio_token_id", "audio_token_index")}
+"""Attributes of configs that hold the id whose embeddings an encoder fills in."""
+
+TYPES = ("mm_token_type_ids", "token_type_ids")
+"""Names of the tensors that hold a number per token beside its id."""
+
+Tensors = dict[str, Shaped[Tensor, "..."]]
+
+
+@dataclass(frozen=True, eq=False)
+class Processing:
+    """A tokenizer, a processor, an image processor or a feature extractor, as one thing.
+
+    Args:
+        processor: as the user gave it.
+        model: whose config names the ids that stand for images and audio.
+    """
+
+    processor: Any
+    model: Any
+    _holders: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer, None for what reads no text."""
+        if callable(getattr(self.processor, "convert_ids_to_tokens", None)):
+            return self.processor
+        return getattr(self.processor, "tokenizer", None)
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """What other than text it reads: "image", "audio", both or neither."""
+        kinds = {
+            base.__name__
+            for part in (self.processor, *getattr(self.processor, "__dict__", {}).values())
+            for base in type(part).__mro__
+        }
+        image, audio = "ImageProcessingMixin" in kinds, "FeatureExtractionMixin" in kinds
+        return ("image",) * image + ("audio",) * audio
+
+    @cached_property
+    def reads_text(self) -> bool:
+        """Whether prompts may hold text. What sees or hears and has no place for that in a text only looks or listens."""
+        return self.tokenizer is not None and (bool(self.soft_ids) or not self.modalities)
+
+    @cached_property
+    def templater(self) -> Any:
+        """What renders chats: the processor or its tokenizer, whichever has a template; None where neither has one."""
+        return next((one for one in (self.processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
+
+    @cached_property
+    def takes_parts(self) -> bool:
+        """Whether the chat template wants the contents of messages as lists of parts rather than as texts."""
+        if self.templater is self.tokenizer and not self.modalities:
+            return False
+        try:
+            probe = self.chat([{"role": "user", "content": [{"type": "text", "text": "\u2983"}]}])
+        except Exception:  # a template fails in its own ways on what it does not expect
+            return False
+        return "\u2983" in probe and "'type'" not in probe
+
+    def chat(self, messages: list[dict[str, Any]]) -> str:
+        """The messages as one text, ending where the answer begins."""
+        return str(self.templater.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    @cached_property
+    def rate(self) -> int | None:
+        """Samples per second of the clips it reads, None where it reads none."""
+        parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
+        rates = [getattr(part, "sampling_rate", None) for part in parts]
+        return next((rate for rate in rates if isinstance(rate, int)), None)
+
+    @cached_property
+    def soft_ids(self) -> dict[str, int]:
+        """For each modality the id whose embeddings an encoder fills in."""
+        found = {}
+        for modality, names in SOFT_IDS.items():
+            values = [getattr(getattr(self.model, "config", None), name, None) for name in names]
+            known = [value for value in values if isinstance(value, int)]
+            if known:
+                found[modality] = known[0]
+        return found
+
+    def placeholder(self, modality: str, text: str = "", count: int = 1) -> str:
+        """What stands for an image or a clip in a text: of the candidates, the one that is there `count` times.
+
+        Raises:
+            ValueError: when none is; the message tells what to write.
+        """
+        candidates = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
+        known = [candidate for candidate in candidates if isinstance(candidate, str)]
+        if not known:
+            raise ValueError(f"{type(self.processor).__name__} names no token that stands for {modality} in a text.")
+        if not text:
+            return self._holders.get(modality, known[0])
+        found = next((candidate for candidate in known if text.count(candidate) == count), None)
+        if found is None:
+            raise ValueError(
+                f"The prompt comes with {count} {modality} part(s), but the text has {text.count(known[-1])} placeholders "
+                f"{known[-1]!r} for them: write one where each belongs."
+            )
+        self._holders[modality] = found
+        return found
+
+    def stands(self, modality: str) -> set[int]:
+        """Ids of the tokens that stand for an image or a clip, before the processor has seen them and after."""
+        named = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
+        ids = [self.tokenizer.convert_tokens_to_ids(token) for token in named if isinstance(token, str)]
+        return {*ids, self.soft_ids.get(modality, -1)} - {self.tokenizer.unk_token_id, None}
+
+    def __call__(self, texts: Sequence[str] | None, rows: Sequence[Sequence[State]], special: bool = False) -> Tensors:
+        """The model inputs for several rows of text, each with images and clips in some state."""
+        rendered = [[(state.medium.modality, state.rendered) for state in row] for row in rows]
+        images = [[item for modality, item in row if modality == "image" and item is not None] for row in rendered]
+        clips = [item for row in rendered for modality, item in row if modality == "audio" and item is not None]
+        arguments: dict[str, Any] = {"return_tensors": "pt"}
+        if clips:
+            arguments |= {"sampling_rate": self.rate}
+        if texts is None:
+            given = clips if clips else [image for row in images for image in row]
+            return dict(self.processor(given, **arguments))
+        if clips:
+            arguments["audio"] = clips
+        if any(images):
+            arguments["images"] = images
+        made = dict(self.processor(text=list(texts), add_special_tokens=special, **arguments))
+        made.pop("labels", None)
+        return made
+
+    def types(self, given: Tensors) -> Int[Tensor, "b l"] | None:
+        """Of what the processor gave, the numbers that tell tokens of one kind from those of another, if there are any."""
+        return next((given[name] for name in TYPES if name in given), None)
+
+    def bare(self, rows: Sequence[Sequence[State]]) -> Tensors:
+        """The model inputs for rows of nothing but images and clips, each behind its placeholder."""
+        if ready := _ready(rows):
+            return _joined([{**medium.around, **tensors} for medium, tensors in ready])
+        if not self.reads_text:
+            return self(None, rows)
+        return self(["".join(self.placeholder(state.medium.modality) for state in row) for row in rows], rows)
+
+    def media(self, rows: Sequence[Sequence[State]]) -> Tensors:
+        """The model inputs that hold the images and clips of these rows, on the model's device and of its kind of number."""
+        known = {"input_ids", "attention_mask", *TYPES} if self.reads_text else set()
+        ready = _ready(rows)
+        given = _joined([tensors for _, tensors in ready]) if ready else self.bare(rows)
+        return {name: self.moved(tensor) for name, tensor in given.items() if name not in known}
+
+    def moved(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """A tensor on the model's device, in its precision where it holds fractions."""
+        return tensor.to(self.model.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def _ready(rows: Sequence[Sequence[State]]) -> list[tuple[Encoded, Tensors]]:
+    """Those images and clips of these rows that come from ready encodings, and what is left of them."""
+    states = [state for row in rows for state in row]
+    return [(state.medium, state.rendered) for state in states if isinstance(state.medium, Encoded)]
+
+
+def _joined(each: Sequence[Tensors]) -> Tensors:
+    """The tensors of several rows, one after the other."""
+    names = dict.fromkeys(name for tensors in each for name in tensors)
+    return {name: torch.cat([tensors[name] for tensors in each if name in tensors]) for name in names}
+
+
+def expanded(
+    plain: Int[np.ndarray, "k"], holders: Sequence[int], given: Int[np.ndarray, "l"], soft: Sequence[int]
+) -> Int[np.ndarray, "l"]:
+    """Which of a text's own tokens each token of its processed form is, or -1 for those that the processor put in.
+
+    Args:
+        plain: the ids of the text before its images and clips were put in.
+        holders: positions in it of their placeholders.
+        given: the ids that the processor made of it.
+        soft: ids that encoders fill in.
+
+    Raises:
+        ValueError: when the processor did more to the text than put images and clips in.
+    """
+    source = np.full(len(given), -1, dtype=np.int64)
+    edges = [-1, *holders, len(plain)]
+    start = 0
+    for index, (low, high) in enumerate(pairwise(edges)):
+        piece = plain[low + 1 : high]
+        if index:
+            start += int(np.isin(given[start:], soft).argmax()) + 1
+        at = _find(given, piece, start, last=high == len(plain) and index > 0)
+        if at is None:
+            raise ValueError(
+                "The processor rewrites the text around an image or a clip, so its words cannot be found in the prompt."
+            )
+        source[at : at + len(piece)] = np.arange(low + 1, high)
+        start = at + len(piece)
+    return source
+
+
+def _find(given: Int[np.ndarray, "l"], piece: Int[np.ndarray, "k"], start: int, last: bool) -> int | None:
+    """Where the piece begins in the ids, from `start` on: the first place, or the last."""
+    if not len(piece):
+        return start
+    windows = np.lib.stride_tricks.sliding_window_view(given[start:], len(piece)) if len(given) - start >= len(piece) else []
+    places = np.flatnonzero([(window == piece).all() for window in windows])
+    return None if not len(places) else start + int(places[-1 if last else 0])

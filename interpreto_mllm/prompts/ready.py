@@ -1,0 +1,182 @@
+"""Ready encodings: their rows, and the images and clips in each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from interpreto_mllm.media.encoded import Encoded, Tensors
+from interpreto_mllm.prompts.processing import TYPES, Processing
+
+PER_TOKEN = ("input_ids", "attention_mask", *TYPES)
+BESIDES = (
+    "labels",
+    "length",
+    "num_truncated_tokens",
+    "offset_mapping",
+    "overflow_to_sample_mapping",
+    "position_ids",
+    "special_tokens_mask",
+    "text_replacement_offsets",
+)
+"""What tokenizers and processors also return, and a model need not read."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A prompt in an encoding, without its padding.
+
+    Args:
+        ids: as the tokenizer gave them; none where the model reads no text.
+        types: a number per token that tells kinds of tokens apart, if there is one.
+        media: the images and the clips.
+    """
+
+    ids: Int[np.ndarray, "l"]
+    types: Int[np.ndarray, "l"] | None
+    media: tuple[Encoded, ...]
+
+
+def rows_of(encoding: Mapping[str, Any], processing: Processing) -> list[Row]:
+    """The prompts in an encoding.
+
+    Raises:
+        ValueError: for an encoding without ids or with an empty row, and where its images and clips cannot be read, or cannot
+            be told to belong to one row or another.
+    """
+    given = {name: value for name, value in encoding.items() if name not in BESIDES}
+    if not processing.reads_text:
+        return _silent(given, processing)
+    if "input_ids" not in encoding:
+        raise ValueError(f"An encoding needs 'input_ids'; this mapping has {sorted(encoding)}.")
+    media = {name: _tensor(name, value) for name, value in given.items() if name not in PER_TOKEN}
+    unread = [name for name in media if "video" in name or not processing.modalities]
+    if unread:
+        name = type(processing.processor).__name__
+        hint = "" if processing.modalities else ": give the model's processor as the second argument"
+        raise ValueError(f"The encoding holds {unread[0]}, which cannot be explained with {name}{hint}.")
+    texts = [_text(encoding, row) for row in range(_count(encoding["input_ids"]))]
+    split: list[list[Encoded]] = [[] for _ in texts]
+    for modality in processing.modalities:
+        mine = {name: tensor for name, tensor in media.items() if _modality(name, processing) == modality}
+        if mine:
+            for row, encoded in enumerate(_split(modality, mine, texts, processing)):
+                split[row].append(encoded)
+    return [Row(ids, types, tuple(mine)) for (ids, _, types), mine in zip(texts, split, strict=True)]
+
+
+Text = tuple[Int[np.ndarray, "_"], str, Int[np.ndarray, "_"] | None]
+"""Ids, and name and values of the types of tokens."""
+
+
+def _text(encoding: Mapping[str, Any], row: int) -> Text:
+    ids = _row(encoding["input_ids"], row)
+    mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
+    if not mask.any():
+        raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
+    name = next((name for name in TYPES if name in encoding), "")
+    return ids[mask], name, _row(encoding[name], row)[mask] if name else None
+
+
+def _split(modality: str, tensors: Tensors, texts: list[Text], processing: Processing) -> list[Encoded]:
+    """What belongs to each row of the images, or of the clips."""
+    soft = [ids == processing.soft_ids.get(modality, -1) for ids, _, _ in texts]
+    around = [_around(text, held) for text, held in zip(texts, soft, strict=True)]
+    if len(texts) == 1:
+        return [Encoded(modality, tensors, _pieces(tensors, soft[0]), around[0])]
+    edges = _edges(tensors)
+    alike = all(len(tensor) == len(texts) for name, tensor in tensors.items() if name not in edges)
+    if not alike or any(len(ends) != len(texts) + 1 for ends in edges.values()) or not all(held.any() for held in soft):
+        raise ValueError(
+            f"The encoding has {len(texts)} rows, and it cannot be told to which its {', '.join(tensors)} belong: explain one "
+            "row at a time."
+        )
+    each = []
+    for row in range(len(texts)):
+        spans = {name: slice(*edges[name][row : row + 2]) if name in edges else slice(row, row + 1) for name in tensors}
+        mine = {name: tensor[spans[name]] for name, tensor in tensors.items()}
+        each.append(Encoded(modality, mine, {name: (0, len(mine[name])) for name in edges}, around[row]))
+    return each
+
+
+def _pieces(tensors: Tensors, soft: Bool[np.ndarray, "l"]) -> dict[str, tuple[int, ...]]:
+    """Where each image or clip begins in the tensors of its row; all are one piece where that cannot be told.
+
+    It can where there is a grid for each, or as many entries as there are sizes, or stretches of tokens that wait for them.
+    """
+    edges = _edges(tensors)
+    counts = {len(ends) - 1 for ends in edges.values()}
+    stretches = int(np.diff(soft.astype(int), prepend=0).clip(0).sum())
+    told = {stretches, *(len(tensor) for name, tensor in tensors.items() if name.endswith(("grid_thw", "image_sizes")))}
+    return edges if len(counts) == 1 and counts <= told else {name: (0, ends[-1]) for name, ends in edges.items()}
+
+
+def _edges(tensors: Tensors) -> dict[str, tuple[int, ...]]:
+    """Where the entries of each tensor with fractions begin: one each, or as many as a grid has cells."""
+    grid = next((tensor for name, tensor in tensors.items() if name.endswith("grid_thw")), None)
+    edges = {}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not name.endswith("mask"):
+            cells = None if grid is None else (0, *grid.prod(1).cumsum(0).tolist())
+            edges[name] = cells if cells is not None and cells[-1] == len(tensor) else tuple(range(len(tensor) + 1))
+    return edges
+
+
+def _around(text: Text, soft: Bool[np.ndarray, "l"]) -> Tensors:
+    """The tensors with a number per token, for the tokens that wait for images, or clips, and the marks around them."""
+    ids, name, types = text
+    kept = np.convolve(soft, (1, 1, 1), mode="same") > 0
+    given = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | ({} if types is None else {name: types})
+    return {key: torch.from_numpy(values[kept])[None] for key, values in given.items()}
+
+
+def _silent(given: Mapping[str, Any], processing: Processing) -> list[Row]:
+    """The rows of an encoding for a model that reads no text."""
+    if "input_ids" in given or not given:
+        name = type(processing.processor).__name__
+        raise ValueError(f"This model reads no text: give what {name} makes of an image or a clip; got {sorted(given)}.")
+    tensors = {name: _tensor(name, value) for name, value in given.items()}
+    count = len(next(iter(tensors.values())))
+    if any(len(tensor) != count for tensor in tensors.values()):
+        raise ValueError(f"The tensors {', '.join(tensors)} of the encoding have different numbers of rows.")
+    each = [{name: tensor[row : row + 1] for name, tensor in tensors.items()} for row in range(count)]
+    media = [Encoded(processing.modalities[0], mine, dict.fromkeys(_edges(mine), (0, 1))) for mine in each]
+    return [Row(np.zeros(0, dtype=np.int64), None, (encoded,)) for encoded in media]
+
+
+def _modality(name: str, processing: Processing) -> str:
+    """Whose a tensor is: by its name where the model both sees and hears."""
+    if len(processing.modalities) == 1:
+        return processing.modalities[0]
+    return "audio" if any(word in name for word in ("audio", "feature", "input_values")) else "image"
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    try:
+        tensor = torch.as_tensor(np.asarray(value) if isinstance(value, (list, tuple)) else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name!r} of the encoding cannot be read as one tensor: call the processor with return_tensors='pt'."
+        ) from error
+    if not tensor.ndim:
+        raise ValueError(f"{name!r} of the encoding is a single number: it is not known what the model should do with it.")
+    return tensor
+
+
+def _count(ids: Any) -> int:
+    return len(ids) if _nested(ids) else 1
+
+
+def _row(values: Any, row: int) -> np.ndarray:
+    one = values[row] if _nested(values) else values
+    return np.asarray(one.tolist() if hasattr(one, "tolist") else list(one), dtype=np.int64)
+
+
+def _nested(values: Any) -> bool:
+    return values.ndim == 2 if hasattr(values, "ndim") else bool(len(values)) and not isinstance(values[0], int)

@@ -1,0 +1,51 @@
+"""Where a remote model is, and how it may be asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A model on any server that speaks the OpenAI protocol, in place of the model: `KernelShap(RemoteModel(...), ...)`.
+
+    It gives answers, not logits, so it is explained with a `ResponseSimilarity` of texts or external embeddings. Its tokens
+    are the server's own affair: features are words, sentences, turns, or spans of your own. Needs the extra `remote`.
+
+    Args:
+        base_url: of the server, such as "http://localhost:8000/v1".
+        model: the name under which it serves the model.
+        api_key: sent to that server and kept nowhere else: in no log, result or archive.
+        concurrency: requests in flight at a time.
+        route: "chat" sends messages (a plain prompt is one message of the user), "completion" sends a text.
+        retries: how often a request is made again after a 408, 409, 429, 5xx, a broken connection or a time-out, waiting longer
+            each time, or as long as the server asks.
+        timeout: seconds that a request may take.
+
+    Raises:
+        ValueError: for settings that cannot work.
+
+    Example:
+        >>> RemoteModel("http://localhost:8000/v1", "tiny", api_key="secret")
+        RemoteModel(base_url='http://localhost:8000/v1', model='tiny', concurrency=8, route='chat', retries=6, timeout=60.0)
+    """
+
+    base_url: str
+    model: str
+    api_key: str | None = field(default=None, repr=False, compare=False)
+    concurrency: int = 8
+    route: Literal["chat", "completion"] = "chat"
+    retries: int = 6
+    timeout: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.base_url.startswith(("http://", "https://")):
+            raise ValueError(f"base_url must be an address such as 'http://localhost:8000/v1'; got {self.base_url!r}.")
+        if self.concurrency < 1 or self.retries < 0 or not self.timeout > 0:
+            raise ValueError(
+                "concurrency must be at least 1, retries at least 0 and timeout positive; "
+                f"got {self.concurrency}, {self.retries} and {self.timeout}."
+            )
+        if self.route not in ("chat", "completion"):
+            raise ValueError(f"route must be 'chat' or 'completion'; got {self.route!r}.")

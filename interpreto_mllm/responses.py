@@ -1,0 +1,65 @@
+"""What a model answered: to each coalition, and the answers that these are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, stack
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer: its text without surrounding space, and its token ids where they are known."""
+
+    text: str
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """The answers behind the evaluations of a similarity game, in the order of its coalitions.
+
+    Args:
+        said: the answers to each coalition, `repeats` for each way of reading it (a template has several, others one).
+        originals: the answers that these are compared with.
+        columns: an index of `originals` for each target, or a pair (target, foil) for the difference of two.
+        repeats: how many answers were drawn for each reading.
+        generation: the settings under which the model answered, as text.
+
+    Example:
+        >>> responses = Responses((Response("no"),), (0,), ((Response("yes"),), (Response("no"),)))
+        >>> responses.texts, len(responses)
+        (['yes', 'no'], 2)
+    """
+
+    originals: tuple[Response, ...]
+    columns: tuple[int | tuple[int, int], ...]
+    said: tuple[tuple[Response, ...], ...]
+    repeats: int = 1
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.said)
+
+    def __getitem__(self, coalition: int) -> tuple[Response, ...]:
+        return self.said[coalition]
+
+    @property
+    def texts(self) -> list[str]:
+        """The text of the first answer to each coalition."""
+        return [answers[0].text for answers in self.said]
+
+    @property
+    def labels(self) -> list[str]:
+        """One text per target."""
+        pairs = [column if isinstance(column, tuple) else (column,) for column in self.columns]
+        return [" − ".join(self.originals[index].text for index in pair) for pair in pairs]
+
+    def values(self, worth: Sequence[Float[Tensor, "p e"]]) -> Float[Tensor, "r p t"]:
+        """The game's values under each of the repeats, from what each original makes of every answer of `said`."""
+        each = [one.reshape(len(self.said), -1, self.repeats).mean(1).T for one in worth]
+        pairs = [column if isinstance(column, tuple) else (column, None) for column in self.columns]
+        return stack([each[a] if b is None else each[a] - each[b] for a, b in pairs], dim=-1)

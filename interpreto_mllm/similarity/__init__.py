@@ -1,0 +1,23 @@
+"""How much one answer resembles another: embeddings, their reduction, and measures of likeness."""
+
+from interpreto_mllm.similarity.embeddings import Contextual, Embedding, External, Static
+from interpreto_mllm.similarity.measures import Cosine, Euclidean, Measure, TokenMatch
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+from interpreto_mllm.similarity.texts import Bleu, ExactMatch, RougeL, TextMeasure, TfIdf
+
+__all__ = [
+    "Bleu",
+    "Contextual",
+    "Cosine",
+    "Embedding",
+    "Euclidean",
+    "ExactMatch",
+    "External",
+    "Measure",
+    "ResponseSimilarity",
+    "RougeL",
+    "Static",
+    "TextMeasure",
+    "TfIdf",
+    "TokenMatch",
+]
