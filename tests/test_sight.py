@@ -96,7 +96,7 @@ def test_every_word_is_known(sight):
 
 def test_generation_stops_by_itself_and_follows_turns(sight):
     model, processor = sight
-    [prompt] = sample_scene_prompts(1, seed=4, asks="place")
+    [prompt] = sample_scene_prompts(1, seed=4, asks="row")
     inputs = processor(text=prompt.text, images=prompt.image, return_tensors="pt")
     said = model.generate(**inputs)[0, inputs["input_ids"].shape[1] :]
     assert processor.tokenizer.convert_ids_to_tokens(said) == [*prompt.answer.split(), "<eos>"]
@@ -144,7 +144,7 @@ def test_the_truth_is_in_the_pixels():
         assert prompt.cells == ((left, top, left + 64, top + 64),)
         colour = next(colour for colour, cells in seen.items() if where in cells)
         shape = next(shape for shape in SHAPES if colour_of.get(shape) == colour)
-        right = {"colour": colour, "shape": shape, "where": f"{ROWS[where // 3]} {COLUMNS[where % 3]}", "there": "yes"}
+        right = {"colour": colour, "shape": shape, "row": ROWS[where // 3], "column": COLUMNS[where % 3], "there": "yes"}
         assert prompt.answer == right[prompt.question.words[0].text]
 
 
@@ -159,7 +159,7 @@ def test_every_shape_looks_its_own_way():
 
 
 def test_the_words_that_matter():
-    kinds = {"colour": "colour", "shape": "shape", "place": "where", "presence": "there"}
+    kinds = {"colour": "colour", "shape": "shape", "row": "row", "column": "column", "presence": "there"}
     for asks, kind in kinds.items():
         for prompt in sample_scene_prompts(100, seed=7, asks=asks):
             first, last = prompt.question.words
@@ -175,7 +175,7 @@ def test_prompts_are_seeded_and_frozen():
         one[0].answer = "blue"  # type: ignore[misc]
     with pytest.raises(ValueError, match="things=7"):
         sample_scene_prompts(1, things=7)
-    with pytest.raises(ValueError, match="colour, shape, place, presence; got asks='size'"):
+    with pytest.raises(ValueError, match="colour, shape, row, column, presence; got asks='size'"):
         sample_scene_prompts(1, asks="size")
 
 
@@ -220,7 +220,7 @@ def test_dropping_a_word_that_matters_costs_most(sight, asks, chat):
         ("what shape is ?", list(SHAPES)),
         ("what colour is the star ?", list(COLOURS)),
         ("tell me the shape of the red one .", list(SHAPES)),
-        ("is the star ?", [*COLOURS, *SHAPES, *ROWS, "yes", "no"]),
+        ("is the star ?", [*COLOURS, *SHAPES, *ROWS, *COLUMNS, "yes", "no"]),
     ],
 )
 def test_what_cannot_be_told_is_evenly_spread(sight, text, possible):
