@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def cells_of_colour(image: Image.Image, colour: str) -> set[int]:
 
 def test_the_truth_is_in_the_pixels():
     """Answers and cells are found again from the picture's pixels and the question's words alone."""
-    for prompt in sample_scene_prompts(300, things=6, seed=5):
+    for prompt in sample_scene_prompts(60, things=6, seed=5):
         assert prompt.image.mode == "RGB" and prompt.image.size == (192, 192)
         colour_of = {thing.shape: thing.colour for thing in prompt.scene.things}
         seen = {colour: cells_of_colour(prompt.image, colour) for colour in COLOURS}
@@ -182,8 +183,11 @@ def test_prompts_are_seeded_and_frozen():
 @pytest.mark.parametrize("fill", ["background", "mean"])
 @pytest.mark.parametrize("asks", ANSWERS)
 def test_blanking_the_true_cell_costs_most(sight, asks, fill):
-    """Of the nine cells, that of the thing asked about costs the answer far more than all others together."""
-    prompts = [prompt for prompt in sample_scene_prompts(60, things=5, seed=8, asks=asks) if prompt.cells]
+    """Of the nine cells, that of the thing asked about costs the answer far more than all others together.
+
+    Without it the answer is one of its kind at chance, so that it loses about the logarithm of their number; half will do.
+    """
+    prompts = [prompt for prompt in sample_scene_prompts(40, things=5, seed=8, asks=asks) if prompt.cells]
     found = 0
     for number, prompt in enumerate(prompts):
         mean = tuple(np.asarray(prompt.image).reshape(-1, 3).mean(0).round().astype(int).tolist())
@@ -193,7 +197,7 @@ def test_blanking_the_true_cell_costs_most(sight, asks, fill):
         values = log_probs(*sight, texts, prompt.answer, images=images)
         losses = (values[0] - values[1:]).clamp_min(0)
         true = [cell_box(cell) for cell in range(CELLS)].index(prompt.cells[0])
-        found += bool(losses[true] > 1 and losses[true] > 2 * (losses.sum() - losses[true]))
+        found += bool(losses[true] > 0.5 * math.log(len(ANSWERS[asks])) and losses[true] > 2 * (losses.sum() - losses[true]))
     assert found >= 0.9 * len(prompts)
 
 
