@@ -1,6 +1,6 @@
 """How often each method puts the true words, picture regions and sounds first, on the shipped models' planted prompts.
 
-    python benchmarks/pointing.py [--prompts 30] [--budget 256]
+    python benchmarks/pointing.py [--prompts 30] [--budget 64]
 
 The pointing game: of the regions (or segments) of a prompt the highest-scored one must be true, and of its words likewise.
 Precision at k: of the k highest-scored features of a prompt with k true ones, the share that are true. Prints a table for each
@@ -170,7 +170,7 @@ def show(records: list[dict[str, Any]], title: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=30)
-    parser.add_argument("--budget", type=int, default=256)
+    parser.add_argument("--budget", type=int, default=64)
     parser.add_argument("--models", nargs="+", choices=[*MODELS], default=[*MODELS])
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
