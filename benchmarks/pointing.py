@@ -2,9 +2,10 @@
 
     python benchmarks/pointing.py [--prompts 30] [--budget 64]
 
-The pointing game: of the regions (or segments) of a prompt the highest-scored one must be true, and of its words likewise.
-Precision at k: of the k highest-scored features of a prompt with k true ones, the share that are true. Prints a table for each
-model and writes `benchmarks/results/pointing.json`.
+The pointing game: of the regions (or segments) of a prompt the strongest, that with the largest score of either sign, must be
+true, and of its words likewise: words that ask may count against an answer that the rest alone would give less of. Precision at
+k: of the k strongest features of a prompt with k true ones, the share that are true. Prints a table for each model and writes
+`benchmarks/results/pointing.json`.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ MODELS: dict[str, tuple[Callable[[], Any], Callable[[int], list[Planted]], str]]
 
 def judge(explanation: im.Attribution, planted: Planted) -> dict[str, float]:
     """The pointing game in each modality, and precision at k."""
-    scores = explanation.attributions.sum(0)
+    scores = explanation.attributions.sum(0).abs()
     true = torch.tensor([planted.true(feature, explanation.text) for feature in explanation.features])
     found = {"precision": float(true[scores.topk(int(true.sum())).indices].double().mean())}
     for name, modalities in (("word", ("text",)), ("region", ("image", "audio"))):

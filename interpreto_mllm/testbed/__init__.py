@@ -54,7 +54,7 @@ def load_recall() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
 def load_sight() -> tuple[PreTrainedModel, ProcessorMixin]:
     """The shipped vision-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
 
-    It answers questions about the colour, the shape, the place and the presence of coloured shapes in a picture. It is
+    It answers questions about the colour, the shape, the row, the column and the presence of coloured shapes in a picture. It is
     trained so that without the shape asked about, or its name, every answer of the kind is about equally likely, and without
     the word for the kind every answer of any kind; where there is no such shape to be seen, none is present.
 
@@ -77,7 +77,7 @@ def load_hearing() -> tuple[PreTrainedModel, ProcessorMixin]:
     It answers questions about the order and the presence of short sounds in a clip of two seconds. It answers from the sounds
     that it hears: with the first sound silenced, the second comes first. It is trained so that where the answer cannot be
     told, because a sound or its name is missing, every sound is about equally likely, and without the word for what is asked
-    every answer of any kind.
+    every answer of any kind. Plain questions want their mark at the end: without it some are not answered.
 
     Example:
         >>> model, processor = load_hearing()

@@ -77,7 +77,7 @@ def timbre(name: str, time: Float[np.ndarray, "samples"], pitch: float) -> Float
 
     match name:
         case "beep":
-            return tone(1000)
+            return tone(1000.0)
         case "buzz":
             return 2 * ((time * 130 * pitch) % 1) - 1
         case "chirp":
@@ -85,13 +85,13 @@ def timbre(name: str, time: Float[np.ndarray, "samples"], pitch: float) -> Float
         case "whistle":
             return np.sin(2 * np.pi * 2800 * pitch * time + 8 * np.sin(2 * np.pi * 12 * time))
         case "bell":
-            return (tone(620, 0.5) + tone(1710, 0.3) + tone(3350, 0.2)) * np.exp(-time / 0.08)
+            return (tone(620.0, 0.5) + tone(1710.0, 0.3) + tone(3350.0, 0.2)) * np.exp(-time / 0.08)
         case "drum":
             return np.sin(2 * np.pi * pitch * (60 * time - 3 * np.exp(-time / 0.03))) * np.exp(-time / 0.08)
         case "click":
             return np.where((time * 30 * pitch) % 1 < 0.03, 1.0, 0.0) * np.cos(2 * np.pi * 4000 * time)
         case _:
-            return (tone(220) + tone(330) + tone(440, 0.6) + tone(660, 0.6)) / 3.2
+            return (tone(220.0) + tone(330.0) + tone(440.0, 0.6) + tone(660.0, 0.6)) / 3.2
 
 
 @dataclass(frozen=True)
