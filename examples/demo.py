@@ -1,4 +1,4 @@
-"""Explain the shipped models' answers to three questions, about a text, a picture and a clip: in the terminal, as pages, as pictures."""
+"""Explain three answers of the shipped models, about a text, a picture and a clip: in the terminal, as pages, as pictures."""
 
 import logging
 from pathlib import Path

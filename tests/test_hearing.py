@@ -174,7 +174,7 @@ def test_silencing_either_of_two_true_sounds_costs_most(hearing, asks):
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
 @pytest.mark.parametrize("asks", ANSWERS)
 def test_dropping_a_word_that_matters_costs_most(hearing, asks, chat):
-    """The words that matter cost more than any other word of the question; its last mark, which tells where it ends, is kept."""
+    """The words that matter cost more than any other word of the question; its mark, which tells where it ends, is kept."""
     prompts = sample_clip_prompts(40, sounds=4, seed=10, asks=asks)
     found = 0
     for prompt in prompts:

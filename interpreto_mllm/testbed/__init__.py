@@ -54,9 +54,9 @@ def load_recall() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
 def load_sight() -> tuple[PreTrainedModel, ProcessorMixin]:
     """The shipped vision-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
 
-    It answers questions about the colour, the shape, the row, the column and the presence of coloured shapes in a picture. It is
-    trained so that without the shape asked about, or its name, every answer of the kind is about equally likely, and without
-    the word for the kind every answer of any kind; where there is no such shape to be seen, none is present.
+    It answers questions about the colour, the shape, the row, the column and the presence of coloured shapes in a picture. It
+    is trained so that without the shape asked about, or its name, every answer of the kind is about equally likely, and
+    without the word for the kind every answer of any kind; where there is no such shape to be seen, none is present.
 
     Example:
         >>> model, processor = load_sight()
