@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-PAGE = Path("demo_output/explanation.html")
+PAGE = Path("demo_output/text.html")
 PICTURE = Path("docs/images/hero.png")
 
 

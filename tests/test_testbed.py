@@ -192,10 +192,10 @@ def test_exact_shapley_values_rank_the_causes_first(recall, thing, attribute, ot
 @pytest.mark.parametrize("occlusion", [Drop(), Replace("<unk>")], ids=["dropped", "replaced"])
 def test_the_causes_of_an_explanation_are_the_planted_ones(recall, occlusion, chat):
     """With punctuation pinned, the three largest scores of nearly every prompt are those of the three causes."""
-    explainer = KernelShap(*recall, occlusion=occlusion, pinned=punctuation, budget=256, batch_size=64, progress=False)
+    explainer = KernelShap(*recall, occlusion=occlusion, pinned=punctuation, budget=128, batch_size=128, progress=False)
     found, prompts = 0, sample_fact_prompts(20, facts=2, seed=9, chat=chat)
-    for prompt in prompts:
-        [explanation] = explainer(prompt.prompt, prompt.answer)
+    explanations = explainer([prompt.prompt for prompt in prompts], [prompt.answer for prompt in prompts])
+    for prompt, explanation in zip(prompts, explanations, strict=True):
         top = {explanation.features[place] for place in explanation.attributions[0].topk(3).indices.tolist()}
         starts = [explanation.text.index(prompt.prompt[word.turn]["content"]) if chat else 0 for word in prompt.causes]
         causes = [start + word.span[0] for start, word in zip(starts, prompt.causes, strict=True)]

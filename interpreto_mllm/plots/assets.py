@@ -47,7 +47,7 @@ STYLE = """
 .attribution .halo { stroke: rgb(255 255 255 / .7); stroke-width: 2.5; }
 .attribution figure.clip { overflow-x: auto; }
 .attribution figure.clip svg { display: block; width: 100%; min-width: 34rem; height: auto; }
-.attribution .wave { fill: var(--ink); fill-opacity: .75; stroke: var(--ink); stroke-width: .5; pointer-events: none; }
+.attribution .wave { fill: var(--ink); fill-opacity: .6; stroke: var(--ink); stroke-width: .3; pointer-events: none; }
 .attribution .clip .border { stroke: var(--soft); }
 .attribution .clip .area { cursor: pointer; }
 .attribution svg text { font-size: 14px; fill: var(--ink); text-anchor: middle; }

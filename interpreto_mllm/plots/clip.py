@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS, BAR, TIERS = 900, 64, 3
+REACH = 0.66
+"""How far the loudest sample reaches from the middle to the border, so that the shading shows around any waveform."""
 WIDTH, HEIGHT, TIER = 900, 96, 18
 """Units of the drawing on a page: the waveform, and a line of labels."""
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -44,7 +46,7 @@ def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, fonts: 
             found.append(((start + end) / 2 / clip.rate, (end - start) / clip.rate, entry))
     for edge in sorted({edge for segment in clip.segments for edge in segment}):
         axes.axvline(edge / clip.rate, color="#33373d", linewidth=0.6)
-    axes.fill_between(seconds, low, high, color="#33373d", alpha=0.8, linewidth=0.3)
+    axes.fill_between(seconds, REACH * low, REACH * high, color="#33373d", alpha=0.6, linewidth=0.3)
     axes.set_yticks([])
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(labelsize=8, length=3)
@@ -156,7 +158,7 @@ def _envelope(clip: Clip, columns: int) -> tuple[Float[np.ndarray, "c"], Float[n
 
 def _wave(clip: Clip, top: int) -> str:
     low, high = _envelope(clip, COLUMNS)
-    width, middle, half = WIDTH / len(low), top + HEIGHT / 2, HEIGHT * 0.46
+    width, middle, half = WIDTH / len(low), top + HEIGHT / 2, HEIGHT / 2 * REACH
     upper = [f"{(column + 0.5) * width:.1f} {middle - half * value:.1f}" for column, value in enumerate(high.tolist())]
     lower = [f"{(column + 0.5) * width:.1f} {middle - half * value + 0.3:.1f}" for column, value in enumerate(low.tolist())]
     return f"M{'L'.join(upper + lower[::-1])}Z"

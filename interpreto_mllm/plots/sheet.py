@@ -71,13 +71,13 @@ class Sheet:
         self.figure.text(x / WIDTH, y / self.figure.get_figheight(), text, parse_math=False, **named)
 
     def measure(self, text: str) -> float:
-        """How wide the running text is, in inches."""
+        """How wide the running text is, in inches: between bars, which no letter moves up to."""
         from matplotlib.font_manager import FontProperties
         from matplotlib.textpath import TextToPath
 
         font = FontProperties(family=list(self.fonts), size=TEXT)
-        ends = TextToPath().get_text_width_height_descent("..", font, False)[0]
-        return (TextToPath().get_text_width_height_descent(f".{text}.", font, False)[0] - ends) / 72
+        ends = TextToPath().get_text_width_height_descent("||", font, False)[0]
+        return (TextToPath().get_text_width_height_descent(f"|{text}|", font, False)[0] - ends) / 72
 
     def title(self, heading: str) -> Block:
         row = self.row
@@ -127,7 +127,8 @@ class Sheet:
                 feature = run[bit.tag].feature
                 share = 0.0 if feature is None else self.row.share(feature)
                 if feature is not None:
-                    axes.add_patch(Rectangle((left, base + 0.025), bit.width, LINE - 0.05, color=tinted(share), linewidth=0))
+                    corner, size = (left - 0.01, base + 0.025), (bit.width + 0.02, LINE - 0.05)
+                    axes.add_patch(Rectangle(corner, *size, color=tinted(share), linewidth=0))
                 colour = "#8b919b" if feature is None else ink(share)
                 axes.text(left, base + 0.085, bit.text, fontsize=TEXT, color=colour, va="baseline", parse_math=False)
 

@@ -1,23 +1,41 @@
-"""A tiny trained model whose answers have known causes, and the prompts that show them."""
+"""Tiny trained models whose answers have known causes, and the prompts that show them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.testbed.facts import FactPrompt, Word, sample_fact_prompts
+from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.shapes import ScenePrompt, sample_scene_prompts
+from interpreto_mllm.testbed.sounds import ClipPrompt, sample_clip_prompts
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
-__all__ = ["RECALL", "FactPrompt", "Word", "load_recall", "sample_fact_prompts"]
+__all__ = [
+    "HEARING",
+    "RECALL",
+    "SIGHT",
+    "ClipPrompt",
+    "FactPrompt",
+    "Question",
+    "ScenePrompt",
+    "Word",
+    "load_hearing",
+    "load_recall",
+    "load_sight",
+    "sample_clip_prompts",
+    "sample_fact_prompts",
+    "sample_scene_prompts",
+]
 
-RECALL = Path(__file__).parent / "recall"
-"""The folder of the shipped model, as written by `save_pretrained`."""
+RECALL, SIGHT, HEARING = (Path(__file__).parent / name for name in ("recall", "sight", "hearing"))
+"""The folders of the shipped models, as written by `save_pretrained`."""
 
 
 def load_recall() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    """The shipped model, in evaluation mode and fp32, and its tokenizer. Nothing is downloaded.
+    """The shipped language model, in evaluation mode and fp32, and its tokenizer. Nothing is downloaded.
 
     It answers questions about facts in its prompt, as plain text or as a chat, and is trained so that without the fact, or
     without the object asked for, every attribute is about equally likely.
@@ -28,8 +46,53 @@ def load_recall() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
         >>> tokenizer.decode(model.generate(**prompt)[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True)
         'red'
     """
-    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(RECALL, dtype=torch.float32, local_files_only=True)
-    return model.eval(), AutoTokenizer.from_pretrained(RECALL, local_files_only=True)
+    return _load(AutoModelForCausalLM, RECALL), AutoTokenizer.from_pretrained(RECALL, local_files_only=True)
+
+
+def load_sight() -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The shipped vision-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
+
+    It answers questions about the colour, the shape, the row, the column and the presence of coloured shapes in a picture. It
+    is trained so that without the shape asked about, or its name, every answer of the kind is about equally likely, and
+    without the word for the kind every answer of any kind; where there is no such shape to be seen, none is present.
+
+    Example:
+        >>> model, processor = load_sight()
+        >>> [prompt] = sample_scene_prompts(1, asks="colour", seed=1)
+        >>> inputs = processor(text=prompt.text, images=prompt.image, return_tensors="pt")
+        >>> said = processor.decode(model.generate(**inputs)[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+        >>> said == prompt.answer
+        True
+    """
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    return _load(AutoModelForImageTextToText, SIGHT), AutoProcessor.from_pretrained(SIGHT, local_files_only=True)
+
+
+def load_hearing() -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The shipped audio-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
+
+    It answers questions about the order and the presence of short sounds in a clip of two seconds. It answers from the sounds
+    that it hears: with the first sound silenced, the second comes first. It is trained so that where the answer cannot be
+    told, because a sound or its name is missing, every sound is about equally likely, and without the word for what is asked
+    every answer of any kind. Plain questions want their mark at the end: without it some are not answered.
+
+    Example:
+        >>> model, processor = load_hearing()
+        >>> [prompt] = sample_clip_prompts(1, asks="first", seed=1)
+        >>> inputs = processor(text=prompt.text, audio=prompt.audio, sampling_rate=16_000, return_tensors="pt")
+        >>> said = processor.decode(model.generate(**inputs)[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+        >>> said == prompt.answer
+        True
+    """
+    from transformers import AutoModelForMultimodalLM, AutoProcessor
+
+    return _load(AutoModelForMultimodalLM, HEARING), AutoProcessor.from_pretrained(HEARING, local_files_only=True)
+
+
+def _load(kind: Any, folder: Path) -> Any:
+    import torch
+
+    return kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
