@@ -41,7 +41,7 @@ $(BIN)/python:
 	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
-demo: .venv/.runtime ## explain the shipped model; an HTML page and a picture land in demo_output/
+demo: .venv/.runtime ## explain the shipped models; HTML pages and pictures land in demo_output/
 	$(BIN)/python examples/demo.py
 
 test: lint types ## lint, types and tests, warnings as errors, shapes checked
@@ -64,6 +64,10 @@ bench: .venv/.bench ## the benchmark tables
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/responses.py
+	$(BIN)/python benchmarks/multimodal.py
+	$(BIN)/python benchmarks/pointing.py
+	$(BIN)/python benchmarks/interactions.py
+	$(BIN)/python benchmarks/stopping.py
 
 clean: ## remove what was made
 	rm -rf .venv .venv-llama .venv-vllm site demo_output .pytest_cache .ruff_cache
