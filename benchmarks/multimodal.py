@@ -36,24 +36,25 @@ from transformers.utils import logging as transformers_logging
 from interpreto_mllm import KernelShap, Patches
 
 RESULTS = Path(__file__).parent / "results" / "multimodal.json"
-SIDE, PATCH, GRID, WORDS = 112, 8, 4, 16
+SIDE, PATCH, WORDS = 112, 8, 16
 ANSWER = "w3 w4 w5 w6"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A game: which features are players, and how many coalitions are evaluated."""
+    """A game: whether words are players, in how many rows and columns of regions the image is (0 for none), and evaluations."""
 
     name: str
     words: bool
-    patches: bool
+    grid: int
     evaluations: int
 
 
 CASES = [
-    Case("image fixed, 16 words", True, False, 128),
-    Case("joint, 16 patches + 16 words", True, True, 128),
-    Case("words fixed, 16 patches", False, True, 128),
+    Case("image fixed, 16 words", True, 0, 128),
+    Case("joint, 4 regions + 16 words", True, 2, 128),
+    Case("joint, 16 regions + 16 words", True, 4, 128),
+    Case("words fixed, 16 regions", False, 4, 128),
 ]
 
 
@@ -107,21 +108,21 @@ class Seen:
             hook.remove()
 
 
-def captum_run(model: Any, processor: Any, image: Image.Image, text: str, evaluations: int) -> Callable[[], object]:
+def captum_run(model: Any, processor: Any, image: Image.Image, text: str, case: Case) -> Callable[[], object]:
     """captum's KernelShap over the patches, in its best correct mode."""
     from captum.attr import KernelShap as CaptumKernelShap
     from captum.attr import LLMAttribution
     from captum.attr._utils.interpretable_input import ImageMaskInput
 
-    edge = SIDE // GRID
+    edge = SIDE // case.grid
     mask = torch.arange(SIDE).div(edge, rounding_mode="floor")
     given = ImageMaskInput(
         image=image,
-        mask=(mask[:, None] * GRID + mask[None]).int(),
+        mask=(mask[:, None] * case.grid + mask[None]).int(),
         processor_fn=lambda seen: processor(text=text, images=seen, return_tensors="pt"),
     )
     attribution = LLMAttribution(CaptumKernelShap(model), processor.tokenizer)
-    arguments = {"target": ANSWER, "n_samples": evaluations, "forward_in_tokens": False, "show_progress": False}
+    arguments = {"target": ANSWER, "n_samples": case.evaluations, "forward_in_tokens": False, "show_progress": False}
     return lambda: attribution.attribute(given, **arguments)
 
 
@@ -145,20 +146,18 @@ def measure(case: Case, batch: int, runs: int) -> dict[str, Any]:
     generator = np.random.default_rng(0)
     image = Image.fromarray(generator.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8))
     text = "<image> " + " ".join(f"w{index}" for index in generator.integers(100, 4000, WORDS))
-    pinned = (
-        (lambda f: f.modality == "image") if not case.patches else (lambda f: f.modality == "text") if not case.words else ()
-    )
+    pinned = (lambda f: f.modality == "image") if not case.grid else (lambda f: f.modality == "text") if not case.words else ()
 
     def ours(share: bool) -> Callable[[], Any]:
         options: dict[str, Any] = {"budget": case.evaluations, "batch_size": batch, "progress": False, "pinned": pinned}
-        grid = Patches(GRID, GRID)
+        grid = Patches(max(case.grid, 1), max(case.grid, 1))
         return lambda: KernelShap(model, processor, image_granularity=grid, share_prefixes=share, **options)(
             {"text": text, "images": [image]}, " " + ANSWER
         )
 
     contenders = {"ours": ours(True), "plain": ours(False)}
     if not case.words:
-        contenders["captum"] = captum_run(model, processor, image, text, case.evaluations)
+        contenders["captum"] = captum_run(model, processor, image, text, case)
     results = {name: timed(model, work, runs if name == "ours" else 1) for name, work in contenders.items()}
     fast, slow = results["ours"].pop("values").values, results["plain"].pop("values").values
     results.get("captum", {}).pop("values", None)

@@ -15,6 +15,7 @@ from family_parts import Family
 
 from interpreto_mllm import ExactShapley, KernelShap, Patches, Windows
 from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 
 QUESTION = "What colour is the circle ?"
 ANSWER = " red square"
@@ -118,6 +119,19 @@ def test_what_is_fixed_is_encoded_once_and_not_read_again(name: str, caplog: pyt
     torch.testing.assert_close(results[0].values, results[1].values, **CLOSE)
     if name not in CONTINUES_NO_CACHE:
         assert results[0].counts.tokens < 0.5 * results[1].counts.tokens
+
+
+def test_an_image_is_not_read_again_though_a_prompt_may_end_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    """With all words absent nothing comes after the image, whose last token then predicts the answer."""
+    [prompt] = sample_scene_prompts(1, seed=3)
+    inputs, results = {"text": prompt.text, "images": [prompt.image]}, []
+    with caplog.at_level(logging.INFO, logger="interpreto_mllm"):
+        for share in (True, False):
+            explainer = KernelShap(*load_sight(), budget=40, share_prefixes=share, pinned=lambda f: f.modality == "image")
+            results += explainer(inputs, prompt.answer)
+    assert "plain forwards" not in caplog.text
+    torch.testing.assert_close(results[0].values, results[1].values, **CLOSE)
+    assert results[0].counts.tokens < 0.6 * results[1].counts.tokens
 
 
 @pytest.mark.parametrize("name", CHATTING)

@@ -74,13 +74,17 @@ class MultimodalEngine(CausalEngine):
         return self._merges[kind]
 
     def _symbols(self, query: Query) -> Int[np.ndarray, "l"]:
-        """As for text; what is read up to the last image or clip is shared as a whole or not at all."""
+        """As for text; what is read up to the last image or clip is shared as a whole or not at all.
+
+        Where nothing comes after it, it is not: its last token predicts the answer, which is never part of a beginning.
+        """
         symbols = super()._symbols(query)
         if query.reading.media:
             soft = np.flatnonzero(np.isin(query.reading.ids, list(self.processing.soft_ids.values())))
             head = int(soft[-1]) + 1
-            states = b"".join(state.key for state in query.reading.media)
-            known = self._heads.setdefault(symbols[:head].tobytes() + states, len(self._heads))
+            key = symbols[:head].tobytes() + b"".join(state.key for state in query.reading.media)
+            key += len(self._heads).to_bytes(8, "little") if head == len(symbols) else b""
+            known = self._heads.setdefault(key, len(self._heads))
             symbols = np.concatenate([np.full(head, -1 - known), symbols[head:]])
         return symbols
 
