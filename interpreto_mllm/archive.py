@@ -53,7 +53,6 @@ class MissingAggregator(Aggregator):
 
 def save(attribution: Attribution, path: str | PathLike[str]) -> None:
     """Write a result to one JSON file: booleans as strings of 0 and 1, numbers with every digit, the aggregator by name."""
-    evaluations = attribution.evaluations
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -65,8 +64,7 @@ def save(attribution: Attribution, path: str | PathLike[str]) -> None:
         "aggregator": _describe(attribution.aggregator),
         "attributions": _pack(attribution.attributions),
         "standard_errors": _pack(attribution.standard_errors),
-        "evaluations": {name: _pack(getattr(evaluations, name)) for name in TENSORS},
-        "responses": _written(evaluations.responses),
+        **pack_evaluations(attribution.evaluations),
     }
     Path(path).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8", newline="\n")
 
@@ -89,13 +87,24 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None = None) -> Att
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
             attributions=_unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else _unpack(content["standard_errors"]),
-            evaluations=Evaluations(
-                **{name: _unpack(packed) for name, packed in content["evaluations"].items() if packed is not None},
-                responses=_read_out(content.get("responses")),
-            ),
+            evaluations=unpack_evaluations(content),
         )
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path} is a damaged attribution file: {type(error).__name__}: {error}.") from error
+
+
+def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
+    """Evaluations, and the answers behind them, as JSON."""
+    return {
+        "evaluations": {name: _pack(getattr(evaluations, name)) for name in TENSORS},
+        "responses": _written(evaluations.responses),
+    }
+
+
+def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
+    """What `pack_evaluations` wrote."""
+    tensors = {name: _unpack(packed) for name, packed in content["evaluations"].items() if packed is not None}
+    return Evaluations(**tensors, responses=_read_out(content.get("responses")))
 
 
 def _read(path: Path) -> dict[str, Any]:

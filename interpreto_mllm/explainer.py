@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.checkpoint import Checkpoint
 from interpreto_mllm.checks import check_settings, known_evaluations
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
@@ -139,13 +141,23 @@ class AttributionExplainer:
         self.unfinished: list[Evaluations] | None = None
 
     def __call__(
-        self, inputs: Any, targets: Any = None, *, evaluations: Sequence[Attribution | Evaluations] | None = None
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        evaluations: Sequence[Attribution | Evaluations] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
     ) -> list[Attribution]:
         """Same as `explain`."""
-        return self.explain(inputs, targets, evaluations=evaluations)
+        return self.explain(inputs, targets, evaluations=evaluations, checkpoint=checkpoint)
 
     def explain(
-        self, inputs: Any, targets: Any = None, *, evaluations: Sequence[Attribution | Evaluations] | None = None
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        evaluations: Sequence[Attribution | Evaluations] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
     ) -> list[Attribution]:
         """One attribution per input.
 
@@ -156,6 +168,8 @@ class AttributionExplainer:
                 index or name, a `Contrast`, or a list of them for several rows. With a list of inputs, one target (or one
                 list of targets) per input, or a single one for all.
             evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not made again.
+            checkpoint: a file that keeps what was evaluated, written every some seconds; the same call goes on from there, in
+                another process too.
 
         Raises:
             TypeError, ValueError: for inputs and targets that cannot be explained, before any evaluation is made.
@@ -173,7 +187,8 @@ class AttributionExplainer:
                 self._kind.game(prompt, question, self._engine, self._anchor())
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
-            known = known_evaluations(evaluations, games)
+            kept = None if checkpoint is None else Checkpoint(checkpoint, games, mode_name(self.mode))
+            known = known_evaluations(evaluations or (kept and kept.load()), games)
             hands = [
                 Hand(
                     perturbator,
@@ -186,7 +201,7 @@ class AttributionExplainer:
                 )
                 for (perturbator, aggregator), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
             ]
-            spent = self._play(games, hands)
+            spent = self._play(games, hands, kept)
         seconds = time.perf_counter() - started
         return [
             self._result(game, hand, aggregator, paid, spent, seconds)
@@ -252,10 +267,14 @@ class AttributionExplainer:
                 )
         return question
 
-    def _play(self, games: list[ModelGame], hands: list[Hand]) -> _Spent:
+    def _play(self, games: list[ModelGame], hands: list[Hand], checkpoint: Checkpoint | None) -> _Spent:
         """Play all hands to their ends, every round of all of them in shared batches."""
         forwards, tokens = self._engine.forwards, self._engine.tokens
         paid = [0] * len(hands)
+
+        def known() -> list[Evaluations]:
+            return [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
+
         try:
             with progress_bar(sum(hand.budget for hand in hands), self.progress) as advance:
                 while active := [(i, rows) for i, hand in enumerate(hands) if (rows := hand.missing()) is not None]:
@@ -264,9 +283,14 @@ class AttributionExplainer:
                         hands[i].record(rows[done], values)
                         paid[i] += len(done)
                         advance(len(done))
+                        if checkpoint and checkpoint.due:
+                            checkpoint.save(known())
         except BaseException:
-            self.unfinished = [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
+            self.unfinished = known()
             raise
+        finally:
+            if checkpoint:
+                checkpoint.save(known())
         return _Spent(paid, self._engine.forwards - forwards, self._engine.tokens - tokens)
 
     def _result(

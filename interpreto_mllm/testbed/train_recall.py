@@ -121,8 +121,12 @@ def write(conversation: facts.Conversation, asked: Asked, hidden: set[facts.Plac
             if role:
                 writer.add("<|assistant|>")
             attribute, causes = asked[turn]
-            writer.say((attribute,) if hidden.isdisjoint(causes) else tuple(facts.ATTRIBUTES))
-            writer.say(("<|end|>" if role else "<eos>",))
+            if hidden.isdisjoint(causes):
+                writer.say((attribute,), attribute)
+            else:
+                writer.say(tuple(facts.ATTRIBUTES))
+            end = "<|end|>" if role else "<eos>"
+            writer.say((end,), end)
     return writer.example
 
 

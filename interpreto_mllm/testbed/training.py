@@ -113,10 +113,10 @@ class Writer:
             self.example.visible.append(visible or self.occlusion == "replace")
             self.example.said.append(())
 
-    def say(self, choice: Choice) -> None:
-        """A word to be said."""
+    def say(self, choice: Choice, word: str | None = None) -> None:
+        """One of several words to be said, and the one that is: any of them unless given."""
         self.example.said[-1] = choice
-        self.add(self.rng.choice(choice))
+        self.add(self.rng.choice(choice) if word is None else word)
 
 
 class Turn(NamedTuple):
