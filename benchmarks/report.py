@@ -32,6 +32,7 @@ def geometric_mean(values: list[float]) -> float:
 
 
 def mean(values: list[float]) -> float:
+    """The plain one."""
     return float(np.mean(values))
 
 
@@ -67,7 +68,7 @@ def show_errors(records: list[Record], title: str) -> None:
     for name in estimators:
         found = [(means.get((name, times), float("nan")), best[times]) for times in budgets]
         rows.append([name, *(_error(value) if value > least else f"**{_error(value)}**" for value, least in found)])
-    _print(title, [f"{times}n" for times in budgets], rows)
+    print_table(title, [f"{times}n" for times in budgets], rows)
 
 
 def show_rest(records: list[Record]) -> None:
@@ -82,7 +83,7 @@ def show_rest(records: list[Record]) -> None:
             found = [means[what].get((name, times), float("nan")) for times in budgets]
             row += ["–" if value != value else f"{value:.2f}" if what != "cover" else f"{value:.1%}" for value in found]
         rows.append(row)
-    _print("", [f"{heading}, {times}n" for heading in headings.values() for times in budgets], rows)
+    print_table("", [f"{heading}, {times}n" for heading in headings.values() for times in budgets], rows)
 
 
 def show_ratios(records: list[Record]) -> None:
@@ -101,14 +102,15 @@ def show_ratios(records: list[Record]) -> None:
                         ratios.append(error / min(theirs))
                 row.append(f"{geometric_mean(ratios):.2f}")
             rows.append(row)
-    _print("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
+    print_table("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
 
 
 def _error(value: float) -> str:
     return "–" if value != value else f"{value:.1e}".replace("e-0", "e-").replace("e+00", "")
 
 
-def _print(title: str, columns: list[str], rows: list[list[str]]) -> None:
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table in Markdown, numbers to the right."""
     table = Table(title, box=MARKDOWN)
     for column in columns:
         table.add_column(column, justify="right")

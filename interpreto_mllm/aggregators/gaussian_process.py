@@ -88,9 +88,7 @@ class GaussianProcessAggregator(Aggregator):
         return mean + share * missed.attributions, share * doubt
 
 
-def _honest(
-    posterior: Float[Tensor, "t n"], jackknife: Float[Tensor, "t n"], learning: float
-) -> Float[Tensor, "t n"]:
+def _honest(posterior: Float[Tensor, "t n"], jackknife: Float[Tensor, "t n"], learning: float) -> Float[Tensor, "t n"]:
     """The posterior's variances, raised to what they proved to be."""
     raised = posterior + (jackknife - posterior).clamp_min(0) / 2
     return learning**2 * (raised + raised.mean(1, keepdim=True)) / 2
