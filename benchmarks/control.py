@@ -39,9 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for source in ("model", "response"):
-        games = [
-            (seed, table) for n in FEATURES for seed in range(arguments.prompts) for _, table in tables(source, n, seed)
-        ]
+        games = [(seed, table) for n in FEATURES for seed in range(arguments.prompts) for _, table in tables(source, n, seed)]
         rows = []
         for name in OURS:
             row = [name]

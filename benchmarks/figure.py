@@ -28,7 +28,7 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     sources = list(dict.fromkeys(record["source"] for record in records))
-    figure, axes = pyplot.subplots(1, len(sources), figsize=(5.4 * len(sources), 4.2), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(1, len(sources), figsize=(4.0 * len(sources), 4.2), squeeze=False, layout="constrained")
     for axis, source in zip(axes[0], sources, strict=True):
         chosen = [record for record in sampled(records) if record["source"] == source and record["n"] > 8]
         means = cells(chosen, "error", ("times",), geometric_mean)
@@ -48,6 +48,6 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     axes[0][0].set_ylabel("relative squared error")
-    axes[0][-1].legend(fontsize=7.5, frameon=False, loc="lower left")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=9, frameon=False, loc="outside lower center", ncols=4)
     figure.savefig(path)
     pyplot.close(figure)

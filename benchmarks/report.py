@@ -16,6 +16,14 @@ TITLES = {
     "response": "cosine similarities of the shipped model's responses",
     "synthetic": "six synthetic games",
 }
+FORMATS: dict[str, Callable[[float], str]] = {
+    "error": lambda value: f"{value:.1e}".replace("e-0", "e-").replace("e+00", ""),
+    "cover": lambda value: f"{value:.1%}",
+    "rank": lambda value: f"{value:.2f}",
+    "top": lambda value: f"{value:.2f}",
+    "seconds": lambda value: f"{value:.3f}",
+}
+REST = {"cover": "95 % intervals cover", "rank": "rank correlation", "top": "top 3", "seconds": "seconds"}
 Record = dict[str, Any]
 Mean = Callable[[list[float]], float]
 
@@ -46,44 +54,41 @@ def cells(records: list[Record], what: str, columns: tuple[str, ...], mean: Mean
 
 
 def show(records: list[Record]) -> None:
-    """All tables, a source of games at a time."""
+    """All tables: errors by source and n, then summaries over n."""
+    records = sampled(records)
     for source in dict.fromkeys(record["source"] for record in records):
-        chosen = sampled([record for record in records if record["source"] == source])
+        chosen = [record for record in records if record["source"] == source]
         games = len({(record["game"], record["n"], record["seed"]) for record in chosen})
-        Console().print(f"\n[bold]{TITLES[source]}[/bold] ({games} games)\n")
+        Console().print(f"\n{TITLES[source]}: {games} games\n")
         for n in sorted({record["n"] for record in chosen}):
-            show_errors([record for record in chosen if record["n"] == n], f"error, n = {n}")
-        show_errors(chosen, "error, all n")
-        show_rest(chosen)
-    show_ratios(sampled(records))
+            show_means([record for record in chosen if record["n"] == n], "error", f"n = {n}: error")
+    for source in dict.fromkeys(record["source"] for record in records):
+        show_means([record for record in records if record["source"] == source], "error", f"all n, {source}: error")
+    language = [record for record in records if record["source"] != "synthetic" and record["times"] in (5, 10, 20)]
+    for what, title in (
+        ("cover", "95 % intervals cover"),
+        ("rank", "rank correlation"),
+        ("top", "top 3"),
+        ("seconds", "seconds"),
+    ):
+        show_means(language, what, f"model and response: {title}")
+    show_ratios(records)
 
 
-def show_errors(records: list[Record], title: str) -> None:
-    """Relative squared errors of estimators by budget, the best of each column in bold."""
-    means = cells(records, "error", ("times",), geometric_mean)
-    estimators = list(dict.fromkeys(record["estimator"] for record in records))
+def show_means(records: list[Record], what: str, title: str) -> None:
+    """One quantity by estimator and budget; of errors the geometric mean, the least in bold."""
+    means = cells(records, what, ("times",), geometric_mean if what == "error" else mean)
     budgets = sorted({record["times"] for record in records})
-    best = {times: min(means.get((name, times), np.inf) for name in estimators) for times in budgets}
+    names = list(dict.fromkeys(name for name, _ in means))
     rows = []
-    for name in estimators:
-        found = [(means.get((name, times), float("nan")), best[times]) for times in budgets]
-        rows.append([name, *(_error(value) if value > least else f"**{_error(value)}**" for value, least in found)])
-    print_table(title, [f"{times}n" for times in budgets], rows)
-
-
-def show_rest(records: list[Record]) -> None:
-    """Coverage of 95 % intervals, correlation of ranks, share of the top three, and seconds, by estimator and budget."""
-    budgets = sorted({record["times"] for record in records} & {5, 10, 20})
-    headings = {"cover": "cover", "rank": "rank", "top": "top 3", "seconds": "s"}
-    means = {what: cells(records, what, ("times",), mean) for what in headings}
-    rows = []
-    for name in dict.fromkeys(record["estimator"] for record in records):
+    for name in names:
         row = [name]
-        for what in headings:
-            found = [means[what].get((name, times), float("nan")) for times in budgets]
-            row += ["–" if value != value else f"{value:.2f}" if what != "cover" else f"{value:.1%}" for value in found]
+        for times in budgets:
+            value, least = means.get((name, times), np.nan), min(means.get((other, times), np.inf) for other in names)
+            text = FORMATS[what](value) if value == value else "–"
+            row.append(f"**{text}**" if what == "error" and value == least else text)
         rows.append(row)
-    print_table("", [f"{heading}, {times}n" for heading in headings.values() for times in budgets], rows)
+    print_table(title, [f"{times}n" for times in budgets], rows)
 
 
 def show_ratios(records: list[Record]) -> None:
@@ -103,10 +108,6 @@ def show_ratios(records: list[Record]) -> None:
                 row.append(f"{geometric_mean(ratios):.2f}")
             rows.append(row)
     print_table("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
-
-
-def _error(value: float) -> str:
-    return "–" if value != value else f"{value:.1e}".replace("e-0", "e-").replace("e+00", "")
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
