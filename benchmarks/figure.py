@@ -43,7 +43,7 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         axis.minorticks_off()
         axis.set_ylim(top=2)
         axis.set_xlabel("distinct evaluations")
-        axis.set_title(TITLES[source], fontsize=10)
+        axis.set_title(TITLES[source], fontsize=9)
         axis.grid(alpha=0.25)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)

@@ -23,7 +23,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "top": lambda value: f"{value:.2f}",
     "seconds": lambda value: f"{value:.3f}",
 }
-REST = {"cover": "95 % intervals cover", "rank": "rank correlation", "top": "top 3", "seconds": "seconds"}
+REST = {"rank": "rank correlation", "top": "of the top 3", "seconds": "seconds"}
 Record = dict[str, Any]
 Mean = Callable[[list[float]], float]
 
@@ -65,13 +65,8 @@ def show(records: list[Record]) -> None:
     for source in dict.fromkeys(record["source"] for record in records):
         show_means([record for record in records if record["source"] == source], "error", f"all n, {source}: error")
     language = [record for record in records if record["source"] != "synthetic" and record["times"] in (5, 10, 20)]
-    for what, title in (
-        ("cover", "95 % intervals cover"),
-        ("rank", "rank correlation"),
-        ("top", "top 3"),
-        ("seconds", "seconds"),
-    ):
-        show_means(language, what, f"model and response: {title}")
+    show_means(language, "cover", "model and response: 95 % intervals cover")
+    show_rest([record for record in language if record["times"] == 10])
     show_ratios(records)
 
 
@@ -91,6 +86,14 @@ def show_means(records: list[Record], what: str, title: str) -> None:
     print_table(title, [f"{times}n" for times in budgets], rows)
 
 
+def show_rest(records: list[Record]) -> None:
+    """Means of everything else by estimator."""
+    means = {what: cells(records, what, (), mean) for what in REST}
+    names = dict.fromkeys(record["estimator"] for record in records)
+    rows = [[name, *(FORMATS[what](means[what][name,]) for what in REST)] for name in names]
+    print_table("model and response, 10n", list(REST.values()), rows)
+
+
 def show_ratios(records: list[Record]) -> None:
     """What the library's estimators err beside the best of shapiq's, chosen afterwards for each game, n and budget."""
     means = cells(records, "error", ("source", "game", "n", "times"), geometric_mean)
@@ -105,7 +108,7 @@ def show_ratios(records: list[Record]) -> None:
                     if estimator == name and cell[0] == source and cell[3] == times:
                         theirs = [e for (other, *c), e in means.items() if other.startswith("shapiq") and c == cell]
                         ratios.append(error / min(theirs))
-                row.append(f"{geometric_mean(ratios):.2f}")
+                row.append(f"{geometric_mean(ratios):.2g}")
             rows.append(row)
     print_table("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
 
