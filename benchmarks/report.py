@@ -22,6 +22,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "rank": lambda value: f"{value:.2f}",
     "top": lambda value: f"{value:.2f}",
     "seconds": lambda value: f"{value:.3f}",
+    "ratio": lambda value: f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}",
 }
 REST = {"rank": "rank correlation", "top": "of the top 3", "seconds": "seconds"}
 Record = dict[str, Any]
@@ -108,7 +109,7 @@ def show_ratios(records: list[Record]) -> None:
                     if estimator == name and cell[0] == source and cell[3] == times:
                         theirs = [e for (other, *c), e in means.items() if other.startswith("shapiq") and c == cell]
                         ratios.append(error / min(theirs))
-                row.append(f"{geometric_mean(ratios):.2g}")
+                row.append(FORMATS["ratio"](geometric_mean(ratios)))
             rows.append(row)
     print_table("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
 
