@@ -51,7 +51,7 @@ class MarginalAggregator(Aggregator):
         sums = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
         variance = sums.square().sum(0).T * draws / (draws - 1) / len(rows) ** 2
         usual, freedom = variance.mean(1, keepdim=True), draws - 1
-        return Estimate(mean, ((USUAL * usual + freedom * variance) / (USUAL + freedom)).sqrt())
+        return Estimate(mean, ((USUAL * usual + freedom * variance) / (USUAL + freedom - 2)).sqrt())
 
 
 def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:
