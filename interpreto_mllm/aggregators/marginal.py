@@ -19,8 +19,8 @@ class MarginalAggregator(Aggregator):
 
     Uses the chains that grow from ∅ to N by one feature at a time. Exact when every coalition is known. Standard errors count
     a permutation followed by its reverse as one draw; there are none from a single draw. A feature that seldom matters looks
-    certain until it does: its variance is moderated by the mean of all features', which weighs like four more draws (Smyth,
-    "Linear models and empirical Bayes methods", 2004).
+    certain until it does: its variance is moderated by the mean of all features', which weighs like four more draws, as the
+    mean of an inverse-χ² posterior (Smyth, "Linear models and empirical Bayes methods", 2004).
 
     Raises:
         ValueError: when no permutation was drawn and not every coalition is known.

@@ -42,8 +42,8 @@ class ExactShapley(AttributionExplainer):
 class MonteCarloShapley(AttributionExplainer):
     """Shapley values as an unbiased sum over coalitions drawn without replacement, sizes stratified, complements paired.
 
-    Below 4n + 2 evaluations it lacks its control variate and errs much. Its 95 % intervals held 90 % to 95 % of the exact values
-    of language games at 5n to 20n evaluations.
+    Below 4n + 2 evaluations it lacks its control variate and errs much. Its 95 % intervals held about 90 % of the exact values
+    of language games at 5n and 10n evaluations, 95 % at 20n.
 
     Args:
         model, tokenizer: see `AttributionExplainer`, which also explains all options.
@@ -111,7 +111,7 @@ class ComplementaryShapley(AttributionExplainer):
 class NeymanShapley(AttributionExplainer):
     """Complementary contributions in two stages: variances are measured first, then the sizes that vary most get the budget.
 
-    Its 95 % intervals held 89 % of the exact values of language games at 5n and 10n evaluations, 92 % at 20n.
+    Its 95 % intervals held about 89 % of the exact values of language games at 5n and 10n evaluations, 92 % at 20n.
 
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
