@@ -1,6 +1,6 @@
 """Errors against exact Shapley values, by estimator and budget, beside shapiq's estimators; then intervals, ranks and seconds.
 
-    python benchmarks/accuracy.py [--games model response synthetic] [--seeds 12] [--first-seed 0] [--peers PYTHON]
+    python benchmarks/accuracy.py [--games model response synthetic] [--seeds 6] [--first-seed 0] [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
 stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds; each of the
@@ -122,7 +122,7 @@ def measure(source: str, n: int, seed: int, theirs: Theirs) -> list[Record]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", choices=list(SOURCES), nargs="+", default=list(SOURCES))
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     arguments = parser.parse_args()
