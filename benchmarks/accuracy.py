@@ -1,11 +1,13 @@
 """Errors against exact Shapley values, by estimator and budget, beside shapiq's estimators; then intervals, ranks and seconds.
 
-    python benchmarks/accuracy.py [--games synthetic|model|all] [--seeds 10] [--first-seed 0] [--peers PYTHON]
+    python benchmarks/accuracy.py [--games model response synthetic] [--seeds 6] [--first-seed 0] [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
-stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds. shapiq is
-the one installed here (1.4.1), or that of another interpreter given by --peers: later ones, with OddSHAP, RegressionMSR and
-ProxySHAP, need Python 3.12, xgboost and lightgbm.
+stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds; each of the
+six synthetic games is drawn from a third of the seeds. shapiq is the one installed here, or that of another interpreter given
+by --peers: later ones, with OddSHAP, RegressionMSR and ProxySHAP, need Python 3.12, xgboost and lightgbm.
+
+Records are kept in results/accuracy/ as they are made; those that are there are not made again.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 from figure import draw
-from report import show_errors, show_rest
+from report import show
 from tables import RESULTS, SOURCES, Tabulated, tables
 
 from interpreto_mllm.aggregators import (
@@ -79,60 +80,64 @@ def ours(table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
         yield record
 
 
-def theirs(jobs: list[Record], python: str) -> Iterator[list[Record]]:
-    """For each job, one record per estimator of shapiq, from a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "games.json", Path(folder) / "answers.json"
-        asked.write_text(json.dumps([{key: job[key] for key in ("path", "budget", "seed")} for job in jobs]))
-        subprocess.run([python, Path(__file__).parent / "peers.py", asked, answered], check=True)
-        content = json.loads(answered.read_text())
-    print(f"shapiq {content['version']}")
-    for job, answers in zip(jobs, content["answers"], strict=True):
-        truth = Tabulated(Path(job["path"])).truth
-        yield [
-            {"estimator": name, "seconds": answer["seconds"], **scores(torch.tensor(answer["values"]).double(), truth)}
-            for name, answer in answers.items()
-            if answer is not None
-        ]
+class Theirs:
+    """shapiq, in a process of its own, from which one record per estimator is had for each game."""
+
+    def __init__(self, python: str):
+        command = [python, str(Path(__file__).parent / "peers.py")]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.version = self._line()
+
+    def _line(self) -> Any:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def records(self, table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
+        """Those of the estimators that can work with the budget."""
+        assert self.process.stdin is not None
+        print(json.dumps({"path": str(table.path), "budget": budget, "seed": seed}), file=self.process.stdin, flush=True)
+        for name, answer in self._line().items():
+            values = torch.tensor(answer["values"], dtype=torch.float64)
+            yield {"estimator": name, "seconds": answer["seconds"], **scores(values, table.truth)}
 
 
-def measure(sources: list[str], seeds: range, python: str) -> list[Record]:
-    """One record per game, estimator, budget and seed."""
-    jobs, records = [], []
-    for n in FEATURES:
-        for seed in seeds:
-            for source in sources:
-                for name, table in tables(source, n, seed):
-                    for times in BUDGETS:
-                        cell = {"game": name, "source": source, "n": n, "seed": seed, "times": times}
-                        jobs.append({**cell, "path": str(table.path), "budget": min(times * n, 2**n)})
-                        records += [{**cell, **record} for record in ours(table, jobs[-1]["budget"], seed)]
-            print(f"n = {n}, seed {seed}", file=sys.stderr)
-    for job, answers in zip(jobs, theirs(jobs, python), strict=True):
-        cell = {key: job[key] for key in ("game", "source", "n", "seed", "times")}
-        records += [{**cell, **answer} for answer in answers]
+def measure(source: str, n: int, seed: int, theirs: Theirs) -> list[Record]:
+    """One record per game of a source, estimator and budget, kept on disk."""
+    path = RESULTS / "accuracy" / f"{source}-{n}-{seed}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    records = []
+    for name, table in tables(source, n, seed):
+        for times in BUDGETS:
+            cell = {"game": name, "source": source, "n": n, "seed": seed, "times": times}
+            budget = min(times * n, 2**n)
+            found = [*ours(table, budget, seed), *theirs.records(table, budget, seed)]
+            records += [{**cell, **record} for record in found]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(records))
+    print(path.stem, file=sys.stderr)
     return records
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--games", choices=[*SOURCES, "all"], default="all")
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--games", choices=list(SOURCES), nargs="+", default=list(SOURCES))
+    parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    sources = list(SOURCES) if arguments.games == "all" else [arguments.games]
-    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    records = measure(sources, seeds, arguments.peers)
-    (RESULTS / "accuracy.json").write_text(json.dumps(records, indent=0))
-    log_probability = [r for r in records if r["source"] == "model" or r["game"].startswith("log")]
-    show_errors(records, f"All games ({', '.join(sources)})")
-    show_errors(log_probability, "Log-probability games")
-    for name in dict.fromkeys(record["game"] for record in records):
-        show_errors([record for record in records if record["game"] == name], name)
-    show_rest(log_probability, "Log-probability games")
-    show_rest(records, f"All games ({', '.join(sources)})")
+    theirs = Theirs(arguments.peers)
+    records: list[Record] = []
+    first = arguments.first_seed
+    for seed in range(first, first + arguments.seeds):
+        for source in arguments.games:
+            if source != "synthetic" or seed - first < max(1, arguments.seeds // 3):
+                for n in FEATURES:
+                    records += measure(source, n, seed, theirs)
+    (RESULTS / "accuracy.json").write_text(json.dumps(records))
+    print(f"{arguments.seeds} seeds, n = {', '.join(map(str, FEATURES))}, shapiq {theirs.version}")
+    show(records)
     draw(records, RESULTS / "estimators.svg")
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from report import cells, geometric_mean
+from report import TITLES, cells, geometric_mean, sampled
 
-TITLES = {"synthetic": "six synthetic games", "model": "log-probabilities of the shipped model"}
 SHOWN = {
     "GaussianProcessShapley": ("#c0392b", "-", 2.6),
     "KernelShap": ("#2c5aa0", "-", 2.0),
@@ -29,10 +28,9 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     sources = list(dict.fromkeys(record["source"] for record in records))
-    figure, axes = pyplot.subplots(1, len(sources), figsize=(5.4 * len(sources), 4.2), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(1, len(sources), figsize=(4.0 * len(sources), 4.2), squeeze=False, layout="constrained")
     for axis, source in zip(axes[0], sources, strict=True):
-        chosen = [r for r in records if r["source"] == source and r["times"] * r["n"] < 2 ** r["n"]]
-        chosen = [r for r in chosen if r["n"] > 8]
+        chosen = [record for record in sampled(records) if record["source"] == source and record["n"] > 8]
         means = cells(chosen, "error", ("times",), geometric_mean)
         for name, (colour, style, width) in SHOWN.items():
             points = sorted((times, mean) for (estimator, times), mean in means.items() if estimator == name)
@@ -45,13 +43,11 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         axis.minorticks_off()
         axis.set_ylim(top=2)
         axis.set_xlabel("distinct evaluations")
-        axis.set_title(
-            {"synthetic": "six synthetic games", "model": "log-probabilities of the shipped model"}[source], fontsize=10
-        )
+        axis.set_title(TITLES[source], fontsize=9)
         axis.grid(alpha=0.25)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
     axes[0][0].set_ylabel("relative squared error")
-    axes[0][-1].legend(fontsize=7.5, frameon=False, loc="lower left")
+    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=9, frameon=False, loc="outside lower center", ncols=4)
     figure.savefig(path)
     pyplot.close(figure)

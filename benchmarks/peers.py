@@ -1,9 +1,8 @@
 """shapiq's Shapley estimators on tabulated games: needs shapiq and numpy alone, and runs with whatever version it finds.
 
-    python benchmarks/peers.py GAMES.json ANSWERS.json
-
-GAMES.json lists {"path", "budget", "seed"}; ANSWERS.json gets, for each, every estimator's attributions and seconds. Games
-travel as files, so that it can run under another Python than the rest: later versions of shapiq want 3.12.
+Reads one JSON line {"path", "budget", "seed"} after the other, and answers each by a line with every estimator's attributions
+and seconds; the first line it writes is shapiq's version. Games travel as files, so that it can run under another Python than
+the rest: later versions of shapiq want 3.12.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,12 +77,12 @@ def attributions(make: Callable[[], Any], game: Counted, budget: int) -> dict[st
 
 def main() -> None:
     warnings.filterwarnings("ignore")
-    asked = json.loads(Path(sys.argv[1]).read_text())
-    answers = []
-    for job in asked:
+    print(json.dumps(shapiq.__version__), flush=True)
+    for line in sys.stdin:
+        job = json.loads(line)
         game = Counted(job["path"])
-        answers.append({k: attributions(make, game, job["budget"]) for k, make in estimators(game.n, job["seed"]).items()})
-    Path(sys.argv[2]).write_text(json.dumps({"version": shapiq.__version__, "answers": answers}))
+        found = {k: attributions(make, game, job["budget"]) for k, make in estimators(game.n, job["seed"]).items()}
+        print(json.dumps({name: answer for name, answer in found.items() if answer}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of the accuracy benchmark."""
+"""The tables of the accuracy benchmark, as Markdown."""
 
 from __future__ import annotations
 
@@ -6,12 +6,32 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
 EXACT = 1e-16
+TITLES = {
+    "model": "log-probabilities of the shipped model's answers",
+    "response": "cosine similarities of the shipped model's responses",
+    "synthetic": "six synthetic games",
+}
+FORMATS: dict[str, Callable[[float], str]] = {
+    "error": lambda value: f"{value:.1e}".replace("e-0", "e-").replace("e+00", ""),
+    "cover": lambda value: f"{value:.1%}",
+    "rank": lambda value: f"{value:.2f}",
+    "top": lambda value: f"{value:.2f}",
+    "seconds": lambda value: f"{value:.3f}",
+    "ratio": lambda value: f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}",
+}
+REST = {"rank": "rank correlation", "top": "of the top 3", "seconds": "seconds"}
 Record = dict[str, Any]
 Mean = Callable[[list[float]], float]
+
+
+def sampled(records: list[Record]) -> list[Record]:
+    """Those whose budget does not cover all coalitions."""
+    return [record for record in records if record["times"] * record["n"] < 2 ** record["n"]]
 
 
 def geometric_mean(values: list[float]) -> float:
@@ -20,9 +40,12 @@ def geometric_mean(values: list[float]) -> float:
     return float(np.exp(np.mean(np.log(kept)))) if kept else float("nan")
 
 
-def cells(
-    records: list[Record], what: str, columns: tuple[str, ...], mean: Callable[[list[float]], float]
-) -> dict[tuple, float]:
+def mean(values: list[float]) -> float:
+    """The plain one."""
+    return float(np.mean(values))
+
+
+def cells(records: list[Record], what: str, columns: tuple[str, ...], mean: Mean) -> dict[tuple, float]:
     """Means of one quantity, by estimator and columns."""
     found: dict[tuple, list[float]] = {}
     for record in records:
@@ -31,39 +54,71 @@ def cells(
     return {key: mean(values) for key, values in found.items()}
 
 
-def show_errors(records: list[Record], title: str) -> None:
-    """A table of estimators by features and budgets, the best of each column in bold."""
-    means = cells(records, "error", ("n", "times"), geometric_mean)
-    estimators = list(dict.fromkeys(record["estimator"] for record in records))
-    columns = sorted({(record["n"], record["times"]) for record in records})
-    table = Table("relative squared error", title=title, title_justify="left")
-    for n, times in columns:
-        table.add_column(f"n={n}\n{times}n", justify="right")
-    best = {column: min(means.get((name, *column), np.inf) for name in estimators) for column in columns}
-    for name in estimators:
-        row = []
-        for column in columns:
-            mean = means.get((name, *column), float("nan"))
-            text = "–" if mean != mean else "exact" if mean < 1e-14 else f"{mean:.1e}".replace("e-0", "e-")
-            row.append(f"[bold]{text}[/bold]" if mean == best[column] else text)
-        table.add_row(name, *row)
-    Console(width=190).print(table)
+def show(records: list[Record]) -> None:
+    """All tables: errors by source and n, then summaries over n."""
+    records = sampled(records)
+    for source in dict.fromkeys(record["source"] for record in records):
+        chosen = [record for record in records if record["source"] == source]
+        games = len({(record["game"], record["n"], record["seed"]) for record in chosen})
+        Console().print(f"\n{TITLES[source]}: {games} games\n")
+        for n in sorted({record["n"] for record in chosen}):
+            show_means([record for record in chosen if record["n"] == n], "error", f"n = {n}: error")
+    for source in dict.fromkeys(record["source"] for record in records):
+        show_means([record for record in records if record["source"] == source], "error", f"all n, {source}: error")
+    language = [record for record in records if record["source"] != "synthetic" and record["times"] in (5, 10, 20)]
+    show_means(language, "cover", "model and response: 95 % intervals cover")
+    show_rest([record for record in language if record["times"] == 10])
+    show_ratios(records)
 
 
-def show_rest(records: list[Record], title: str) -> None:
-    """Coverage of 95 % intervals, correlation of ranks, share of the top three, and seconds, by estimator and budget."""
-    estimators = list(dict.fromkeys(record["estimator"] for record in records))
-    budgets = sorted({record["times"] for record in records} & {5, 10, 20})
-    table = Table("", title=title, title_justify="left")
-    headings = {"cover": "95 % cover", "rank": "rank corr.", "top": "top 3", "seconds": "seconds"}
-    means = {what: cells(records, what, ("times",), lambda values: float(np.mean(values))) for what in headings}
-    for what in headings:
+def show_means(records: list[Record], what: str, title: str) -> None:
+    """One quantity by estimator and budget; of errors the geometric mean, the least in bold."""
+    means = cells(records, what, ("times",), geometric_mean if what == "error" else mean)
+    budgets = sorted({record["times"] for record in records})
+    names = list(dict.fromkeys(name for name, _ in means))
+    rows = []
+    for name in names:
+        row = [name]
         for times in budgets:
-            table.add_column(f"{headings[what]}\n{times}n", justify="right")
-    for name in estimators:
-        row = []
-        for what in headings:
-            found = [means[what].get((name, times), float("nan")) for times in budgets]
-            row += ["–" if value != value else f"{value:.2f}" if what != "cover" else f"{value:.1%}" for value in found]
-        table.add_row(name, *row)
+            value, least = means.get((name, times), np.nan), min(means.get((other, times), np.inf) for other in names)
+            text = FORMATS[what](value) if value == value else "–"
+            row.append(f"**{text}**" if what == "error" and value == least else text)
+        rows.append(row)
+    print_table(title, [f"{times}n" for times in budgets], rows)
+
+
+def show_rest(records: list[Record]) -> None:
+    """Means of everything else by estimator."""
+    means = {what: cells(records, what, (), mean) for what in REST}
+    names = dict.fromkeys(record["estimator"] for record in records)
+    rows = [[name, *(FORMATS[what](means[what][name,]) for what in REST)] for name in names]
+    print_table("model and response, 10n", list(REST.values()), rows)
+
+
+def show_ratios(records: list[Record]) -> None:
+    """What the library's estimators err beside the best of shapiq's, chosen afterwards for each game, n and budget."""
+    means = cells(records, "error", ("source", "game", "n", "times"), geometric_mean)
+    budgets = sorted({record["times"] for record in records})
+    rows = []
+    for name in ("GaussianProcessShapley", "KernelShap"):
+        for source in dict.fromkeys(record["source"] for record in records):
+            row = [f"{name}, {TITLES[source]}"]
+            for times in budgets:
+                ratios = []
+                for (estimator, *cell), error in means.items():
+                    if estimator == name and cell[0] == source and cell[3] == times:
+                        theirs = [e for (other, *c), e in means.items() if other.startswith("shapiq") and c == cell]
+                        ratios.append(error / min(theirs))
+                row.append(FORMATS["ratio"](geometric_mean(ratios)))
+            rows.append(row)
+    print_table("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """A table in Markdown, numbers to the right."""
+    table = Table(title, box=MARKDOWN)
+    for column in columns:
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(*row)
     Console(width=190).print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,20 +47,32 @@ def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
         yield name, make(n, seed)
 
 
-def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
-    """Log-probabilities of the shipped model's answers to prompts of `n` words, punctuation pinned."""
+def _recall_games(n: int, seed: int, **options: Any) -> Iterator[tuple[str, Game]]:
+    """One of the shipped model's on a prompt of `n` words, punctuation pinned."""
     from interpreto_mllm import KernelShap, punctuation
     from interpreto_mllm.testbed import load_recall, sample_fact_prompts
 
-    explainer = KernelShap(*load_recall(), pinned=punctuation, batch_size=256, progress=False)
+    explainer = KernelShap(*load_recall(), pinned=punctuation, batch_size=256, progress=False, **options)
     for prompt in sample_fact_prompts(1000, facts=max(1, n // 4 - 1), seed=seed):
-        game = explainer.game(prompt.prompt, " " + prompt.answer)
+        game = explainer.game(prompt.prompt, None if options else " " + prompt.answer)
         if game.n == n:
             yield "recall", game
             return
 
 
-SOURCES = {"synthetic": synthetic_games, "model": model_games}
+def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
+    """The log-probability of the shipped model's answer."""
+    yield from _recall_games(n, seed)
+
+
+def response_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
+    """Cosine similarity of what the shipped model answers to what it answered to the whole prompt."""
+    from interpreto_mllm import ResponseSimilarity
+
+    yield from _recall_games(n, seed, inference_mode=ResponseSimilarity(generate={"max_new_tokens": 4}))
+
+
+SOURCES = {"model": model_games, "response": response_games, "synthetic": synthetic_games}
 
 
 def tables(source: str, n: int, seed: int) -> Iterator[tuple[str, Tabulated]]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from interpreto_mllm import AutoShapley, ExactShapley, KernelShap, PermutationShapley, TopK, explain
+from interpreto_mllm import (
+    AutoShapley,
+    ExactShapley,
+    GaussianProcessShapley,
+    KernelShap,
+    PermutationShapley,
+    TopK,
+    explain,
+)
 
 SHORT, LONG = "the apple is red .", "the apple is red . the sky is blue . what is the apple ?"
 
@@ -21,10 +29,18 @@ def test_exact_where_the_budget_covers_all_coalitions(recall):
 
 
 def test_sampled_where_it_does_not(recall):
+    [found] = explain(*recall, LONG, " red", budget=60, progress=False)
+    [process] = GaussianProcessShapley(*recall, budget=60, progress=False)(LONG, " red")
+    torch.testing.assert_close(found.attributions, process.attributions)
+    assert found.method == "GaussianProcessShapley" and "2^15 coalitions are too many" in found.notes[0]
+
+
+def test_the_regression_where_evaluations_are_plenty(recall, monkeypatch):
+    monkeypatch.setattr("interpreto_mllm.methods.auto.PLENTY", 100)
     [found] = explain(*recall, LONG, " red", budget=150, progress=False)
     [kernel] = KernelShap(*recall, budget=150, progress=False)(LONG, " red")
     torch.testing.assert_close(found.attributions, kernel.attributions)
-    assert found.method == "KernelShap" and "2^15 coalitions are too many" in found.notes[0]
+    assert found.method == "KernelShap" and "KernelShap, as so many are plenty" in found.notes[0]
 
 
 def test_hierarchical_above_many_features(recall, monkeypatch):
@@ -36,12 +52,12 @@ def test_hierarchical_above_many_features(recall, monkeypatch):
 
 def test_each_prompt_gets_its_own_method(recall):
     first, second = explain(*recall, [SHORT, LONG], " red", budget=100, progress=False)
-    assert (first.method, second.method) == ("ExactShapley", "KernelShap")
+    assert (first.method, second.method) == ("ExactShapley", "GaussianProcessShapley")
 
 
 def test_a_rule_calls_for_a_method_that_can_stop(recall):
     [found] = explain(*recall, SHORT, " red", until=TopK(1), progress=False)
-    assert found.method == "KernelShap" and len(found.notes) == 2 and "TopK(1, confidence=0.95)" in found.notes[1]
+    assert found.method == "GaussianProcessShapley" and len(found.notes) == 2 and "TopK(1, confidence=0.95)" in found.notes[1]
 
 
 def test_a_method_can_be_named(recall):

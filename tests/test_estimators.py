@@ -137,6 +137,29 @@ def test_standard_errors_are_those_seen_over_seeds(perturbator, aggregator):
     assert 0.7 < float(claimed / spread) < 1.5
 
 
+class Orders(Perturbator):
+    """Some permutations, one after the other."""
+
+    orders = ((0, 1, 2, 3), (2, 0, 3, 1), (1, 0, 3, 2))
+
+    def draw(self, n, budget, generator):
+        grown = [[i in order[:size] for i in range(n)] for order in self.orders for size in range(n + 1)]
+        yield Draw(torch.tensor(grown), chains=torch.arange(len(self.orders)).repeat_interleave(n + 1))
+
+
+def test_errors_of_permutations_are_moderated_by_the_mean_of_all_features():
+    n, game = 4, dense_game(4)
+    found = run(game, Orders(), MarginalAggregator(), n, budget=14)
+    gains = torch.zeros(3, n, dtype=torch.float64)
+    for row, order in enumerate(Orders.orders):
+        for place, feature in enumerate(order):
+            gains[row, feature] = value(game, n, order[: place + 1])[0] - value(game, n, order[:place])[0]
+    torch.testing.assert_close(found.attributions[0], gains.mean(0))
+    variance = gains.var(0) / 3
+    moderated = [(4 * variance.mean() + 2 * variance[i]) / (4 + 2 - 2) for i in range(n)]
+    torch.testing.assert_close(found.standard_errors[0], torch.stack(moderated).sqrt())
+
+
 @pytest.mark.parametrize("perturbator, aggregator", SHAPLEY, ids=names)
 def test_nothing_is_uncertain_once_all_is_known(perturbator, aggregator):
     errors = run(dense_game(5), perturbator, aggregator, 5, budget=32).standard_errors

@@ -240,6 +240,21 @@ def test_any_coalitions_serve(perturbator):
     assert gap < (0.6 if isinstance(perturbator, OcclusionPerturbator) else 0.2)
 
 
+def test_errors_count_the_jackknife_the_other_features_and_the_learning():
+    n, m = 6, 13
+    result = run(dense_game(n), KernelPerturbator(), n, budget=2 * m)
+    seen = {tuple(row): v for row, v in zip(result.coalitions.tolist(), result.values, strict=True)}
+    sides = torch.tensor([row for row in seen if not row[0]])
+    values, complements = (torch.stack([seen[tuple(row)] for row in rows.tolist()]) for rows in (sides, ~sides))
+    observations = Observations.of_pairs(sides, values, complements)
+    posterior = Posterior(fit(observations), observations)
+    own, held_out = posterior.variance().tolist(), posterior.jackknife()[0].tolist()
+    raised = [a + max(b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
+    expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]
+    assert len(sides) == m and result.standard_errors is not None
+    torch.testing.assert_close(result.standard_errors[0].tolist(), expected, atol=1e-3, rtol=1e-2)
+
+
 def test_one_missing_pair_is_all_that_is_uncertain():
     n = 6
     game = dense_game(n)

@@ -27,9 +27,10 @@ class GaussianProcessAggregator(Aggregator):
     its complement enters by its odd part, which alone matters, and by its even part, which helps to learn the rates. All
     targets share one set of rates and one factorisation. Exact when every coalition is known, and Σφ = v(N) − v(∅) always.
 
-    Standard errors are the posterior's, raised to the geometric mean of its variance and the jackknife's wherever that is
-    larger: the posterior alone is too sure of games unlike its prior, and the jackknife charges each observation with
-    what no other could have told.
+    The posterior alone is too sure of games unlike its prior. Standard errors therefore count half of what the jackknife's
+    variance has more, as it charges each observation with what no other could have told and so errs the other way; then take
+    half of each feature's variance from the mean of all, as a feature that was wrongly taken to be idle looks certain; and
+    grow by 1 + n / m for the n rates learnt from m observations.
 
     It takes milliseconds to seconds of its own, which pays on models, not on games that cost nothing to evaluate;
     `KernelAggregator` is the choice there. Rates are learnt from at most 512 observations (pairs, or coalitions if some have
@@ -56,7 +57,7 @@ class GaussianProcessAggregator(Aggregator):
         posterior = Posterior(fit(observations), observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
-        variance = torch.maximum(variance, (variance * posterior.jackknife()).sqrt()) * scales.square()
+        variance = _honest(variance, posterior.jackknife(), 1 + evaluations.n / len(rows)) * scales.square()
         if len(rows) > MOST_EXACT:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
@@ -85,6 +86,12 @@ class GaussianProcessAggregator(Aggregator):
         doubt = missed.standard_errors.square()
         share = variance / (variance + doubt).clamp_min(1e-300)
         return mean + share * missed.attributions, share * doubt
+
+
+def _honest(posterior: Float[Tensor, "t n"], jackknife: Float[Tensor, "t n"], learning: float) -> Float[Tensor, "t n"]:
+    """The posterior's variances, raised to what they proved to be."""
+    raised = posterior + (jackknife - posterior).clamp_min(0) / 2
+    return learning**2 * (raised + raised.mean(1, keepdim=True)) / 2
 
 
 def observed_rows(evaluations: Evaluations) -> Int[Tensor, "m c"]:

