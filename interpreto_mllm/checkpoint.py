@@ -26,10 +26,15 @@ class Checkpoint:
         path: where.
         games: of the call; a checkpoint of others is refused.
         mode: how their values are called on results.
+
+    Raises:
+        ValueError: when there is no folder for it.
     """
 
     def __init__(self, path: str | PathLike[str], games: Sequence[ModelGame], mode: str):
         self.path = Path(path)
+        if not self.path.absolute().parent.is_dir():
+            raise ValueError(f"There is no folder {self.path.parent} for the checkpoint {self.path.name}: make it first.")
         self._games = [
             {
                 "text": game.prompt.text,

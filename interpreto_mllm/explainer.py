@@ -15,10 +15,11 @@ from interpreto_mllm.checkpoint import Checkpoint
 from interpreto_mllm.checks import check_settings, known_evaluations
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.games.asking import ask
 from interpreto_mllm.games.choice import choose_kind
-from interpreto_mllm.games.game import ModelGame, evaluate
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
-from interpreto_mllm.games.targets import Answer, Question, per_input, pose
+from interpreto_mllm.games.targets import Question, per_input
 from interpreto_mllm.hand import Hand, resolve_budget
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
@@ -28,13 +29,13 @@ from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.plan import Plan
-from interpreto_mllm.progress import progress_bar
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.rounds import rounds
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Watch
 from interpreto_mllm.synergy import modality_coalitions
@@ -174,6 +175,8 @@ class AttributionExplainer:
         Raises:
             TypeError, ValueError: for inputs and targets that cannot be explained, before any evaluation is made.
         """
+        if evaluations is not None and checkpoint is not None:
+            raise ValueError("Give evaluations or a checkpoint to go on from, not both.")
         started = time.perf_counter()
         self.unfinished = None
         self._kind.forget()
@@ -188,7 +191,7 @@ class AttributionExplainer:
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
             kept = None if checkpoint is None else Checkpoint(checkpoint, games, mode_name(self.mode))
-            known = known_evaluations(evaluations or (kept and kept.load()), games)
+            known = known_evaluations(kept.load() if kept else evaluations, games)
             hands = [
                 Hand(
                     perturbator,
@@ -236,39 +239,11 @@ class AttributionExplainer:
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
         asked = per_input(targets, len(prompts), single and len(prompts) == 1, self._kind.ids_are_one)
-        return [self._question(prompt, given) for prompt, given in zip(prompts, asked, strict=True)]
-
-    def _question(self, prompt: Prompt, given: list[Any] | None) -> Question:
-        n = len(prompt.features)
-        [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
-        self._kind.check_ids(full)
         product = self.mode is InferenceModes.SOFTMAX
-        room = self._kind.room()
-        longest = max(empty, full, key=lambda reading: len(reading.ids))
-        if room is not None and len(longest.ids) > room:
-            raise ValueError(
-                f"The prompt has {len(longest.ids)} tokens, the model reads {room}: shorten it (nothing is truncated)."
-            )
-
-        def answer(target: Any) -> Answer:
-            return self._kind.answer(target, prompt.text, full)
-
-        if given is None:
-            own = self._kind.own_answer(full, self.generate)
-            question = Question((own,), (0,), self._kind.unit, product)
-        else:
-            question = pose(given, answer, self._kind.unit, product)
-        for one in question.answers:
-            length = self._kind.length(longest, one)
-            if room is not None and length > room:
-                raise ValueError(
-                    f"The prompt ({len(longest.ids)} tokens) and the target ({len(one.ids)}) need {length} positions, "
-                    f"the model has {room}: shorten one of them (nothing is truncated)."
-                )
-        return question
+        return [ask(self._kind, prompt, given, self.generate, product) for prompt, given in zip(prompts, asked, strict=True)]
 
     def _play(self, games: list[ModelGame], hands: list[Hand], checkpoint: Checkpoint | None) -> _Spent:
-        """Play all hands to their ends, every round of all of them in shared batches."""
+        """Play all hands to their ends; what was evaluated by then is kept when that fails."""
         forwards, tokens = self._engine.forwards, self._engine.tokens
         paid = [0] * len(hands)
 
@@ -276,15 +251,10 @@ class AttributionExplainer:
             return [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
 
         try:
-            with progress_bar(sum(hand.budget for hand in hands), self.progress) as advance:
-                while active := [(i, rows) for i, hand in enumerate(hands) if (rows := hand.missing()) is not None]:
-                    for place, done, values in evaluate([games[i] for i, _ in active], [rows for _, rows in active]):
-                        i, rows = active[place]
-                        hands[i].record(rows[done], values)
-                        paid[i] += len(done)
-                        advance(len(done))
-                        if checkpoint and checkpoint.due:
-                            checkpoint.save(known())
+            for place, count in rounds(games, hands, self.progress):
+                paid[place] += count
+                if checkpoint and checkpoint.due:
+                    checkpoint.save(known())
         except BaseException:
             self.unfinished = known()
             raise

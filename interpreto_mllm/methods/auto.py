@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from typing import Any, Unpack
 
 from interpreto_mllm.aggregators import (
@@ -96,11 +97,16 @@ class AutoShapley(AttributionExplainer):
         return self.perturbator, self.aggregator
 
     def explain(
-        self, inputs: Any, targets: Any = None, *, evaluations: Sequence[Attribution | Evaluations] | None = None
+        self,
+        inputs: Any,
+        targets: Any = None,
+        *,
+        evaluations: Sequence[Attribution | Evaluations] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
     ) -> list[Attribution]:
         """One attribution per input, as `AttributionExplainer.explain`, with the choice in its method and notes."""
         told = []
-        for explanation in super().explain(inputs, targets, evaluations=evaluations):
+        for explanation in super().explain(inputs, targets, evaluations=evaluations, checkpoint=checkpoint):
             name, reason = self._choice(explanation.n)
             told.append(replace(explanation, method=name, notes=(reason, *explanation.notes)))
         return told
