@@ -1,0 +1,155 @@
+"""Answers to prompts with images and clips: token for token what the raw model says to each coalition alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from by_hand import left, painted, processed, silenced, without_words
+from families import conversation, family
+from family_parts import RATE, Family
+from planted import rendered
+
+from interpreto_mllm import (
+    Attribution,
+    Boxes,
+    DropImage,
+    KernelShap,
+    Occlusion,
+    Patches,
+    ResponseSimilarity,
+    WholeImage,
+    Windows,
+)
+from interpreto_mllm.similarity import ExactMatch
+from interpreto_mllm.testbed import load_hearing, load_sight, sample_clip_prompts, sample_scene_prompts
+from interpreto_mllm.testbed.shapes import CELLS, cell_box
+
+FAMILIES = ("llava", "qwen2_5_vl", "gemma3", "qwen2_audio", "qwen2_5_omni")
+"""Plain positions, positions of several axes, attention in both directions within an image, sound, and all of it."""
+QUESTION = "What colour is the circle ?"
+CUTS: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200), "progress": False}
+NEW = 5
+
+
+def play(subject: Family, messages: Any, target: Any = " red square", **options: Any) -> Attribution:
+    mode = options.pop("mode", ResponseSimilarity(generate={"max_new_tokens": NEW, **options.pop("generate", {})}))
+    settings = {**CUTS, "budget": 24, "batch_size": 7, **options}
+    [result] = KernelShap(subject.model, subject.processor, inference_mode=mode, **settings)(messages, target)
+    return result
+
+
+def bare(ids: list[int], tokenizer: Any) -> tuple[int, ...]:
+    """An answer up to its end, without special tokens around it."""
+    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    ids = ids[: ids.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in ids else ids
+    while ids and ids[-1] in special:
+        ids = ids[:-1]
+    while ids and ids[0] in special:
+        ids = ids[1:]
+    return tuple(ids)
+
+
+def alone(subject: Family, messages: Any, features: Sequence[Any], coalition: Sequence[bool]) -> tuple[int, ...]:
+    """What the raw model says to what the processor makes of one coalition."""
+    return generated(subject, without_words(subject, *left(messages, features, coalition, ("user",))))
+
+
+def generated(subject: Family, encoding: dict, **generate: Any) -> tuple[int, ...]:
+    """What the raw model says to an encoding."""
+    arguments = {"max_new_tokens": NEW, "do_sample": False, "pad_token_id": 0, **generate}
+    with torch.no_grad():
+        whole = subject.model.generate(**encoding, **arguments)[0].tolist()
+    return bare(whole[encoding["input_ids"].shape[1] :], subject.processor.tokenizer)
+
+
+@pytest.mark.parametrize("share_prefixes", [True, False])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_answers_as_it_does_alone(name: str, share_prefixes: bool) -> None:
+    subject = family(name)
+    messages = conversation(subject, QUESTION)
+    result = play(subject, messages, share_prefixes=share_prefixes)
+    assert result.responses is not None
+    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        assert said.ids == alone(subject, messages, result.features, coalition)
+    assert len(set(result.responses.texts)) > 4, "the answers differ, so the comparison can fail"
+    if share_prefixes and not name.startswith("qwen2_5"):
+        assert result.counts.forwards < 24 * NEW / 2, "rows are answered side by side"
+
+
+@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
+def test_the_original_answer_is_what_the_model_says_to_it_all(name: str) -> None:
+    subject = family(name)
+    messages = conversation(subject, QUESTION)
+    result = play(subject, messages, None, mode=ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": NEW}))
+    assert result.responses is not None
+    whole = [True] * result.n
+    assert result.responses.originals[0].ids == alone(subject, messages, result.features, whole)
+    assert result.full.item() == 1
+
+
+@pytest.mark.parametrize("name, settings", [("llava", {}), ("llava", {"num_beams": 2}), ("qwen2_5_vl", {})])
+def test_dropped_images_and_settings_of_generate(name: str, settings: dict[str, Any]) -> None:
+    """Prompts with two images, one or none, and answers that are left to `generate`."""
+    subject = family(name)
+    messages = conversation(subject, QUESTION, pictures=(0, 1))
+    cuts = {"image_granularity": WholeImage(), "image_occlusion": DropImage()}
+    result = play(subject, messages, budget=40, generate=settings, **cuts)
+    assert result.responses is not None
+    counts = set()
+    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        occluded, words = left(messages, result.features, coalition, ("user",))
+        images = [index for index, feature in enumerate(result.features) if feature.modality == "image"]
+        there = iter([coalition[index] for index in images])
+        occluded[0]["content"] = [part for part in occluded[0]["content"] if part["type"] == "text" or next(there)]
+        counts.add(len(occluded[0]["content"]) - 1)
+        assert said.ids == generated(subject, without_words(subject, occluded, words), **settings)
+    assert counts == {0, 1, 2}
+
+
+def test_the_model_that_sees_answers_otherwise_without_the_true_cell() -> None:
+    """Each cell of the grid painted over in turn: the answer is what the model says to such a picture, and needs one cell."""
+    model, processor = load_sight()
+    subject = Family("sight", model, processor)
+    options = {"image_granularity": Boxes([cell_box(cell) for cell in range(CELLS)]), "progress": False}
+    mode = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": 3})
+    pinned = {"pinned": lambda feature: feature.modality == "text", "inference_mode": mode}
+    explainer = Occlusion(model, processor, **options, **pinned)
+    lost, others = 0, 0
+    for prompt in sample_scene_prompts(6, seed=21, asks="colour"):
+        [result] = explainer(prompt.messages)
+        assert result.responses is not None
+        assert result.responses.originals[0].text == prompt.answer
+        text = rendered(processor, prompt, chat=True)
+        for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+            absent = [feature.box for feature, there in zip(result.features, coalition, strict=True) if not there]
+            encoding = processed(subject, text, [painted(prompt.image, absent)], add_special_tokens=False)
+            assert said.ids == generated(subject, encoding, max_new_tokens=3)
+        scores = {feature.box: score for feature, score in zip(result.features, result.attributions[0].tolist(), strict=True)}
+        lost += scores.pop(prompt.cells[0]) == 1
+        others += sum(score > 0 for score in scores.values())
+    assert lost >= 5 and others == 0
+
+
+def test_the_model_that_hears_answers_otherwise_without_the_true_sound() -> None:
+    model, processor = load_hearing()
+    subject = Family("hearing", model, processor, ("audio",))
+    mode = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": 3})
+    pinned = {"pinned": lambda feature: feature.modality == "text", "inference_mode": mode, "progress": False}
+    lost, others = 0, 0
+    for prompt in sample_clip_prompts(6, sounds=4, seed=22, asks="first"):
+        spans = [tuple(round(edge * RATE) for edge in (s.span[0] - 0.01, s.span[1] + 0.01)) for s in prompt.clip.sounds]
+        [result] = Occlusion(model, processor, audio_granularity=lambda samples, rate, s=spans: s, **pinned)(prompt.messages)
+        assert result.responses is not None
+        assert result.responses.originals[0].text == prompt.answer
+        text = rendered(processor, prompt, chat=True)
+        for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+            absent = [feature.time for feature, there in zip(result.features, coalition, strict=True) if not there]
+            encoding = processed(subject, text, clips=[silenced(prompt.audio, absent)], add_special_tokens=False)
+            assert said.ids == generated(subject, encoding, max_new_tokens=3)
+        scores = result.attributions[0].tolist()
+        lost += scores[0] == 1
+        others += sum(score > 0 for score in scores[1:])
+    assert lost >= 5 and others == 0
