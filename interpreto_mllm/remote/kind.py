@@ -139,7 +139,12 @@ def _check_generation(settings: Mapping[str, Any]) -> None:
 
 
 def _check_embedding(similarity: ResponseSimilarity) -> None:
-    """Raise a ValueError for an embedding that looks into the model, before anything is asked of it."""
+    """Raise a ValueError for what looks into the model, before anything is asked of it."""
+    if similarity.log_probability:
+        raise ValueError(
+            "A server does not score a given answer while it answers: leave log_probability out. Where the server tells how "
+            "likely given answers are, explain with inference_mode=InferenceModes.LOG_SOFTMAX."
+        )
     embedding = similarity.bound(None, None).embedding
     if isinstance(embedding, (Static, Contextual)) and (embedding.model is None or embedding.name != type(embedding).__name__):
         raise ValueError(
