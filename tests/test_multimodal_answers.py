@@ -7,23 +7,25 @@ from typing import Any
 
 import pytest
 import torch
-from by_hand import left, painted, processed, silenced, without_words
+from by_hand import extended, left, painted, processed, silenced, without_words
 from families import conversation, family
-from family_parts import RATE, Family
+from family_parts import RATE, Family, clip
 from planted import rendered
 
 from interpreto_mllm import (
     Attribution,
     Boxes,
     DropImage,
+    InferenceModes,
     KernelShap,
     Occlusion,
     Patches,
+    Response,
     ResponseSimilarity,
     WholeImage,
     Windows,
 )
-from interpreto_mllm.similarity import ExactMatch
+from interpreto_mllm.similarity import Contextual, ExactMatch
 from interpreto_mllm.testbed import load_hearing, load_sight, sample_clip_prompts, sample_scene_prompts
 from interpreto_mllm.testbed.shapes import CELLS, cell_box
 
@@ -107,6 +109,77 @@ def test_dropped_images_and_settings_of_generate(name: str, settings: dict[str, 
         counts.add(len(occluded[0]["content"]) - 1)
         assert said.ids == generated(subject, without_words(subject, occluded, words), **settings)
     assert counts == {0, 1, 2}
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "paligemma"])
+def test_states_of_an_answer_after_its_prompt(name: str) -> None:
+    """With the images and clips that the prompt comes with, some of them dropped."""
+    subject = family(name)
+    messages = conversation(subject, QUESTION)
+    silence = {"suppress_tokens": [*range(5), 203, 204]} if name == "paligemma" else {}  # it would say nothing else
+    mode = ResponseSimilarity(Contextual(after_prompt=True), generate={"max_new_tokens": NEW, **silence})
+    result = play(subject, messages, " red square", mode=mode, budget=16)
+    assert result.responses is not None
+    original = subject.processor.tokenizer(" red square", add_special_tokens=False)["input_ids"]
+
+    def vector(coalition: Sequence[bool], ids: Sequence[int]) -> torch.Tensor:
+        encoding = without_words(subject, *left(messages, result.features, coalition, ("user",)))
+        with torch.no_grad():
+            output = subject.model(**extended(subject, encoding, ids), output_hidden_states=True)
+        return output.hidden_states[-1][0, -len(ids) :].mean(0).double()
+
+    wanted = vector([True] * result.n, original)
+    for coalition, [said], value in zip(result.coalitions.tolist(), result.responses.said, result.values[:, 0], strict=True):
+        expected = torch.cosine_similarity(wanted, vector(coalition, said.ids), dim=0) if said.text else torch.tensor(0.0)
+        assert value.item() == pytest.approx(expected.item(), abs=1e-5)
+    assert result.values.std() > 1e-4
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, "paligemma"])
+def test_states_of_an_answer_alone(name: str) -> None:
+    subject = family(name)
+    words = subject.processor.tokenizer
+    texts = [" red", " red square and a circle", " the blue one is the circle ?"]
+    begin = [] if words.bos_token_id is None else [words.bos_token_id]
+    for given in (subject.processor, words):
+        each = Contextual(subject.model, given, batch_size=3)([(Response(text), None) for text in texts])
+        for text, states in zip(texts, each, strict=True):
+            ids = words(text, add_special_tokens=False)["input_ids"]
+            begun = {"input_ids": torch.tensor([begin], dtype=torch.int64), "attention_mask": torch.ones(1, len(begin))}
+            with torch.no_grad():
+                output = subject.model(**extended(subject, begun, ids), output_hidden_states=True)
+            torch.testing.assert_close(states, output.hidden_states[-1][0, len(begin) :], atol=1e-5, rtol=1e-5)
+
+
+def test_states_of_what_is_heard_by_an_encoder() -> None:
+    subject = family("whisper")
+    generate = {"max_new_tokens": NEW}
+    with pytest.raises(ValueError, match="reads no text"):
+        KernelShap(subject.model, subject.processor, inference_mode=ResponseSimilarity(Contextual(), generate=generate))
+    sound = clip(0)
+    mode = ResponseSimilarity(Contextual(after_prompt=True), generate=generate, log_probability=True)
+    explainer = KernelShap(
+        subject.model, subject.processor, inference_mode=mode, audio_granularity=Windows(100), progress=False
+    )
+    [result] = explainer({"audio": sound}, " red square")
+    assert result.responses is not None
+    start = [subject.model.config.decoder_start_token_id]
+
+    def vector(coalition: Sequence[bool], ids: Sequence[int]) -> torch.Tensor:
+        absent = [f.time for f, there in zip(result.features, coalition, strict=True) if not there and f.time]
+        heard = subject.processor(audio=silenced(sound, absent), sampling_rate=RATE, return_tensors="pt")
+        with torch.no_grad():
+            output = subject.model(**heard, decoder_input_ids=torch.tensor([[*start, *ids]]), output_hidden_states=True)
+        return output.decoder_hidden_states[-1][0, 1:].mean(0).double()
+
+    wanted = vector([True] * result.n, result.responses.originals[0].ids)
+    for coalition, [said], value in zip(result.coalitions.tolist(), result.responses.said, result.values[:, 0], strict=True):
+        expected = torch.cosine_similarity(wanted, vector(coalition, said.ids), dim=0) if said.text else torch.tensor(0.0)
+        assert value.item() == pytest.approx(expected.item(), abs=1e-5)
+    scored = KernelShap(subject.model, subject.processor, audio_granularity=Windows(100), progress=False)
+    [other] = scored({"audio": sound}, " red square")
+    told = result.rescore(InferenceModes.LOG_SOFTMAX)
+    torch.testing.assert_close(told.values, other.span().values, atol=1e-5, rtol=1e-5)
 
 
 def test_the_model_that_sees_answers_otherwise_without_the_true_cell() -> None:

@@ -106,7 +106,7 @@ class RespondingKind(AnsweringKind):
                 f"{type(kind.model).__name__} does not answer in text, so there are no responses to compare: use "
                 "InferenceModes.LOGITS, SOFTMAX or LOG_SOFTMAX."
             )
-        bound = similarity.bound(kind.model, kind.tokenizer)
+        bound = similarity.bound(kind.model, kind.processing.processor)
         super().__init__(kind.model, kind.processing, bound, generate, seed)
         self._kind, self._decoding = kind, self._decoded(self._settings)
         self.answer_tokens = self._decoding.limit
