@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from by_hand import extended, left, painted, processed, silenced, without_words
+from by_hand import extended, left, painted, parts, processed, silenced, without_words
+from by_hand import rendered as rendered_chat
 from families import conversation, family
 from family_parts import RATE, Family, clip
 from planted import rendered
 
 from interpreto_mllm import (
+    Attend,
     Attribution,
     Boxes,
     DropImage,
@@ -77,7 +79,7 @@ def test_every_family_answers_as_it_does_alone(name: str, share_prefixes: bool) 
     for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
         assert said.ids == alone(subject, messages, result.features, coalition)
     assert len(set(result.responses.texts)) > 4, "the answers differ, so the comparison can fail"
-    if share_prefixes and not name.startswith("qwen2_5"):
+    if share_prefixes:
         assert result.counts.forwards < 24 * NEW / 2, "rows are answered side by side"
 
 
@@ -109,6 +111,35 @@ def test_dropped_images_and_settings_of_generate(name: str, settings: dict[str, 
         counts.add(len(occluded[0]["content"]) - 1)
         assert said.ids == generated(subject, without_words(subject, occluded, words), **settings)
     assert counts == {0, 1, 2}
+
+
+@pytest.mark.parametrize("share_prefixes", [True, False])
+@pytest.mark.parametrize("name", ["llava", "qwen2_vl", "qwen2_5_vl"])
+def test_hidden_words_keep_their_places(name: str, share_prefixes: bool) -> None:
+    """One plain forward per token, the positions those of the whole prompt."""
+    subject = family(name)
+    messages = conversation(subject, QUESTION)
+    options = {"occlusion": Attend(), "budget": 14, "pinned": lambda feature: feature.modality != "text"}
+    result = play(subject, messages, share_prefixes=share_prefixes, **options)
+    assert result.responses is not None
+    encoding = processed(subject, rendered_chat(subject, messages), parts(messages, "image"))
+    length = encoding["input_ids"].shape[1]
+    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        absent = [p for f, there in zip(result.features, coalition, strict=True) if not there for p in f.positions]
+        ids: list[int] = []
+        while len(ids) < NEW and subject.processor.tokenizer.eos_token_id not in ids:
+            given = extended(subject, encoding, ids)
+            positions = torch.arange(length + len(ids))[None]
+            if name != "llava":
+                known = {key: given[key] for key in ("input_ids", "image_grid_thw", "mm_token_type_ids")}
+                positions = subject.model.model.get_rope_index(**known)[0]
+            mask = torch.ones(1, length + len(ids), dtype=torch.int64)
+            mask[0, absent] = 0
+            with torch.no_grad():
+                logits = subject.model(**{**given, "attention_mask": mask}, position_ids=positions).logits
+            ids.append(int(logits[0, -1].argmax()))
+        assert said.ids == bare(ids, subject.processor.tokenizer)
+    assert len(set(result.responses.texts)) > 3
 
 
 @pytest.mark.parametrize("name", [*FAMILIES, "paligemma"])

@@ -57,17 +57,17 @@ class Way:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows that are being answered: the scores of the next token, the cache, what may be seen of it, how much each has read."""
+    """Rows that are being answered: the scores of the next token, the cache, what may be seen of it, the next position."""
 
     logits: Float[Tensor, "b v"]
     cache: Any
     seen: Bool[Tensor, "b l"]
-    lengths: Int[Tensor, "b"]
+    following: Int[Tensor, "*axes b"]
 
     def kept(self, rows: Int[Tensor, "_"]) -> Rows:
         """Only these rows."""
         cache = join([Snapshot(self.cache, row, self.seen.shape[1]) for row in rows.tolist()])
-        return Rows(self.logits[rows], cache, self.seen[rows], self.lengths[rows])
+        return Rows(self.logits[rows], cache, self.seen[rows], self.following[..., rows])
 
 
 class CausalSpeaker(CausalEngine):
@@ -176,27 +176,32 @@ class CausalSpeaker(CausalEngine):
         places = range(len(asked))
         cache = join_aligned([ends[index] for index in places])
         seen = _seen([query.reading for query in asked]).to(self._device)
-        lengths = torch.tensor([ends[index].length for index in places], device=self._device)
-        return Rows(torch.stack([logits[index] for index in places]), cache, seen, lengths)
+        return Rows(torch.stack([logits[index] for index in places]), cache, seen, self._following(asked))
+
+    def _following(self, asked: list[Query]) -> Int[Tensor, "*axes b"]:
+        """The position of what comes after each prompt."""
+        return torch.tensor([len(query.reading.ids) for query in asked], device=self._device)
 
     def _read_on(self, rows: Rows, tokens: Int[Tensor, "b k"]) -> tuple[Rows, Float[Tensor, "b k v"]]:
         """Every row some tokens further, and what each of these lets expect."""
         seen = torch.nn.functional.pad(rows.seen, (0, tokens.shape[1]), value=True)
         arguments: dict[str, Any] = {"input_ids": tokens, "use_cache": True, str(self.cache_name): rows.cache}
         if "position_ids" in self._accepts:
-            arguments["position_ids"] = rows.lengths[:, None] + torch.arange(tokens.shape[1], device=self._device)
+            arguments["position_ids"] = rows.following[..., None] + torch.arange(tokens.shape[1], device=self._device)
         if not seen.all():
             arguments["attention_mask"] = seen.long()
         self.forwards += 1
         self.tokens += tokens.numel()
         output = self.model(**arguments)
-        return Rows(output.logits[:, -1], output[self.cache_name], seen, rows.lengths + tokens.shape[1]), output.logits
+        return Rows(output.logits[:, -1], output[self.cache_name], seen, rows.following + tokens.shape[1]), output.logits
 
     def _found_way(self, queries: list[Query]) -> Way:
         """How rows of different lengths, read on side by side, give what each does alone; logged where they do not."""
         sample = max((query.reading for query in queries), key=lambda reading: (len(reading.media), len(reading.ids)))
         pair = [Query(Reading(sample.ids, None, sample.segments, sample.media), (0,)), Query(self._shortened(sample), (0,))]
         more = torch.from_numpy(sample.ids[self._written(sample)][-SEVERAL:])
+        if not len(more):
+            return Way(side_by_side=False)
         plain = [torch.cat([self._plain(query, more[:count]) for query in pair]) for count in (1, len(more))]
         worst = ""
         for ragged in (self._ragged(sample), False):
@@ -224,10 +229,13 @@ class CausalSpeaker(CausalEngine):
         return np.ones(len(reading.ids), dtype=bool)
 
     def _shortened(self, reading: Reading) -> Reading:
-        """A reading without the first half of what is written in it."""
-        written = np.flatnonzero(self._written(reading))
+        """A reading without the first half of the longest text in it."""
+        edges = np.flatnonzero(np.diff(self._written(reading).astype(np.int8), prepend=0, append=0))
+        start, end = max(
+            zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), default=(0, 0), key=lambda run: run[1] - run[0]
+        )
         kept = np.ones(len(reading.ids), dtype=bool)
-        kept[written[: len(written) // 2]] = False
+        kept[start : (start + end) // 2] = False
         return Reading(reading.ids[kept], None, None if reading.segments is None else reading.segments[kept], reading.media)
 
     def _ragged(self, reading: Reading) -> bool:
@@ -263,14 +271,14 @@ class CausalSpeaker(CausalEngine):
         if "position_ids" in self._accepts and not seen.all():
             positions = {"position_ids": torch.arange(ids.shape[1], device=self._device)[None].expand(len(ids), -1)}
         with drawing(self.decoding, asked[0], self._device):
-            more = {**positions, **self._media(asked, ids.shape[1])}
+            more = {**positions, **self._media(asked, ids)}
             whole = self.model.generate(input_ids=ids, attention_mask=seen, **more, **self.decoding.arguments)
         self.forwards += whole.shape[1] - ids.shape[1]
         self.tokens += ids.numel() + whole[:, ids.shape[1] :].numel()
         return ended(whole[:, ids.shape[1] :], self.decoding)
 
-    def _media(self, asked: list[Query], length: int) -> dict[str, Tensor]:
-        """What `generate` must be given besides ids."""
+    def _media(self, asked: list[Query], ids: Int[Tensor, "b l"]) -> dict[str, Tensor]:
+        """What `generate` must be given besides ids, an attention mask, and positions that count what is hidden."""
         return {}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
@@ -18,11 +19,19 @@ from interpreto_mllm.prompts.processing import Processing
 
 
 class MultimodalSpeaker(CausalSpeaker, MultimodalEngine):
-    """Answers to prompts with images and clips, each encoded once; by `model.generate` where positions are the model's own."""
+    """Answers to prompts with images and clips, each encoded once where the loop of `CausalSpeaker` obeys the settings."""
 
     def _merges_exactly(self, query: Query) -> bool:
-        placed = any(encoding.placed for encoding in self._encodings(query.reading.media).values())
-        return self.decoding.plain and not placed and super()._merges_exactly(query)
+        return self.decoding.plain and super()._merges_exactly(query)
+
+    def _following(self, asked: list[Query]) -> Int[Tensor, "*axes b"]:
+        lengths = super()._following(asked)
+        found = self._encodings(state for query in asked for state in query.reading.media)
+        encodings = [[found[state.key] for state in query.reading.media] for query in asked]
+        positions = self._positions(asked, encodings, 0, int(lengths.max()))
+        if positions is None:
+            return lengths
+        return positions[..., torch.arange(len(asked), device=self._device), lengths - 1] + 1
 
     def _outright(self, query: Query) -> Int[Tensor, "1 t"]:
         return self._generated([query])
@@ -30,10 +39,13 @@ class MultimodalSpeaker(CausalSpeaker, MultimodalEngine):
     def _written(self, reading: Reading) -> Bool[np.ndarray, "l"]:
         return ~np.isin(reading.ids, list(self.processing.soft_ids.values()))
 
-    def _media(self, asked: list[Query], length: int) -> dict[str, Tensor]:
+    def _media(self, asked: list[Query], ids: Int[Tensor, "b l"]) -> dict[str, Tensor]:
         if not asked[0].reading.media:
             return {}
-        return {**self.processing.media([query.reading.media for query in asked]), **self.types(asked, length)}
+        media = {**self.processing.media([query.reading.media for query in asked]), **self.types(asked, ids.shape[1])}
+        if any(query.reading.seen is not None for query in asked):
+            media |= self._kept_positions({"input_ids": ids, "attention_mask": torch.ones_like(ids), **media})
+        return media
 
 
 class Seq2SeqSpeaker(_WholeReading):
