@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from by_hand import extended, left, painted, parts, processed, silenced, without_words
 from by_hand import rendered as rendered_chat
 from families import conversation, family
@@ -27,7 +28,7 @@ from interpreto_mllm import (
     WholeImage,
     Windows,
 )
-from interpreto_mllm.similarity import Contextual, ExactMatch
+from interpreto_mllm.similarity import Contextual, ExactMatch, Static
 from interpreto_mllm.testbed import load_hearing, load_sight, sample_clip_prompts, sample_scene_prompts
 from interpreto_mllm.testbed.shapes import CELLS, cell_box
 
@@ -211,6 +212,36 @@ def test_states_of_what_is_heard_by_an_encoder() -> None:
     [other] = scored({"audio": sound}, " red square")
     told = result.rescore(InferenceModes.LOG_SOFTMAX)
     torch.testing.assert_close(told.values, other.span().values, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("embedding", [Static(), Contextual(), Contextual(after_prompt=True)])
+def test_of_a_model_that_speaks_it_is_what_it_says_in_words(embedding: Any) -> None:
+    """Its transcript, which is the text that its own `generate` gives besides the sound; embedded by what wrote it."""
+    whole, thinker = family("qwen2_5_omni_speaking"), family("qwen2_5_omni")
+    messages = conversation(whole, QUESTION)
+    mode = ResponseSimilarity(embedding, generate={"max_new_tokens": NEW}, log_probability=True)
+    result, same = (play(subject, messages, None, mode=mode) for subject in (whole, thinker))
+    torch.testing.assert_close(result.values, same.values, rtol=0, atol=0)
+    told = [one.rescore(InferenceModes.LOG_SOFTMAX).values for one in (result, same)]
+    torch.testing.assert_close(*told, rtol=0, atol=0)
+    encoding = processed(whole, rendered_chat(whole, messages), parts(messages, "image"), parts(messages, "audio"))
+    with torch.no_grad():
+        text = whole.model.generate(**encoding, generation_mode="text", thinker_max_new_tokens=NEW)[0].tolist()
+    assert result.responses is not None
+    assert result.responses.originals[0].ids == bare(text[encoding["input_ids"].shape[1] :], whole.processor.tokenizer)
+    if embedding == Static():
+        again = result.rescore(ResponseSimilarity(Static(whole.model, whole.processor)))
+        torch.testing.assert_close(again.values, result.values, rtol=0, atol=0)
+
+
+def test_a_model_that_answers_in_sound_alone_is_refused() -> None:
+    config = hf.MusicgenConfig(
+        text_encoder=hf.T5Config(d_model=16, d_kv=4, d_ff=16, num_layers=1, num_heads=2).to_dict() | {"model_type": "t5"},
+        audio_encoder=hf.EncodecConfig().to_dict(),
+        decoder=hf.MusicgenDecoderConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, ffn_dim=16).to_dict(),
+    )
+    with pytest.raises(TypeError, match="MusicgenForConditionalGeneration answers in audio, and no part of it"):
+        KernelShap(hf.MusicgenForConditionalGeneration(config), family("qwen2_audio").processor)
 
 
 def test_the_model_that_sees_answers_otherwise_without_the_true_cell() -> None:

@@ -16,6 +16,7 @@ from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.encoder import Seq2SeqEngine
 from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.query import Query, pad
+from interpreto_mllm.engine.writer import writer
 from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.prompts.occlusion import Reading
 from interpreto_mllm.prompts.processing import Processing
@@ -64,6 +65,9 @@ class Static(Embedding):
     model: Any = None
     tokenizer: Any = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", writer(self.model))
+
     def bound(self, model: Any, tokenizer: Any) -> Static:
         return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
 
@@ -100,6 +104,9 @@ class Contextual(Embedding):
     tokenizer: Any = None
     after_prompt: bool = False
     batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", writer(self.model))
 
     @property
     def name(self) -> str:
