@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.engine.aligned import holds_any_length, join_aligned
+from interpreto_mllm.engine.aligned import holds_any_length, join_aligned, join_ragged
 from interpreto_mllm.engine.cache import Snapshot, join
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.decoding import Decoding
@@ -156,7 +156,7 @@ class CausalSpeaker(CausalEngine):
         for index, (query, snapshot) in enumerate(zip(asked, snapshots, strict=True)):
             start = 0 if snapshot is None else snapshot.length
             alike.setdefault((start, 0 if self._way.any_length else len(query.reading.ids)), []).append(index)
-        logits: dict[int, Tensor] = {}
+        logits: list[Tensor] = []
         ends: dict[int, Snapshot] = {}
         for (start, _), group in alike.items():
             readings = [asked[index].reading for index in group]
@@ -170,13 +170,13 @@ class CausalSpeaker(CausalEngine):
                 keep_cache=True,
             )
             at = torch.searchsorted(kept, lasts) if "logits_to_keep" in self._accepts else lasts
-            for row, index in enumerate(group):
-                logits[index] = output.logits[row, at[row]]
-                ends[index] = Snapshot(output[self.cache_name], row, len(readings[row].ids))
-        places = range(len(asked))
-        cache = join_aligned([ends[index] for index in places])
-        seen = _seen([query.reading for query in asked]).to(self._device)
-        return Rows(torch.stack([logits[index] for index in places]), cache, seen, self._following(asked))
+            logits.append(output.logits[torch.arange(len(group), device=output.logits.device), at.to(output.logits.device)])
+            cache = output[self.cache_name]
+            ends |= {index: Snapshot(cache, row, len(readings[row].ids)) for row, index in enumerate(group)}
+        places, order = range(len(asked)), torch.tensor([*ends]).argsort()
+        cache = (join_ragged if self._way.any_length else join_aligned)([ends[index] for index in places])
+        seen = _seen([query.reading for query in asked], on_the_right=self._way.any_length).to(self._device)
+        return Rows(torch.cat(logits)[order.to(self._device)], cache, seen, self._following(asked))
 
     def _following(self, asked: list[Query]) -> Int[Tensor, "*axes b"]:
         """The position of what comes after each prompt."""
@@ -307,13 +307,14 @@ def chosen(logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> F
     return logits.gather(-1, targets[..., None])[..., 0]
 
 
-def _seen(readings: list[Reading]) -> Bool[Tensor, "b l"]:
-    """Which places of the aligned rows may be seen: the padding on the left never."""
+def _seen(readings: list[Reading], on_the_right: bool = False) -> Bool[Tensor, "b l"]:
+    """Which places of rows put side by side may be seen: the padding on the left, or on the right, never."""
     longest = max(len(reading.ids) for reading in readings)
     seen = torch.zeros(len(readings), longest, dtype=torch.bool)
     for row, reading in enumerate(readings):
-        there = torch.ones(len(reading.ids), dtype=torch.bool) if reading.seen is None else torch.from_numpy(reading.seen)
-        seen[row, longest - len(reading.ids) :] = there
+        start = 0 if on_the_right else longest - len(reading.ids)
+        there = True if reading.seen is None else torch.from_numpy(reading.seen)
+        seen[row, start : start + len(reading.ids)] = there
     return seen
 
 

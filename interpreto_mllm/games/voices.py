@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -59,8 +59,11 @@ class LocalVoice:
     def say(self, queries: list[Query]) -> Iterator[tuple[list[int], list[Response]]]:
         """The answers, batch by batch."""
         special = special_ids(self.tokenizer)
+        known: dict[tuple[int, ...], Response] = {}
         for indices, ids in self.speaker.score(queries):
-            yield indices, [spelled(_said(row), self.tokenizer, special) for row in ids.tolist()]
+            rows = [tuple(row) for row in ids.tolist()]
+            known |= {row: spelled(_said(row), self.tokenizer, special) for row in set(rows) - known.keys()}
+            yield indices, [known[row] for row in rows]
 
     def first(self, reading: Reading) -> tuple[Response, list[int]]:
         """One answer, and all of its ids, special ones included."""
@@ -77,7 +80,7 @@ class LocalVoice:
         return [row for query in queries if (row := told[query.key]) is not None]
 
 
-def _said(row: list[int]) -> list[int]:
+def _said(row: Iterable[int]) -> list[int]:
     """An answer without what fills its row."""
     return [token for token in row if token != OVER]
 
