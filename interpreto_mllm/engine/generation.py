@@ -147,7 +147,7 @@ class CausalSpeaker(CausalEngine):
             logits = copies.logits[:, None].float()
             if targets.shape[1] > 1:
                 logits = torch.cat([logits, self._read_on(copies, targets[:, :-1])[1].float()], dim=1)
-            told = (chosen(logits, targets) - logits.logsumexp(-1)).cpu()
+            told = (chosen(logits, targets.to(logits.device)) - logits.logsumexp(-1)).cpu()
             self.likelihoods |= {(key, aside): row[: len(aside)] for (_, key, aside), row in zip(some, told, strict=True)}
 
     def _begin(self, asked: list[Query], snapshots: list[Snapshot | None]) -> Rows:
@@ -176,7 +176,8 @@ class CausalSpeaker(CausalEngine):
         places, order = range(len(asked)), torch.tensor([*ends]).argsort()
         cache = (join_ragged if self._way.any_length else join_aligned)([ends[index] for index in places])
         seen = _seen([query.reading for query in asked], on_the_right=self._way.any_length).to(self._device)
-        return Rows(torch.cat(logits)[order.to(self._device)], cache, seen, self._following(asked))
+        expected = torch.cat(logits)
+        return Rows(expected[order.to(expected.device)], cache, seen, self._following(asked))
 
     def _following(self, asked: list[Query]) -> Int[Tensor, "*axes b"]:
         """The position of what comes after each prompt."""
@@ -208,8 +209,8 @@ class CausalSpeaker(CausalEngine):
             try:
                 self._way = Way(side_by_side=True, any_length=ragged)
                 rows = self._begin(pair, [None, None])
-                every = torch.arange(len(pair))
-                stepped = [self._read_on(rows.kept(every), more[:count].expand(2, -1))[0].logits for count in (1, len(more))]
+                every, after = torch.arange(len(pair)), more.to(self._device).expand(len(pair), -1)
+                stepped = [self._read_on(rows.kept(every), after[:, :count])[0].logits for count in (1, len(more))]
             except Exception as error:  # a model may refuse a cache in any way it likes: generate then decides
                 worst = str(error)
                 continue
