@@ -14,10 +14,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.aligned import holds_any_length, join_aligned, join_ragged
-from interpreto_mllm.engine.cache import Snapshot, join
+from interpreto_mllm.engine.cache import Snapshot
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.query import Engine, Query, Scored, pad
+from interpreto_mllm.engine.rows import Rows, seen_places
 from interpreto_mllm.engine.trie import Node
 from interpreto_mllm.prompts.occlusion import Reading
 
@@ -53,21 +54,6 @@ class Way:
     side_by_side: bool
     any_length: bool = False
     tells: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows that are being answered: the scores of the next token, the cache, what may be seen of it, the next position."""
-
-    logits: Float[Tensor, "b v"]
-    cache: Any
-    seen: Bool[Tensor, "b l"]
-    following: Int[Tensor, "*axes b"]
-
-    def kept(self, rows: Int[Tensor, "_"]) -> Rows:
-        """Only these rows."""
-        cache = join([Snapshot(self.cache, row, self.seen.shape[1]) for row in rows.tolist()])
-        return Rows(self.logits[rows], cache, self.seen[rows], self.following[..., rows])
 
 
 class CausalSpeaker(CausalEngine):
@@ -175,7 +161,7 @@ class CausalSpeaker(CausalEngine):
             ends |= {index: Snapshot(cache, row, len(readings[row].ids)) for row, index in enumerate(group)}
         places, order = range(len(asked)), torch.tensor([*ends]).argsort()
         cache = (join_ragged if self._way.any_length else join_aligned)([ends[index] for index in places])
-        seen = _seen([query.reading for query in asked], on_the_right=self._way.any_length).to(self._device)
+        seen = seen_places([query.reading for query in asked], on_the_right=self._way.any_length).to(self._device)
         expected = torch.cat(logits)
         return Rows(expected[order.to(expected.device)], cache, seen, self._following(asked))
 
@@ -267,7 +253,7 @@ class CausalSpeaker(CausalEngine):
 
     def _generated(self, asked: list[Query]) -> Int[Tensor, "b t"]:
         ids = pad([torch.from_numpy(query.reading.ids) for query in asked]).to(self._device)
-        seen = _seen([query.reading for query in asked]).long().to(self._device)
+        seen = seen_places([query.reading for query in asked]).long().to(self._device)
         positions = {}
         if "position_ids" in self._accepts and not seen.all():
             positions = {"position_ids": torch.arange(ids.shape[1], device=self._device)[None].expand(len(ids), -1)}
@@ -306,17 +292,6 @@ def drawing(decoding: Decoding, query: Query, device: torch.device) -> Iterator[
 def chosen(logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """The mode by which continued caches are checked: plain logits."""
     return logits.gather(-1, targets[..., None])[..., 0]
-
-
-def _seen(readings: list[Reading], on_the_right: bool = False) -> Bool[Tensor, "b l"]:
-    """Which places of rows put side by side may be seen: the padding on the left, or on the right, never."""
-    longest = max(len(reading.ids) for reading in readings)
-    seen = torch.zeros(len(readings), longest, dtype=torch.bool)
-    for row, reading in enumerate(readings):
-        start = 0 if on_the_right else longest - len(reading.ids)
-        there = True if reading.seen is None else torch.from_numpy(reading.seen)
-        seen[row, start : start + len(reading.ids)] = there
-    return seen
 
 
 def _under(node: Node) -> list[int]:

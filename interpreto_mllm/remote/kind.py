@@ -21,7 +21,8 @@ from interpreto_mllm.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.remote.scorer import RemoteScorer
 from interpreto_mllm.remote.voice import LIMIT, RemoteVoice, arguments
 from interpreto_mllm.responses import Response
-from interpreto_mllm.similarity.embeddings import Contextual, Static
+from interpreto_mllm.similarity.contextual import Contextual
+from interpreto_mllm.similarity.embeddings import Static
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprobs", "extra_body")
