@@ -60,6 +60,7 @@ class LocalVoice:
         """The answers, batch by batch."""
         special = special_ids(self.tokenizer)
         known: dict[tuple[int, ...], Response] = {}
+        self.speaker.likelihoods.clear()  # what nobody asked for may be of images that are gone
         for indices, ids in self.speaker.score(queries):
             rows = [tuple(row) for row in ids.tolist()]
             known |= {row: spelled(_said(row), self.tokenizer, special) for row in set(rows) - known.keys()}
