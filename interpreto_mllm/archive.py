@@ -150,6 +150,7 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
         "columns": list(responses.columns),
         "repeats": responses.repeats,
         "generation": dict(responses.generation),
+        "original_log_probabilities": _pack(responses.original_log_probabilities),
     }
 
 
@@ -165,6 +166,7 @@ def _read_out(written: dict[str, Any] | None) -> Responses | None:
         tuple(tuple(distinct[number] for number in numbers) for numbers in written["said"]),
         written["repeats"],
         written["generation"],
+        _unpack(told) if (told := written.get("original_log_probabilities")) is not None else None,
     )
 
 

@@ -23,6 +23,7 @@ from interpreto_mllm.responses import Responses
 if TYPE_CHECKING:
     import pandas
 
+    from interpreto_mllm.games.modes import InferenceModes
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 __all__ = ["Attribution", "Counts"]
@@ -177,13 +178,14 @@ class Attribution(Readings):
         """What the model answered to each coalition, in a similarity game; None elsewhere."""
         return self.evaluations.responses
 
-    def rescore(self, similarity: ResponseSimilarity) -> Attribution:
+    def rescore(self, mode: ResponseSimilarity | InferenceModes) -> Attribution:
         """The answers of a similarity game under another embedding or measure; the model that answered is not called.
 
-        Embeddings by a model are given it here: `Static(model, tokenizer)`.
+        Embeddings by a model are given it here: `Static(model, tokenizer)`. `InferenceModes.LOG_SOFTMAX` and `SOFTMAX` explain
+        how likely the original answer was, where the game was played with `log_probability=True`.
 
         Raises:
-            ValueError: when the result holds no answers, or the embedding needs what it does not keep.
+            ValueError: when the result holds no answers, or does not keep what the value function needs.
 
         Example:
             >>> from interpreto_mllm import ExactShapley, Granularity, InferenceModes
@@ -198,7 +200,7 @@ class Attribution(Readings):
         """
         from interpreto_mllm.similarity.rescore import rescored
 
-        return rescored(self, similarity)
+        return rescored(self, mode)
 
     def reaggregate(self, aggregator: Aggregator) -> Attribution:
         """The same evaluations under another aggregator; no model call.

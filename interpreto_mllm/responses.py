@@ -29,6 +29,8 @@ class Responses:
         columns: an index of `originals` for each target, or a pair (target, foil) for the difference of two.
         repeats: how many answers were drawn for each reading.
         generation: the settings under which the model answered, as text.
+        original_log_probabilities: where they were asked for, the log-probability of each original after each coalition, `w` of
+            them for the ways of reading it. Not of what was said: that is `Response.log_probability`.
 
     Example:
         >>> responses = Responses((Response("no"),), (0,), ((Response("yes"),), (Response("no"),)))
@@ -41,6 +43,7 @@ class Responses:
     said: tuple[tuple[Response, ...], ...]
     repeats: int = 1
     generation: Mapping[str, Any] = field(default_factory=dict)
+    original_log_probabilities: Float[Tensor, "p o w"] | None = None
 
     def __len__(self) -> int:
         return len(self.said)

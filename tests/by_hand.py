@@ -137,7 +137,15 @@ def value(
 
 def answered(subject: Family, encoding: dict, answer: Sequence[int], **options: Any) -> torch.Tensor:
     """Log-probabilities of the answer's tokens after a prompt, by one plain forward."""
-    longer, tail = dict(encoding), torch.tensor([answer[:-1]], dtype=torch.int64)
+    longer = extended(subject, encoding, answer[:-1])
+    with torch.no_grad():
+        logits = subject.model(**longer, **options).logits[0, -len(answer) :]
+    return logits.log_softmax(-1)[range(len(answer)), list(answer)].double()
+
+
+def extended(subject: Family, encoding: dict, answer: Sequence[int]) -> dict:
+    """The encoding of a prompt with an answer after it."""
+    longer, tail = dict(encoding), torch.tensor([answer], dtype=torch.int64)
     if subject.name in ANSWER_TYPE:
         encoding = {"token_type_ids": torch.zeros_like(encoding["input_ids"]), **encoding}
     longer["input_ids"] = torch.cat([encoding["input_ids"], tail], 1)
@@ -146,9 +154,7 @@ def answered(subject: Family, encoding: dict, answer: Sequence[int], **options: 
         if name in encoding:
             kind = ANSWER_TYPE.get(subject.name, 0)
             longer[name] = torch.cat([encoding[name], torch.full_like(tail, kind)], 1)
-    with torch.no_grad():
-        logits = subject.model(**longer, **options).logits[0, -len(answer) :]
-    return logits.log_softmax(-1)[range(len(answer)), list(answer)].double()
+    return longer
 
 
 def ids_of(subject: Family, answer: str) -> list[int]:

@@ -142,6 +142,30 @@ def qwen2_5_omni() -> Family:
 
 
 @cache
+def qwen2_5_omni_speaking() -> Family:
+    """The same thinker with a mouth: a talker that turns its words into codes, and what turns codes into sound."""
+    thinking = qwen2_5_omni()
+    talker = hf.Qwen2_5OmniTalkerConfig(
+        **TEXT | {"vocab_size": 64, "head_dim": 8, "embedding_size": 32}, rope_parameters=MROPE, codec_pad_token=0
+    )
+    echo: dict[str, Any] = {"enc_channels": [16, 16], "enc_kernel_sizes": [3, 1], "enc_dilations": [1, 1]}
+    echo |= {"enc_emb_dim": 16, "enc_dim": 16, "enc_attention_channels": 8, "enc_res2net_scale": 2, "enc_se_channels": 8}
+    voice: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "head_dim": 16}
+    voice |= {"ff_mult": 1, "emb_dim": 16, "num_embeds": 64, "mel_dim": 8, **echo}
+    sound: dict[str, Any] = {"mel_dim": 8, "upsample_initial_channel": 16, "upsample_rates": [2], "upsample_kernel_sizes": [4]}
+    sound |= {"resblock_kernel_sizes": [3], "resblock_dilation_sizes": [[1, 3, 5]]}
+    config = hf.Qwen2_5OmniConfig(
+        thinker_config=thinking.model.config,
+        talker_config=talker,
+        token2wav_config=hf.Qwen2_5OmniToken2WavConfig(dit_config=voice, bigvgan_config=sound),
+    )
+    model = hf.Qwen2_5OmniForConditionalGeneration(config).eval()
+    model.thinker.load_state_dict(thinking.model.state_dict())
+    model.speaker_map["Chelsie"] = {"bos_token": 5}
+    return Family("qwen2_5_omni", model, thinking.processor, thinking.modalities)
+
+
+@cache
 def whisper() -> Family:
     marks = ["<|startoftranscript|>", "<|en|>", "<|transcribe|>", "<|translate|>", "<|notimestamps|>"]
     core = json.loads(tokenizer([], "").backend_tokenizer.to_str())["model"]

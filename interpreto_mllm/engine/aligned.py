@@ -19,13 +19,39 @@ def holds_any_length(cache: Any) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
+def join_ragged(snapshots: Sequence[Snapshot]) -> Any:
+    """A new cache whose rows are the given snapshots', beginnings aligned; what stands beyond a row's end must be hidden.
+
+    For caches that hold an entry per token. The caches they come from stay.
+    """
+    caches = {id(snapshot.cache): snapshot.cache for snapshot in snapshots}
+    places = {key: [place for place, snapshot in enumerate(snapshots) if id(snapshot.cache) == key] for key in caches}
+    longest = max(snapshot.length for snapshot in snapshots)
+    joined = copy.copy(snapshots[0].cache)
+    joined.layers = [copy.copy(layer) for layer in joined.layers]
+    for index, layer in enumerate(joined.layers):
+        for name in ("keys", "values"):
+            first = getattr(layer, name)
+            whole = first.new_zeros(len(snapshots), first.shape[1], longest, first.shape[3])
+            for key, cache in caches.items():
+                rows = _picked_rows(getattr(cache.layers[index], name), [snapshots[place].row for place in places[key]])
+                width = min(longest, rows.shape[2])
+                whole[:, :, :width].index_copy_(0, torch.tensor(places[key], device=whole.device), rows[:, :, :width])
+            setattr(layer, name, whole)
+    return joined
+
+
+def _picked_rows(tensor: Tensor, rows: list[int]) -> Tensor:
+    return tensor if rows == list(range(len(tensor))) else tensor[rows]
+
+
 def join_aligned(snapshots: Sequence[Snapshot]) -> Any:
     """A new cache whose rows are the given snapshots', their ends aligned: shorter rows are padded on the left with zeros.
 
-    Entries beyond a snapshot's length (padding that was read on the right) are cut off. The caches they come from stay.
+    The caches they come from stay.
     """
     lengths = {snapshot.length for snapshot in snapshots}
-    if len(lengths) == 1 and all(_ends_at(snapshot.cache, snapshot.length) for snapshot in snapshots):
+    if len(lengths) == 1:
         return join(snapshots)
     joined = copy.copy(snapshots[0].cache)
     joined.layers = [
@@ -33,10 +59,6 @@ def join_aligned(snapshots: Sequence[Snapshot]) -> Any:
         for index in range(len(joined.layers))
     ]
     return joined
-
-
-def _ends_at(cache: Any, length: int) -> bool:
-    return not holds_any_length(cache) or all(layer.get_seq_length() == length for layer in cache.layers)
 
 
 def _aligned_layer(layers: list[Any], snapshots: Sequence[Snapshot], length: int) -> Any:
@@ -54,25 +76,12 @@ def _aligned_layer(layers: list[Any], snapshots: Sequence[Snapshot], length: int
 
 def _aligned_rows(tensors: list[Tensor], layers: list[Any], snapshots: Sequence[Snapshot]) -> Tensor:
     """Entries of each row, ends aligned; a sliding layer has kept only the last ones and is never beyond a row's end."""
-    if all(tensor is tensors[0] for tensor in tensors) and not getattr(layers[0], "is_sliding", False):
-        return _shifted_rows(tensors[0], snapshots)
     rows = []
     for tensor, layer, snapshot in zip(tensors, layers, snapshots, strict=True):
         row = tensor[snapshot.row]
         rows.append(row if getattr(layer, "is_sliding", False) else row[..., : snapshot.length, :])
     width = max(row.shape[-2] for row in rows)
     return torch.stack([torch.nn.functional.pad(row, (0, 0, width - row.shape[-2], 0)) for row in rows])
-
-
-def _shifted_rows(tensor: Tensor, snapshots: Sequence[Snapshot]) -> Tensor:
-    """The same for rows of one tensor, in one piece; what stands in the padding is never looked at."""
-    lengths = torch.tensor([snapshot.length for snapshot in snapshots])
-    rows = torch.tensor([snapshot.row for snapshot in snapshots])
-    width = int(lengths.max())
-    places = (torch.arange(width)[None] - (width - lengths)[:, None]).clamp_min(0)
-    heads = torch.arange(tensor.shape[1])
-    index = [rows[:, None, None], heads[None, :, None], places[:, None, :]]
-    return tensor[tuple(part.to(tensor.device) for part in index)]
 
 
 def _picked(values: list[Any], snapshots: Sequence[Snapshot]) -> Any:

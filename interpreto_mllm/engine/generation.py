@@ -6,48 +6,58 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.engine.aligned import holds_any_length, join_aligned
-from interpreto_mllm.engine.cache import Snapshot, join
+from interpreto_mllm.engine.aligned import holds_any_length, join_aligned, join_ragged
+from interpreto_mllm.engine.cache import Snapshot
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.encoder import _WholeReading
-from interpreto_mllm.engine.multimodal import MultimodalEngine
-from interpreto_mllm.engine.query import Query, Scored, pad
+from interpreto_mllm.engine.query import Engine, Query, Scored, pad
+from interpreto_mllm.engine.rows import Rows, seen_places
 from interpreto_mllm.engine.trie import Node
 from interpreto_mllm.prompts.occlusion import Reading
-from interpreto_mllm.prompts.processing import Processing
 
 logger = logging.getLogger(__name__)
 
 OVER = -1
 """Fills the rows of answers that are shorter than others."""
 
+SEVERAL = 3
+"""Tokens that are read on at once to see whether a model can."""
+
 Leaf = tuple[int, "Snapshot | None"]
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows that are being answered: the scores of the next token, the cache, what may be seen of it, how much each has read."""
+@runtime_checkable
+class Speaker(Engine, Protocol):
+    """Answers: `score` gives the ids of each answer, and `Query.target` numbers its draw."""
 
-    logits: Float[Tensor, "b v"]
-    cache: Any
-    seen: Bool[Tensor, "b l"]
-    lengths: Int[Tensor, "b"]
+    likelihoods: dict[tuple[bytes, tuple[int, ...]], Tensor]
+    """By reading and ids, the log-probabilities of tokens that were asked for aside and could be told on the way."""
 
-    def kept(self, rows: Int[Tensor, "_"]) -> Rows:
-        """Only these rows."""
-        cache = join([Snapshot(self.cache, row, self.seen.shape[1]) for row in rows.tolist()])
-        return Rows(self.logits[rows], cache, self.seen[rows], self.lengths[rows])
+
+@dataclass(frozen=True)
+class Way:
+    """How a model answers exactly.
+
+    Args:
+        side_by_side: whether rows may read on together; `model.generate` answers otherwise.
+        any_length: whether prompts of different lengths may be read together.
+        tells: whether rows may read several tokens at once, so that a given answer is scored on the way.
+    """
+
+    side_by_side: bool
+    any_length: bool = False
+    tells: bool = False
 
 
 class CausalSpeaker(CausalEngine):
-    """Answers under a causal language model; `score` gives the ids of each answer, and `Query.target` numbers its draw.
+    """Answers under a causal language model; see `Speaker`.
 
     What all rows begin with is computed once. Rows read on side by side, shorter ones padded on the left of the cache, with
     positions of their own, until each has ended. Settings that the loop here does not know, and models whose rows do not give
@@ -62,17 +72,22 @@ class CausalSpeaker(CausalEngine):
     """
 
     def __init__(self, model: Any, decoding: Decoding, batch_size: int, share_prefixes: bool = True, **parts: Any):
-        super().__init__(model, _chosen, batch_size, share_prefixes, **parts)
+        super().__init__(model, chosen, batch_size, share_prefixes, **parts)
         self.decoding = decoding
+        self.likelihoods: dict[tuple[bytes, tuple[int, ...]], Tensor] = {}
         self._alone = not share_prefixes
-        self._side_by_side: bool | None = None if share_prefixes and self.cache_name and decoding.plain else False
-        self._any_length = False
+        self._by_itself = bool(share_prefixes and self.cache_name and decoding.plain)
+        self._ways: dict[frozenset[str], Way] = {}
+        self._way = Way(side_by_side=False)
 
     def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
         """Answer all queries, those under a shared beginning from its snapshot."""
-        if self._side_by_side is None:
-            self._side_by_side = self._answers_exactly(queries)
-        if not self._side_by_side:
+        if self._by_itself:
+            kind = frozenset(state.medium.modality for query in queries for state in query.reading.media)
+            if kind not in self._ways:
+                self._ways[kind] = self._found_way(queries)
+            self._way = self._ways[kind]
+        if not self._way.side_by_side:
             yield from self._by_generate(queries)
             return
         [(root, _)] = block
@@ -95,6 +110,8 @@ class CausalSpeaker(CausalEngine):
         said = torch.full((len(batch), self.decoding.limit), OVER, device=self._device)
         live = torch.arange(len(batch), device=self._device)
         rows = self._begin(asked, [snapshot for _, snapshot in batch])
+        if self._way.tells:
+            self._tell(rows, asked)
         for step in range(self.decoding.limit):
             tokens = self.decoding.choose(rows.logits, None if draws is None else draws[live, step])
             going = (~torch.isin(tokens, endings)).nonzero()[:, 0]
@@ -103,16 +120,29 @@ class CausalSpeaker(CausalEngine):
             said[live, step] = tokens
             if not len(live) or step + 1 == self.decoding.limit:
                 break
-            rows = self._read_on(rows, tokens)
+            rows, _ = self._read_on(rows, tokens[:, None])
         return said.cpu()
+
+    def _tell(self, rows: Rows, asked: list[Query]) -> None:
+        """Keep the log-probabilities of the tokens of what is asked aside, read on from copies of the rows."""
+        owed = [(row, query.reading.key, aside) for row, query in enumerate(asked) for aside in query.asides]
+        for start in range(0, len(owed), self.batches.size):
+            some = owed[start : start + self.batches.size]
+            targets = pad([list(aside) for _, _, aside in some]).to(self._device)
+            copies = rows.kept(torch.tensor([row for row, _, _ in some]))
+            logits = copies.logits[:, None].float()
+            if targets.shape[1] > 1:
+                logits = torch.cat([logits, self._read_on(copies, targets[:, :-1])[1].float()], dim=1)
+            told = (chosen(logits, targets.to(logits.device)) - logits.logsumexp(-1)).cpu()
+            self.likelihoods |= {(key, aside): row[: len(aside)] for (_, key, aside), row in zip(some, told, strict=True)}
 
     def _begin(self, asked: list[Query], snapshots: list[Snapshot | None]) -> Rows:
         """Read the prompts, continuing the snapshots, and put the rows side by side."""
         alike: dict[tuple[int, int], list[int]] = {}
         for index, (query, snapshot) in enumerate(zip(asked, snapshots, strict=True)):
             start = 0 if snapshot is None else snapshot.length
-            alike.setdefault((start, 0 if self._any_length else len(query.reading.ids)), []).append(index)
-        logits: dict[int, Tensor] = {}
+            alike.setdefault((start, 0 if self._way.any_length else len(query.reading.ids)), []).append(index)
+        logits: list[Tensor] = []
         ends: dict[int, Snapshot] = {}
         for (start, _), group in alike.items():
             readings = [asked[index].reading for index in group]
@@ -126,54 +156,78 @@ class CausalSpeaker(CausalEngine):
                 keep_cache=True,
             )
             at = torch.searchsorted(kept, lasts) if "logits_to_keep" in self._accepts else lasts
-            for row, index in enumerate(group):
-                logits[index] = output.logits[row, at[row]]
-                ends[index] = Snapshot(output[self.cache_name], row, len(readings[row].ids))
-        places = range(len(asked))
-        cache = join_aligned([ends[index] for index in places])
-        seen = _seen([query.reading for query in asked]).to(self._device)
-        lengths = torch.tensor([ends[index].length for index in places], device=self._device)
-        return Rows(torch.stack([logits[index] for index in places]), cache, seen, lengths)
+            logits.append(output.logits[torch.arange(len(group), device=output.logits.device), at.to(output.logits.device)])
+            cache = output[self.cache_name]
+            ends |= {index: Snapshot(cache, row, len(readings[row].ids)) for row, index in enumerate(group)}
+        places, order = range(len(asked)), torch.tensor([*ends]).argsort()
+        cache = (join_ragged if self._way.any_length else join_aligned)([ends[index] for index in places])
+        seen = seen_places([query.reading for query in asked], on_the_right=self._way.any_length).to(self._device)
+        expected = torch.cat(logits)
+        return Rows(expected[order.to(expected.device)], cache, seen, self._following(asked))
 
-    def _read_on(self, rows: Rows, tokens: Int[Tensor, "b"]) -> Rows:
-        """Every row one token further."""
-        seen = torch.cat([rows.seen, torch.ones_like(rows.seen[:, :1])], dim=1)
-        arguments: dict[str, Any] = {"input_ids": tokens[:, None], "use_cache": True, str(self.cache_name): rows.cache}
+    def _following(self, asked: list[Query]) -> Int[Tensor, "*axes b"]:
+        """The position of what comes after each prompt."""
+        return torch.tensor([len(query.reading.ids) for query in asked], device=self._device)
+
+    def _read_on(self, rows: Rows, tokens: Int[Tensor, "b k"]) -> tuple[Rows, Float[Tensor, "b k v"]]:
+        """Every row some tokens further, and what each of these lets expect."""
+        seen = torch.nn.functional.pad(rows.seen, (0, tokens.shape[1]), value=True)
+        arguments: dict[str, Any] = {"input_ids": tokens, "use_cache": True, str(self.cache_name): rows.cache}
         if "position_ids" in self._accepts:
-            arguments["position_ids"] = rows.lengths[:, None]
+            arguments["position_ids"] = rows.following[..., None] + torch.arange(tokens.shape[1], device=self._device)
         if not seen.all():
             arguments["attention_mask"] = seen.long()
         self.forwards += 1
-        self.tokens += len(tokens)
+        self.tokens += tokens.numel()
         output = self.model(**arguments)
-        return Rows(output.logits[:, -1], output[self.cache_name], seen, rows.lengths + 1)
+        return Rows(output.logits[:, -1], output[self.cache_name], seen, rows.following + tokens.shape[1]), output.logits
 
-    def _answers_exactly(self, queries: list[Query]) -> bool:
-        """Whether two rows of different lengths, read on side by side, give what each does alone; logged where not."""
-        longest = max((query.reading.ids for query in queries), key=len)
-        halves = [Query(Reading(ids), (0,)) for ids in (longest, longest[: (len(longest) + 1) // 2])]
-        plain = torch.cat([self._plain(query, int(query.reading.ids[-1])) for query in halves])
-        tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
+    def _found_way(self, queries: list[Query]) -> Way:
+        """How rows of different lengths, read on side by side, give what each does alone; logged where they do not."""
+        sample = max((query.reading for query in queries), key=lambda reading: (len(reading.media), len(reading.ids)))
+        pair = [Query(Reading(sample.ids, None, sample.segments, sample.media), (0,)), Query(self._shortened(sample), (0,))]
+        more = torch.from_numpy(sample.ids[self._written(sample)][-SEVERAL:])
+        if not len(more):
+            return Way(side_by_side=False)
+        plain = [torch.cat([self._plain(query, more[:count]) for query in pair]) for count in (1, len(more))]
         worst = ""
-        for ragged in (self._ragged(halves[0]), False):
-            self._any_length = ragged
+        for ragged in (self._ragged(sample), False):
             try:
-                rows = self._begin(halves, [None, None])
-                tokens = torch.tensor([int(query.reading.ids[-1]) for query in halves], device=self._device)
-                stepped = self._read_on(rows, tokens).logits.float()
+                self._way = Way(side_by_side=True, any_length=ragged)
+                rows = self._begin(pair, [None, None])
+                every, after = torch.arange(len(pair)), more.to(self._device).expand(len(pair), -1)
+                stepped = [self._read_on(rows.kept(every), after[:, :count])[0].logits for count in (1, len(more))]
             except Exception as error:  # a model may refuse a cache in any way it likes: generate then decides
                 worst = str(error)
                 continue
-            scale = plain.abs().max().clamp_min(1)
-            if (stepped - plain).abs().max() <= tolerance * scale:
-                return True
-            worst = f"off by {(stepped - plain).abs().max().item():.1e}"
+            exact = [self._close(one.float(), wanted) for one, wanted in zip(stepped, plain, strict=True)]
+            if exact[0]:
+                return Way(side_by_side=True, any_length=ragged, tells=exact[1])
+            worst = f"off by {(stepped[0] - plain[0]).abs().max().item():.1e}"
         logger.info("%s cannot answer rows side by side (%s): using generate.", type(self.model).__name__, worst)
-        return False
+        return Way(side_by_side=False)
 
-    def _ragged(self, query: Query) -> bool:
+    def _close(self, logits: Float[Tensor, "b v"], plain: Float[Tensor, "b v"]) -> bool:
+        tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
+        return bool((logits - plain).abs().max() <= tolerance * plain.abs().max().clamp_min(1))
+
+    def _written(self, reading: Reading) -> Bool[np.ndarray, "l"]:
+        """Which of its tokens stand for themselves."""
+        return np.ones(len(reading.ids), dtype=bool)
+
+    def _shortened(self, reading: Reading) -> Reading:
+        """A reading without the first half of the longest text in it."""
+        edges = np.flatnonzero(np.diff(self._written(reading).astype(np.int8), prepend=0, append=0))
+        start, end = max(
+            zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True), default=(0, 0), key=lambda run: run[1] - run[0]
+        )
+        kept = np.ones(len(reading.ids), dtype=bool)
+        kept[start : (start + end) // 2] = False
+        return Reading(reading.ids[kept], None, None if reading.segments is None else reading.segments[kept], reading.media)
+
+    def _ragged(self, reading: Reading) -> bool:
         """Whether what is read beyond a row's end can be cut off this model's cache."""
-        first = Query(Reading(query.reading.ids[:1]), (0,))
+        first = Query(Reading(reading.ids[self._written(reading)][:1]), (0,))
         ids = torch.from_numpy(first.reading.ids)[None]
         try:
             return holds_any_length(self._forward([first], ids, [None], torch.tensor([0]), keep_cache=True)[self.cache_name])
@@ -181,67 +235,38 @@ class CausalSpeaker(CausalEngine):
             logger.info("%s gives no cache that can be cut (%s).", type(self.model).__name__, error)
             return False
 
-    def _plain(self, query: Query, token: int) -> Float[Tensor, "1 v"]:
-        """What one plain forward expects after the prompt and one more token."""
-        ids = torch.tensor([[*query.reading.ids.tolist(), token]])
+    def _plain(self, query: Query, more: Int[Tensor, "_"]) -> Float[Tensor, "1 v"]:
+        """What one plain forward expects after the prompt and some more tokens."""
+        ids = torch.cat([torch.from_numpy(query.reading.ids), more])[None]
         last = torch.tensor([ids.shape[1] - 1])
         return self._forward([query], ids, [None], last, keep_cache=False).logits[:, -1].float()
 
     def _by_generate(self, queries: list[Query]) -> Iterator[Scored]:
         """Answers of `model.generate`, rows of equal lengths together; drawn ones and those of the reference each alone."""
-        alike: dict[int, list[int]] = {}
+        alike: dict[Any, list[int]] = {}
         for index, query in enumerate(queries):
-            alike.setdefault(index if self._alone or self.decoding.sampled else len(query.reading.ids), []).append(index)
+            extents = tuple(state.extent for state in query.reading.media)
+            alone = self._alone or self.decoding.sampled
+            alike.setdefault(index if alone else (len(query.reading.ids), extents), []).append(index)
         for group in alike.values():
             yield from self.batches.run(group, lambda batch: self._generated([queries[index] for index in batch]))
 
     def _generated(self, asked: list[Query]) -> Int[Tensor, "b t"]:
         ids = pad([torch.from_numpy(query.reading.ids) for query in asked]).to(self._device)
-        seen = _seen([query.reading for query in asked]).long().to(self._device)
+        seen = seen_places([query.reading for query in asked]).long().to(self._device)
         positions = {}
         if "position_ids" in self._accepts and not seen.all():
             positions = {"position_ids": torch.arange(ids.shape[1], device=self._device)[None].expand(len(ids), -1)}
-        with _drawing(self.decoding, asked[0], self._device):
-            more = {**positions, **self._media(asked, ids.shape[1])}
+        with drawing(self.decoding, asked[0], self._device):
+            more = {**positions, **self._media(asked, ids)}
             whole = self.model.generate(input_ids=ids, attention_mask=seen, **more, **self.decoding.arguments)
         self.forwards += whole.shape[1] - ids.shape[1]
         self.tokens += ids.numel() + whole[:, ids.shape[1] :].numel()
         return ended(whole[:, ids.shape[1] :], self.decoding)
 
-    def _media(self, asked: list[Query], length: int) -> dict[str, Tensor]:
-        """What `generate` must be given besides ids."""
+    def _media(self, asked: list[Query], ids: Int[Tensor, "b l"]) -> dict[str, Tensor]:
+        """What `generate` must be given besides ids, an attention mask, and positions that count what is hidden."""
         return {}
-
-
-class MultimodalSpeaker(CausalSpeaker, MultimodalEngine):
-    """Answers to prompts with images and clips, each encoded once; by `model.generate` where positions are the model's own."""
-
-    def _merges_exactly(self, query: Query) -> bool:
-        placed = any(encoding.placed for encoding in self._encodings(query.reading.media).values())
-        return self.decoding.plain and not placed and super()._merges_exactly(query)
-
-    def _outright(self, query: Query) -> Int[Tensor, "1 t"]:
-        return self._generated([query])
-
-    def _media(self, asked: list[Query], length: int) -> dict[str, Tensor]:
-        if not asked[0].reading.media:
-            return {}
-        return {**self.processing.media([query.reading.media for query in asked]), **self.types(asked, length)}
-
-
-class Seq2SeqSpeaker(_WholeReading):
-    """Answers under an encoder-decoder by `model.generate`, prompts of like length together; see `CausalSpeaker`."""
-
-    def __init__(self, model: Any, decoding: Decoding, batch_size: int, share_prefixes: bool = True, *, processing: Processing):
-        super().__init__(model, processing, _chosen, batch_size if share_prefixes and not decoding.sampled else 1)
-        self.decoding = decoding
-
-    def _answer(self, asked: list[Query]) -> Int[Tensor, "b t"]:
-        with _drawing(self.decoding, asked[0], self._device):
-            whole = self.model.generate(**self.inputs([query.reading for query in asked]), **self.decoding.arguments)
-        self.forwards += whole.shape[1] - 1
-        self.tokens += whole[:, 1:].numel()
-        return ended(whole[:, 1:], self.decoding)
 
 
 def ended(ids: Int[Tensor, "b _"], decoding: Decoding) -> Int[Tensor, "b limit"]:
@@ -254,7 +279,7 @@ def ended(ids: Int[Tensor, "b _"], decoding: Decoding) -> Int[Tensor, "b limit"]
 
 
 @contextmanager
-def _drawing(decoding: Decoding, query: Query, device: torch.device) -> Iterator[None]:
+def drawing(decoding: Decoding, query: Query, device: torch.device) -> Iterator[None]:
     """`generate` draws from torch's own generator: seeded within, and as it was afterwards."""
     if not decoding.sampled:
         yield
@@ -264,19 +289,9 @@ def _drawing(decoding: Decoding, query: Query, device: torch.device) -> Iterator
         yield
 
 
-def _chosen(logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+def chosen(logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
     """The mode by which continued caches are checked: plain logits."""
     return logits.gather(-1, targets[..., None])[..., 0]
-
-
-def _seen(readings: list[Reading]) -> Bool[Tensor, "b l"]:
-    """Which places of the aligned rows may be seen: the padding on the left never."""
-    longest = max(len(reading.ids) for reading in readings)
-    seen = torch.zeros(len(readings), longest, dtype=torch.bool)
-    for row, reading in enumerate(readings):
-        there = torch.ones(len(reading.ids), dtype=torch.bool) if reading.seen is None else torch.from_numpy(reading.seen)
-        seen[row, longest - len(reading.ids) :] = there
-    return seen
 
 
 def _under(node: Node) -> list[int]:

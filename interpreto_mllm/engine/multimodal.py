@@ -142,17 +142,23 @@ class MultimodalEngine(CausalEngine):
 
     def _outright(self, query: Query) -> Float[Tensor, "1 t"]:
         """The values of one query by one call of the processor and one forward of the model."""
-        ids = torch.tensor([[*query.reading.ids.tolist(), *query.target[:-1]]], device=self._device)
-        arguments = {"input_ids": ids, **self.processing.media([query.reading.media]), **self.types([query], ids.shape[1])}
+        arguments = self.outright(query)
         self._encodings.encoded += len(query.reading.media)
+        self.forwards += 1
+        self.tokens += arguments["input_ids"].numel()
+        logits = self.model(**arguments).logits[:, len(query.reading.ids) - 1 :]
+        return self.mode(logits.float(), torch.tensor([query.target], device=logits.device)).float().cpu()
+
+    def outright(self, query: Query) -> dict[str, Any]:
+        """What the plain path gives the model: the prompt as the processor made it, and the target but for its last token."""
+        ids = torch.tensor([[*query.reading.ids.tolist(), *query.target[:-1]]], device=self._device)
+        media = self.processing.media([query.reading.media]) if query.reading.media else {}
+        arguments = {"input_ids": ids, **media, **self.types([query], ids.shape[1])}
         mask = torch.ones_like(ids)
         if query.reading.seen is not None:
             arguments |= self._kept_positions({**arguments, "attention_mask": mask})
             mask[0, : len(query.reading.seen)] = torch.from_numpy(query.reading.seen)
-        self.forwards += 1
-        self.tokens += ids.numel()
-        logits = self.model(**arguments, attention_mask=mask).logits[:, len(query.reading.ids) - 1 :]
-        return self.mode(logits.float(), torch.tensor([query.target], device=logits.device)).float().cpu()
+        return {**arguments, "attention_mask": mask}
 
     def _kept_positions(self, arguments: dict[str, Any]) -> dict[str, Tensor]:
         """Positions as the model counts them with nothing hidden, for models that would skip what is."""

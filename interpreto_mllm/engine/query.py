@@ -18,14 +18,18 @@ Mode = Callable[[Float[Tensor, "*rows v"], Int[Tensor, "*rows"]], Float[Tensor, 
 
 @dataclass(frozen=True)
 class Query:
-    """One reading and the ids whose values are asked after it: answer tokens, or class indices for a classifier."""
+    """One reading and the ids whose values are asked after it: answer tokens, or class indices for a classifier.
+
+    `asides` are answers whose log-probabilities a model that answers by itself tells on the way, where it can.
+    """
 
     reading: Reading
     target: tuple[int, ...]
+    asides: tuple[tuple[int, ...], ...] = ()
 
     @property
     def key(self) -> tuple[bytes, tuple[int, ...]]:
-        """Equal exactly for equal queries."""
+        """Equal exactly for equal queries, whatever is asked aside."""
         return self.reading.key, self.target
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -47,11 +48,24 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
     order = sorted(range(len(sequences)), key=lambda index: sequences[index].tolist())
     shared = _shared_lengths([sequences[index] for index in order])
     lengths = [len(sequence) for sequence in sequences]
-    plans = [_plan(order, shared, share * sum(lengths), batch_size, forward_cost) for share in SHARES]
+    split = cache(lambda low, high: _split(shared, low, high))
+    plans = [_plan(order, split, share * sum(lengths), batch_size, forward_cost) for share in SHARES]
     return min(plans, key=lambda plan: _cost(plan, lengths, batch_size, forward_cost))
 
 
-def _plan(order: list[int], shared: Int[np.ndarray, "p"], worthwhile: float, batch_size: int, forward_cost: int) -> Node:
+def _split(shared: Int[np.ndarray, "p"], low: int, high: int) -> tuple[int, list[int]]:
+    """How much the sequences from `low` to `high` share, and where those that share more with each other begin and end."""
+    common = int(shared[low + 1 : high].min())
+    return common, [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
+
+
+def _plan(
+    order: list[int],
+    split: Callable[[int, int], tuple[int, list[int]]],
+    worthwhile: float,
+    batch_size: int,
+    forward_cost: int,
+) -> Node:
     """The tree whose levels each save more than `worthwhile` tokens and than their forwards cost."""
     total = len(order)
     root = Node(0, order[0])
@@ -61,14 +75,13 @@ def _plan(order: list[int], shared: Int[np.ndarray, "p"], worthwhile: float, bat
         if high - low == 1:
             node.leaves.append(order[low])
             continue
-        common = int(shared[low + 1 : high].min())
+        common, cuts = split(low, high)
         width = total / (high - low)
         saved = width * (high - low - 1) * (common - node.length)
         if common > node.length and saved > max(forward_cost * max(1.0, width / batch_size), worthwhile):
             child = Node(common, order[low])
             node.children.append(child)
             node = child
-        cuts = [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
         stack += [(a, b, node) for a, b in pairwise(cuts)]
     return root
 

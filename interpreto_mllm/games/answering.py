@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.generation import CausalSpeaker, MultimodalSpeaker, Seq2SeqSpeaker
+from interpreto_mllm.engine.generation import CausalSpeaker, Speaker
 from interpreto_mllm.engine.query import Engine, Query
+from interpreto_mllm.engine.speakers import MultimodalSpeaker, Seq2SeqSpeaker
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.kinds import CausalKind, ModelKind, Seq2SeqKind
-from interpreto_mllm.games.responses import ResponseEngine, ResponseGame
+from interpreto_mllm.games.kinds import CausalKind, GeneratingKind, ModelKind, Seq2SeqKind
+from interpreto_mllm.games.modes import InferenceModes
+from interpreto_mllm.games.responses import Original, ResponseEngine, ResponseGame
 from interpreto_mllm.games.targets import Answer
 from interpreto_mllm.games.voices import LocalVoice, Voice, spelled
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
@@ -61,12 +63,17 @@ class AnsweringKind(ModelKind):
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
         self.length(reading, None)
-        [(_, [response])] = self._greedy.say([Query(reading, (0,))])
+        response, scored = self.first(reading)
         if self._greedy is self._engine.voice:
             self._engine.said[reading.key] = (response,)
-        return self.original(response, reading)
+        return self.original(response, reading, scored)
 
-    def original(self, response: Response, reading: Reading) -> Answer:
+    def first(self, reading: Reading) -> tuple[Response, Answer | None]:
+        """What is answered to the whole prompt, and what of that is scored where log-probabilities are asked for."""
+        [(_, [response])] = self._greedy.say([Query(reading, (0,))])
+        return response, None
+
+    def original(self, response: Response, reading: Reading, scored: Answer | None = None) -> Answer:
         """The answer that the others are compared with, as a target.
 
         Raises:
@@ -74,7 +81,7 @@ class AnsweringKind(ModelKind):
         """
         if not response.text:
             raise ValueError("There is no text in the original answer: give a target with some, to compare responses with.")
-        self._engine.originals.append((response, reading))
+        self._engine.originals.append(Original(response, reading, scored))
         return Answer((len(self._engine.originals) - 1,), (0,), (response.text,))
 
     def length(self, reading: Reading, answer: Answer | None) -> int:
@@ -94,12 +101,12 @@ class RespondingKind(AnsweringKind):
     """
 
     def __init__(self, kind: ModelKind, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
-        if not isinstance(kind, (CausalKind, Seq2SeqKind)):
+        if not isinstance(kind, GeneratingKind):
             raise ValueError(
                 f"{type(kind.model).__name__} does not answer in text, so there are no responses to compare: use "
                 "InferenceModes.LOGITS, SOFTMAX or LOG_SOFTMAX."
             )
-        bound = similarity.bound(kind.model, kind.tokenizer)
+        bound = similarity.bound(kind.model, kind.processing.processor)
         super().__init__(kind.model, kind.processing, bound, generate, seed)
         self._kind, self._decoding = kind, self._decoded(self._settings)
         self.answer_tokens = self._decoding.limit
@@ -111,13 +118,18 @@ class RespondingKind(AnsweringKind):
         self._kind.check_occlusion(occlusion)
 
     def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Voice, Voice]:
+        scorer = self._kind.engine(InferenceModes.LOG_SOFTMAX, batch_size, share_prefixes)
         greedy = self._decoded({**self._settings, "do_sample": False})
-        first = LocalVoice(self._speaker(greedy, batch_size, share_prefixes), self.tokenizer)
+        self._first = LocalVoice(self._speaker(greedy, batch_size, share_prefixes), self.tokenizer, scorer)
         if not self._decoding.sampled:
-            return first, first
-        return first, LocalVoice(self._speaker(self._decoding, batch_size, share_prefixes), self.tokenizer)
+            return self._first, self._first
+        return self._first, LocalVoice(self._speaker(self._decoding, batch_size, share_prefixes), self.tokenizer, scorer)
 
-    def _speaker(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Engine:
+    def first(self, reading: Reading) -> tuple[Response, Answer | None]:
+        response, ids = self._first.first(reading)
+        return response, self._kind.spoken(ids) if response.text and self._similarity.log_probability else None
+
+    def _speaker(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Speaker:
         if isinstance(self._kind, Seq2SeqKind):
             return Seq2SeqSpeaker(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
         if self.processing.modalities:
@@ -131,10 +143,12 @@ class RespondingKind(AnsweringKind):
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         ids = self._kind.answer(target, text, reading)
         given = target.strip() if isinstance(target, str) else spelled(list(ids.ids), self.tokenizer).text
-        return self.original(Response(given, tuple(ids.ids[index] for index in ids.scored)), reading)
+        scored = ids if self._similarity.log_probability else None
+        return self.original(Response(given, tuple(ids.ids[index] for index in ids.scored)), reading, scored)
 
     def length(self, reading: Reading, answer: Answer | None) -> int:
-        room, limit = self.room(), self._decoding.limit
+        scored = None if answer is None else self._engine.originals[answer.ids[0]].scored
+        room, limit = self.room(), max(self._decoding.limit, 0 if scored is None else len(scored.ids))
         needed = len(reading.ids) + limit if isinstance(self._kind, CausalKind) else max(len(reading.ids), limit + 1)
         if room is not None and needed > room:
             raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from interpreto_mllm.engine.query import Mode
+from interpreto_mllm.engine.writer import writer
 from interpreto_mllm.games.answering import RespondingKind
 from interpreto_mllm.games.kinds import ModelKind, model_kind
 from interpreto_mllm.prompts.processing import Processing
@@ -20,12 +21,13 @@ def choose_kind(
     """The kind of a model under a value function.
 
     Raises:
-        TypeError: for a model that neither generates nor classifies sequences.
+        TypeError: for a model that neither generates text nor classifies.
         ValueError: for a value function that the model cannot serve.
     """
     if isinstance(model, RemoteModel):
         if isinstance(mode, ResponseSimilarity):
             return RemoteAnsweringKind(model, mode, generate, seed)
         return RemoteScoringKind(model, mode, generate, seed)
+    model = writer(model)
     kind = model_kind(model, Processing(tokenizer, model))
     return RespondingKind(kind, mode, generate, seed) if isinstance(mode, ResponseSimilarity) else kind

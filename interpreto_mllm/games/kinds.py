@@ -144,7 +144,7 @@ class ModelKind(ABC):
         """Begin anew: nothing of an earlier call is remembered."""
 
 
-class _Generator(ModelKind):
+class GeneratingKind(ModelKind):
     """Models that answer in tokens."""
 
     def _ids(self, target: Any) -> list[int]:
@@ -162,6 +162,10 @@ class _Generator(ModelKind):
             )
         texts = _token_texts([ids[index] for index in scored], self.tokenizer)
         return Answer(tuple(ids), tuple(scored), tuple(texts))
+
+    @abstractmethod
+    def spoken(self, ids: list[int]) -> Answer:
+        """What the model has said, special tokens included, as a target; a ValueError where there is nothing in it."""
 
     def _generate(self, reading: Reading, generate: Mapping[str, Any]) -> list[int]:
         """Ids that follow the prompt under greedy decoding, overridable by `generate`."""
@@ -194,7 +198,7 @@ class _Generator(ModelKind):
         return ids
 
 
-class CausalKind(_Generator):
+class CausalKind(GeneratingKind):
     """Decoder-only language models. An absent part is dropped by default, as if it had not been written."""
 
     tells_positions = True
@@ -214,7 +218,10 @@ class CausalKind(_Generator):
         return self._answer(ids, list(range(len(ids))))
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
-        ids = self._without_ending(self._generate(reading, generate)[len(reading.ids) :])
+        return self.spoken(self._generate(reading, generate)[len(reading.ids) :])
+
+    def spoken(self, ids: list[int]) -> Answer:
+        ids = self._without_ending(ids)
         return self._answer(ids, list(range(len(ids))))
 
     def check_occlusion(self, occlusion: Occlusion) -> None:
@@ -240,7 +247,7 @@ class CausalKind(_Generator):
         return self.tokenizer.encode(target, add_special_tokens=False)
 
 
-class Seq2SeqKind(_Generator):
+class Seq2SeqKind(GeneratingKind):
     """Encoder-decoders. The encoder reads the prompt, absent parts dropped by default; the decoder is fed the answer."""
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
@@ -252,16 +259,16 @@ class Seq2SeqKind(_Generator):
             return self._answer(ids, list(range(len(ids))))
         if not isinstance(target, str):
             raise TypeError(f"A target of an encoder-decoder is a text, token ids, a Contrast or None; got {target!r}.")
-        return self._spoken(list(self.tokenizer(text_target=target)["input_ids"]))
+        return self.spoken(list(self.tokenizer(text_target=target)["input_ids"]))
 
     def own_answer(self, reading: Reading, generate: Mapping[str, Any]) -> Answer:
-        return self._spoken(self._generate(reading, generate)[1:])
+        return self.spoken(self._generate(reading, generate)[1:])
 
     def length(self, reading: Reading, answer: Answer) -> int:
         return max(len(reading.ids), len(answer.ids))
 
-    def _spoken(self, ids: list[int]) -> Answer:
-        """An answer with the special tokens that the model was trained to say around it; they are read, not scored."""
+    def spoken(self, ids: list[int]) -> Answer:
+        """The special tokens that the model was trained to say around an answer are read, not scored."""
         if ids and ids[0] == self.model.generation_config.decoder_start_token_id:
             ids = ids[1:]
         special = special_mask(ids, self.tokenizer)

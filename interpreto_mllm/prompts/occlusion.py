@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ class Reading:
     segments: Int[np.ndarray, "l"] | None = None
     media: tuple[State, ...] = ()
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         """Equal exactly for equal readings."""
         seen = b"" if self.seen is None else self.seen.tobytes()

@@ -21,7 +21,8 @@ from interpreto_mllm.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.remote.scorer import RemoteScorer
 from interpreto_mllm.remote.voice import LIMIT, RemoteVoice, arguments
 from interpreto_mllm.responses import Response
-from interpreto_mllm.similarity.embeddings import Contextual, Static
+from interpreto_mllm.similarity.contextual import Contextual
+from interpreto_mllm.similarity.embeddings import Static
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprobs", "extra_body")
@@ -139,7 +140,12 @@ def _check_generation(settings: Mapping[str, Any]) -> None:
 
 
 def _check_embedding(similarity: ResponseSimilarity) -> None:
-    """Raise a ValueError for an embedding that looks into the model, before anything is asked of it."""
+    """Raise a ValueError for what looks into the model, before anything is asked of it."""
+    if similarity.log_probability:
+        raise ValueError(
+            "A server does not score a given answer while it answers: leave log_probability out. Where the server tells how "
+            "likely given answers are, explain with inference_mode=InferenceModes.LOG_SOFTMAX."
+        )
     embedding = similarity.bound(None, None).embedding
     if isinstance(embedding, (Static, Contextual)) and (embedding.model is None or embedding.name != type(embedding).__name__):
         raise ValueError(

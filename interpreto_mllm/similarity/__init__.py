@@ -1,6 +1,7 @@
 """How much one answer resembles another: embeddings, their reduction, and measures of likeness."""
 
-from interpreto_mllm.similarity.embeddings import Contextual, Embedding, External, Static
+from interpreto_mllm.similarity.contextual import Contextual
+from interpreto_mllm.similarity.embeddings import Embedding, External, Static
 from interpreto_mllm.similarity.measures import Cosine, Euclidean, Measure, TokenMatch
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.similarity.texts import Bleu, ExactMatch, RougeL, TextMeasure, TfIdf

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.query import pad
+from interpreto_mllm.engine.writer import writer
 from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.responses import Response
 
 Said = tuple[Response, Reading | None]
@@ -48,7 +50,8 @@ class Static(Embedding):
     """The input embeddings of the response's tokens. Costs no forward, and knows no context.
 
     Args:
-        model, tokenizer: the model that answers unless given; a result read from a file needs them.
+        model, tokenizer: the model that answers unless given, and its tokenizer or processor; a result read from a file needs
+            them.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -60,6 +63,9 @@ class Static(Embedding):
     model: Any = None
     tokenizer: Any = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", writer(self.model))
+
     def bound(self, model: Any, tokenizer: Any) -> Static:
         return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
 
@@ -67,98 +73,13 @@ class Static(Embedding):
         return one[0]
 
     def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
-        _check_bound(self)
+        check_bound(self)
         table = self.model.get_input_embeddings()
-        rows = [_ids(response, self.tokenizer) for response, _ in said]
+        words = Processing(self.tokenizer, self.model).tokenizer
+        rows = [ids_of(response, words) for response, _ in said]
         with borrowed(self.model):
             states = table(torch.cat(rows).to(table.weight.device)).float().cpu()
         return list(states.split([len(row) for row in rows]))
-
-
-@dataclass(frozen=True)
-class Contextual(Embedding):
-    """The model's last hidden states at the response's tokens, each of which has read those before it.
-
-    Args:
-        model, tokenizer: the model that answers unless given; a result read from a file needs them.
-        after_prompt: False embeds the response alone (after the tokenizer's BOS token, if it has one), so that equal responses
-            are equal. True embeds it after the prompt it answered: two equal answers to different prompts then differ, and
-            values can only be had while the model answers, since results do not keep prompts.
-        batch_size: rows in a forward.
-    """
-
-    model: Any = None
-    tokenizer: Any = None
-    after_prompt: bool = False
-    batch_size: int = 32
-
-    @property
-    def name(self) -> str:
-        return "Contextual after the prompt" if self.after_prompt else "Contextual"
-
-    def key(self, one: Said) -> Hashable:
-        return (one[0], one[1].key) if self.after_prompt and one[1] is not None else one[0]
-
-    def bound(self, model: Any, tokenizer: Any) -> Contextual:
-        return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
-
-    def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
-        _check_bound(self)
-        states: list[Tensor] = [torch.empty(0)] * len(said)
-        with borrowed(self.model):
-            work = Batches(self.batch_size).run(
-                range(len(said)), lambda batch: self._batch([said[index] for index in batch]), lambda i: self._length(said[i])
-            )
-            for batch, embedded in work:
-                for index, one in zip(batch, embedded, strict=True):
-                    states[index] = one
-        return states
-
-    def _length(self, one: Said) -> int:
-        return len(one[0].ids) + len(one[0].text) + (0 if one[1] is None else len(one[1].ids))
-
-    def _batch(self, said: list[Said]) -> list[Float[Tensor, "_ d"]]:
-        ids = [_ids(response, self.tokenizer) for response, _ in said]
-        prompts = [self._prompt(reading) for _, reading in said]
-        if not self.model.config.is_encoder_decoder:
-            hidden = self._hidden([torch.cat(pair) for pair in zip(prompts, ids, strict=True)], [r for _, r in said])
-            return [row[len(p) : len(p) + len(i)].float().cpu() for row, p, i in zip(hidden, prompts, ids, strict=True)]
-        if not self.after_prompt:
-            return [row[: len(i)].float().cpu() for row, i in zip(self._encoded(ids), ids, strict=True)]
-        start = torch.tensor([self.model.config.decoder_start_token_id])
-        spoken = pad([torch.cat([start, one]) for one in ids]).to(self._device)
-        read, mask = _padded(prompts, [r for _, r in said], self._device)
-        output = self.model(input_ids=read, attention_mask=mask, decoder_input_ids=spoken, output_hidden_states=True)
-        hidden = output.decoder_hidden_states[-1]
-        return [row[1 : 1 + len(i)].float().cpu() for row, i in zip(hidden, ids, strict=True)]
-
-    def _prompt(self, reading: Reading | None) -> Int[Tensor, "_"]:
-        """What comes before the response."""
-        if not self.after_prompt:
-            begin = getattr(self.tokenizer, "bos_token_id", None)
-            return torch.tensor([] if begin is None else [begin], dtype=torch.int64)
-        if reading is None:
-            raise ValueError(
-                "Contextual(after_prompt=True) embeds each answer after the prompt it answered, and a result does not keep "
-                "prompts: use Contextual() to rescore."
-            )
-        return torch.from_numpy(reading.ids)
-
-    def _hidden(self, rows: list[Int[Tensor, "_"]], readings: list[Reading | None]) -> Float[Tensor, "b l d"]:
-        """A causal model never looks to the right, so rows padded there need no mask but that of an occlusion."""
-        ids, mask = _padded(rows, readings if self.after_prompt else [None] * len(rows), self._device)
-        if mask.all() or not any(reading is not None and reading.seen is not None for reading in readings):
-            return self.model.base_model(input_ids=ids).last_hidden_state
-        positions = torch.arange(ids.shape[1], device=ids.device)[None].expand(len(ids), -1)
-        return self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
-
-    def _encoded(self, rows: list[Int[Tensor, "_"]]) -> Float[Tensor, "b l d"]:
-        ids, mask = _padded(rows, [None] * len(rows), self._device)
-        return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-
-    @property
-    def _device(self) -> torch.device:
-        return self.model.get_input_embeddings().weight.device
 
 
 @dataclass(frozen=True)
@@ -208,7 +129,7 @@ class External(Embedding):
 
     def _batch(self, texts: list[str]) -> list[Float[Tensor, "_ d"]]:
         rows = [torch.tensor(self.tokenizer(text, truncation=True)["input_ids"]) for text in texts]
-        ids, mask = _padded(rows, [None] * len(rows), self.model.get_input_embeddings().weight.device)
+        ids, mask = padded(rows, [None] * len(rows), self.model.get_input_embeddings().weight.device)
         hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float().cpu()
         return [row[: len(own)] for row, own in zip(hidden, rows, strict=True)]
 
@@ -236,19 +157,20 @@ def _rows(vectors: Any, count: int) -> list[Float[Tensor, "1 d"]]:
     return list(stacked.float()[:, None].unbind(0))
 
 
-def _check_bound(embedding: Static | Contextual) -> None:
+def check_bound(embedding: Any) -> None:
+    """Raise a ValueError where an embedding by the model that answers has none."""
     if embedding.model is None:
         name = type(embedding).__name__
         raise ValueError(f"{name}() embeds by the model that answers, and none is at hand here: give {name}(model, tokenizer).")
 
 
-def _ids(response: Response, tokenizer: Any) -> Int[Tensor, "_"]:
+def ids_of(response: Response, tokenizer: Any) -> Int[Tensor, "_"]:
     """A response's ids; of one that is known as a text alone, those of the text."""
     ids = response.ids or tokenizer.encode(response.text, add_special_tokens=False)
     return torch.tensor(ids, dtype=torch.int64)
 
 
-def _padded(
+def padded(
     rows: list[Int[Tensor, "_"]], readings: Sequence[Reading | None], device: torch.device
 ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
     """Rows padded on the right, and what may be seen of them."""

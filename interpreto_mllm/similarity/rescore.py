@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from jaxtyping import Float
+from torch import Tensor
+
 from interpreto_mllm.aggregators.repeated import estimate
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
+from interpreto_mllm.responses import Responses
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 
 
-def rescored(attribution: Attribution, similarity: ResponseSimilarity) -> Attribution:
-    """The result under another similarity; see `Attribution.rescore`."""
+def rescored(attribution: Attribution, mode: ResponseSimilarity | InferenceModes) -> Attribution:
+    """The result under another value function; see `Attribution.rescore`."""
     responses = attribution.responses
     if responses is None:
         raise ValueError("This result holds no answers to compare: only those of a similarity game can be rescored.")
-    if similarity.generate or similarity.repeats > 1:
-        raise ValueError("Rescoring lets no model answer, so `generate` and `repeats` have no meaning here: leave them out.")
-    bound = similarity.bound(None, None)
-    comparison = Comparison(bound)
-    said = [(answer, None) for answers in responses.said for answer in answers]
-    worth = [comparison.values((original, None), said).reshape(len(responses), -1) for original in responses.originals]
-    drawn = responses.values(worth)
+    checked = check_mode(mode)
+    told = not isinstance(checked, ResponseSimilarity)
+    drawn = _told(responses, checked) if told else _compared(responses, checked)
     evaluations = attribution.evaluations.with_values(drawn.mean(0))
-    if responses.repeats > 1:
+    if responses.repeats > 1 and not told:
         evaluations = replace(evaluations, repeats=drawn)
     found = estimate(attribution.aggregator, evaluations)
     return replace(
@@ -32,6 +33,36 @@ def rescored(attribution: Attribution, similarity: ResponseSimilarity) -> Attrib
         evaluations=evaluations,
         targets=responses.labels,
         estimand=attribution.aggregator.estimand,
-        mode=similarity.name,
+        mode=mode_name(checked),
         normalisation="",
     )
+
+
+def _compared(responses: Responses, similarity: ResponseSimilarity) -> Float[Tensor, "r p t"]:
+    """Values of the answers under another similarity."""
+    if similarity.generate or similarity.repeats > 1 or similarity.log_probability:
+        raise ValueError(
+            "Rescoring lets no model answer, so `generate`, `repeats` and `log_probability` have no meaning here: leave "
+            "them out."
+        )
+    comparison = Comparison(similarity.bound(None, None))
+    said = [(answer, None) for answers in responses.said for answer in answers]
+    worth = [comparison.values((original, None), said).reshape(len(responses), -1) for original in responses.originals]
+    return responses.values(worth)
+
+
+def _told(responses: Responses, mode: object) -> Float[Tensor, "r p t"]:
+    """How likely each coalition makes the original answers."""
+    if mode not in (InferenceModes.LOG_SOFTMAX, InferenceModes.SOFTMAX):
+        raise ValueError(
+            "Of the original answer only the probability can be known afterwards: rescore with InferenceModes.LOG_SOFTMAX or "
+            "SOFTMAX, or with a ResponseSimilarity."
+        )
+    told = responses.original_log_probabilities
+    if told is None:
+        raise ValueError(
+            "This result does not tell how likely the original answer was: explain with "
+            "ResponseSimilarity(log_probability=True)."
+        )
+    told = told.exp() if mode is InferenceModes.SOFTMAX else told
+    return responses.values([one.repeat_interleave(responses.repeats, dim=1) for one in told.unbind(1)])

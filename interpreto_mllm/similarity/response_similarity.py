@@ -33,6 +33,8 @@ class ResponseSimilarity:
         generate: arguments of `model.generate`, over the explainer's own; greedy unless `do_sample=True`.
         repeats: answers drawn for each coalition under `do_sample=True`; its value is their mean, and their spread becomes part
             of the standard errors.
+        log_probability: also keep how likely each coalition makes the original answer, read on from the cache that its own
+            answer is decoded from; `explanation.rescore(InferenceModes.LOG_SOFTMAX)` then explains that, and asks nothing.
 
     Raises:
         ValueError: for parts that are unknown or do not fit each other.
@@ -52,6 +54,7 @@ class ResponseSimilarity:
     similarity: Measure | TextMeasure | Callable[[str, str], float] = field(default_factory=Cosine)
     generate: Mapping[str, Any] = field(default_factory=dict)
     repeats: int = 1
+    log_probability: bool = False
 
     def __post_init__(self) -> None:
         check_reducer(self.reducer)
