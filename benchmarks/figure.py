@@ -28,7 +28,7 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
     from matplotlib import pyplot
 
     sources = list(dict.fromkeys(record["source"] for record in records))
-    figure, axes = pyplot.subplots(1, len(sources), figsize=(4.0 * len(sources), 4.2), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(1, len(sources), figsize=(3.2 * len(sources), 4.2), squeeze=False, layout="constrained")
     for axis, source in zip(axes[0], sources, strict=True):
         chosen = [record for record in sampled(records) if record["source"] == source and record["n"] > 8]
         means = cells(chosen, "error", ("times",), geometric_mean)
