@@ -2,18 +2,19 @@
 
     python benchmarks/long.py [--games 2]
 
-Random sets that work together have Shapley values in closed form. So has no model: of the shipped one's answers at the end of
-chats of one, two and four questions, each after its six facts, the reference is a run of 8192 evaluations drawn by the Shapley
-kernel, read by the Gaussian process. Its own error is what its standard errors say; the last lines tell how far KernelSHAP on
-the same evaluations is from it, and how far that should be by its own standard errors. Prints geometric means of relative
-squared errors, and the mean of the seconds that the estimator itself takes.
+Sets that are worth something together have Shapley values in closed form. No model has: for the shipped one's answers at the
+end of chats of one, two and four questions, each after its six facts, the reference is a run of 8192 evaluations drawn by the
+Shapley kernel, read by the Gaussian process. Its own error is what its standard errors say; the last table also tells how far
+KernelSHAP on the same evaluations is from it, and how far that should be by standard errors. Prints geometric means of
+relative squared errors, and the mean of the seconds that the estimator itself takes.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from itertools import count, islice
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ import torch
 from accuracy import OURS
 from report import FORMATS, cells, geometric_mean, mean, print_table
 from shapiq.approximator import KernelSHAP
-from synthetic import Game, low_order, unanimity
+from synthetic import Dividends, Game, low_order, unanimity
 from torch import Tensor
 
 from interpreto_mllm import Attribution
@@ -57,12 +58,11 @@ class Remembered:
 
 
 class Large(NamedTuple):
-    """A game, its Shapley values, and records of how well these are known."""
+    """A game, its Shapley values, and how well these are known."""
 
-    kind: str
     game: Remembered
     truth: Tensor
-    known: list[Record]
+    known: dict[str, float]
 
 
 def relative(values: Tensor, truth: Tensor) -> float:
@@ -70,12 +70,10 @@ def relative(values: Tensor, truth: Tensor) -> float:
     return float((values - truth).square().sum() / truth.square().sum())
 
 
-def set_games(n: int, games: int) -> Iterator[Large]:
-    """Sets of any size, and pairs and triples."""
-    for seed in range(games):
-        for make in (unanimity, low_order):
-            game = make(n, seed)
-            yield Large("sets", Remembered(game, n), game.shapley(), [])
+def set_games(n: int, games: int, make: Callable[[int, int], Dividends]) -> Iterator[Large]:
+    """Random sets that are worth something."""
+    for game in (make(n, seed) for seed in range(games)):
+        yield Large(Remembered(game, n), game.shapley(), {})
 
 
 def chats(n: int) -> Iterator[Game]:
@@ -101,13 +99,19 @@ def chat_games(n: int, games: int) -> Iterator[Large]:
         long = play(remembered, KernelPerturbator(), aggregator, n_features=n, budget=LONG, seed=1000, progress=False)
         plain = long.reaggregate(KernelAggregator())
         truth = long.attributions[0]
-        notes = {
-            "the reference, by its standard errors": own_error(long),
-            "KernelShap on the reference's evaluations": relative(plain.attributions[0], truth),
-            "the same, by its standard errors": own_error(plain),
+        known = {
+            "reference, by standard errors": own_error(long),
+            "KernelSHAP from it": relative(plain.attributions[0], truth),
+            "by standard errors": own_error(plain),
         }
-        known = [{"estimator": name, "times": 20, "error": error, "seconds": np.nan} for name, error in notes.items()]
-        yield Large("chats", remembered, truth, known)
+        yield Large(remembered, truth, known)
+
+
+KINDS: dict[str, Callable[[int, int], Iterator[Large]]] = {
+    "random sets of any size": partial(set_games, make=unanimity),
+    "features, pairs and triples": partial(set_games, make=low_order),
+    "chats with the shipped model": chat_games,
+}
 
 
 def own_error(result: Attribution) -> float:
@@ -148,9 +152,8 @@ def show(records: list[Record], kind: str) -> None:
     rows = []
     for n in FEATURES:
         for name in dict.fromkeys(record["estimator"] for record in records):
-            row = [f"n = {n}, {name}"]
-            row += [FORMATS["error"](errors[name, n, t]) if (name, n, t) in errors else "" for t in BUDGETS]
-            rows.append([*row, FORMATS["seconds"](seconds[name, n, BUDGETS[-1]])])
+            row = [FORMATS["error"](errors[name, n, times]) for times in BUDGETS]
+            rows.append([f"n = {n}, {name}", *row, FORMATS["seconds"](seconds[name, n, BUDGETS[-1]])])
     print_table(kind, [*(f"{times}n" for times in BUDGETS), f"seconds at {BUDGETS[-1]}n"], rows)
 
 
@@ -159,12 +162,18 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for kind, games in (("random sets", set_games), ("chats with the shipped model", chat_games)):
-        records = []
+    for kind, games in KINDS.items():
+        records, known = [], []
         for n in FEATURES:
             for seed, large in enumerate(games(n, arguments.games)):
-                records += [{"n": n, **record} for record in (*measure(large, seed), *large.known)]
+                records += [{"n": n, **record} for record in measure(large, seed)]
+                known += [{"estimator": name, "n": n, "error": error} for name, error in large.known.items()]
         show(records, kind)
+        means = cells(known, "error", ("n",), geometric_mean)
+        columns = list(dict.fromkeys(name for name, _ in means))
+        if columns:
+            rows = [[f"n = {n}", *(FORMATS["error"](means[name, n]) for name in columns)] for n in FEATURES]
+            print_table(f"reference for {kind}", columns, rows)
 
 
 if __name__ == "__main__":
