@@ -12,10 +12,10 @@ from rich.table import Table
 
 EXACT = 1e-16
 TITLES = {
-    "model": "log-probabilities of the shipped model's answers",
-    "response": "cosine similarities of the shipped model's responses",
-    "sight": "questions about pictures",
-    "hearing": "questions about clips of sounds",
+    "model": "text, log-probabilities",
+    "response": "text, responses",
+    "sight": "pictures and text, log-probabilities",
+    "hearing": "sounds and text, log-probabilities",
     "synthetic": "six synthetic games",
 }
 FORMATS: dict[str, Callable[[float], str]] = {
