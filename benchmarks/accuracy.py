@@ -3,10 +3,9 @@
     python benchmarks/accuracy.py [--games model response sight hearing synthetic] [--seeds 6] [--first-seed 0] [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
-stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds; pictures and
-clips are drawn from two thirds of the seeds, each of the six synthetic games from a third. shapiq is the one installed here, or
-that of another interpreter given by --peers: later ones, with OddSHAP, RegressionMSR and ProxySHAP, need Python 3.12, xgboost
-and lightgbm.
+stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds; each of the
+six synthetic games is drawn from a third of the seeds. shapiq is the one installed here, or that of another interpreter given
+by --peers: later ones, with OddSHAP, RegressionMSR and ProxySHAP, need Python 3.12, xgboost and lightgbm.
 
 Records are kept in results/accuracy/ as they are made; those that are there are not made again.
 """
@@ -46,8 +45,6 @@ from interpreto_mllm.play import play
 
 FEATURES = (8, 12, 16)
 BUDGETS = (2, 5, 10, 20, 50)
-THIRDS = {"sight": 2, "hearing": 2, "synthetic": 1}
-"""Of the seeds, how many a source is drawn from; all when absent."""
 OURS = {
     "GaussianProcessShapley": (ActivePerturbator, GaussianProcessAggregator),
     "… on KernelShap's pairs": (KernelPerturbator, GaussianProcessAggregator),
@@ -135,7 +132,7 @@ def main() -> None:
     first = arguments.first_seed
     for seed in range(first, first + arguments.seeds):
         for source in arguments.games:
-            if seed - first < max(1, arguments.seeds * THIRDS.get(source, 3) // 3):
+            if source != "synthetic" or seed - first < max(1, arguments.seeds // 3):
                 for n in FEATURES:
                     records += measure(source, n, seed, theirs)
     (RESULTS / "accuracy.json").write_text(json.dumps(records))
