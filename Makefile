@@ -63,6 +63,7 @@ docs: .venv/.docs ## the site, in site/
 bench: .venv/.bench ## the benchmark tables
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/long.py
 	$(BIN)/python benchmarks/responses.py
 	$(BIN)/python benchmarks/multimodal.py
 	$(BIN)/python benchmarks/pointing.py

@@ -1,6 +1,6 @@
 """Errors against exact Shapley values, by estimator and budget, beside shapiq's estimators; then intervals, ranks and seconds.
 
-    python benchmarks/accuracy.py [--games model response synthetic] [--seeds 6] [--first-seed 0] [--peers PYTHON]
+    python benchmarks/accuracy.py [--games model response sight hearing synthetic] [--seeds 6] [--first-seed 0] [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
 stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds; each of the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,17 @@ SHOWN = {
 
 
 def draw(records: list[dict[str, Any]], path: Path) -> None:
-    """Geometric mean of the relative squared error over features and seeds, a panel for each source of games, logarithmic."""
+    """Geometric mean of the relative squared error over features and seeds, logarithmic, a panel for each source of games."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     sources = list(dict.fromkeys(record["source"] for record in records))
-    figure, axes = pyplot.subplots(1, len(sources), figsize=(4.0 * len(sources), 4.2), squeeze=False, layout="constrained")
-    for axis, source in zip(axes[0], sources, strict=True):
+    columns = min(3, len(sources) + 1)
+    rows = ceil((len(sources) + 1) / columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(4 * columns, 3.6 * rows), squeeze=False, layout="constrained")
+    for axis, source in zip(axes.flat, sources, strict=False):
         chosen = [record for record in sampled(records) if record["source"] == source and record["n"] > 8]
         means = cells(chosen, "error", ("times",), geometric_mean)
         for name, (colour, style, width) in SHOWN.items():
@@ -42,12 +45,14 @@ def draw(records: list[dict[str, Any]], path: Path) -> None:
         axis.set_xticks(budgets, [f"{times}n" for times in budgets])
         axis.minorticks_off()
         axis.set_ylim(top=2)
-        axis.set_xlabel("distinct evaluations")
-        axis.set_title(TITLES[source], fontsize=9)
+        axis.set_title(TITLES[source], fontsize=10)
         axis.grid(alpha=0.25)
         for side in ("top", "right"):
             axis.spines[side].set_visible(False)
-    axes[0][0].set_ylabel("relative squared error")
-    figure.legend(*axes[0][0].get_legend_handles_labels(), fontsize=9, frameon=False, loc="outside lower center", ncols=4)
+    for axis in axes.flat[len(sources) :]:
+        axis.axis("off")
+    axes.flat[len(sources)].legend(*axes.flat[0].get_legend_handles_labels(), fontsize=10, frameon=False, loc="center")
+    figure.supxlabel("distinct evaluations", fontsize=10)
+    figure.supylabel("relative squared error", fontsize=10)
     figure.savefig(path)
     pyplot.close(figure)

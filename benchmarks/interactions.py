@@ -16,9 +16,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from accuracy import Tabulated, model_games, synthetic_games
+from peers import Counted
 from rich.console import Console
 from rich.table import Table
+from tables import Tabulated, tables
 from torch import Tensor
 
 from interpreto_mllm.aggregators import KernelAggregator
@@ -51,13 +52,13 @@ def ours(draws: type, game: Tabulated, budget: int, seed: int) -> Interactions:
     return result.interactions()
 
 
-def theirs(make: Callable[[], object], game: Tabulated, budget: int) -> Tensor | None:
+def theirs(make: Callable[[], object], game: Counted, budget: int) -> Tensor | None:
     """Those of a peer given as many calls as it can turn into at most `budget` distinct evaluations."""
     calls, best = budget, None
     for _ in range(6):
         game.asked = set()
         try:
-            values = make().approximate(calls, game.numpy)  # type: ignore[attr-defined]
+            values = make().approximate(calls, game)  # type: ignore[attr-defined]
         except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
             break
         if len(game.asked) > budget:
@@ -83,9 +84,8 @@ def measure(n: int, seeds: int) -> tuple[dict[str, dict[int, list[float]]], dict
     hits: dict[str, dict[int, list[float]]] = {}
     covered: list[float] = []
     for seed in range(seeds):
-        games = [*synthetic_games(n, seed), *(model_games(n, seed) if n % 4 == 0 else ())]
-        for _, plain in games:
-            game = Tabulated(plain, n)
+        games = [*tables("synthetic", n, seed), *(tables("model", n, seed) if n % 4 == 0 else ())]
+        for _, game in games:
             truth = play(game, ExactPerturbator(), KernelAggregator(), n_features=n, progress=False).interactions().matrix()
             for multiple in BUDGETS:
                 budget = multiple * n
@@ -99,7 +99,7 @@ def measure(n: int, seeds: int) -> tuple[dict[str, dict[int, list[float]]], dict
                         off = ~torch.eye(n, dtype=torch.bool)
                         within = (found[name] - truth).abs() <= 1.96 * estimate.standard_errors[0] + 1e-9
                         covered.append(float(within[off].double().mean()))
-                found |= {name: theirs(make, game, budget) for name, make in peers(n, seed).items()}
+                found |= {name: theirs(make, Counted(str(game.path)), budget) for name, make in peers(n, seed).items()}
                 for name, matrix in found.items():
                     if matrix is None or not matrix.isfinite().all():
                         continue

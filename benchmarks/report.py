@@ -12,8 +12,10 @@ from rich.table import Table
 
 EXACT = 1e-16
 TITLES = {
-    "model": "log-probabilities of the shipped model's answers",
-    "response": "cosine similarities of the shipped model's responses",
+    "model": "text, log-probabilities",
+    "response": "text, responses",
+    "sight": "pictures and text, log-probabilities",
+    "hearing": "sounds and text, log-probabilities",
     "synthetic": "six synthetic games",
 }
 FORMATS: dict[str, Callable[[float], str]] = {
@@ -24,6 +26,7 @@ FORMATS: dict[str, Callable[[float], str]] = {
     "seconds": lambda value: f"{value:.3f}",
     "ratio": lambda value: f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 10 else f"{value:.0f}",
 }
+KINDS = {"model and response": ("model", "response"), "sight and hearing": ("sight", "hearing")}
 REST = {"rank": "rank correlation", "top": "of the top 3", "seconds": "seconds"}
 Record = dict[str, Any]
 Mean = Callable[[list[float]], float]
@@ -65,9 +68,11 @@ def show(records: list[Record]) -> None:
             show_means([record for record in chosen if record["n"] == n], "error", f"n = {n}: error")
     for source in dict.fromkeys(record["source"] for record in records):
         show_means([record for record in records if record["source"] == source], "error", f"all n, {source}: error")
-    language = [record for record in records if record["source"] != "synthetic" and record["times"] in (5, 10, 20)]
-    show_means(language, "cover", "model and response: 95 % intervals cover")
-    show_rest([record for record in language if record["times"] == 10])
+    for title, sources in KINDS.items():
+        chosen = [record for record in records if record["source"] in sources and record["times"] in (5, 10, 20)]
+        if chosen:
+            show_means(chosen, "cover", f"{title}: 95 % intervals cover")
+            show_rest([record for record in chosen if record["times"] == 10], f"{title}, 10n")
     show_ratios(records)
 
 
@@ -87,26 +92,29 @@ def show_means(records: list[Record], what: str, title: str) -> None:
     print_table(title, [f"{times}n" for times in budgets], rows)
 
 
-def show_rest(records: list[Record]) -> None:
+def show_rest(records: list[Record], title: str) -> None:
     """Means of everything else by estimator."""
     means = {what: cells(records, what, (), mean) for what in REST}
     names = dict.fromkeys(record["estimator"] for record in records)
     rows = [[name, *(FORMATS[what](means[what][name,]) for what in REST)] for name in names]
-    print_table("model and response, 10n", list(REST.values()), rows)
+    print_table(title, list(REST.values()), rows)
 
 
 def show_ratios(records: list[Record]) -> None:
     """What the library's estimators err beside the best of shapiq's, chosen afterwards for each game, n and budget."""
     means = cells(records, "error", ("source", "game", "n", "times"), geometric_mean)
     budgets = sorted({record["times"] for record in records})
+    sources = list(dict.fromkeys(record["source"] for record in records))
+    groups = {TITLES[source]: [source] for source in sources}
+    groups["all of the shipped models"] = [source for source in sources if source != "synthetic"]
     rows = []
     for name in ("GaussianProcessShapley", "KernelShap"):
-        for source in dict.fromkeys(record["source"] for record in records):
-            row = [f"{name}, {TITLES[source]}"]
+        for title, members in groups.items():
+            row = [f"{name}, {title}"]
             for times in budgets:
                 ratios = []
                 for (estimator, *cell), error in means.items():
-                    if estimator == name and cell[0] == source and cell[3] == times:
+                    if estimator == name and cell[0] in members and cell[3] == times:
                         theirs = [e for (other, *c), e in means.items() if other.startswith("shapiq") and c == cell]
                         ratios.append(error / min(theirs))
                 row.append(FORMATS["ratio"](geometric_mean(ratios)))

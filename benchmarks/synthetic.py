@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,22 +11,42 @@ from torch import Tensor
 Game = Callable[[Tensor], Tensor]
 
 
-def unanimity(n: int, seed: int) -> Game:
+@dataclass(frozen=True)
+class Dividends:
+    """Sets that are worth something when all of them is present (Harsanyi 1959): every game is one, few are short.
+
+    Args:
+        sets: which features each set holds, `Bool[m n]`.
+        worth: of each set, `Float[m 1]`.
+    """
+
+    sets: Tensor
+    worth: Tensor
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        held = coalitions.double() @ self.sets.double().T
+        return (held == self.sets.sum(1)).double() @ self.worth
+
+    def shapley(self) -> Tensor:
+        """The Shapley values, `Float[n]`: each set shares its worth equally."""
+        return (self.sets.double() * self.worth / self.sets.sum(1, keepdim=True).clamp(min=1)).sum(0)
+
+
+def unanimity(n: int, seed: int) -> Dividends:
     """Three n random sets of any size, each worth something when all of it is present."""
     generator = torch.Generator().manual_seed(seed)
     sets = torch.rand(3 * n, n, generator=generator) < torch.rand(3 * n, 1, generator=generator)
-    worth = torch.randn(3 * n, 1, generator=generator).double()
-    return lambda coalitions: (coalitions[:, None] | ~sets).all(2).double() @ worth
+    return Dividends(sets, torch.randn(3 * n, 1, generator=generator).double())
 
 
-def low_order(n: int, seed: int) -> Game:
+def low_order(n: int, seed: int) -> Dividends:
     """Main effects, and pairs and triples that work together."""
     generator = torch.Generator().manual_seed(seed)
     main = torch.randn(n, 1, generator=generator).double()
     members = [torch.randperm(n, generator=generator)[: 2 + k % 2] for k in range(4 * n)]
     sets = torch.stack([torch.zeros(n, dtype=torch.bool).scatter(0, m, True) for m in members])
     worth = torch.randn(4 * n, 1, generator=generator).double() / 2
-    return lambda coalitions: coalitions.double() @ main + (coalitions[:, None] | ~sets).all(2).double() @ worth
+    return Dividends(torch.cat([torch.eye(n, dtype=torch.bool), sets]), torch.cat([main, worth]))
 
 
 def sparse(n: int, seed: int) -> Game:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Tabulated:
     def make(game: Game, n: int, path: Path) -> None:
         """Evaluate a game everywhere, and keep it."""
         coalitions = (torch.arange(2**n)[:, None] & (1 << torch.arange(n))) > 0
-        values = torch.cat([game(chunk) for chunk in coalitions.split(8192)]).double()[:, 0]
+        values = torch.cat([game(chunk) for chunk in coalitions.split(2**16)]).double()[:, 0]
         place = 1 << torch.arange(n)
         exact = play(lambda c: values[c.long() @ place], ExactPerturbator(), ShapleyAggregator(), n_features=n, progress=False)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,47 @@ def response_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
     yield from _recall_games(n, seed, inference_mode=ResponseSimilarity(generate={"max_new_tokens": 4}))
 
 
-SOURCES = {"model": model_games, "response": response_games, "synthetic": synthetic_games}
+WORDS = 4
+"""Of a question about a picture or a clip; the other features are pieces of it."""
+
+
+def _media_game(n: int, loaded: tuple[Any, Any], prompts: list[Any], **cut: Any) -> Game:
+    """A shipped model's on the first prompt of `n` pieces and words; punctuation and articles are pinned."""
+    from interpreto_mllm import Feature, KernelShap, punctuation
+
+    def pinned(feature: Feature) -> bool:
+        return punctuation(feature) or feature.text == "the"
+
+    explainer = KernelShap(*loaded, pinned=pinned, batch_size=256, progress=False, **cut)
+    games = (explainer.game(prompt.messages, prompt.answer) for prompt in prompts)
+    return next(game for game in games if game.n == n)
+
+
+def sight_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
+    """The log-probability of the shipped model's answer to a question of four words about a picture in two rows of patches."""
+    from interpreto_mllm import Patches
+    from interpreto_mllm.testbed import load_sight, sample_scene_prompts
+
+    prompts = sample_scene_prompts(100, things=5, seed=seed)
+    yield "sight", _media_game(n, load_sight(), prompts, image_granularity=Patches(2, (n - WORDS) // 2))
+
+
+def hearing_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
+    """The log-probability of the shipped model's answer to a question of four words about a clip in equal windows."""
+    from interpreto_mllm import Windows
+    from interpreto_mllm.testbed import load_hearing, sample_clip_prompts
+
+    prompts = sample_clip_prompts(100, sounds=4, seed=seed)
+    yield "hearing", _media_game(n, load_hearing(), prompts, audio_granularity=Windows(ceil(2000 / (n - WORDS))))
+
+
+SOURCES = {
+    "model": model_games,
+    "response": response_games,
+    "sight": sight_games,
+    "hearing": hearing_games,
+    "synthetic": synthetic_games,
+}
 
 
 def tables(source: str, n: int, seed: int) -> Iterator[tuple[str, Tabulated]]:
