@@ -160,7 +160,7 @@ def measure(case: Case, device: str, batch: int, runs: int) -> dict:
     if not case.exact:
         contenders["captum"] = captum_run(model, tokenizer, case, words, answer)
         contenders["interpreto"] = interpreto_run(model, tokenizer, case, words, answer, batch)
-    seconds = {name: best_of(runs if name in ("ours", "ideal") else 1, work, device) for name, work in contenders.items()}
+    seconds = {name: best_of(runs, work, device) for name, work in contenders.items()}
     plain = sum(len(sequence) + len(target) - 1 for sequence in sequences)
     return {
         **asdict(case),
