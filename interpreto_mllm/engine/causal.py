@@ -172,12 +172,15 @@ class CausalEngine:
         except Exception as error:  # a model may refuse a cache in any way it likes: the plain forward then decides
             logger.info("%s cannot continue a cache (%s): using plain forwards.", type(self.model).__name__, error)
             return False
-        plain = self._answer([(node.sample, None)], queries)
+        return self._agrees(continued, self._answer([(node.sample, None)], queries), "continues a cache")
+
+    def _agrees(self, fast: Float[Tensor, "*_"], plain: Float[Tensor, "*_"], what: str) -> bool:
+        """Whether a faster path gives the plain one's numbers but for rounding; logged, as what the model does, where not."""
         tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
-        if torch.allclose(continued, plain, atol=tolerance, rtol=tolerance):
+        if torch.allclose(fast, plain, atol=tolerance, rtol=tolerance):
             return True
-        worst = (continued - plain).abs().max().item()
-        logger.info("%s continues a cache inexactly (by %.1e): using plain forwards.", type(self.model).__name__, worst)
+        worst = (fast - plain).abs().max().item()
+        logger.info("%s %s inexactly (by %.1e): using plain forwards.", type(self.model).__name__, what, worst)
         return False
 
 

@@ -173,12 +173,7 @@ class MultimodalEngine(CausalEngine):
         except Exception as error:  # a model may refuse to be cut at its seam in any way it likes
             logger.info("%s cannot be given encoded media (%s): using plain forwards.", type(self.model).__name__, error)
             return False
-        tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
-        if torch.allclose(merging, plain, atol=tolerance, rtol=tolerance):
-            return True
-        worst = (merging - plain).abs().max().item()
-        logger.info("%s takes encoded media inexactly (by %.1e): using plain forwards.", type(self.model).__name__, worst)
-        return False
+        return self._agrees(merging, plain, "takes encoded media")
 
 
 def _fitted(positions: Int[Tensor, "... 1 k"], start: int, length: int) -> Int[Tensor, "... 1 l"]:

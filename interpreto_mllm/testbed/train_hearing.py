@@ -30,13 +30,12 @@ from interpreto_mllm.testbed.training import (
     Choice,
     Trainer,
     Turn,
-    accuracy,
     generate_briefly,
-    logger,
     make_batch,
     make_tokenizer,
     make_turn,
     read_options,
+    report,
     write,
 )
 
@@ -226,14 +225,8 @@ def main() -> None:
     processor.save_pretrained(options.output)
     for asks in sounds.ANSWERS:
         prompts = sounds.sample_clip_prompts(500, sounds=4, seed=10**6 + options.seed, asks=asks)
-        clips, answers = [prompt.audio for prompt in prompts], [prompt.answer for prompt in prompts]
-        plain = [f"<bos>{prompt.text}" for prompt in prompts]
-        chat = [
-            processor.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True) for prompt in prompts
-        ]
-        for kind, texts in (("plain", plain), ("chat", chat)):
-            right = accuracy(model, processor, texts, answers, audio=clips, sampling_rate=sounds.SAMPLING_RATE)
-            logger.info("%s, %s: %.2f %% right", kind, asks, 100 * right)
+        clips = [prompt.audio for prompt in prompts]
+        report(model, processor, asks, prompts, audio=clips, sampling_rate=sounds.SAMPLING_RATE)
 
 
 if __name__ == "__main__":

@@ -29,13 +29,12 @@ from interpreto_mllm.testbed.training import (
     Choice,
     Trainer,
     Turn,
-    accuracy,
     generate_briefly,
-    logger,
     make_batch,
     make_tokenizer,
     make_turn,
     read_options,
+    report,
     write,
 )
 
@@ -216,14 +215,7 @@ def main() -> None:
     processor.save_pretrained(options.output)
     for asks in shapes.ANSWERS:
         prompts = shapes.sample_scene_prompts(500, things=5, seed=10**6 + options.seed, asks=asks)
-        images, answers = [prompt.image for prompt in prompts], [prompt.answer for prompt in prompts]
-        plain = [f"<bos>{prompt.text}" for prompt in prompts]
-        chat = [
-            processor.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True) for prompt in prompts
-        ]
-        for kind, texts in (("plain", plain), ("chat", chat)):
-            right = accuracy(model, processor, texts, answers, images=images)
-            logger.info("%s, %s: %.2f %% right", kind, asks, 100 * right)
+        report(model, processor, asks, prompts, images=[prompt.image for prompt in prompts])
 
 
 if __name__ == "__main__":

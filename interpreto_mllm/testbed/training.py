@@ -230,6 +230,15 @@ def accuracy(model: Any, processor: Callable[..., Any], texts: list[str], answer
     return right / len(texts)
 
 
+def report(model: Any, processor: Any, asks: str, prompts: list[Any], **media: Any) -> None:
+    """Log the accuracy on one kind of questions about pictures or clips, plain and as chats; `media` as for `accuracy`."""
+    answers = [prompt.answer for prompt in prompts]
+    plain = [f"<bos>{prompt.text}" for prompt in prompts]
+    chat = [processor.apply_chat_template(prompt.messages, tokenize=False, add_generation_prompt=True) for prompt in prompts]
+    for kind, texts in (("plain", plain), ("chat", chat)):
+        logger.info("%s, %s: %.2f %% right", kind, asks, 100 * accuracy(model, processor, texts, answers, **media))
+
+
 class Trainer:
     """Trains a model by AdamW at a learning rate, on batches that are drawn as it goes."""
 
