@@ -26,19 +26,23 @@ class Batches:
         self.size = size
 
     def run(
-        self, items: Sequence[Item], work: Callable[[list[Item]], Result], order: Callable[[Item], int] | None = None
+        self,
+        items: Sequence[Item],
+        work: Callable[[list[Item]], Result],
+        order: Callable[[Item], int] | None = None,
+        bulk: float = 1.0,
     ) -> Iterator[tuple[list[Item], Result]]:
-        """Each batch with what `work` made of it, items sorted by `order` first."""
+        """Each batch with what `work` made of it, items sorted by `order` first; an item takes the room of `bulk` rows."""
         waiting = sorted(items, key=order) if order is not None else list(items)
         while waiting:
-            batch = waiting[: self.size]
+            batch = waiting[: max(1, int(self.size / bulk))]
             try:
                 result = work(batch)
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-                if not _out_of_memory(error) or len(batch) == 1:
+                if not out_of_memory(error) or len(batch) == 1:
                     raise
-                self.size = len(batch) // 2
-                logger.warning("Out of memory with %d rows in a batch: going on with %d.", len(batch), self.size)
+                self.size = max(1, int(len(batch) // 2 * bulk))
+                logger.warning("Out of memory with %d rows in a batch: going on with %d.", len(batch), len(batch) // 2)
                 result = None
             if result is None:
                 _free()
@@ -47,7 +51,8 @@ class Batches:
             yield batch, result
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that the memory does not hold what was asked for."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         words in str(error).lower() for words in ("out of memory", "can't allocate memory", "not enough memory")
     )

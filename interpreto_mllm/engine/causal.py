@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,24 +54,25 @@ class CausalEngine:
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of the target tokens of each query, batch by batch."""
-        if not queries:
-            return
-        symbols = [self._symbols(query) for query in queries]
-        root = Node(0, 0, leaves=list(range(len(queries))))
+        if queries:
+            yield from self._walk([(self._planned(queries, [self._symbols(query) for query in queries]), None)], queries)
+
+    def _planned(self, queries: Sequence[Query], symbols: list[Int[np.ndarray, "_"]]) -> Node:
+        """Which beginnings to read once: none where that does not pay, or the model's caches cannot be continued."""
         if self._shares is not False and len(queries) > 1:
             root = plan_prefixes(symbols, self.batches.size, self._forward_cost)
             if root.children and self._shares is None:
                 self._shares = self._continues_exactly(queries, root)
-            if self._shares is False:
-                root = Node(0, 0, leaves=list(range(len(queries))))
-        yield from self._walk([(root, None)], queries)
+            if self._shares is not False:
+                return root
+        return Node(0, 0, leaves=list(range(len(queries))))
 
     def _symbols(self, query: Query) -> Int[np.ndarray, "l"]:
         """One number per token that is equal where what the model reads there is."""
         reading = query.reading
         return reading.ids * 2 + (1 if reading.seen is None else reading.seen.astype(np.int64))
 
-    def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
+    def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         """Score the leaves under these nodes, then go on to their children, a block at a time."""
         leaves = [(leaf, snapshot) for node, snapshot in block for leaf in node.leaves]
         yield from self._score_leaves(leaves, queries)
@@ -80,7 +81,9 @@ class CausalEngine:
         for start in range(0, len(children), step):
             yield from self._walk(self._extend(children[start : start + step], queries), queries)
 
-    def _extend(self, nodes: list[tuple[Node, Snapshot | None]], queries: list[Query]) -> list[tuple[Node, Snapshot | None]]:
+    def _extend(
+        self, nodes: list[tuple[Node, Snapshot | None]], queries: Sequence[Query]
+    ) -> list[tuple[Node, Snapshot | None]]:
         """Read on from each node's parent to the node; rows of equal lengths go together, so nothing is padded."""
         extended: list[tuple[Node, Snapshot | None]] = []
         alike: dict[tuple[int, int], list[tuple[Node, Snapshot | None]]] = {}
@@ -92,21 +95,21 @@ class CausalEngine:
                 extended += [(node, Snapshot(cache, row, end)) for row, (node, _) in enumerate(batch)]
         return extended
 
-    def _read(self, batch: list[tuple[Node, Snapshot | None]], queries: list[Query], start: int, end: int) -> Any:
+    def _read(self, batch: list[tuple[Node, Snapshot | None]], queries: Sequence[Query], start: int, end: int) -> Any:
         rows = [queries[node.sample] for node, _ in batch]
         ids = torch.from_numpy(np.stack([row.reading.ids[start:end] for row in rows]))
         return self._forward(rows, ids, [snapshot for _, snapshot in batch], NOTHING, keep_cache=True)
 
-    def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
+    def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         alike: dict[int, list[tuple[int, Snapshot | None]]] = {}
         for leaf, snapshot in leaves:
             alike.setdefault(_length(snapshot), []).append((leaf, snapshot))
         for group in alike.values():
-            work = self.batches.run(group, lambda batch: self._answer(batch, queries), lambda item: _total(queries[item[0]]))
+            work = self.batches.run(group, lambda batch: self._answer(batch, queries), lambda item: queries[item[0]].length)
             for batch, values in work:
                 yield [leaf for leaf, _ in batch], values
 
-    def _answer(self, batch: list[tuple[int, Snapshot | None]], queries: list[Query]) -> Float[Tensor, "b t"]:
+    def _answer(self, batch: list[tuple[int, Snapshot | None]], queries: Sequence[Query]) -> Float[Tensor, "b t"]:
         """Values of the answers in one forward over what is left to read and the answers."""
         asked = [queries[leaf] for leaf, _ in batch]
         start = _length(batch[0][1])
@@ -163,7 +166,7 @@ class CausalEngine:
         """Call the model; `arguments` hold the ids of these rows from position `start` on."""
         return self.model(**arguments)
 
-    def _continues_exactly(self, queries: list[Query], root: Node) -> bool:
+    def _continues_exactly(self, queries: Sequence[Query], root: Node) -> bool:
         """Whether one row through a continued cache equals its plain forward; logged where not."""
         node = root.children[0]
         try:
@@ -186,7 +189,3 @@ class CausalEngine:
 
 def _length(snapshot: Snapshot | None) -> int:
     return 0 if snapshot is None else snapshot.length
-
-
-def _total(query: Query) -> int:
-    return len(query.reading.ids) + len(query.target)

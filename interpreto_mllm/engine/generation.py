@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -80,7 +80,7 @@ class CausalSpeaker(CausalEngine):
         self._ways: dict[frozenset[str], Way] = {}
         self._way = Way(side_by_side=False)
 
-    def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: list[Query]) -> Iterator[Scored]:
+    def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         """Answer all queries, those under a shared beginning from its snapshot."""
         if self._by_itself:
             kind = frozenset(state.medium.modality for query in queries for state in query.reading.media)
@@ -100,7 +100,7 @@ class CausalSpeaker(CausalEngine):
         for batch, said in work:
             yield [leaf for leaf, _ in batch], said
 
-    def _speak(self, batch: list[Leaf], queries: list[Query]) -> Int[Tensor, "b t"]:
+    def _speak(self, batch: list[Leaf], queries: Sequence[Query]) -> Int[Tensor, "b t"]:
         """The ids of each row's answer, read out token by token."""
         asked = [queries[leaf] for leaf, _ in batch]
         draws = None
@@ -182,7 +182,7 @@ class CausalSpeaker(CausalEngine):
         output = self.model(**arguments)
         return Rows(output.logits[:, -1], output[self.cache_name], seen, rows.following + tokens.shape[1]), output.logits
 
-    def _found_way(self, queries: list[Query]) -> Way:
+    def _found_way(self, queries: Sequence[Query]) -> Way:
         """How rows of different lengths, read on side by side, give what each does alone; logged where they do not."""
         sample = max((query.reading for query in queries), key=lambda reading: (len(reading.media), len(reading.ids)))
         pair = [Query(Reading(sample.ids, None, sample.segments, sample.media), (0,)), Query(self._shortened(sample), (0,))]
@@ -241,7 +241,7 @@ class CausalSpeaker(CausalEngine):
         last = torch.tensor([ids.shape[1] - 1])
         return self._forward([query], ids, [None], last, keep_cache=False).logits[:, -1].float()
 
-    def _by_generate(self, queries: list[Query]) -> Iterator[Scored]:
+    def _by_generate(self, queries: Sequence[Query]) -> Iterator[Scored]:
         """Answers of `model.generate`, rows of equal lengths together; drawn ones and those of the reference each alone."""
         alike: dict[Any, list[int]] = {}
         for index, query in enumerate(queries):

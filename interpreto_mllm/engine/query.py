@@ -32,6 +32,11 @@ class Query:
         """Equal exactly for equal queries, whatever is asked aside."""
         return self.reading.key, self.target
 
+    @property
+    def length(self) -> int:
+        """Positions that the reading and the answer take; the answer's last token is not read."""
+        return len(self.reading.ids) + len(self.target) - 1
+
 
 Scored = tuple[list[int], Float[Tensor, "b t"] | Int[Tensor, "b t"]]
 """Indices of queries, and their values (padded to the longest target of the batch), or the ids of answers."""

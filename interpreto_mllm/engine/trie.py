@@ -45,18 +45,33 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
         >>> [(child.length, sorted(child.leaves)) for child in root.children]
         [(50, [0, 1, 2, 3, 4, 5, 6, 7])]
     """
-    order = sorted(range(len(sequences)), key=lambda index: sequences[index].tolist())
-    shared = _shared_lengths([sequences[index] for index in order])
+    order = Order(sequences)
     lengths = [len(sequence) for sequence in sequences]
-    split = cache(lambda low, high: _split(shared, low, high))
-    plans = [_plan(order, split, share * sum(lengths), batch_size, forward_cost) for share in SHARES]
+    split = cache(order.split)
+    plans = [_plan(order.indices, split, share * sum(lengths), batch_size, forward_cost) for share in SHARES]
     return min(plans, key=lambda plan: _cost(plan, lengths, batch_size, forward_cost))
 
 
-def _split(shared: Int[np.ndarray, "p"], low: int, high: int) -> tuple[int, list[int]]:
-    """How much the sequences from `low` to `high` share, and where those that share more with each other begin and end."""
-    common = int(shared[low + 1 : high].min())
-    return common, [low, *(low + 1 + np.flatnonzero(shared[low + 1 : high] == common)).tolist(), high]
+class Order:
+    """Sequences in order, so that those that begin alike are neighbours.
+
+    Args:
+        sequences: one array of symbols each.
+
+    Attributes:
+        indices: the place of each among the sequences.
+        shared: how many symbols each shares with the one before it, its last one aside.
+    """
+
+    def __init__(self, sequences: Sequence[Int[np.ndarray, "_"]]):
+        self.indices = sorted(range(len(sequences)), key=lambda index: sequences[index].tolist())
+        self.shared = _shared_lengths([sequences[index] for index in self.indices])
+
+    def split(self, low: int, high: int) -> tuple[int, list[int]]:
+        """How much those from `low` to `high` share, and where those that share more with each other begin and end."""
+        shared = self.shared[low + 1 : high]
+        common = int(shared.min())
+        return common, [low, *(low + 1 + np.flatnonzero(shared == common)).tolist(), high]
 
 
 def _plan(

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encoder import ClassifierEngine, Seq2SeqEngine
 from interpreto_mllm.engine.multimodal import MultimodalEngine
+from interpreto_mllm.engine.packed import PackedEngine
 from interpreto_mllm.engine.query import Engine, Mode
 from interpreto_mllm.games.borrowed import borrowed
 from interpreto_mllm.games.game import ModelGame
@@ -206,7 +206,7 @@ class CausalKind(GeneratingKind):
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
         if self.processing.modalities:
             return MultimodalEngine(self.model, mode, batch_size, share_prefixes, processing=self.processing)
-        return CausalEngine(self.model, mode, batch_size, share_prefixes)
+        return PackedEngine(self.model, mode, batch_size, share_prefixes)
 
     def answer(self, target: Any, text: str, reading: Reading) -> Answer:
         if is_ids(target):
