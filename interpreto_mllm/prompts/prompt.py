@@ -78,6 +78,8 @@ class TokenPrompt:
         return [[self._read(row)] for row in with_none]
 
     def _read(self, coalition: Bool[np.ndarray, "_"]) -> Reading:
+        if not self.media:
+            return self.occlusion.read(self.reading, coalition[self.owner], self.owner)
         states = self._states(coalition)
         reading, owner = self.reading, self.owner
         if self.layouts is not None and not all(state.medium.keeps_size for state in states):
