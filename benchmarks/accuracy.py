@@ -14,16 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
 from figure import draw
 from report import show
+from shapiq_process import Shapiq
 from tables import RESULTS, SOURCES, Tabulated, tables
 
 from interpreto_mllm.aggregators import (
@@ -80,28 +79,14 @@ def ours(table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
         yield record
 
 
-class Theirs:
-    """shapiq, in a process of its own, from which one record per estimator is had for each game."""
-
-    def __init__(self, python: str):
-        command = [python, str(Path(__file__).parent / "peers.py")]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.version = self._line()
-
-    def _line(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def records(self, table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
-        """Those of the estimators that can work with the budget."""
-        assert self.process.stdin is not None
-        print(json.dumps({"path": str(table.path), "budget": budget, "seed": seed}), file=self.process.stdin, flush=True)
-        for name, answer in self._line().items():
-            values = torch.tensor(answer["values"], dtype=torch.float64)
-            yield {"estimator": name, "seconds": answer["seconds"], **scores(values, table.truth)}
+def theirs(shapiq: Shapiq, table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
+    """One record per estimator of shapiq's that can work with the budget."""
+    for name, answer in shapiq.answers({"path": str(table.path), "budget": budget, "seed": seed}).items():
+        values = torch.tensor(answer["values"], dtype=torch.float64)
+        yield {"estimator": name, "seconds": answer["seconds"], **scores(values, table.truth)}
 
 
-def measure(source: str, n: int, seed: int, theirs: Theirs) -> list[Record]:
+def measure(source: str, n: int, seed: int, shapiq: Shapiq) -> list[Record]:
     """One record per game of a source, estimator and budget, kept on disk."""
     path = RESULTS / "accuracy" / f"{source}-{n}-{seed}.json"
     if path.exists():
@@ -111,7 +96,7 @@ def measure(source: str, n: int, seed: int, theirs: Theirs) -> list[Record]:
         for times in BUDGETS:
             cell = {"game": name, "source": source, "n": n, "seed": seed, "times": times}
             budget = min(times * n, 2**n)
-            found = [*ours(table, budget, seed), *theirs.records(table, budget, seed)]
+            found = [*ours(table, budget, seed), *theirs(shapiq, table, budget, seed)]
             records += [{**cell, **record} for record in found]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(records))
@@ -127,16 +112,16 @@ def main() -> None:
     parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    theirs = Theirs(arguments.peers)
+    shapiq = Shapiq(arguments.peers)
     records: list[Record] = []
     first = arguments.first_seed
     for seed in range(first, first + arguments.seeds):
         for source in arguments.games:
             if source != "synthetic" or seed - first < max(1, arguments.seeds // 3):
                 for n in FEATURES:
-                    records += measure(source, n, seed, theirs)
+                    records += measure(source, n, seed, shapiq)
     (RESULTS / "accuracy.json").write_text(json.dumps(records))
-    print(f"{arguments.seeds} seeds, n = {', '.join(map(str, FEATURES))}, shapiq {theirs.version}")
+    print(f"{arguments.seeds} seeds, n = {', '.join(map(str, FEATURES))}, shapiq {shapiq.version}")
     show(records)
     draw(records, RESULTS / "estimators.svg")
 

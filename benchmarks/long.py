@@ -1,21 +1,22 @@
-"""Errors on games of 32, 64 and 128 features, too many to tabulate, beside shapiq's paired KernelSHAP.
+"""Errors on games of 32, 64 and 128 features, too many to tabulate, beside shapiq's estimators.
 
-    python benchmarks/long.py [--games 2]
+    python benchmarks/long.py [--games 2] [--peers PYTHON]
 
 Sets that are worth something together have Shapley values in closed form. No model has: for the shipped one's answers at the
 end of chats of one, two and four questions, each after its six facts, the reference is a run of 8192 evaluations drawn by the
 Shapley kernel, read by the Gaussian process. Its own error is what its standard errors say; the last table also tells how far
 KernelSHAP on the same evaluations is from it, and how far that should be by standard errors. Prints geometric means of
-relative squared errors, and the mean of the seconds that the estimator itself takes.
+relative squared errors, and the mean of the seconds that the estimator itself takes. --peers names the interpreter whose
+shapiq takes part.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import version
 from itertools import count, islice
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from accuracy import OURS
 from report import FORMATS, cells, geometric_mean, mean, print_table
-from shapiq.approximator import KernelSHAP
+from shapiq_process import Shapiq
 from synthetic import Dividends, Game, low_order, unanimity
 from torch import Tensor
 
@@ -127,22 +128,20 @@ def ours(game: Remembered, name: str, budget: int, seed: int) -> Tensor:
     return result.attributions[0]
 
 
-def theirs(game: Remembered, budget: int, seed: int) -> Tensor:
-    """shapiq's KernelSHAP."""
-    values = KernelSHAP(game.n, pairing_trick=True, random_state=seed).approximate(budget, game)
-    return torch.tensor([float(values[(i,)]) for i in range(game.n)], dtype=torch.float64)
-
-
-def measure(large: Large, seed: int) -> Iterator[Record]:
+def measure(large: Large, seed: int, shapiq: Shapiq) -> Iterator[Record]:
     """A record for each estimator and budget."""
-    peer = f"shapiq {version('shapiq')} KernelSHAP, paired"
+    game = large.game
     for times in BUDGETS:
-        budget = times * large.game.n
-        for name in (*SHOWN, peer):
-            started, before = time.process_time(), large.game.seconds
-            values = theirs(large.game, budget, seed) if name == peer else ours(large.game, name, budget, seed)
-            seconds = time.process_time() - started - (large.game.seconds - before)
+        budget = times * game.n
+        for name in SHOWN:
+            started, before = time.process_time(), game.seconds
+            values = ours(game, name, budget, seed)
+            seconds = time.process_time() - started - (game.seconds - before)
             yield {"estimator": name, "times": times, "error": relative(values, large.truth), "seconds": seconds}
+        job = {"n": game.n, "budget": budget, "seed": seed}
+        for name, answer in shapiq.answers(job, lambda rows: game(rows).tolist()).items():
+            error = relative(torch.tensor(answer["values"], dtype=torch.float64), large.truth)
+            yield {"estimator": name, "times": times, "error": error, "seconds": answer["seconds"]}
 
 
 def show(records: list[Record], kind: str) -> None:
@@ -152,21 +151,24 @@ def show(records: list[Record], kind: str) -> None:
     rows = []
     for n in FEATURES:
         for name in dict.fromkeys(record["estimator"] for record in records):
-            row = [FORMATS["error"](errors[name, n, times]) for times in BUDGETS]
-            rows.append([f"n = {n}, {name}", *row, FORMATS["seconds"](seconds[name, n, BUDGETS[-1]])])
+            row = [FORMATS["error"](errors.get((name, n, times), np.nan)) for times in BUDGETS]
+            rows.append([f"n = {n}, {name}", *row, FORMATS["seconds"](seconds.get((name, n, BUDGETS[-1]), np.nan))])
     print_table(kind, [*(f"{times}n" for times in BUDGETS), f"seconds at {BUDGETS[-1]}n"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", type=int, default=2)
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    shapiq = Shapiq(arguments.peers)
+    print(f"{arguments.games} games each, shapiq {shapiq.version}")
     for kind, games in KINDS.items():
         records, known = [], []
         for n in FEATURES:
             for seed, large in enumerate(games(n, arguments.games)):
-                records += [{"n": n, **record} for record in measure(large, seed)]
+                records += [{"n": n, **record} for record in measure(large, seed, shapiq)]
                 known += [{"estimator": name, "n": n, "error": error} for name, error in large.known.items()]
         show(records, kind)
         means = cells(known, "error", ("n",), geometric_mean)

@@ -1,8 +1,9 @@
-"""shapiq's Shapley estimators on tabulated games: needs shapiq and numpy alone, and runs with whatever version it finds.
+"""shapiq's Shapley estimators: needs shapiq and numpy alone, and runs with whatever version it finds.
 
 Reads one JSON line {"path", "budget", "seed"} after the other, and answers each by a line with every estimator's attributions
 and seconds; the first line it writes is shapiq's version. Games travel as files, so that it can run under another Python than
-the rest: later versions of shapiq want 3.12.
+the rest: later versions of shapiq want 3.12. Those too large to tabulate are named by {"n", ...} instead; for their values it
+writes lines {"coalitions"} of ones and zeros, and reads lines {"values"}.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Counted:
 
     def __init__(self, path: str):
         self.values = np.load(path)["values"]
-        self.n, self.asked = len(self.values).bit_length() - 1, set()
+        self.n, self.asked, self.waited = len(self.values).bit_length() - 1, set(), 0.0
 
     def __call__(self, coalitions: np.ndarray) -> np.ndarray:
         codes = np.atleast_2d(coalitions).astype(int) @ (1 << np.arange(self.n))
@@ -56,7 +57,23 @@ class Counted:
         return self.values[codes]
 
 
-def attributions(make: Callable[[], Any], game: Counted, budget: int) -> dict[str, Any] | None:
+class Asked:
+    """A game whose values are had from whoever asks; remembers which coalitions it was asked for, and how long it waited."""
+
+    def __init__(self, n: int):
+        self.n, self.asked, self.waited = n, set(), 0.0
+
+    def __call__(self, coalitions: np.ndarray) -> np.ndarray:
+        rows = ["".join(map(str, row)) for row in np.atleast_2d(coalitions).astype(int).tolist()]
+        self.asked.update(rows)
+        started = time.perf_counter()
+        print(json.dumps({"coalitions": rows}), flush=True)
+        values = np.array(json.loads(sys.stdin.readline())["values"])
+        self.waited += time.perf_counter() - started
+        return values
+
+
+def attributions(make: Callable[[], Any], game: Counted | Asked, budget: int) -> dict[str, Any] | None:
     """Those from as many calls as can be turned into at most `budget` distinct evaluations."""
     calls, best = budget, None
     for _ in range(TRIES):
@@ -78,9 +95,9 @@ def attributions(make: Callable[[], Any], game: Counted, budget: int) -> dict[st
 def main() -> None:
     warnings.filterwarnings("ignore")
     print(json.dumps(shapiq.__version__), flush=True)
-    for line in sys.stdin:
+    for line in iter(sys.stdin.readline, ""):
         job = json.loads(line)
-        game = Counted(job["path"])
+        game = Counted(job["path"]) if "path" in job else Asked(job["n"])
         found = {k: attributions(make, game, job["budget"]) for k, make in estimators(game.n, job["seed"]).items()}
         print(json.dumps({name: answer for name, answer in found.items() if answer}), flush=True)
 

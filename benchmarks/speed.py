@@ -172,9 +172,9 @@ def measure(case: Case, device: str, batch: int, runs: int) -> dict:
     }
 
 
-def show(results: list[dict], device: str) -> None:
+def show(results: list[dict], where: str) -> None:
     """The table: each contender's time as a multiple of ours."""
-    table = Table(title=f"Time as a multiple of interpreto_mllm's ({device}, hidden 256 × 4 layers)")
+    table = Table(title=f"Time as a multiple of interpreto_mllm's ({where}, hidden 256 × 4 layers)")
     for column in ("case", "evaluations", "forwards", "tokens (plain)", "ours", "ideal", "captum 0.9", "interpreto 0.5"):
         table.add_column(column, justify="left" if column == "case" else "right")
     for row in results:
@@ -193,13 +193,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="of the processor")
     parser.add_argument("--only", help="run only the cases whose name contains this")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     transformers_logging.set_verbosity_error()
     cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
     results = [measure(case, arguments.device, arguments.batch_size, arguments.runs) for case in cases]
-    show(results, arguments.device)
+    show(results, f"{arguments.threads} threads" if arguments.device == "cpu" else arguments.device)
     if not arguments.only:
         RESULTS.parent.mkdir(exist_ok=True)
         path = RESULTS.with_stem(f"speed-{arguments.device}") if arguments.device != "cpu" else RESULTS
