@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.query import Mode, Query, Scored, pad
 
 logger = logging.getLogger(__name__)
+
+LIMIT = re.compile(r"window(_size|_len)?$|chunk_(size|length)$|^max_position_embeddings$")
+"""Settings that tell how far a layer sees, by the names that models give them."""
 
 STEPS = 4
 """Rows with numbers of prompts within a factor of 2 ** (1 / 4) go together, so that little of them is padding."""
@@ -40,23 +44,27 @@ class PackedEngine(CausalEngine):
     def __init__(self, model: Any, mode: Mode, batch_size: int, share_prefixes: bool = True):
         super().__init__(model, mode, batch_size, share_prefixes)
         self._packs: bool | None = None if self._shares is None and "position_ids" in self._accepts else False
-        self._window = _window(model)
+        self._span = _span(model)
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
         """Values of the target tokens of each query, batch by batch."""
         if not queries:
             return
         symbols = [self._symbols(query) for query in queries]
-        longest = max(query.length for query in queries)
-        packed = longest <= self._window and all(query.reading.seen is None for query in queries)
-        room = self.batches.size * longest if packed and self._packs is not False else 0
-        bundles = bundled(queries, symbols, room)
+        bundles = bundled(queries, symbols, self._room(queries))
         several = next((bundle for bundle in bundles if len(bundle.queries) > 1), None)
         if self._packs is None and several is not None:
             self._packs = self._packs_exactly(several.pair())
             bundles = bundles if self._packs else bundled(queries, symbols, 0)
         beginnings = [symbols[bundle.members[0]][: bundle.beginning + 1] for bundle in bundles]
         yield from self._walk([(self._planned(bundles, beginnings), None)], bundles)
+
+    def _room(self, queries: list[Query]) -> int:
+        """How long a row of several of these queries may be; 0 for none."""
+        longest = max(query.length for query in queries)
+        if self._packs is False or longest > self._span or any(query.reading.seen is not None for query in queries):
+            return 0
+        return int(min(self.batches.size * longest, self._span))
 
     def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         """Bundles of several queries by rows with a mask, the others as they are."""
@@ -145,8 +153,8 @@ class PackedEngine(CausalEngine):
         return self._agrees(packed, plain, "reads several prompts in a row")
 
 
-def _window(model: Any) -> float:
-    """How many positions every layer sees; masks of our own would take the place of the model's windows."""
-    config = model.config.get_text_config()
-    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    return float(min((window for window in windows if window), default=float("inf")))
+def _span(model: Any) -> float:
+    """How long a row may be for every layer to see all of it: our masks would take the place of windows, or meet them."""
+    settings = model.config.get_text_config().to_dict()
+    limits = [value for name, value in settings.items() if LIMIT.search(name) and isinstance(value, int) and value > 0]
+    return float(min(limits, default=float("inf")))
