@@ -214,7 +214,7 @@ class AttributionExplainer:
 
     def extend(
         self,
-        explanation: Attribution,
+        explanation: Attribution | Any,
         new_turn: Any,
         *,
         evaluations: Sequence[Attribution | Evaluations] | None = None,

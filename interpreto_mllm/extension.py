@@ -21,7 +21,7 @@ from interpreto_mllm.prompts.tokens import stand_in
 from interpreto_mllm.responses import Responses
 
 
-def extended(explanation: Attribution, new_turn: Any, kind: ModelKind, reader: PromptReader, progress: bool) -> Rollout:
+def extended(explanation: Attribution | Any, new_turn: Any, kind: ModelKind, reader: PromptReader, progress: bool) -> Rollout:
     """The longer conversation as a prompt, with all that the explanation knows of it; see `AttributionExplainer.extend`."""
     if not isinstance(explanation, Attribution):
         hint = " Extend them one by one." if isinstance(explanation, (list, tuple)) else ""

@@ -89,8 +89,8 @@ def render_chat(
     spans: list[Span] = []
     position = 0
     for part, content, marker in zip(parts, texts, markers, strict=True):
-        before, found, rest = skeleton.partition(marker)
-        if not found or part.turn in fixed:
+        before, found, rest = ("", "", "") if part.turn in fixed else skeleton.partition(marker)
+        if not found:
             spans.append((position, position))
             continue
         start = position + len(before)
