@@ -91,7 +91,10 @@ def said_to(model: Any, tokenizer: Any, ids: list[int], limit: int = 4) -> str:
             do_sample=False,
             pad_token_id=0,
         )
-    return tokenizer.decode(whole[0, len(ids) :], skip_special_tokens=True).strip()
+    ends = model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
+    said = list(itertools.takewhile(lambda token: token not in ends, whole[0, len(ids) :].tolist()))
+    return tokenizer.decode(said, skip_special_tokens=True).strip()
 
 
 def by_hand(
