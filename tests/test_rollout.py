@@ -74,17 +74,17 @@ def test_an_assistants_turn_of_the_chat_plays_and_what_it_answers_later_does_not
 @pytest.mark.parametrize("family", ["llama", "qwen3"])
 def test_three_turns_of_a_model_with_random_weights_by_hand(family: str) -> None:
     model, tokenizer = build(family), byte_bpe()
-    turns = [[{"role": "user", "content": text}] for text in ("the sky is", "why so", "go on")]
+    turns = [[{"role": "user", "content": text}] for text in ("the sky is", "why", "so it is")]
     explainer = ExactShapley(model, tokenizer, **WORDS)
     [first] = explainer(turns[0])
-    second = explainer.extend(first, "why so")
+    second = explainer.extend(first, "why")
     check_by_hand(second, model, tokenizer, turns[:2], words_of, likeness)
     third = explainer.extend(second, turns[2][0])
     check_by_hand(third, model, tokenizer, turns, words_of, likeness)
-    assert (first.n, second.n, third.n) == (3, 5, 7)
+    assert (first.n, second.n, third.n) == (3, 4, 7)
     assert third.responses is not None
     assert len({history[0].text for history in third.responses.history}) > 5
-    assert len(set(third.responses.history)) > 15
+    assert len(set(third.responses.history)) > 12
     assert third.counts.answers_asked == 0
 
 
