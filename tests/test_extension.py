@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from interpreto_mllm import (
     KernelShap,
     PermutationShapley,
     RemoteModel,
+    Response,
     ResponseSimilarity,
 )
 from interpreto_mllm.similarity import ExactMatch
@@ -222,6 +224,11 @@ def test_games_with_and_without_a_fixed_history_are_not_mixed_up(recall: Any) ->
     with pytest.raises(ValueError, match="of 3 features, this game has 4"):
         explainer.extend(first, NEXT, evaluations=[first])
     assert explainer.extend(first, NEXT, evaluations=[total]).counts.paid == 0
+    assert first.responses is not None
+    told = replace(first.responses, said=((Response("grey"),), *first.responses.said[1:]))
+    elsewhere = replace(first, evaluations=replace(first.evaluations, responses=told))
+    with pytest.raises(ValueError, match=r"to the same words the model answered 'black' there and 'grey'"):
+        explainer.extend(elsewhere, NEXT, evaluations=[total])
 
 
 @pytest.fixture
@@ -248,6 +255,12 @@ def test_a_served_model_goes_on_as_a_local_one(recall: Any, server: Server) -> N
     torch.testing.assert_close(result.attributions, expected.attributions, **CLOSE)
     with pytest.raises(ValueError, match="use the same model and generation arguments"):
         remote.extend(here, NEXT)
+    [part] = KernelShap(RemoteModel(server.url, "recall"), budget=6, **SENTENCES)(FACTS)
+    server.asked.clear()
+    whole = KernelShap(RemoteModel(server.url, "recall"), budget=16, **SENTENCES).extend(part, NEXT)
+    assert [len(body["messages"]) for body in server.asked].count(1) == whole.counts.answers_asked == 2
+    assert whole.counts.forwards == len(server.asked) - 1  # the answer that others are compared with comes before
+    torch.testing.assert_close(whole.attributions, expected.attributions, atol=1e-8, rtol=0)
 
 
 def refused(model: Any = None, turn: Any = NEXT, given: Any = None, **options: Any) -> Any:

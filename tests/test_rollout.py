@@ -26,6 +26,7 @@ from zoo import build, byte_bpe
 
 from interpreto_mllm import (
     Attend,
+    AutoShapley,
     ExactShapley,
     HierarchicalShapley,
     InferenceModes,
@@ -122,7 +123,7 @@ def test_games_with_and_without_a_fixed_history_agree_where_the_answer_in_betwee
     assert 0 < len(kept) < len(rows) and all(rows[tuple(row)] == text for row, text in kept)
 
 
-@pytest.mark.parametrize("method", [KernelShap, PermutationShapley, HierarchicalShapley])
+@pytest.mark.parametrize("method", [KernelShap, PermutationShapley, HierarchicalShapley, AutoShapley])
 def test_every_method_plays(method: Any, recall: Any) -> None:
     [first] = method(*recall, budget=8, **SENTENCES)(FACTS)
     exact = ExactShapley(*recall, **SENTENCES)
@@ -131,7 +132,7 @@ def test_every_method_plays(method: Any, recall: Any) -> None:
     found = {tuple(row): value for row, value in zip(result.coalitions.tolist(), result.values.tolist(), strict=True)}
     for row, value in zip(expected.coalitions.tolist(), expected.values.tolist(), strict=True):
         assert found.get(tuple(row), value) == value
-    if method is KernelShap:
+    if method in (KernelShap, AutoShapley):
         torch.testing.assert_close(result.attributions, expected.attributions, atol=1e-8, rtol=0)
 
 

@@ -39,8 +39,8 @@ class Rollout:
     """A chat whose answers in between are no fixed history: a coalition is played as the conversation would have gone.
 
     Its part of the first turns is read and answered, the answer is put in its place as the assistant's message by the chat
-    template, the part of the next turns follows, and so on. Players are those of the user's turns in their order, pieces of
-    images and clips before words within what is answered at once; the answers in between are never players.
+    template, the part of the next turns follows, and so on. Players come in the order of the answers they lead to, before each
+    of them pieces of images and clips first, then words; the answers in between are never players.
 
     Args:
         conversation: the chat, its images and clips cut; `answered` says which messages are answers.

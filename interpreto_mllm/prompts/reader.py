@@ -187,7 +187,7 @@ class PromptReader:
                 "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
                 "Fill() for images and Silence() for clips, or another granularity."
             )
-        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout)
+        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout if mixed.media else None)
 
     def _plays(self, role: str | None, turn: int | None) -> bool:
         """Whether what is of this role and turn is explained."""
