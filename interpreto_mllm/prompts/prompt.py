@@ -128,10 +128,13 @@ def joined(
 ) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
     """The players, and who owns what, when only the features in `kept` play, as one where their group labels are equal."""
     labels = [groups[index] for index in kept] if groups is not None else list(kept)
-    order = list(dict.fromkeys(labels))
-    target = {feature: order.index(label) for feature, label in zip(kept, labels, strict=True)}
-    owners = np.asarray([target.get(int(index), -1) for index in owner], dtype=np.int64)
-    return owners, [_joined([features[f] for f in kept if target[f] == index]) for index in range(len(order))]
+    members: dict[object, list[Feature]] = {}
+    for feature, label in zip(kept, labels, strict=True):
+        members.setdefault(label, []).append(features[feature])
+    place = {label: index for index, label in enumerate(members)}
+    target = {feature: place[label] for feature, label in zip(kept, labels, strict=True)}
+    owners = np.asarray([target.get(index, -1) for index in owner.tolist()], dtype=np.int64)
+    return owners, [_joined(parts) for parts in members.values()]
 
 
 def _joined(parts: list[Feature]) -> Feature:
