@@ -230,7 +230,7 @@ class AttributionExplainer:
         Args:
             explanation: of a chat, by this explainer or one with the same settings; loaded from a file or itself extended too.
             new_turn: what the user says next: a text, a message, or a list of messages.
-            evaluations, checkpoint: see `explain`.
+            evaluations, checkpoint: see `explain`; an interrupted run keeps the answers in between of evaluated coalitions.
 
         Raises:
             TypeError, ValueError: for what cannot go on, before the model is asked.

@@ -295,6 +295,7 @@ LONGER = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens":
         ({"inference_mode": DRAWN}, "repeats=1 only"),
         ({"inference_mode": LONGER}, "The explanation's answers were given under .*'max_new_tokens': 4"),
         ({"groups": [0, 0, 1]}, "`groups` has a label for each feature of one chat"),
+        ({"pinned": lambda feature: feature.spans[0][0] > 112}, "chat is cut into other players than after .'red'.: use"),
         ({"turn": ""}, "new_turn is empty"),
         ({"turn": {"role": "user", "content": "  "}}, "new_turn is empty"),
         ({"turn": []}, "new_turn is what the user says next"),
