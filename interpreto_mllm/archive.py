@@ -23,6 +23,7 @@ from interpreto_mllm.counts import Counts
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.responses import Response, Responses
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def save(attribution: Attribution, path: str | PathLike[str]) -> None:
         "counts": asdict(attribution.counts),
         "features": [asdict(feature) for feature in attribution.features],
         "media": [medium.to_data() for medium in attribution.media],
+        "conversation": attribution.conversation and attribution.conversation.to_data(attribution.media),
         "aggregator": _describe(attribution.aggregator),
         "attributions": _pack(attribution.attributions),
         "standard_errors": _pack(attribution.standard_errors),
@@ -78,12 +80,14 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None = None) -> Att
     """
     content = _read(Path(path))
     try:
+        media = tuple(_medium(data) for data in content.get("media", ()))
         return Attribution(
             **{name: content[name] for name in PLAIN},
             notes=tuple(content["notes"]),
             counts=Counts(**content["counts"]),
             features=[_feature(entry) for entry in content["features"]],
-            media=tuple(_medium(data) for data in content.get("media", ())),
+            media=media,
+            conversation=Conversation.from_data(content.get("conversation"), media),
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
             attributions=_unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else _unpack(content["standard_errors"]),
@@ -142,10 +146,14 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
     if responses is None:
         return None
     numbers: dict[Response, int] = {}
-    said = [[numbers.setdefault(answer, len(numbers)) for answer in answers] for answers in responses.said]
+    said, history = (
+        [[numbers.setdefault(answer, len(numbers)) for answer in answers] for answers in each]
+        for each in (responses.said, responses.history)
+    )
     return {
         "distinct": [[answer.text, list(answer.ids), answer.log_probability] for answer in numbers],
         "said": said,
+        "history": history,
         "originals": [[answer.text, list(answer.ids), answer.log_probability] for answer in responses.originals],
         "columns": list(responses.columns),
         "repeats": responses.repeats,
@@ -160,13 +168,18 @@ def _read_out(written: dict[str, Any] | None) -> Responses | None:
     distinct, originals = (
         [Response(text, tuple(ids), *rest) for text, ids, *rest in written[name]] for name in ("distinct", "originals")
     )
+    said, history = (
+        tuple(tuple(distinct[number] for number in numbers) for numbers in each)
+        for each in (written["said"], written.get("history", ()))
+    )
     return Responses(
         tuple(originals),
         _tuples(written["columns"]),
-        tuple(tuple(distinct[number] for number in numbers) for numbers in written["said"]),
+        said,
         written["repeats"],
         written["generation"],
         _unpack(told) if (told := written.get("original_log_probabilities")) is not None else None,
+        history,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,6 +17,7 @@ from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.normalisation import normalise
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.readings import Readings
 from interpreto_mllm.responses import Responses
 
@@ -53,6 +54,7 @@ class Attribution(Readings):
         notes: anything the reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
         media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
+        conversation: the chat that was explained, None for other inputs.
 
     Raises:
         ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
@@ -87,6 +89,7 @@ class Attribution(Readings):
     notes: tuple[str, ...] = ()
     normalisation: str = ""
     media: tuple[Picture | Clip, ...] = ()
+    conversation: Conversation | None = None
 
     def __post_init__(self) -> None:
         if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
@@ -114,6 +117,7 @@ class Attribution(Readings):
         estimand: str | None = None,
         notes: tuple[str, ...] = (),
         media: tuple[Picture | Clip, ...] = (),
+        conversation: Conversation | None = None,
     ) -> Attribution:
         """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
 
@@ -136,6 +140,7 @@ class Attribution(Readings):
             unit=unit,
             notes=notes,
             media=media,
+            conversation=conversation,
         )
 
     @property
@@ -303,38 +308,6 @@ class Attribution(Readings):
         from interpreto_mllm.archive import load
 
         return load(path, aggregator)
-
-    def show(self) -> None:
-        """Show the coloured prompt: in a notebook as HTML, elsewhere in the terminal."""
-        from interpreto_mllm.plots.show import show
-
-        show(self)
-
-    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
-        """A matplotlib figure, saved when `path` is given: bars for one target, a heat map for several.
-
-        With images or clips, the prompt as it is read: heat maps and shaded segments over the coloured text, for one target or
-        for the whole answer; `numbers` writes the scores where they fit.
-
-        Raises:
-            ImportError: without matplotlib.
-            ValueError: when there is no such target.
-        """
-        from interpreto_mllm.plots.figure import figure
-
-        return figure(self, path, target, numbers)
-
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
-        from interpreto_mllm.plots.html import page
-
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page(self))
-
-    def _repr_html_(self) -> str:
-        from interpreto_mllm.plots.html import fragment
-
-        return fragment(self)
 
     def __repr__(self) -> str:
         from interpreto_mllm.plots.summary import summary

@@ -16,6 +16,9 @@ class Counts:
         tokens: tokens processed by the model.
         seconds: wall-clock time.
         saved: evaluations of the budget that a rule to stop early made needless.
+        answers_reused: answers to earlier turns that the conversation went on from and that were known already, each distinct
+            prompt counted once.
+        answers_asked: those that were not, and were asked for in this call.
 
     Example:
         >>> Counts(evaluations=16, paid=10).paid
@@ -28,3 +31,31 @@ class Counts:
     tokens: int = 0
     seconds: float = 0.0
     saved: int = 0
+    answers_reused: int = 0
+    answers_asked: int = 0
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a call has cost.
+
+    Args:
+        paid: evaluations made for each input.
+        forwards, tokens, seconds: of all inputs together.
+    """
+
+    paid: list[int]
+    forwards: int
+    tokens: int
+    seconds: float
+
+    def share(self, index: int, evaluations: int, saved: int) -> Counts:
+        """The part of one input, in proportion to the evaluations made for it.
+
+        Example:
+            >>> Spent([30, 10], forwards=8, tokens=400, seconds=2.0).share(1, evaluations=16, saved=0).tokens
+            100
+        """
+        share = self.paid[index] / max(sum(self.paid), 1)
+        forwards, tokens = round(self.forwards * share), round(self.tokens * share)
+        return Counts(evaluations, self.paid[index], forwards, tokens, self.seconds * share, saved)

@@ -7,14 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-
 from interpreto_mllm.aggregators.aggregator import Aggregator
-from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.checkpoint import Checkpoint
 from interpreto_mllm.checks import check_settings, known_evaluations
+from interpreto_mllm.counts import Counts, Spent
 from interpreto_mllm.engine.query import Mode
 from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.extension import extended
 from interpreto_mllm.games.asking import ask
 from interpreto_mllm.games.choice import choose_kind
 from interpreto_mllm.games.game import ModelGame
@@ -28,13 +28,14 @@ from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
-from interpreto_mllm.plan import Plan
+from interpreto_mllm.plan import Plan, planned
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.prompts.tokens import stand_in
 from interpreto_mllm.rounds import rounds
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Watch
@@ -187,7 +188,7 @@ class AttributionExplainer:
                 resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)
             ]
             games = [
-                self._kind.game(prompt, question, self._engine, self._anchor())
+                self._kind.game(prompt, question, self._engine, stand_in(self._kind.tokenizer))
                 for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
             ]
             kept = None if checkpoint is None else Checkpoint(checkpoint, games, mode_name(self.mode))
@@ -204,26 +205,56 @@ class AttributionExplainer:
                 )
                 for (perturbator, aggregator), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
             ]
-            spent = self._play(games, hands, kept)
-        seconds = time.perf_counter() - started
+            paid, forwards, tokens = self._play(games, hands, kept)
+        spent = Spent(paid, forwards, tokens, time.perf_counter() - started)
         return [
-            self._result(game, hand, aggregator, paid, spent, seconds)
-            for game, hand, (_, aggregator), paid in zip(games, hands, parts, spent.paid, strict=True)
+            self._result(game, hand, aggregator, game.counted(spent.share(index, hand.evaluated, hand.saved)))
+            for index, (game, hand, (_, aggregator)) in enumerate(zip(games, hands, parts, strict=True))
         ]
+
+    def extend(
+        self,
+        explanation: Attribution | Any,
+        new_turn: Any,
+        *,
+        evaluations: Sequence[Attribution | Evaluations] | None = None,
+        checkpoint: str | PathLike[str] | None = None,
+    ) -> Attribution:
+        """Explain the next answer of a conversation in the similarity game, each coalition answered anew in every turn.
+
+        Players are those of the explanation and then the new turn's. A coalition is played as the conversation would have gone:
+        after its old part comes what the model answered to that part, known from the explanation or else asked for now, then
+        its part of the new turn; its value is the likeness of the next answer to that with everything present. The scores are
+        total effects, through answers in between as well; the longer chat given to `explain` keeps those, for direct effects.
+
+        Args:
+            explanation: of a chat, by this explainer or one with the same settings; loaded from a file or itself extended too.
+            new_turn: what the user says next: a text, a message, or a list of messages.
+            evaluations, checkpoint: see `explain`; an interrupted run keeps the answers in between of evaluated coalitions.
+
+        Raises:
+            TypeError, ValueError: for what cannot go on, before the model is asked.
+
+        Example:
+            >>> from interpreto_mllm import ExactShapley, Granularity
+            >>> from interpreto_mllm.testbed import load_recall
+            >>> options = dict(granularity=Granularity.SENTENCE, inference_mode=InferenceModes.SIMILARITY)
+            >>> explainer = ExactShapley(*load_recall(), **options)
+            >>> [first] = explainer([{"role": "user", "content": "the apple is red . what is the apple ?"}])
+            >>> second = explainer.extend(first, "what is it ?")
+            >>> second.n, second.counts.paid, second.counts.answers_reused, second.counts.answers_asked
+            (3, 8, 4, 0)
+        """
+        with self._kind.lent():
+            longer = extended(explanation, new_turn, self._kind, self._reader, self.progress)
+        return self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)[0]
 
     def plan(self, inputs: Any) -> Plan:
         """What explaining these inputs costs at most; the model is not asked."""
-        evaluations, requests, read, said = 0, 0, 0, 0
         with self._kind.lent():
-            for prompt in self._reader.read(inputs):
-                n = len(prompt.features)
-                budget = resolve_budget(self.parts(prompt)[0], n, self.budget)
-                [readings] = prompt.read(torch.ones(1, n, dtype=torch.bool))
-                times = budget * len(readings) * self._kind.draws
-                evaluations, requests = evaluations + budget, requests + times
-                read += times * max(self._kind.read_tokens(reading) for reading in readings)
-                said += times * self._kind.answer_tokens
-        return Plan(evaluations, requests, read, said)
+            prompts = self._reader.read(inputs)
+            budgets = [resolve_budget(self.parts(prompt)[0], len(prompt.features), self.budget) for prompt in prompts]
+            return planned(self._kind, prompts, budgets)
 
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator for one prompt; methods that need to know the prompt override this."""
@@ -234,7 +265,7 @@ class AttributionExplainer:
         with self._kind.lent():
             [prompt] = self._reader.read(inputs)
             [question] = self._questions([prompt], inputs, targets)
-        return self._kind.game(prompt, question, self._engine, self._anchor(), self._kind.lent)
+        return self._kind.game(prompt, question, self._engine, stand_in(self._kind.tokenizer), self._kind.lent)
 
     def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
@@ -242,8 +273,8 @@ class AttributionExplainer:
         product = self.mode is InferenceModes.SOFTMAX
         return [ask(self._kind, prompt, given, self.generate, product) for prompt, given in zip(prompts, asked, strict=True)]
 
-    def _play(self, games: list[ModelGame], hands: list[Hand], checkpoint: Checkpoint | None) -> _Spent:
-        """Play all hands to their ends; what was evaluated by then is kept when that fails."""
+    def _play(self, games: list[ModelGame], hands: list[Hand], checkpoint: Checkpoint | None) -> tuple[list[int], int, int]:
+        """Play all hands to their ends, for what `Spent` tells; what was evaluated by then is kept when that fails."""
         forwards, tokens = self._engine.forwards, self._engine.tokens
         paid = [0] * len(hands)
 
@@ -261,20 +292,9 @@ class AttributionExplainer:
         finally:
             if checkpoint:
                 checkpoint.save(known())
-        return _Spent(paid, self._engine.forwards - forwards, self._engine.tokens - tokens)
+        return paid, self._engine.forwards - forwards, self._engine.tokens - tokens
 
-    def _result(
-        self, game: ModelGame, hand: Hand, aggregator: Aggregator, paid: int, spent: _Spent, seconds: float
-    ) -> Attribution:
-        share = paid / max(sum(spent.paid), 1)
-        counts = Counts(
-            evaluations=hand.evaluated,
-            paid=paid,
-            forwards=round(spent.forwards * share),
-            tokens=round(spent.tokens * share),
-            seconds=seconds * share,
-            saved=hand.saved,
-        )
+    def _result(self, game: ModelGame, hand: Hand, aggregator: Aggregator, counts: Counts) -> Attribution:
         return Attribution.from_evaluations(
             game.completed(hand.evaluations()),
             aggregator,
@@ -286,20 +306,6 @@ class AttributionExplainer:
             media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
             mode=mode_name(self.mode),
             unit=game.question.unit,  # type: ignore[arg-type]
-            notes=hand.notes,
+            notes=(*hand.notes, *game.notes),
+            conversation=game.prompt.conversation,
         )
-
-    def _anchor(self) -> int | None:
-        """What the model reads where nothing is left: the tokenizer's first special token that begins or ends a text."""
-        tokenizer = self._kind.tokenizer
-        if tokenizer is None:
-            return None
-        ids = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-        return next((token for token in ids if token is not None), None)
-
-
-class _Spent:
-    """What a play cost: evaluations per input, and forwards and tokens in all."""
-
-    def __init__(self, paid: list[int], forwards: int, tokens: int):
-        self.paid, self.forwards, self.tokens = paid, forwards, tokens

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import torch
+
+from interpreto_mllm.games.kinds import ModelKind
+from interpreto_mllm.prompts.prompt import Prompt
 
 
 @dataclass(frozen=True)
@@ -29,3 +35,15 @@ class Plan:
     def cost(self, *, prompt: float, answer: float) -> float:
         """The money, at prices per million tokens read and said."""
         return round((self.prompt_tokens * prompt + self.answer_tokens * answer) / 1e6, 6)
+
+
+def planned(kind: ModelKind, prompts: Sequence[Prompt], budgets: Sequence[int]) -> Plan:
+    """What these prompts cost at most under these budgets."""
+    requests, read, said = 0, 0, 0
+    for prompt, budget in zip(prompts, budgets, strict=True):
+        [readings] = prompt.read(torch.ones(1, len(prompt.features), dtype=torch.bool))
+        times = budget * len(readings) * kind.draws
+        requests += times
+        read += times * max(kind.read_tokens(reading) for reading in readings)
+        said += times * kind.answer_tokens
+    return Plan(sum(budgets), requests, read, said)

@@ -1,7 +1,8 @@
-"""What can be read off a finished result: none of it calls a model."""
+"""What can be read off a finished result, and how it is shown: none of it calls a model."""
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
@@ -71,3 +72,35 @@ class Readings:
         from interpreto_mllm.certificate import certificate
 
         return certificate(self)
+
+    def show(self: Any) -> None:
+        """Show the coloured prompt: in a notebook as HTML, elsewhere in the terminal."""
+        from interpreto_mllm.plots.show import show
+
+        show(self)
+
+    def plot(self: Any, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
+        """A matplotlib figure, saved when `path` is given: bars for one target, a heat map for several.
+
+        With images or clips, the prompt as it is read: heat maps and shaded segments over the coloured text, for one target or
+        for the whole answer; `numbers` writes the scores where they fit.
+
+        Raises:
+            ImportError: without matplotlib.
+            ValueError: when there is no such target.
+        """
+        from interpreto_mllm.plots.figure import figure
+
+        return figure(self, path, target, numbers)
+
+    def to_html(self: Any, path: str | PathLike[str]) -> None:
+        """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
+        from interpreto_mllm.plots.html import page
+
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page(self))
+
+    def _repr_html_(self: Any) -> str:
+        from interpreto_mllm.plots.html import fragment
+
+        return fragment(self)

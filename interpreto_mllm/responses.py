@@ -31,6 +31,7 @@ class Responses:
         generation: the settings under which the model answered, as text.
         original_log_probabilities: where they were asked for, the log-probability of each original after each coalition, `w` of
             them for the ways of reading it. Not of what was said: that is `Response.log_probability`.
+        history: where the conversation went on, what each coalition was answered in the turns before, first things first.
 
     Example:
         >>> responses = Responses((Response("no"),), (0,), ((Response("yes"),), (Response("no"),)))
@@ -44,6 +45,7 @@ class Responses:
     repeats: int = 1
     generation: Mapping[str, Any] = field(default_factory=dict)
     original_log_probabilities: Float[Tensor, "p o w"] | None = None
+    history: tuple[tuple[Response, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.said)

@@ -14,10 +14,12 @@ from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.kinds import CausalKind, GeneratingKind, ModelKind, Seq2SeqKind
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.responses import Original, ResponseEngine, ResponseGame
+from interpreto_mllm.games.rollout import Rollout, RolloutGame
 from interpreto_mllm.games.targets import Answer
 from interpreto_mllm.games.voices import LocalVoice, Voice, spelled
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.responses import Response
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -53,10 +55,19 @@ class AnsweringKind(ModelKind):
     def settings(self) -> dict[str, Any]:
         """Under which settings the answers are given."""
 
-    def game(self, *parts: Any) -> ModelGame:
+    def told(self) -> dict[str, Any]:
+        """The settings as results keep them."""
         plain = (bool, int, float, str)
-        told = {name: value if isinstance(value, plain) else repr(value) for name, value in self.settings().items()}
-        return ResponseGame(*parts, generation=told)
+        return {name: value if isinstance(value, plain) else repr(value) for name, value in self.settings().items()}
+
+    @property
+    def voice(self) -> Voice:
+        """Who answers coalitions."""
+        return self._engine.voice
+
+    def game(self, prompt: Prompt, *parts: Any) -> ModelGame:
+        kind = RolloutGame if isinstance(prompt, Rollout) else ResponseGame
+        return kind(prompt, *parts, generation=self.told())
 
     def forget(self) -> None:
         self._engine.forget()

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interpreto_mllm.counts import Counts
 from interpreto_mllm.engine.query import Engine, Query
 from interpreto_mllm.evaluations import Evaluations
 from interpreto_mllm.feature import Feature
@@ -60,7 +61,7 @@ class ModelGame:
 
     def queries(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Query]]:
         """For each coalition the queries that make up its value, the readings of an answer side by side."""
-        rows = [[self._anchored(reading) for reading in readings] for readings in self.prompt.read(coalitions)]
+        rows = [[anchored(reading, self.anchor) for reading in readings] for readings in self.prompt.read(coalitions)]
         return [[Query(reading, answer.ids) for answer in self.question.answers for reading in readings] for readings in rows]
 
     def values(self, raw: Sequence[Sequence[Float[Tensor, "_"]]]) -> Float[Tensor, "p t"]:
@@ -81,15 +82,30 @@ class ModelGame:
         """Evaluations with whatever else is known of them."""
         return evaluations
 
-    def _anchored(self, reading: Reading) -> Reading:
-        if len(reading.ids) or reading.media:
-            return reading
-        if self.anchor is None:
-            raise ValueError(
-                "With every feature absent the prompt is empty and this tokenizer has no BOS or EOS token to stand in: "
-                "pin a feature, or use Replace(...) or Attend() as the occlusion."
-            )
-        return Reading(np.asarray([self.anchor], dtype=np.int64))
+    def counted(self, counts: Counts) -> Counts:
+        """What a play has cost, with what this game alone knows of it."""
+        return counts
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of a result must know of the game."""
+        return ()
+
+
+def anchored(reading: Reading, anchor: int | None) -> Reading:
+    """The reading, or the anchor where nothing is left to read.
+
+    Raises:
+        ValueError: where there is no anchor either.
+    """
+    if len(reading.ids) or reading.media:
+        return reading
+    if anchor is None:
+        raise ValueError(
+            "With every feature absent the prompt is empty and this tokenizer has no BOS or EOS token to stand in: "
+            "pin a feature, or use Replace(...) or Attend() as the occlusion."
+        )
+    return Reading(np.asarray([anchor], dtype=np.int64))
 
 
 def evaluate(

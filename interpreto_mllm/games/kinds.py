@@ -23,6 +23,7 @@ from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer, is_ids
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Occlusion, Reading, Replace
 from interpreto_mllm.prompts.processing import TYPES, Processing
+from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
 
@@ -136,9 +137,9 @@ class ModelKind(ABC):
         """While it is used, the model is borrowed."""
         return borrowed(self.model, self.tokenizer)
 
-    def game(self, *parts: Any) -> ModelGame:
+    def game(self, prompt: Prompt, *parts: Any) -> ModelGame:
         """The game of a prompt, from the parts of `ModelGame`."""
-        return ModelGame(*parts)
+        return ModelGame(prompt, *parts)
 
     def forget(self) -> None:
         """Begin anew: nothing of an earlier call is remembered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -134,6 +134,7 @@ class ResponseGame(ModelGame):
     """A game whose values come with the answers behind them."""
 
     generation: Mapping[str, Any] | None = None
+    answers_anew: ClassVar[bool] = False
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """The evaluations with the answers behind them, and the values under each of the repeats where there are several."""
@@ -157,6 +158,10 @@ class ResponseGame(ModelGame):
         earlier, engine = evaluations.responses, self._engine
         if earlier is None:
             raise ValueError("The earlier evaluations hold no answers: give results of a similarity game.")
+        if len(earlier) and bool(earlier.history) != self.answers_anew:
+            games = ("whose turns in between are fixed", "in which each coalition is answered anew in between, as by extend()")
+            told = (games[bool(earlier.history)], games[self.answers_anew])
+            raise ValueError(f"The earlier evaluations are of a chat {told[0]}; this is one {told[1]}.")
         mine = self._responses([], None)
         for name in ("originals", "columns", "repeats", "generation"):
             given, wanted = getattr(earlier, name), getattr(mine, name)

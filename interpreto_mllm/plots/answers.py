@@ -19,7 +19,9 @@ def answers(attribution: Attribution) -> str:
         return ""
     values = attribution.values.tolist()
     order = sorted(range(len(responses)), key=lambda row: -values[row][0])
-    heads = ["present", *(f"value: {shortened(visible(label), 40)}" for label in responses.labels), "answer", "what was there"]
+    heads = ["present", *(f"value: {shortened(visible(label), 40)}" for label in responses.labels)]
+    heads += [f"answer {turn}" for turn in range(1, 1 + len(responses.history[0]))] if responses.history else []
+    heads += ["answer", "what was there"]
     head = "".join(f'<th><button type="button">{escape(one)}</button></th>' for one in heads)
     body = "".join(_row(attribution, row, values[row]) for row in order)
     return (
@@ -33,10 +35,12 @@ def _row(attribution: Attribution, row: int, values: list[float]) -> str:
     texts = [
         shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there
     ]
-    said = attribution.responses[row] if attribution.responses is not None else ()
-    told = "<br>".join(_told(answer) for answer in said)
+    assert attribution.responses is not None
+    before = attribution.responses.history[row] if attribution.responses.history else ()
+    told = "<br>".join(_told(answer) for answer in attribution.responses[row])
     cells = [f'<td data-by="{sum(present)}">{sum(present)} of {len(present)}</td>']
     cells += [f'<td data-by="{value:.6g}">{value:.3g}</td>' for value in values]
+    cells += [f"<td>{_told(answer)}</td>" for answer in before]
     cells += [f"<td>{told}</td>", f"<td>{escape(' '.join(texts)) or '∅'}</td>"]
     return f"<tr>{''.join(cells)}</tr>\n"
 

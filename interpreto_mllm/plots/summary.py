@@ -30,6 +30,8 @@ def facts(attribution: Attribution) -> list[str]:
     told += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
     told += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
     told += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]
+    told += [counted(counts.answers_reused, "earlier answer") + " reused"]
+    told += [counted(counts.answers_asked, "earlier answer") + " asked for"]
     return [fact for fact in told if fact and not fact.startswith("0 ")]
 
 

@@ -64,7 +64,9 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
     return parts
 
 
-def render_chat(messages: Sequence[Message], processing: Processing, dropped: Collection[int] = ()) -> tuple[str, list[Span]]:
+def render_chat(
+    messages: Sequence[Message], processing: Processing, dropped: Collection[int] = (), fixed: Collection[int] = ()
+) -> tuple[str, list[Span]]:
     """The rendered chat, generation prompt included, and the span of each text part in it.
 
     The template is rendered a second time with a marker in place of each text, which tells where texts go even when one of
@@ -74,18 +76,20 @@ def render_chat(messages: Sequence[Message], processing: Processing, dropped: Co
         messages: the chat.
         processing: the tokenizer or processor with the chat template.
         dropped: indices, among the images and clips, of those to leave out.
+        fixed: indices of messages that need not be found again, and so may be rewritten; their spans are empty.
 
     Raises:
         ValueError: when the template does more to a text than strip it, so that it cannot be found again.
     """
-    texts = [part.content for part in parts_of(messages) if part.kind == "text"]
+    parts = [part for part in parts_of(messages) if part.kind == "text"]
+    texts = [part.content for part in parts]
     text = _render(messages, processing, texts, dropped)
-    markers = [f"\u2983{index}\u2984" for index in range(len(texts))]
+    markers = [part.content if part.turn in fixed else f"\u2983{index}\u2984" for index, part in enumerate(parts)]
     skeleton = _render(messages, processing, markers, dropped)
     spans: list[Span] = []
     position = 0
-    for content, marker in zip(texts, markers, strict=True):
-        before, found, rest = skeleton.partition(marker)
+    for part, content, marker in zip(parts, texts, markers, strict=True):
+        before, found, rest = ("", "", "") if part.turn in fixed else skeleton.partition(marker)
         if not found:
             spans.append((position, position))
             continue

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interpreto_mllm.feature import Feature
 from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Occlusion, Reading
 
@@ -40,6 +41,11 @@ class Prompt(Protocol):
         """The images and clips; features tell which pieces of them they are."""
         ...
 
+    @property
+    def conversation(self) -> Conversation | None:
+        """The chat that it is, None for other inputs."""
+        ...
+
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         """For each coalition the readings over whose values its value is the mean; usually one."""
         ...
@@ -62,6 +68,7 @@ class TokenPrompt:
         regions: the pieces of `text` that were written in one go, one per part of a chat message.
         media: the images and clips.
         layouts: tells the tokens and their owners when some of `media` take fewer tokens, or none.
+        conversation: the chat that it is, if it is one.
     """
 
     text: str
@@ -72,6 +79,7 @@ class TokenPrompt:
     regions: tuple[tuple[int, int], ...]
     media: tuple[Medium, ...] = ()
     layouts: Layouts | None = None
+    conversation: Conversation | None = None
 
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
@@ -122,10 +130,13 @@ def joined(
 ) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
     """The players, and who owns what, when only the features in `kept` play, as one where their group labels are equal."""
     labels = [groups[index] for index in kept] if groups is not None else list(kept)
-    order = list(dict.fromkeys(labels))
-    target = {feature: order.index(label) for feature, label in zip(kept, labels, strict=True)}
-    owners = np.asarray([target.get(int(index), -1) for index in owner], dtype=np.int64)
-    return owners, [_joined([features[f] for f in kept if target[f] == index]) for index in range(len(order))]
+    members: dict[object, list[Feature]] = {}
+    for feature, label in zip(kept, labels, strict=True):
+        members.setdefault(label, []).append(features[feature])
+    place = {label: index for index, label in enumerate(members)}
+    target = {feature: place[label] for feature, label in zip(kept, labels, strict=True)}
+    owners = np.asarray([target.get(index, -1) for index in owner.tolist()], dtype=np.int64)
+    return owners, [_joined(parts) for parts in members.values()]
 
 
 def _joined(parts: list[Feature]) -> Feature:

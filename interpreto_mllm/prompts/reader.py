@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.hearing import check_heard
@@ -34,6 +35,8 @@ Origin = tuple[str | None, int | None]
 
 Groups = Callable[[list[Feature]], Sequence[object]] | Sequence[object]
 
+Cut = TypeVar("Cut", TokenPrompt, TemplatePrompt)
+
 
 @dataclass(frozen=True)
 class PromptReader:
@@ -47,6 +50,7 @@ class PromptReader:
         pinned: features that are always present, by text, index or a filter; they get no score.
         groups: one label per feature, or a callable giving them; features with equal labels are one player.
         media: from a modality and what the user gave to an image or a clip, cut into its pieces.
+        fixed: indices of a chat's messages that are no players, whatever their roles.
     """
 
     processing: Processing
@@ -56,6 +60,7 @@ class PromptReader:
     pinned: Pins
     groups: Groups | None
     media: Callable[[str, Any], Medium] = field(default_factory=Cuts)
+    fixed: Collection[int] = ()
 
     @property
     def tokenizer(self) -> Any:
@@ -63,7 +68,7 @@ class PromptReader:
         return self.processing.tokenizer
 
     def read(self, inputs: Any) -> list[Prompt]:
-        """One prompt per input.
+        """One prompt per input; a prompt is taken as it is.
 
         Raises:
             TypeError: for an input of an unknown kind.
@@ -77,6 +82,8 @@ class PromptReader:
             if not inputs:
                 raise ValueError("There are no inputs: the list is empty.")
             return [self._one(one) for one in inputs]
+        if isinstance(inputs, Prompt):
+            return [inputs]
         raise TypeError(_accepted(inputs))
 
     def _one(self, one: Any) -> Prompt:
@@ -104,16 +111,17 @@ class PromptReader:
             raise ValueError(f"No message has a role to explain: roles={sorted(self.roles)}, the chat has {sorted(present)}.")
         media = [part for part in parts if part.kind != "text"]
         self._check_modalities([part.kind for part in media])
-        text, _ = render_chat(messages, self.processing)
+        text, _ = render_chat(messages, self.processing, fixed=self.fixed)
         starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
         mixed = Mixed(
             self.processing,
-            lambda dropped: render_chat(messages, self.processing, dropped),
+            lambda dropped: render_chat(messages, self.processing, dropped, self.fixed),
             tuple(self._medium(part.kind, part.content) for part in media),
             bool(self.processing.modalities) and not starts,
         )
         written = [part for part in parts if part.kind == "text"]
-        return self._mixed(mixed, [(part.role, part.turn) for part in written], [(part.role, part.turn) for part in media])
+        prompt = self._mixed(mixed, [(part.role, part.turn) for part in written], [(part.role, part.turn) for part in media])
+        return replace(prompt, conversation=Conversation.of(messages, mixed.media))
 
     def _parts(self, one: Mapping[str, Any]) -> Prompt:
         """A text with placeholders, and the images and clips that they stand for."""
@@ -157,19 +165,19 @@ class PromptReader:
             )
         return prompt
 
-    def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> Prompt:
+    def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> TokenPrompt:
         """The prompt of a text with images and clips; `of_text` and `of_media` tell the role and the turn of each part."""
         whole = [State.whole(medium) for medium in mixed.media]
         tokens, types, spans = mixed.tokens(whole)
         regions = [
             Region(span, role, turn)
             for span, (role, turn) in zip(spans, of_text, strict=True)
-            if (role is None or role in self.roles) and tokens.text[slice(*span)].strip()
+            if self._plays(role, turn) and tokens.text[slice(*span)].strip()
         ]
         pieces = [
             feature
             for index, (medium, (role, turn)) in enumerate(zip(mixed.media, of_media, strict=True))
-            if role is None or role in self.roles
+            if self._plays(role, turn)
             for feature in medium.features(index, role, turn)
         ]
         if not regions and not pieces:
@@ -179,7 +187,11 @@ class PromptReader:
                 "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
                 "Fill() for images and Silence() for clips, or another granularity."
             )
-        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout)
+        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout if mixed.media else None)
+
+    def _plays(self, role: str | None, turn: int | None) -> bool:
+        """Whether what is of this role and turn is explained."""
+        return role is None or (role in self.roles and turn not in self.fixed)
 
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
         for modality in set(self.processing.modalities) - set(kinds):
@@ -216,7 +228,7 @@ class PromptReader:
         pieces: Sequence[Feature] = (),
         media: tuple[Medium, ...] = (),
         layouts: Layouts | None = None,
-    ) -> Prompt:
+    ) -> TokenPrompt:
         """The prompt whose features are the pieces of its images and clips, and those of these regions of its text."""
         self._check_placeholders(tokens, {medium.modality for medium in media})
         owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
@@ -226,7 +238,7 @@ class PromptReader:
         every = [*pieces, *features]
         return self._selected(TokenPrompt(tokens.text, reading, owner, every, self.occlusion, spans, media, layouts))
 
-    def _selected(self, prompt: TokenPrompt | TemplatePrompt) -> Prompt:
+    def _selected(self, prompt: Cut) -> Cut:
         """The prompt with pinned features out of the game and those of a group as one player."""
         features = prompt.features
         if not features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,20 +63,23 @@ class TextSplitter:
         pieces = [(span, region) for region in regions for span in self._split(tokens.text, region)]
         owner = tokens.owners([span for span, _ in pieces], [region.span for region in regions])
         owner[tokens.special] = -1
-        held = [index for index in range(len(pieces)) if (owner == index).any()]
+        positions: dict[int, list[int]] = {}
+        for position in np.flatnonzero(owner >= 0).tolist():
+            positions.setdefault(int(owner[position]), []).append(position)
+        held = sorted(positions)
         renumber = {old: new for new, old in enumerate(held)}
         features = []
         for index, following in zip(held, [*held, len(pieces)][1:], strict=True):
             (start, _), region = pieces[index]
-            end = self._end(tokens, owner == index, [span for span, _ in pieces[index:following]])
-            positions = tuple(int(position) for position in np.flatnonzero(owner == index))
-            features.append(Feature(tokens.text[start:end], ((start, end),), positions, region.role, region.turn))
+            mine = tuple(positions[index])
+            end = self._end(tokens, mine, [span for span, _ in pieces[index:following]])
+            features.append(Feature(tokens.text[start:end], ((start, end),), mine, region.role, region.turn))
         return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
 
     @staticmethod
-    def _end(tokens: Tokens, mine: np.ndarray, spans: list[Span]) -> int:
+    def _end(tokens: Tokens, mine: Sequence[int], spans: list[Span]) -> int:
         """Where a feature ends: after the last of the pieces that its tokens spell; a token may spell more than one."""
-        reach = max(tokens.offsets[position][1] for position in np.flatnonzero(mine))
+        reach = max(tokens.offsets[position][1] for position in mine)
         return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
 
     def _split(self, text: str, region: Region) -> list[Span]:

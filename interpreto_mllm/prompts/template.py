@@ -116,6 +116,10 @@ class TemplatePrompt:
         """None: slots are texts."""
         return ()
 
+    @property
+    def conversation(self) -> None:
+        """None: it is no chat."""
+
     def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [

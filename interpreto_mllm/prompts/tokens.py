@@ -71,6 +71,12 @@ class Tokens:
         return owners
 
 
+def stand_in(tokenizer: Any) -> int | None:
+    """What a model reads where nothing is left: the tokenizer's first special token that begins or ends a text, if any."""
+    ids = () if tokenizer is None else (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    return next((token for token in ids if token is not None), None)
+
+
 def special_mask(ids: Sequence[int], tokenizer: Any) -> Bool[np.ndarray, "l"]:
     """Which tokens are special ones of this tokenizer.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from interpreto_mllm.media.state import State
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.processing import Processing
@@ -90,7 +91,7 @@ class RemoteReader(PromptReader):
         of_text, of_media = ([(p.role, p.turn) for p in parts if (p.kind == "text") is text] for text in (True, False))
         tokens, spans = spelled(messages)
         chat = _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
-        return self._mixed(chat, of_text, of_media)
+        return replace(self._mixed(chat, of_text, of_media), conversation=Conversation.of(messages, media))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,0 +1,66 @@
+"""What a model answers between the turns of a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interpreto_mllm.engine.query import Query
+from interpreto_mllm.games.voices import Voice
+from interpreto_mllm.progress import progress_bar
+from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.responses import Response
+
+
+class Replies:
+    """Answers by what they answer. Those that are known are not asked for, the others together and once.
+
+    Args:
+        voice: gives the answers that are not known.
+        progress: show a progress bar when that takes longer than a moment.
+
+    `asked` counts the answers asked for, `reused` the known ones that were of use.
+    """
+
+    def __init__(self, voice: Voice, progress: bool):
+        self._voice, self._progress = voice, progress
+        self._known: dict[bytes, Response] = {}
+        self._said: dict[bytes, Response] = {}
+        self._used: set[bytes] = set()
+
+    @property
+    def asked(self) -> int:
+        """Answers asked for."""
+        return len(self._said)
+
+    @property
+    def reused(self) -> int:
+        """Answers that were known and of use."""
+        return len(self._used)
+
+    def remember(self, readings: Sequence[Reading], answers: Sequence[Response]) -> None:
+        """Know what was answered to these.
+
+        Raises:
+            ValueError: when something else is known already.
+        """
+        for reading, answer in zip(readings, answers, strict=True):
+            known = self._known.setdefault(reading.key, answer)
+            if known.text != answer.text:
+                raise ValueError(
+                    "The earlier evaluations are of another conversation: to the same words the model answered "
+                    f"{answer.text!r} there and {known.text!r} here."
+                )
+
+    def to(self, readings: Sequence[Reading]) -> list[Response]:
+        """The answer to each reading."""
+        missing = {one.key: one for one in readings if one.key not in self._known and one.key not in self._said}
+        if missing:
+            self._ask(list(missing.values()))
+        self._used |= {one.key for one in readings if one.key in self._known}
+        return [self._known.get(one.key) or self._said[one.key] for one in readings]
+
+    def _ask(self, readings: list[Reading]) -> None:
+        with progress_bar(len(readings), self._progress, "earlier answer") as advance:
+            for indices, answers in self._voice.say([Query(reading, (0,)) for reading in readings]):
+                self._said |= {readings[index].key: answer for index, answer in zip(indices, answers, strict=True)}
+                advance(len(indices))
