@@ -36,6 +36,7 @@ from interpreto_mllm.prompts.occlusion import Occlusion
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.prompts.tokens import stand_in
+from interpreto_mllm.responses import Response
 from interpreto_mllm.rounds import rounds
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.stopping import Rule, Watch
@@ -141,6 +142,7 @@ class AttributionExplainer:
         text = check_granularity(granularity)
         self._reader = self._kind.reader(text, prepared, tuple(roles), pinned, groups, cuts)
         self.unfinished: list[Evaluations] | None = None
+        self._between: dict[bytes, Response] = {}
 
     def __call__(
         self,
@@ -230,7 +232,8 @@ class AttributionExplainer:
         Args:
             explanation: of a chat, by this explainer or one with the same settings; loaded from a file or itself extended too.
             new_turn: what the user says next: a text, a message, or a list of messages.
-            evaluations, checkpoint: see `explain`; an interrupted run keeps the answers in between of evaluated coalitions.
+            evaluations, checkpoint: see `explain`. This explainer remembers all answers in between of an interrupted run; for
+                another process, a checkpoint keeps those of evaluated coalitions.
 
         Raises:
             TypeError, ValueError: for what cannot go on, before the model is asked.
@@ -246,8 +249,10 @@ class AttributionExplainer:
             (3, 8, 4, 0)
         """
         with self._kind.lent():
-            longer = extended(explanation, new_turn, self._kind, self._reader, self.progress)
-        return self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)[0]
+            longer = extended(explanation, new_turn, self._kind, self._reader, self.progress, self._between)
+        [result] = self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)
+        self._between.clear()
+        return result
 
     def plan(self, inputs: Any) -> Plan:
         """What explaining these inputs costs at most; the model is not asked."""

@@ -18,11 +18,21 @@ from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.prompts.tokens import stand_in
-from interpreto_mllm.responses import Responses
+from interpreto_mllm.responses import Response, Responses
 
 
-def extended(explanation: Attribution | Any, new_turn: Any, kind: ModelKind, reader: PromptReader, progress: bool) -> Rollout:
-    """The longer conversation as a prompt, with all that the explanation knows of it; see `AttributionExplainer.extend`."""
+def extended(
+    explanation: Attribution | Any,
+    new_turn: Any,
+    kind: ModelKind,
+    reader: PromptReader,
+    progress: bool,
+    kept: dict[bytes, Response],
+) -> Rollout:
+    """The longer conversation as a prompt, with all that the explanation knows of it; see `AttributionExplainer.extend`.
+
+    `kept` are answers in between of a run that was cut off; those asked for from now on are added.
+    """
     if not isinstance(explanation, Attribution):
         hint = " Extend them one by one." if isinstance(explanation, (list, tuple)) else ""
         raise TypeError(f"extend() takes one explanation, an Attribution; got {type(explanation).__name__}.{hint}")
@@ -48,7 +58,7 @@ def extended(explanation: Attribution | Any, new_turn: Any, kind: ModelKind, rea
     rollout = Rollout(
         conversation,
         reader,
-        Replies(kind.voice, progress),
+        Replies(kind.voice, progress, kept),
         stand_in(kind.tokenizer),
         lambda reading: kind.length(reading, None),
     )

@@ -196,6 +196,8 @@ def test_a_run_may_fail_while_it_asks_what_was_answered_in_between(heard: Any) -
     assert ear.turns()[-3:] == [2, 2, 1]
     assert explainer.unfinished[0].coalitions.tolist() == [[False] * 6, [True] * 6]
     assert explainer.extend(first, WHY, evaluations=explainer.unfinished).counts.paid == 62
+    between = [prompt for prompt, turn in zip(ear.prompts, ear.turns(), strict=True) if turn == 1]
+    assert len(between) == 8 == len(set(between)), "no answer in between is asked for twice"
 
 
 def test_a_checkpoint_goes_on(heard: Any, tmp_path: Path) -> None:

@@ -17,13 +17,14 @@ class Replies:
     Args:
         voice: gives the answers that are not known.
         progress: show a progress bar when that takes longer than a moment.
+        kept: answers of a run that was cut off, which are known; what is asked for is added at once.
 
     `asked` counts the answers asked for, `reused` the known ones that were of use.
     """
 
-    def __init__(self, voice: Voice, progress: bool):
-        self._voice, self._progress = voice, progress
-        self._known: dict[bytes, Response] = {}
+    def __init__(self, voice: Voice, progress: bool, kept: dict[bytes, Response]):
+        self._voice, self._progress, self._kept = voice, progress, kept
+        self._known = dict(kept)
         self._said: dict[bytes, Response] = {}
         self._used: set[bytes] = set()
 
@@ -62,5 +63,7 @@ class Replies:
     def _ask(self, readings: list[Reading]) -> None:
         with progress_bar(len(readings), self._progress, "earlier answer") as advance:
             for indices, answers in self._voice.say([Query(reading, (0,)) for reading in readings]):
-                self._said |= {readings[index].key: answer for index, answer in zip(indices, answers, strict=True)}
+                said = {readings[index].key: answer for index, answer in zip(indices, answers, strict=True)}
+                self._said |= said
+                self._kept |= said
                 advance(len(indices))
