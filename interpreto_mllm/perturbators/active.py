@@ -28,12 +28,12 @@ class ActivePerturbator(Perturbator):
     """Complementary pairs (S, N∖S), chosen round by round to lower the uncertainty of the Shapley values the most.
 
     Of a pool of new pairs, half of them drawn by the Shapley kernel and half with all sizes alike, those are taken that lower
-    Σᵢ Var(φᵢ) most, one by one, under a Gaussian process. The first n pairs, in two rounds, are chosen by its prior, to which
-    all features are alike: what few values seem to tell of the features misleads a design. From then on the process is fitted
-    to all values so far. A round is half as large as all before it, so there are few, and the model sees full batches. Past
-    2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and of an odd
-    budget one evaluation stays unspent. What was fitted is rounded to a tenth of its logarithm, so that rounding errors of the
-    values seldom lead to another design.
+    Σᵢ Var(φᵢ) most, one by one, under a Gaussian process. The first n pairs or so, in two rounds, are chosen by its prior, to
+    which all features are alike: what few values seem to tell of the features misleads a design. From then on the process is
+    fitted to all values so far. A round is half as large as all before it, so there are few, and the model sees full batches.
+    Past 2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and of
+    an odd budget one evaluation stays unspent. What was fitted is rounded to a tenth of its logarithm, so that rounding errors
+    of the values seldom lead to another design.
 
     Meant for `GaussianProcessAggregator`; any aggregator that takes pairs can be used. Weights are those the pairs would
     have had if the Shapley kernel had drawn them, so that `KernelAggregator` counts all pairs alike. As it has not, the
