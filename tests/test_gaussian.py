@@ -10,7 +10,7 @@ from games import counted, dense_game, everything, exact_shapley
 
 from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggregator, gaussian_process
 from interpreto_mllm.coefficients import shapley_coefficients
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.evaluations import Draw, Evaluations
 from interpreto_mllm.gaussian.design import most_telling
 from interpreto_mllm.gaussian.fit import fit, negative_log_posterior
 from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
@@ -186,10 +186,12 @@ def test_the_design_leaves_what_is_certain_alone():
 def rounds_of(game, n: int, budget: int) -> list[torch.Tensor]:
     """What the active perturbator asks of a game, round by round."""
     drawing = ActivePerturbator().draw(n, budget, torch.Generator().manual_seed(0))
-    rounds = [next(drawing).coalitions]
+    draw, rounds = next(drawing), []
     while True:
+        assert isinstance(draw, Draw)
+        rounds.append(draw.coalitions)
         try:
-            rounds.append(drawing.send(game(rounds[-1])).coalitions)
+            draw = drawing.send(game(draw.coalitions))
         except StopIteration:
             return rounds
 
