@@ -10,7 +10,7 @@ from games import counted, dense_game, everything, exact_shapley
 
 from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggregator, gaussian_process
 from interpreto_mllm.coefficients import shapley_coefficients
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.evaluations import Draw, Evaluations
 from interpreto_mllm.gaussian.design import most_telling
 from interpreto_mllm.gaussian.fit import fit, negative_log_posterior
 from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
@@ -181,6 +181,39 @@ def test_the_design_is_the_greedy_one():
 def test_the_design_leaves_what_is_certain_alone():
     kernel, sides = random_kernel(3), random_sides(3, 4).double() * 2 - 1
     assert len(most_telling(kernel, sides, sides, 3)) == 0
+
+
+def rounds_of(game, n: int, budget: int) -> list[torch.Tensor]:
+    """What the active perturbator asks of a game, round by round."""
+    drawing = ActivePerturbator().draw(n, budget, torch.Generator().manual_seed(0))
+    draw, rounds = next(drawing), []
+    while True:
+        assert isinstance(draw, Draw)
+        rounds.append(draw.coalitions)
+        try:
+            draw = drawing.send(game(draw.coalitions))
+        except StopIteration:
+            return rounds
+
+
+def test_the_first_n_pairs_are_chosen_by_the_prior_and_the_others_by_what_was_learnt():
+    n = 8
+    early, late = (rounds_of(game, n, 60) for game in (dense_game(n), pairwise))
+    assert torch.equal(torch.cat(early[:2]), torch.cat(late[:2])) and len(torch.cat(early[:2])) == 2 * n + 2
+    assert not torch.equal(early[2], late[2])
+
+    def left_open(sides):
+        seen = Observations.of_pairs(sides, torch.zeros(len(sides), 1), torch.zeros(len(sides), 1))
+        return float(Posterior(Kernel(Kernel.prior(n)[0]), seen).variance().sum())
+
+    assert left_open(torch.cat(early[:2])[1::2]) < 0.5 * left_open(random_sides(n, n))
+
+
+def test_of_candidates_that_tell_as_much_the_first_is_chosen():
+    kernel, sides = Kernel(Kernel.prior(6)[0]), torch.eye(6, dtype=torch.float64) * 2 - 1
+    nothing = -torch.ones(1, 6, dtype=torch.float64)
+    for order in (torch.arange(6), torch.arange(5, -1, -1)):
+        assert most_telling(kernel, nothing, sides[order], 6).tolist() == list(range(6))
 
 
 def test_what_is_foretold_is_what_the_process_over_all_coalitions_expects():

@@ -10,13 +10,14 @@ from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import ODD, Kernel
 
 NOTHING = 1e-9
+TIE = 1e-9
 
 
 def most_telling(kernel: Kernel, known: Float[Tensor, "m n"], candidates: Float[Tensor, "q n"], count: int) -> Int[Tensor, "k"]:
     """Rows of at most `count` candidates, each the one whose pair lowers the summed variance of the Shapley values most.
 
-    Each choice takes those before it for granted, as variances do not depend on values. Candidates of which nothing is
-    uncertain are never chosen.
+    Each choice takes those before it for granted, as variances do not depend on values. Of candidates that tell as much, the
+    first is chosen. Those of which nothing is uncertain never are.
 
     Args:
         kernel: the covariance of the game.
@@ -38,7 +39,7 @@ def most_telling(kernel: Kernel, known: Float[Tensor, "m n"], candidates: Float[
         if not open_still.any():
             break
         gains = torch.where(open_still, covariance.square().sum(1) / variance, -1.0)
-        row = int(gains.argmax())
+        row = int((gains >= (1 - TIE) * gains.max()).nonzero()[0])
         chosen.append(row)
         open_still[row] = False
         between = kernel.covariance(candidates[row : row + 1], candidates, ODD)[0]

@@ -14,7 +14,6 @@ from interpreto_mllm.gaussian.fit import fit
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.perturbators.complementary import with_complements
-from interpreto_mllm.perturbators.kernel import KernelPerturbator
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.strata import stratified_pairs
 from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size
@@ -28,12 +27,13 @@ ROUNDING = 10
 class ActivePerturbator(Perturbator):
     """Complementary pairs (S, N∖S), chosen round by round to lower the uncertainty of the Shapley values the most.
 
-    The first round draws about n/2 pairs as `KernelPerturbator` does. Then a Gaussian process is fitted to all values so far,
-    and of a pool of new pairs, half of them drawn by the Shapley kernel and half with all sizes alike, those are taken that
-    lower Σᵢ Var(φᵢ) most, one by one. A round is half as large as all before it, so there are few, and the model sees
-    full batches. Past 2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all
-    of them, and of an odd budget one evaluation stays unspent. What was fitted is rounded to a tenth of its logarithm, so that
-    rounding errors of the values seldom lead to another design.
+    Of a pool of new pairs, half of them drawn by the Shapley kernel and half with all sizes alike, those are taken that lower
+    Σᵢ Var(φᵢ) most, one by one, under a Gaussian process. The first n pairs or so, in two rounds, are chosen by its prior, to
+    which all features are alike: what few values seem to tell of the features misleads a design. From then on the process is
+    fitted to all values so far. A round is half as large as all before it, so there are few, and the model sees full batches.
+    Past 2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and of
+    an odd budget one evaluation stays unspent. What was fitted is rounded to a tenth of its logarithm, so that rounding errors
+    of the values seldom lead to another design.
 
     Meant for `GaussianProcessAggregator`; any aggregator that takes pairs can be used. Weights are those the pairs would
     have had if the Shapley kernel had drawn them, so that `KernelAggregator` counts all pairs alike. As it has not, the
@@ -77,7 +77,7 @@ class _Table:
         self.n, self.total, self.generator = n, total, generator
         self.sides = torch.zeros(0, n, dtype=torch.bool)
         self.values: list[Tensor] = []
-        self.logs: Tensor | None = None
+        self.logs = Kernel.prior(n)[0]
         sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
         self._kernel, self._even = 1 / (sizes * (n - sizes)), torch.ones_like(sizes)
         room = [min(pairs_of_size(n, size), 10**300) for size in range(1, n // 2 + 1)]
@@ -87,10 +87,8 @@ class _Table:
 
     def first(self) -> Bool[Tensor, "k n"]:
         """(∅, N), and about n/2 pairs."""
-        count = min(self.total - 1, max(2, ceil(self.n / 2)))
-        drawn = next(KernelPerturbator().draw(self.n, 2 * count + 2, self.generator))
-        assert isinstance(drawn, Draw)
-        return torch.cat([torch.zeros(1, self.n, dtype=torch.bool), _without_first(drawn.coalitions[0::2])])
+        nothing = torch.zeros(1, self.n, dtype=torch.bool)
+        return torch.cat([nothing, self._designed(nothing, min(self.total - 1, max(2, ceil(self.n / 2))))])
 
     def ask(self, fresh: Bool[Tensor, "k n"]) -> Draw:
         """The round that evaluates these pairs."""
@@ -108,14 +106,17 @@ class _Table:
         left = self.total - len(self.sides)
         if left <= 0 or len(self.sides) >= MOST_DESIGNED:
             return self._unseen(self._kernel, left)
-        count = min(left, max(ceil(self.n / 2), round(GROWTH * len(self.sides))), MOST_DESIGNED)
+        if len(self.sides) > self.n:
+            values = torch.cat(self.values)
+            observations = Observations.of_pairs(self.sides, values[0::2], values[1::2])
+            self.logs = fit(observations, self.logs).logs.mul(ROUNDING).round() / ROUNDING
+        return self._designed(self.sides, min(left, max(ceil(self.n / 2), round(GROWTH * len(self.sides))), MOST_DESIGNED))
+
+    def _designed(self, known: Bool[Tensor, "m n"], count: int) -> Bool[Tensor, "k n"]:
+        """So many of a pool of new pairs, by what is believed of the game."""
         pool = torch.cat([self._unseen(self._kernel, max(count, POOL // 2)), self._unseen(self._even, max(count, POOL // 2))])
         pool = pool[_firsts(pool)]
-        values = torch.cat(self.values)
-        observations = Observations.of_pairs(self.sides, values[0::2], values[1::2])
-        self.logs = fit(observations, self.logs).logs.mul(ROUNDING).round() / ROUNDING
-        kernel = Kernel(self.logs)
-        chosen = most_telling(kernel, observations.signs, pool.double() * 2 - 1, count)
+        chosen = most_telling(Kernel(self.logs), known.double() * 2 - 1, pool.double() * 2 - 1, count)
         others = torch.ones(len(pool), dtype=torch.bool)
         others[chosen] = False
         return torch.cat([pool[chosen], pool[others][: count - len(chosen)]])
