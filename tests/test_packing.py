@@ -107,6 +107,17 @@ def watch(model: torch.nn.Module) -> list[int]:
     return found
 
 
+def test_answers_of_different_lengths_share_a_row() -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    targets = [" red lorry", "!"]
+    masks = watch(model)
+    packed = ExactShapley(model, tokenizer, progress=False)([PROMPT, PROMPT], targets)
+    assert sum(mask == 4 for mask in masks) > 2
+    plain = ExactShapley(model, tokenizer, share_prefixes=False, progress=False)([PROMPT, PROMPT], targets)
+    for fast, slow in zip(packed, plain, strict=True):
+        torch.testing.assert_close(fast.values, slow.values, atol=1e-5, rtol=1e-5)
+
+
 def test_a_model_that_mixes_the_tokens_of_a_row_is_found_out(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="interpreto_mllm"):
         ExactShapley(build("lfm2"), byte_bpe(), progress=False)(PROMPT, " red")

@@ -88,7 +88,7 @@ class PackedEngine(CausalEngine):
     def _bulk(self, bundle: Bundle, start: int) -> float:
         """How many plain rows take as much memory: keys and values at all positions, logits at those of answers."""
         vocabulary, hidden = self.model.get_input_embeddings().weight.shape
-        depth = hidden * self.model.config.get_text_config().num_hidden_layers
+        depth = hidden * getattr(self.model.config.get_text_config(), "num_hidden_layers", 1)
         plain = max(query.length * depth + len(query.target) * vocabulary for query in bundle.queries)
         answers = sum(len(query.target) for query in bundle.queries)
         return ((start + bundle.width(start)) * depth + answers * vocabulary) / plain
@@ -136,13 +136,14 @@ class PackedEngine(CausalEngine):
     def _packs_exactly(self, pair: Bundle) -> bool:
         """Whether two queries in a row have the values of plain forwards, and one does not see the other; logged where not."""
         plain = self._answer([(0, None), (1, None)], pair.queries)
-        targets = pad([list(query.target) for query in pair.queries]).to(self._device)
+        targets = pad([list(query.target) for query in pair.queries])
+        lengths = [len(query.target) for query in pair.queries]
         try:
             rows = Rows([pair], 0)
             logits = self._read_rows(rows, [])
-            hidden = ~rows.looks[:, -1]
+            hidden = ~rows.looks[:, lengths[1] - 1 - rows.room]
             rows.ids[hidden] = (rows.ids[hidden] + 1) % len(self.model.get_input_embeddings().weight)
-            leaks = not torch.equal(self._read_rows(rows, [])[-1], logits[-1])
+            leaks = not torch.equal(self._read_rows(rows, [])[1, : lengths[1]], logits[1, : lengths[1]])
         except Exception as error:  # a model may refuse a mask in any way it likes: rows of their own then decide
             logger.info("%s cannot read several prompts in a row (%s).", type(self.model).__name__, error)
             return False
@@ -150,7 +151,8 @@ class PackedEngine(CausalEngine):
             logger.info("%s looks past the mask that keeps the prompts in a row apart.", type(self.model).__name__)
             return False
         packed = self.mode(logits.float(), targets.to(logits.device)).float().cpu()
-        return self._agrees(packed, plain, "reads several prompts in a row")
+        there = torch.arange(rows.room) < torch.tensor(lengths)[:, None]
+        return self._agrees(packed[there], plain[there], "reads several prompts in a row")
 
 
 def _span(model: Any) -> float:
