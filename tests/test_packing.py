@@ -12,7 +12,7 @@ import torch
 from zoo import CAUSAL, build, byte_bpe
 
 from interpreto_mllm import Drop, ExactShapley, Replace
-from interpreto_mllm.engine.bundles import Bundle, Rows, bundled
+from interpreto_mllm.engine.bundles import Bundle, PackedRows, bundled
 from interpreto_mllm.engine.query import Query
 from interpreto_mllm.prompts.occlusion import Reading
 
@@ -59,7 +59,7 @@ def test_every_query_is_in_one_bundle_whose_row_has_room(seed: int) -> None:
 def test_a_token_of_a_row_sees_its_own_prompt_and_nothing_else(seed: int) -> None:
     _, bundles = bundles_of(seed, 10_000)
     for start in (0, 3, 5):
-        rows = Rows(bundles, start)
+        rows = PackedRows(bundles, start)
         for row, bundle in enumerate(bundles):
             assert rows.filled[row].sum() == len(bundle.queries)
             for place, query in enumerate(bundle.queries):

@@ -29,10 +29,11 @@ def join_ragged(snapshots: Sequence[Snapshot]) -> Any:
     longest = max(snapshot.length for snapshot in snapshots)
     joined = copy.copy(snapshots[0].cache)
     joined.layers = [copy.copy(layer) for layer in joined.layers]
+    in_order = len(caches) == 1 and [snapshot.row for snapshot in snapshots] == list(range(len(joined.layers[0].keys)))
     for index, layer in enumerate(joined.layers):
         for name in ("keys", "values"):
             first = getattr(layer, name)
-            if len(caches) == 1 and [snapshot.row for snapshot in snapshots] == list(range(len(first))):
+            if in_order:
                 setattr(layer, name, first[:, :, :longest])
                 continue
             whole = first.new_zeros(len(snapshots), first.shape[1], longest, first.shape[3])

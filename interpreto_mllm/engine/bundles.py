@@ -24,7 +24,6 @@ COPIED = 0.1
 LEAST_GAIN = 0.1
 """Prompts are packed into a row when that saves at least this share of the row's tokens."""
 
-
 FEW = 8
 """Tokens that prompts share in a trial."""
 
@@ -64,11 +63,12 @@ def bundled(queries: Sequence[Query], symbols: Sequence[Int[np.ndarray, "_"]], r
         symbols: what each of them reads, as for `plan_prefixes`.
         room: how long a row may be, what it goes on from included; 0 leaves each query alone in its bundle.
     """
+    if not room:
+        return [Bundle(one.reading, one.target, members=(i,), queries=(one,), shared=(0,)) for i, one in enumerate(queries)]
     order = Order(symbols)
     lengths = np.array([queries[index].length for index in order.indices])
-    spans = _spans(order, lengths, room) if room else pairwise(range(len(queries) + 1))
     found = []
-    for low, high in spans:
+    for low, high in _spans(order, lengths, room):
         members = tuple(order.indices[low:high])
         chosen = tuple(queries[member] for member in members)
         shared = (0, *order.shared[low + 1 : high].tolist())
@@ -117,7 +117,7 @@ def _worthwhile(order: Order, lengths: Int[np.ndarray, "p"], low: int, high: int
         yield from pairwise(range(low, high + 1))
 
 
-class Rows:
+class PackedRows:
     """Bundles of equal start as rows of tokens: first what comes before answers, then room for each answer, at the same places.
 
     An answer's tokens are a prompt's last one, which predicts the answer's first, and the answer but for its last.
@@ -132,7 +132,6 @@ class Rows:
         looks: whether a token sees another; what comes before the start is seen by all.
         room: places of an answer.
         filled: in which of the rooms at its end a row has an answer.
-
     """
 
     start: int

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import out_of_memory
-from interpreto_mllm.engine.bundles import Bundle, Rows, bundled
+from interpreto_mllm.engine.bundles import Bundle, PackedRows, bundled
 from interpreto_mllm.engine.cache import Snapshot, join
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.query import Mode, Query, Scored, pad
@@ -108,12 +108,12 @@ class PackedEngine(CausalEngine):
     def _answer_rows(self, batch: list[tuple[Bundle, Snapshot | None]]) -> Float[Tensor, "q t"]:
         """Values of the answers to all queries of some bundles, in one forward."""
         snapshots = [snapshot for _, snapshot in batch if snapshot is not None]
-        rows = Rows([bundle for bundle, _ in batch], snapshots[0].length if snapshots else 0)
+        rows = PackedRows([bundle for bundle, _ in batch], snapshots[0].length if snapshots else 0)
         logits = self._read_rows(rows, snapshots)
         targets = pad([list(query.target) for bundle, _ in batch for query in bundle.queries])
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
 
-    def _read_rows(self, rows: Rows, snapshots: list[Snapshot]) -> Float[Tensor, "q t v"]:
+    def _read_rows(self, rows: PackedRows, snapshots: list[Snapshot]) -> Float[Tensor, "q t v"]:
         """What each query of the rows lets expect where its answer is."""
         looks = torch.nn.functional.pad(rows.looks, (rows.start, 0), value=True).to(self._device)[:, None]
         mask = torch.zeros(looks.shape, dtype=self.model.dtype, device=self._device)
@@ -139,7 +139,7 @@ class PackedEngine(CausalEngine):
         targets = pad([list(query.target) for query in pair.queries])
         lengths = [len(query.target) for query in pair.queries]
         try:
-            rows = Rows([pair], 0)
+            rows = PackedRows([pair], 0)
             logits = self._read_rows(rows, [])
             hidden = ~rows.looks[:, lengths[1] - 1 - rows.room]
             rows.ids[hidden] = (rows.ids[hidden] + 1) % len(self.model.get_input_embeddings().weight)
