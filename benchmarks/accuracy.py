@@ -32,6 +32,7 @@ from interpreto_mllm.aggregators import (
     MarginalAggregator,
     ShapleyAggregator,
 )
+from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
     ComplementaryPerturbator,
@@ -40,7 +41,6 @@ from interpreto_mllm.perturbators import (
     NeymanPerturbator,
     PermutationPerturbator,
 )
-from interpreto_mllm.play import play
 
 FEATURES = (8, 12, 16)
 BUDGETS = (2, 5, 10, 20, 50)

@@ -17,7 +17,7 @@ from report import TITLES, geometric_mean, print_table
 from tables import Tabulated, tables
 from torch import Tensor
 
-from interpreto_mllm.play import play
+from interpreto_mllm.explainers.play import play
 
 FEATURES, BUDGETS = (8, 12), (5, 10, 20)
 

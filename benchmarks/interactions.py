@@ -23,9 +23,9 @@ from tables import Tabulated, tables
 from torch import Tensor
 
 from interpreto_mllm.aggregators import KernelAggregator
-from interpreto_mllm.interactions import Interactions
+from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import ExactPerturbator, KernelPerturbator, MonteCarloPerturbator, PermutationPerturbator
-from interpreto_mllm.play import play
+from interpreto_mllm.results.interactions import Interactions
 
 BUDGETS = (5, 10, 20, 50)
 FLOOR = 1e-6

@@ -30,8 +30,8 @@ from torch import Tensor
 
 from interpreto_mllm import Attribution
 from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggregator
+from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import KernelPerturbator
-from interpreto_mllm.play import play
 
 FEATURES, BUDGETS = (32, 64, 128), (5, 10, 20)
 SHOWN = ("GaussianProcessShapley", "KernelShap")

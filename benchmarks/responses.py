@@ -23,7 +23,7 @@ from speed import make_model
 from transformers.utils import logging as transformers_logging
 
 from interpreto_mllm import Attribution, KernelShap, ResponseSimilarity
-from interpreto_mllm.engine.generation import CausalSpeaker
+from interpreto_mllm.engine.generation import CausalGenerator
 from interpreto_mllm.similarity import TfIdf
 
 RESULTS = Path(__file__).parent / "results" / "responses.json"
@@ -113,10 +113,10 @@ def measure_overhead(evaluations: int, runs: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     forwards, answering = Stopwatch(), Stopwatch()
     model.forward = forwards.calls(model.forward)
-    score = CausalSpeaker.score
+    score = CausalGenerator.score
     explainer = make_explainer(model, tokenizer, 0, evaluations, 8, batch=128)
     forward, answer = [], []
-    with unittest.mock.patch.object(CausalSpeaker, "score", answering.steps(score)):
+    with unittest.mock.patch.object(CausalGenerator, "score", answering.steps(score)):
         for _ in range(runs):
             forwards.seconds, answering.seconds, start = 0.0, 0.0, time.process_time()
             [explanation] = explainer(" ".join(words(24, 512, 2)))

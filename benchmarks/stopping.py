@@ -18,7 +18,7 @@ from tables import Tabulated, tables
 from torch import Tensor
 
 from interpreto_mllm import Rule, Tolerance, TopK
-from interpreto_mllm.play import play
+from interpreto_mllm.explainers.play import play
 
 METHODS = ("GaussianProcessShapley", "KernelShap", "MonteCarloShapley", "PermutationShapley")
 FIXED = (25, 50, 100, 200, 400, 800)

@@ -13,8 +13,8 @@ from synthetic import GAMES, Game
 from torch import Tensor
 
 from interpreto_mllm.aggregators import ShapleyAggregator
+from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import ExactPerturbator
-from interpreto_mllm.play import play
 
 RESULTS = Path(__file__).parent / "results"
 

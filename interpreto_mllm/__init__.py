@@ -1,10 +1,31 @@
 """Which parts of a prompt caused a model's answer: Shapley values that are right, fast and shown."""
 
+from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators import Aggregator, Estimate
 from interpreto_mllm.attribution import Attribution, Counts
-from interpreto_mllm.evaluations import Draw, Evaluations
-from interpreto_mllm.explainer import AttributionExplainer
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.evaluations import Draw, Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.responses import Response, Responses
+from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK
+from interpreto_mllm.explainers import (
+    AutoShapley,
+    Banzhaf,
+    ComplementaryShapley,
+    ExactShapley,
+    GaussianProcessShapley,
+    HierarchicalShapley,
+    KernelShap,
+    Lime,
+    MonteCarloShapley,
+    NeymanShapley,
+    Occlusion,
+    PermutationShapley,
+    Sobol,
+    explain,
+)
+from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.plan import Plan
+from interpreto_mllm.explainers.play import play
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Contrast
 from interpreto_mllm.media import (
@@ -28,33 +49,12 @@ from interpreto_mllm.media import (
     Windows,
     Words,
 )
-from interpreto_mllm.methods import (
-    AutoShapley,
-    Banzhaf,
-    ComplementaryShapley,
-    ExactShapley,
-    GaussianProcessShapley,
-    HierarchicalShapley,
-    KernelShap,
-    Lime,
-    MonteCarloShapley,
-    NeymanShapley,
-    Occlusion,
-    PermutationShapley,
-    Sobol,
-    explain,
-)
 from interpreto_mllm.perturbators import Perturbator
-from interpreto_mllm.plan import Plan
-from interpreto_mllm.play import play
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.template import Template
-from interpreto_mllm.remote.model import RemoteModel
-from interpreto_mllm.responses import Response, Responses
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
-from interpreto_mllm.stopping import Rule, Sign, Tolerance, TopK
 
 __version__ = "0.1.0"
 

@@ -1,25 +1,31 @@
-"""The result of every explainer: scores of the features, and the evaluations they came from."""
+"""The result of every explainer, with all that a person asks of it; each method is one line that imports downwards."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import warnings
 from os import PathLike
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
-from interpreto_mllm.aggregators.repeated import estimate as estimated
-from interpreto_mllm.counts import Counts
-from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.feature import Feature
-from interpreto_mllm.media import Clip, Picture
-from interpreto_mllm.normalisation import normalise
-from interpreto_mllm.prompts.conversation import Conversation
-from interpreto_mllm.readings import Readings
-from interpreto_mllm.responses import Responses
+from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.plots.figure import figure
+from interpreto_mllm.plots.html import fragment, page
+from interpreto_mllm.plots.interactions import figure as interactions_figure
+from interpreto_mllm.plots.show import show
+from interpreto_mllm.plots.summary import summary
+from interpreto_mllm.results.archive import load, save
+from interpreto_mllm.results.fidelity import Fidelity, fidelity
+from interpreto_mllm.results.frame import frame, pairs_frame
+from interpreto_mllm.results.interactions import PairValues, pair_values
+from interpreto_mllm.results.intervals import interval
+from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.rescore import rescored
+from interpreto_mllm.results.shares import Shares, modality_shares
+from interpreto_mllm.results.synergy import synergy
 
 if TYPE_CHECKING:
     import pandas
@@ -27,161 +33,21 @@ if TYPE_CHECKING:
     from interpreto_mllm.games.modes import InferenceModes
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
-__all__ = ["Attribution", "Counts"]
-
-Unit = Literal["token", "class", "response", "contrast", "value"]
+__all__ = ["Attribution", "Counts", "Interactions"]
 
 
-@dataclass(frozen=True, eq=False)
-class Attribution(Readings):
+class Attribution(Record):
     """Scores of `n` features for `t` targets, with all that is needed to check, re-cut, show and save them.
 
-    Args:
-        attributions: one row per target, one column per feature.
-        standard_errors: of the same shape, None where the estimator cannot tell them.
-        features: the `n` players; their spans index into `text`.
-        targets: one label per row.
-        estimand: what the scores estimate ("Shapley value", …).
-        method: what drew the coalitions.
-        mode: the value function: "log_softmax", "softmax", "logits", "similarity: …", a callable's name, or
-            "game".
-        evaluations: every coalition evaluated, and its value for every target.
-        counts: what it cost.
-        text: the whole prompt as rendered.
-        aggregator: what turned the evaluations into scores.
-        unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain
-            "value".
-        notes: anything the reader must know.
-        normalisation: the scale this is a view on, "" for the scores themselves.
-        media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
-        conversation: the chat that was explained, None for other inputs.
-
-    Raises:
-        ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
+    What it holds is described in `Record`. Nothing here calls a model.
 
     Example:
-        >>> import torch
-        >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-        >>> class LeaveOneOut(Aggregator):
-        ...     estimand = "leave-one-out"
-        ...     def aggregate(self, evaluations):
-        ...         return Estimate((evaluations.full - evaluations.values[2:]).flip(0).T)
-        >>> coalitions = torch.tensor([[False, False], [True, True], [True, False], [False, True]])
-        >>> values = torch.tensor([[0.0], [3.0], [1.0], [1.0]], dtype=torch.float64)
-        >>> evaluations = Evaluations(coalitions, values, torch.tensor([2, 3]), torch.ones(2).double(), torch.tensor([-1, -1]))
-        >>> result = Attribution.from_evaluations(evaluations, LeaveOneOut())
-        >>> result.attributions.tolist(), result.efficiency_gap.tolist()
-        ([[2.0, 2.0]], [1.0])
+        >>> from interpreto_mllm import KernelShap
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = KernelShap(*load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.n, explanation.t, float(explanation.efficiency_gap.abs().max()) < 1e-9
+        (10, 1, True)
     """
-
-    attributions: Float[Tensor, "t n"]
-    standard_errors: Float[Tensor, "t n"] | None
-    features: list[Feature]
-    targets: list[str]
-    estimand: str
-    method: str
-    mode: str
-    evaluations: Evaluations
-    counts: Counts
-    text: str
-    aggregator: Aggregator
-    unit: Unit
-    notes: tuple[str, ...] = ()
-    normalisation: str = ""
-    media: tuple[Picture | Clip, ...] = ()
-    conversation: Conversation | None = None
-
-    def __post_init__(self) -> None:
-        if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
-            raise ValueError(
-                f"{len(self.targets)} targets and {len(self.features)} features call for as many rows and columns of "
-                f"attributions; got shape {tuple(self.attributions.shape)}."
-            )
-        for medium, piece in (pair for feature in self.features if self.media for pair in feature.pieces):
-            if medium >= len(self.media) or piece >= len(self.media[medium].labels):
-                raise ValueError(f"A feature is piece {piece} of medium {medium}, which media does not hold.")
-
-    @classmethod
-    def from_evaluations(
-        cls,
-        evaluations: Evaluations,
-        aggregator: Aggregator,
-        *,
-        counts: Counts | None = None,
-        method: str = "",
-        features: Sequence[Feature] | None = None,
-        targets: Sequence[str] | None = None,
-        text: str = "",
-        mode: str = "game",
-        unit: Unit = "value",
-        estimand: str | None = None,
-        notes: tuple[str, ...] = (),
-        media: tuple[Picture | Clip, ...] = (),
-        conversation: Conversation | None = None,
-    ) -> Attribution:
-        """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
-
-        Raises:
-            ValueError: when these evaluations cannot serve this aggregator.
-        """
-        estimate = estimated(aggregator, evaluations.drawn)
-        return cls(
-            attributions=estimate.attributions,
-            standard_errors=estimate.standard_errors,
-            features=[Feature(str(i)) for i in range(evaluations.n)] if features is None else list(features),
-            targets=[str(i) for i in range(evaluations.values.shape[1])] if targets is None else list(targets),
-            estimand=aggregator.estimand if estimand is None else estimand,
-            method=method,
-            mode=mode,
-            evaluations=evaluations,
-            counts=Counts() if counts is None else counts,
-            text=text,
-            aggregator=aggregator,
-            unit=unit,
-            notes=notes,
-            media=media,
-            conversation=conversation,
-        )
-
-    @property
-    def t(self) -> int:
-        """Number of targets."""
-        return self.attributions.shape[0]
-
-    @property
-    def n(self) -> int:
-        """Number of features."""
-        return self.attributions.shape[1]
-
-    @property
-    def coalitions(self) -> Bool[Tensor, "p n"]:
-        """The distinct coalitions evaluated; row 0 is the empty one, row 1 the full one."""
-        return self.evaluations.coalitions
-
-    @property
-    def values(self) -> Float[Tensor, "p t"]:
-        """What each coalition is worth to each target."""
-        return self.evaluations.values
-
-    @property
-    def empty(self) -> Float[Tensor, "t"]:
-        """v(∅): the value with every feature absent."""
-        return self.evaluations.empty
-
-    @property
-    def full(self) -> Float[Tensor, "t"]:
-        """v(N): the value of the whole prompt."""
-        return self.evaluations.full
-
-    @property
-    def efficiency_gap(self) -> Float[Tensor, "t"]:
-        """Σφ − (v(N) − v(∅)) of each target: zero for an efficient estimand such as the Shapley value."""
-        return self.attributions.sum(1) - (self.full - self.empty).to(self.attributions.dtype)
-
-    @property
-    def responses(self) -> Responses | None:
-        """What the model answered to each coalition, in a similarity game; None elsewhere."""
-        return self.evaluations.responses
 
     def rescore(self, mode: ResponseSimilarity | InferenceModes) -> Attribution:
         """The answers of a similarity game under another embedding or measure; the model that answered is not called.
@@ -203,83 +69,78 @@ class Attribution(Readings):
             >>> explanation.rescore(ResponseSimilarity(similarity=TfIdf())).full.tolist()
             [1.0]
         """
-        from interpreto_mllm.similarity.rescore import rescored
-
         return rescored(self, mode)
 
-    def reaggregate(self, aggregator: Aggregator) -> Attribution:
-        """The same evaluations under another aggregator; no model call.
+    def interval(self, level: float = 0.95) -> tuple[Float[Tensor, "t n"], Float[Tensor, "t n"]]:
+        """Lower and upper ends of the confidence intervals of the scores, from their standard errors and the normal quantile.
 
         Raises:
-            ValueError: when the coalitions evaluated cannot serve this aggregator.
+            ValueError: for a level outside (0, 1), or a result without standard errors.
         """
-        return self._again(self.evaluations, aggregator, self.targets, aggregator.estimand)
+        return interval(self, level)
 
-    def span(self, start: int | None = None, end: int | None = None) -> Attribution:
-        """One row for the target tokens `start` to `end` (as in a slice; the whole answer by default); no model call.
+    def interactions(self, order: int = 2, index: str = "SII") -> Interactions:
+        """What pairs of features are worth together beyond what they are worth apart, from the stored evaluations.
 
-        Log-probabilities and logits of the tokens are added, probabilities multiplied, and the result is aggregated anew.
+        Args:
+            order: 2, pairs.
+            index: "SII", the Shapley interaction index; "FSII", its faithful variant; "STII", the Shapley–Taylor one.
 
         Raises:
-            ValueError: when the span holds no target, or the rows are classes.
-
-        Example:
-            >>> import torch
-            >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-            >>> class Gain(Aggregator):
-            ...     def aggregate(self, evaluations):
-            ...         return Estimate((evaluations.full - evaluations.empty)[:, None])
-            >>> draws = torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
-            >>> evaluations = Evaluations(torch.tensor([[False], [True]]), torch.tensor([[0.5, 0.5], [1.0, 0.5]]), *draws)
-            >>> tokens = Attribution.from_evaluations(evaluations, Gain(), mode="softmax", unit="token", targets=["a", "b"])
-            >>> whole = tokens.span()
-            >>> whole.targets, whole.attributions.tolist()
-            (['ab'], [[0.25]])
+            ValueError: for another order or index, more than 128 features, or evaluations that cannot tell.
         """
-        if self.unit == "response":
-            raise ValueError("span() joins tokens of an answer, but each target here is a whole answer: pick its row instead.")
-        if self.unit == "class":
-            raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
-        rows = range(self.t)[start:end]
-        if not rows or any(bound is not None and not -self.t <= bound <= self.t for bound in (start, end)):
-            raise ValueError(
-                f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
-            )
-        values = self.values[:, rows.start : rows.stop]
-        product = self.mode == "softmax" and self.unit == "token"
-        joined = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
-        label = ("" if self.unit == "token" else " + ").join(self.targets[rows.start : rows.stop])
-        return self._again(self.evaluations.with_values(joined), self.aggregator, [label], self._raw_estimand)
+        return pair_values(self, order, index, Interactions)
 
-    def normalized(self, kind: str) -> Attribution:
-        """A view on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift", errors included.
-
-        `interpreto_mllm.normalisation` tells what each destroys. `span` and `reaggregate` start from the evaluations again.
+    def modality_shares(self, target: int | None = None) -> Shares:
+        """The share of Σ|φ| that falls on text, images and audio, for one target or all together.
 
         Raises:
-            ValueError: for an unknown kind; the message lists the known ones.
+            ValueError: when there is no such target, or every score is zero.
         """
-        scores, slope = normalise(self.attributions, kind)
-        errors = None if self.standard_errors is None else self.standard_errors * slope
-        estimand = self._raw_estimand + _suffix(kind)
-        return replace(self, attributions=scores, standard_errors=errors, estimand=estimand, normalisation=kind)
+        return modality_shares(self, target)
 
-    @property
-    def _raw_estimand(self) -> str:
-        return self.estimand.removesuffix(_suffix(self.normalisation))
+    def synergy(self, *modalities: str) -> Float[Tensor, "t"]:
+        """What modalities are worth together beyond what each is worth alone: v(T∪I) − v(T) − v(I) + v(∅) for two of them.
 
-    def _again(self, evaluations: Evaluations, aggregator: Aggregator, targets: list[str], estimand: str) -> Attribution:
-        estimate = estimated(aggregator, evaluations.drawn)
-        return replace(
-            self,
-            attributions=estimate.attributions,
-            standard_errors=estimate.standard_errors,
-            targets=targets,
-            estimand=estimand,
-            evaluations=evaluations,
-            aggregator=aggregator,
-            normalisation="",
-        )
+        Positive: together worth more than apart. All modalities of the prompt unless some are named.
+
+        Raises:
+            ValueError: for fewer than two modalities, unknown ones, or coalitions that were not evaluated.
+        """
+        return synergy(self, modalities)
+
+    def fidelity(self) -> Fidelity:
+        """How far the scores, read as sums, predict coalitions that were held out, and pairs beside them.
+
+        Raises:
+            ValueError: with too few coalitions to hold any out.
+        """
+        return fidelity(self)
+
+    def certificate(self) -> Fidelity:
+        """The former name of `fidelity`."""
+        warnings.warn("Attribution.certificate() is now called fidelity().", DeprecationWarning, stacklevel=2)
+        return self.fidelity()
+
+    def show(self) -> None:
+        """Show the coloured prompt: in a notebook as HTML, elsewhere in the terminal."""
+        show(self)
+
+    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
+        """A matplotlib figure, saved when `path` is given: bars for one target, a heat map for several.
+
+        With images or clips, the prompt as it is read: heat maps and shaded segments over the coloured text, for one target or
+        for the whole answer; `numbers` writes the scores where they fit.
+
+        Raises:
+            ImportError: without matplotlib.
+            ValueError: when there is no such target.
+        """
+        return figure(self, path, target, numbers)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
+        Path(path).write_text(page(self), encoding="utf-8")
 
     def to_frame(self) -> pandas.DataFrame:
         """A pandas frame with one line per target and feature.
@@ -287,14 +148,10 @@ class Attribution(Readings):
         Raises:
             ImportError: without pandas.
         """
-        from interpreto_mllm.archive import frame
-
         return frame(self)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one JSON file, from which `load` gives back exactly the same numbers."""
-        from interpreto_mllm.archive import save
-
         save(self, path)
 
     @classmethod
@@ -305,15 +162,48 @@ class Attribution(Readings):
             FileNotFoundError: when there is no such file.
             ValueError: when the file is something else, or was written by a newer version.
         """
-        from interpreto_mllm.archive import load
-
-        return load(path, aggregator)
+        return load(path, aggregator, cls)
 
     def __repr__(self) -> str:
-        from interpreto_mllm.plots.summary import summary
-
         return summary(self)
 
+    def _repr_html_(self) -> str:
+        return fragment(self)
 
-def _suffix(kind: str) -> str:
-    return f", {kind} normalised" if kind not in ("", "identity") else ""
+
+class Interactions(PairValues):
+    """What every pair of features is worth together beyond what they are worth apart; see `PairValues`.
+
+    Example:
+        >>> from interpreto_mllm import ExactShapley
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> explainer = ExactShapley(*load_recall(), pinned=[".", "the", "is"])
+        >>> [explanation] = explainer("the apple is red . what is the apple ?", "red")
+        >>> for pair in explanation.interactions().top(2):
+        ...     print(pair)
+        apple × red  +...
+        apple × apple  +...
+    """
+
+    def to_frame(self) -> pandas.DataFrame:
+        """A pandas frame with one line per target and pair.
+
+        Raises:
+            ImportError: without pandas.
+        """
+        return pairs_frame(self)
+
+    def plot(
+        self,
+        path: str | PathLike[str] | None = None,
+        target: int = 0,
+        kind: str = "matrix",
+        top: int = 20,
+    ) -> Any:
+        """A matplotlib figure: "matrix", or "network" of the `top` strongest pairs over the sentence and the image.
+
+        Raises:
+            ImportError: without matplotlib.
+            ValueError: when there is no such target or kind of plot.
+        """
+        return interactions_figure(self, path, target, kind, top)

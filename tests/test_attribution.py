@@ -21,9 +21,9 @@ from interpreto_mllm.aggregators import (
     SobolAggregator,
 )
 from interpreto_mllm.attribution import Attribution, Counts
-from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.feature import Feature
-from interpreto_mllm.normalisation import NORMALISATIONS, power_shift
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.results.normalisation import NORMALISATIONS, power_shift
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
 from interpreto_mllm.aggregators.units import Units
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 
 
 class BanzhafAggregator(Aggregator):
@@ -19,7 +19,7 @@ class BanzhafAggregator(Aggregator):
     Banzhaf values do not sum to v(N) − v(∅).
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import ExactPerturbator
         >>> glove = lambda s: (s[:, 0] & (s[:, 1] | s[:, 2])).double()
         >>> play(glove, ExactPerturbator(), BanzhafAggregator(), n_features=3).attributions.round(decimals=3).tolist()

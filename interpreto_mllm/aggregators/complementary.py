@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.evaluations import Evaluations, coalition_keys
-from interpreto_mllm.stratum import strata
+from interpreto_mllm.core.evaluations import Evaluations, coalition_keys
+from interpreto_mllm.core.stratum import strata
 
 
 class ComplementaryAggregator(Aggregator):

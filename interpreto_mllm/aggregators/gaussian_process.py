@@ -10,7 +10,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.complementary import complements
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.posterior import Posterior
@@ -38,7 +38,7 @@ class GaussianProcessAggregator(Aggregator):
     the two are weighed by their variances.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import KernelPerturbator
         >>> line = lambda s: s.double() @ torch.arange(20.0).double()
         >>> result = play(line, KernelPerturbator(), GaussianProcessAggregator(), n_features=20, budget=100)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
 from interpreto_mllm.aggregators.units import Units
-from interpreto_mllm.coefficients import rarity
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.coalitions import inverse_binomials
+from interpreto_mllm.core.evaluations import Evaluations
 
 
 class KernelAggregator(Aggregator):
@@ -25,7 +25,7 @@ class KernelAggregator(Aggregator):
             with the size alone no longer passes for noise.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import KernelPerturbator
         >>> glove = lambda s: (s[:, 0] & (s[:, 1] | s[:, 2])).double()
         >>> play(glove, KernelPerturbator(), KernelAggregator(), n_features=3).attributions.round(decimals=3).tolist()
@@ -40,7 +40,7 @@ class KernelAggregator(Aggregator):
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         n, units = evaluations.n, Units.of(evaluations)
         sizes = units.sizes
-        weights = units.weights * units.copies * rarity(units.coalitions) / (sizes * (n - sizes))
+        weights = units.weights * units.copies * inverse_binomials(units.coalitions) / (sizes * (n - sizes))
         design = units.coalitions.double() - (sizes.double() / n)[:, None]
         values = units.values.clone()
         strata = [rows for rows, centred in units.strata() if centred and len(rows) > 1]

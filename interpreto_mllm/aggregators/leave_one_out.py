@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 
 
 class LeaveOneOutAggregator(Aggregator):
@@ -21,7 +21,7 @@ class LeaveOneOutAggregator(Aggregator):
         ValueError: when the window is not positive, or some feature lies in no window that was left out.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import OcclusionPerturbator
         >>> glove = lambda s: (s[:, 0] & (s[:, 1] | s[:, 2])).double()
         >>> play(glove, OcclusionPerturbator(), LeaveOneOutAggregator(), n_features=3).attributions.tolist()

@@ -7,7 +7,7 @@ import torch
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
 from interpreto_mllm.aggregators.units import population_weights
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 
 
 class LimeAggregator(Aggregator):
@@ -25,7 +25,7 @@ class LimeAggregator(Aggregator):
         ValueError: when `kernel_width` is not positive or `alpha` is negative.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import BernoulliPerturbator
         >>> line = lambda s: s.double() @ torch.tensor([1.0, 2.0, 3.0]).double()
         >>> play(line, BernoulliPerturbator(), LimeAggregator(alpha=0.0), n_features=3).attributions.round(decimals=3).tolist()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 
 USUAL = 4
 """Draws that the mean variance of all features counts for in that of each."""
@@ -26,7 +26,7 @@ class MarginalAggregator(Aggregator):
         ValueError: when no permutation was drawn and not every coalition is known.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import PermutationPerturbator
         >>> line = lambda s: s.double() @ torch.tensor([1.0, 2.0, 3.0]).double()
         >>> play(line, PermutationPerturbator(), MarginalAggregator(), n_features=3, budget=4).attributions.tolist()

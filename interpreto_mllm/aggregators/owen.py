@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.evaluations import Evaluations, coalition_keys
-from interpreto_mllm.hierarchy import Node
+from interpreto_mllm.core.evaluations import Evaluations, coalition_keys
+from interpreto_mllm.core.hierarchy import Node
 
 
 class OwenAggregator(Aggregator):
@@ -35,9 +35,9 @@ class OwenAggregator(Aggregator):
         ValueError: for groups that do not hold each feature exactly once, or evaluations without chains that follow the groups.
 
     Example:
-        >>> from interpreto_mllm.hand import Hand
+        >>> from interpreto_mllm.evaluation.session import SamplingSession
         >>> from interpreto_mllm.perturbators import HierarchicalPerturbator
-        >>> groups, hand = [[0, 1], [2]], Hand(HierarchicalPerturbator([[0, 1], [2]]), 3, 8, seed=0)
+        >>> groups, hand = [[0, 1], [2]], SamplingSession(HierarchicalPerturbator([[0, 1], [2]]), 3, 8, seed=0)
         >>> while (coalitions := hand.missing()) is not None:
         ...     hand.record(coalitions, (coalitions[:, :1] & (coalitions[:, 1:2] | coalitions[:, 2:])).double())
         >>> OwenAggregator(groups).aggregate(hand.evaluations()).attributions.tolist()

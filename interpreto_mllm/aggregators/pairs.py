@@ -11,7 +11,7 @@ from torch import Tensor
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.ridge import Fit, fit
 from interpreto_mllm.aggregators.units import Units
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 
 INDICES = ("SII", "FSII", "STII")
 MOST_FEATURES = 128

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.units import Units
-from interpreto_mllm.coefficients import shapley_coefficients
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.coalitions import shapley_coefficients
+from interpreto_mllm.core.evaluations import Evaluations
 
 ENOUGH_FOR_A_MEAN = 7
 """Units of a size from which its mean is subtracted; of fewer, the mean costs more noise than it takes away."""
@@ -28,7 +28,7 @@ class ShapleyAggregator(Aggregator):
         ValueError: when the coalitions carry no weights and are not all of them.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import MonteCarloPerturbator
         >>> sizes = lambda s: s.sum(1).double() ** 2
         >>> play(sizes, MonteCarloPerturbator(), ShapleyAggregator(), n_features=8, budget=30).attributions.tolist()

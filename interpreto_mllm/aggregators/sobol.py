@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
 
 
 class SobolAggregator(Aggregator):
@@ -27,7 +27,7 @@ class SobolAggregator(Aggregator):
         ValueError: for another order, or when there is neither a Saltelli block nor every coalition.
 
     Example:
-        >>> from interpreto_mllm.play import play
+        >>> from interpreto_mllm.explainers.play import play
         >>> from interpreto_mllm.perturbators import SobolPerturbator
         >>> both = lambda s: (s[:, 0] & s[:, 1]).double()
         >>> play(both, SobolPerturbator(), SobolAggregator("total"), n_features=2).attributions.round(decimals=3).tolist()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class CacheRow:
     """One row of a model's cache: everything it has read so far. `length` is the number of positions read."""
 
     cache: Any
@@ -20,7 +20,7 @@ class Snapshot:
     length: int
 
 
-def join(snapshots: Sequence[Snapshot]) -> Any:
+def join(snapshots: Sequence[CacheRow]) -> Any:
     """A new cache whose rows are the given snapshots', which must be equally long. The caches they come from stay as they are.
 
     Works on any cache of transformers made of layers that hold tensors with the batch first, recurrent states included.

@@ -13,10 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
-from interpreto_mllm.engine.cache import Snapshot, join
+from interpreto_mllm.engine.cache import CacheRow, join
 from interpreto_mllm.engine.device import input_device
-from interpreto_mllm.engine.query import Mode, Query, Scored, pad
-from interpreto_mllm.engine.trie import Node, plan_prefixes
+from interpreto_mllm.engine.prefixes import Node, plan_prefixes
+from interpreto_mllm.engine.queries import Mode, Query, Scored, pad
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class CausalEngine:
         reading = query.reading
         return reading.ids * 2 + (1 if reading.seen is None else reading.seen.astype(np.int64))
 
-    def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
+    def _walk(self, block: list[tuple[Node, CacheRow | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         """Score the leaves under these nodes, then go on to their children, a block at a time."""
         leaves = [(leaf, snapshot) for node, snapshot in block for leaf in node.leaves]
         yield from self._score_leaves(leaves, queries)
@@ -82,26 +82,26 @@ class CausalEngine:
             yield from self._walk(self._extend(children[start : start + step], queries), queries)
 
     def _extend(
-        self, nodes: list[tuple[Node, Snapshot | None]], queries: Sequence[Query]
-    ) -> list[tuple[Node, Snapshot | None]]:
+        self, nodes: list[tuple[Node, CacheRow | None]], queries: Sequence[Query]
+    ) -> list[tuple[Node, CacheRow | None]]:
         """Read on from each node's parent to the node; rows of equal lengths go together, so nothing is padded."""
-        extended: list[tuple[Node, Snapshot | None]] = []
-        alike: dict[tuple[int, int], list[tuple[Node, Snapshot | None]]] = {}
+        extended: list[tuple[Node, CacheRow | None]] = []
+        alike: dict[tuple[int, int], list[tuple[Node, CacheRow | None]]] = {}
         for node, snapshot in nodes:
             alike.setdefault((_length(snapshot), node.length), []).append((node, snapshot))
         for (start, end), group in alike.items():
             for batch, output in self.batches.run(group, lambda batch, a=start, b=end: self._read(batch, queries, a, b)):
                 cache = output[self.cache_name]
-                extended += [(node, Snapshot(cache, row, end)) for row, (node, _) in enumerate(batch)]
+                extended += [(node, CacheRow(cache, row, end)) for row, (node, _) in enumerate(batch)]
         return extended
 
-    def _read(self, batch: list[tuple[Node, Snapshot | None]], queries: Sequence[Query], start: int, end: int) -> Any:
+    def _read(self, batch: list[tuple[Node, CacheRow | None]], queries: Sequence[Query], start: int, end: int) -> Any:
         rows = [queries[node.sample] for node, _ in batch]
         ids = torch.from_numpy(np.stack([row.reading.ids[start:end] for row in rows]))
         return self._forward(rows, ids, [snapshot for _, snapshot in batch], NOTHING, keep_cache=True)
 
-    def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
-        alike: dict[int, list[tuple[int, Snapshot | None]]] = {}
+    def _score_leaves(self, leaves: list[tuple[int, CacheRow | None]], queries: Sequence[Query]) -> Iterator[Scored]:
+        alike: dict[int, list[tuple[int, CacheRow | None]]] = {}
         for leaf, snapshot in leaves:
             alike.setdefault(_length(snapshot), []).append((leaf, snapshot))
         for group in alike.values():
@@ -109,7 +109,7 @@ class CausalEngine:
             for batch, values in work:
                 yield [leaf for leaf, _ in batch], values
 
-    def _answer(self, batch: list[tuple[int, Snapshot | None]], queries: Sequence[Query]) -> Float[Tensor, "b t"]:
+    def _answer(self, batch: list[tuple[int, CacheRow | None]], queries: Sequence[Query]) -> Float[Tensor, "b t"]:
         """Values of the answers in one forward over what is left to read and the answers."""
         asked = [queries[leaf] for leaf, _ in batch]
         start = _length(batch[0][1])
@@ -130,7 +130,7 @@ class CausalEngine:
         self,
         rows: list[Query],
         ids: Int[Tensor, "b l"],
-        snapshots: list[Snapshot | None],
+        snapshots: list[CacheRow | None],
         kept: Int[Tensor, "k"],
         keep_cache: bool,
     ) -> Any:
@@ -187,5 +187,5 @@ class CausalEngine:
         return False
 
 
-def _length(snapshot: Snapshot | None) -> int:
+def _length(snapshot: CacheRow | None) -> int:
     return 0 if snapshot is None else snapshot.length

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
-from interpreto_mllm.engine.seam import reach
+from interpreto_mllm.engine.decoder_hooks import reach
 from interpreto_mllm.media.state import State
 from interpreto_mllm.prompts.processing import TYPES, Processing
 

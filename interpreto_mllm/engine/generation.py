@@ -13,14 +13,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.engine.aligned import holds_any_length, join_aligned, join_ragged
-from interpreto_mllm.engine.cache import Snapshot
+from interpreto_mllm.engine.cache import CacheRow
 from interpreto_mllm.engine.causal import CausalEngine
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.query import Engine, Query, Scored, pad
-from interpreto_mllm.engine.rows import Rows, seen_places
-from interpreto_mllm.engine.trie import Node
-from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.engine.decoding_state import Rows, seen_places
+from interpreto_mllm.engine.prefixes import Node
+from interpreto_mllm.engine.queries import Engine, Query, Scored, pad
+from interpreto_mllm.engine.ragged_cache import holds_any_length, join_aligned, join_ragged
+from interpreto_mllm.prompts.occlusion import ModelInput
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ Leaf = tuple[int, "Snapshot | None"]
 
 
 @runtime_checkable
-class Speaker(Engine, Protocol):
+class Generator(Engine, Protocol):
     """Answers: `score` gives the ids of each answer, and `Query.target` numbers its draw."""
 
     likelihoods: dict[tuple[bytes, tuple[int, ...]], Tensor]
@@ -56,7 +56,7 @@ class Way:
     tells: bool = False
 
 
-class CausalSpeaker(CausalEngine):
+class CausalGenerator(CausalEngine):
     """Answers under a causal language model; see `Speaker`.
 
     What all rows begin with is computed once. Rows read on side by side, shorter ones padded on the left of the cache, with
@@ -80,7 +80,7 @@ class CausalSpeaker(CausalEngine):
         self._ways: dict[frozenset[str], Way] = {}
         self._way = Way(side_by_side=False)
 
-    def _walk(self, block: list[tuple[Node, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
+    def _walk(self, block: list[tuple[Node, CacheRow | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         """Answer all queries, those under a shared beginning from its snapshot."""
         if self._by_itself:
             kind = frozenset(state.medium.modality for query in queries for state in query.reading.media)
@@ -136,14 +136,14 @@ class CausalSpeaker(CausalEngine):
             told = (chosen(logits, targets.to(logits.device)) - logits.logsumexp(-1)).cpu()
             self.likelihoods |= {(key, aside): row[: len(aside)] for (_, key, aside), row in zip(some, told, strict=True)}
 
-    def _begin(self, asked: list[Query], snapshots: list[Snapshot | None]) -> Rows:
+    def _begin(self, asked: list[Query], snapshots: list[CacheRow | None]) -> Rows:
         """Read the prompts, continuing the snapshots, and put the rows side by side."""
         alike: dict[tuple[int, int], list[int]] = {}
         for index, (query, snapshot) in enumerate(zip(asked, snapshots, strict=True)):
             start = 0 if snapshot is None else snapshot.length
             alike.setdefault((start, 0 if self._way.any_length else len(query.reading.ids)), []).append(index)
         logits: list[Tensor] = []
-        ends: dict[int, Snapshot] = {}
+        ends: dict[int, CacheRow] = {}
         for (start, _), group in alike.items():
             readings = [asked[index].reading for index in group]
             lasts = torch.tensor([len(reading.ids) - 1 - start for reading in readings])
@@ -158,7 +158,7 @@ class CausalSpeaker(CausalEngine):
             at = torch.searchsorted(kept, lasts) if "logits_to_keep" in self._accepts else lasts
             logits.append(output.logits[torch.arange(len(group), device=output.logits.device), at.to(output.logits.device)])
             cache = output[self.cache_name]
-            ends |= {index: Snapshot(cache, row, len(readings[row].ids)) for row, index in enumerate(group)}
+            ends |= {index: CacheRow(cache, row, len(readings[row].ids)) for row, index in enumerate(group)}
         places, order = range(len(asked)), torch.tensor([*ends]).argsort()
         cache = (join_ragged if self._way.any_length else join_aligned)([ends[index] for index in places])
         seen = seen_places([query.reading for query in asked], on_the_right=self._way.any_length).to(self._device)
@@ -185,7 +185,7 @@ class CausalSpeaker(CausalEngine):
     def _found_way(self, queries: Sequence[Query]) -> Way:
         """How rows of different lengths, read on side by side, give what each does alone; logged where they do not."""
         sample = max((query.reading for query in queries), key=lambda reading: (len(reading.media), len(reading.ids)))
-        pair = [Query(Reading(sample.ids, None, sample.segments, sample.media), (0,)), Query(self._shortened(sample), (0,))]
+        pair = [Query(ModelInput(sample.ids, None, sample.segments, sample.media), (0,)), Query(self._shortened(sample), (0,))]
         more = torch.from_numpy(sample.ids[self._written(sample)][-SEVERAL:])
         if not len(more):
             return Way(side_by_side=False)
@@ -211,11 +211,11 @@ class CausalSpeaker(CausalEngine):
         tolerance = 1e-4 if self.model.dtype == torch.float32 else 0.1
         return bool((logits - plain).abs().max() <= tolerance * plain.abs().max().clamp_min(1))
 
-    def _written(self, reading: Reading) -> Bool[np.ndarray, "l"]:
+    def _written(self, reading: ModelInput) -> Bool[np.ndarray, "l"]:
         """Which of its tokens stand for themselves."""
         return np.ones(len(reading.ids), dtype=bool)
 
-    def _shortened(self, reading: Reading) -> Reading:
+    def _shortened(self, reading: ModelInput) -> ModelInput:
         """A reading without the first half of the longest text in it."""
         edges = np.flatnonzero(np.diff(self._written(reading).astype(np.int8), prepend=0, append=0))
         start, end = max(
@@ -223,11 +223,11 @@ class CausalSpeaker(CausalEngine):
         )
         kept = np.ones(len(reading.ids), dtype=bool)
         kept[start : (start + end) // 2] = False
-        return Reading(reading.ids[kept], None, None if reading.segments is None else reading.segments[kept], reading.media)
+        return ModelInput(reading.ids[kept], None, None if reading.segments is None else reading.segments[kept], reading.media)
 
-    def _ragged(self, reading: Reading) -> bool:
+    def _ragged(self, reading: ModelInput) -> bool:
         """Whether what is read beyond a row's end can be cut off this model's cache."""
-        first = Query(Reading(reading.ids[self._written(reading)][:1]), (0,))
+        first = Query(ModelInput(reading.ids[self._written(reading)][:1]), (0,))
         ids = torch.from_numpy(first.reading.ids)[None]
         try:
             return holds_any_length(self._forward([first], ids, [None], torch.tensor([0]), keep_cache=True)[self.cache_name])

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.causal import CausalEngine
+from interpreto_mllm.engine.decoder_hooks import filled, language_model, reach
 from interpreto_mllm.engine.encodings import Encoding, Encodings, merged
-from interpreto_mllm.engine.query import Mode, Query, Scored
-from interpreto_mllm.engine.seam import filled, language_model, reach
+from interpreto_mllm.engine.queries import Mode, Query, Scored
 from interpreto_mllm.prompts.processing import TYPES, Processing
 
 ANSWER_TYPES = {"paligemma": 1}

@@ -13,10 +13,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import out_of_memory
-from interpreto_mllm.engine.bundles import Bundle, PackedRows, bundled
-from interpreto_mllm.engine.cache import Snapshot, join
+from interpreto_mllm.engine.cache import CacheRow, join
 from interpreto_mllm.engine.causal import CausalEngine
-from interpreto_mllm.engine.query import Mode, Query, Scored, pad
+from interpreto_mllm.engine.packing import PackedRows, PackedSequence, bundled
+from interpreto_mllm.engine.queries import Mode, Query, Scored, pad
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +66,10 @@ class PackedEngine(CausalEngine):
             return 0
         return int(min(self.batches.size * longest, self._span))
 
-    def _score_leaves(self, leaves: list[tuple[int, Snapshot | None]], queries: Sequence[Query]) -> Iterator[Scored]:
+    def _score_leaves(self, leaves: list[tuple[int, CacheRow | None]], queries: Sequence[Query]) -> Iterator[Scored]:
         """Bundles of several queries by rows with a mask, the others as they are."""
-        bundles = [query for query in queries if isinstance(query, Bundle)]
-        alike: dict[tuple[int, int], list[tuple[Bundle, Snapshot | None]]] = {}
+        bundles = [query for query in queries if isinstance(query, PackedSequence)]
+        alike: dict[tuple[int, int], list[tuple[PackedSequence, CacheRow | None]]] = {}
         alone = []
         for leaf, snapshot in leaves:
             if len(bundles[leaf].queries) == 1:
@@ -85,7 +85,7 @@ class PackedEngine(CausalEngine):
             for batch, values in self.batches.run(group, self._answer_bundles, lambda item, s=start: item[0].width(s), bulk):
                 yield [member for bundle, _ in batch for member in bundle.members], values
 
-    def _bulk(self, bundle: Bundle, start: int) -> float:
+    def _bulk(self, bundle: PackedSequence, start: int) -> float:
         """How many plain rows take as much memory: keys and values at all positions, logits at those of answers."""
         vocabulary, hidden = self.model.get_input_embeddings().weight.shape
         depth = hidden * getattr(self.model.config.get_text_config(), "num_hidden_layers", 1)
@@ -93,7 +93,7 @@ class PackedEngine(CausalEngine):
         answers = sum(len(query.target) for query in bundle.queries)
         return ((start + bundle.width(start)) * depth + answers * vocabulary) / plain
 
-    def _answer_bundles(self, batch: list[tuple[Bundle, Snapshot | None]]) -> Float[Tensor, "q t"]:
+    def _answer_bundles(self, batch: list[tuple[PackedSequence, CacheRow | None]]) -> Float[Tensor, "q t"]:
         """Values of the answers to all queries of some bundles: in one forward, or one by one where not even a row fits."""
         try:
             return self._answer_rows(batch)
@@ -105,7 +105,7 @@ class PackedEngine(CausalEngine):
         alone = [self._answer([(place, snapshot)], bundle.queries)[0] for place in range(len(bundle.queries))]
         return torch.nn.utils.rnn.pad_sequence(alone, batch_first=True)
 
-    def _answer_rows(self, batch: list[tuple[Bundle, Snapshot | None]]) -> Float[Tensor, "q t"]:
+    def _answer_rows(self, batch: list[tuple[PackedSequence, CacheRow | None]]) -> Float[Tensor, "q t"]:
         """Values of the answers to all queries of some bundles, in one forward."""
         snapshots = [snapshot for _, snapshot in batch if snapshot is not None]
         rows = PackedRows([bundle for bundle, _ in batch], snapshots[0].length if snapshots else 0)
@@ -113,7 +113,7 @@ class PackedEngine(CausalEngine):
         targets = pad([list(query.target) for bundle, _ in batch for query in bundle.queries])
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
 
-    def _read_rows(self, rows: PackedRows, snapshots: list[Snapshot]) -> Float[Tensor, "q t v"]:
+    def _read_rows(self, rows: PackedRows, snapshots: list[CacheRow]) -> Float[Tensor, "q t v"]:
         """What each query of the rows lets expect where its answer is."""
         looks = torch.nn.functional.pad(rows.looks, (rows.start, 0), value=True).to(self._device)[:, None]
         mask = torch.zeros(looks.shape, dtype=self.model.dtype, device=self._device)
@@ -133,7 +133,7 @@ class PackedEngine(CausalEngine):
         logits = self.model(**arguments).logits[:, -answers:].unflatten(1, (-1, rows.room))
         return logits[rows.filled.to(logits.device)]
 
-    def _packs_exactly(self, pair: Bundle) -> bool:
+    def _packs_exactly(self, pair: PackedSequence) -> bool:
         """Whether two queries in a row have the values of plain forwards, and one does not see the other; logged where not."""
         plain = self._answer([(0, None), (1, None)], pair.queries)
         targets = pad([list(query.target) for query in pair.queries])

@@ -1,0 +1,1 @@
+"""The value of coalitions on a model."""

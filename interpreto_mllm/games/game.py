@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.counts import Counts
-from interpreto_mllm.engine.query import Engine, Query
-from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.engine.queries import Engine, Query
 from interpreto_mllm.games.targets import Question
-from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.prompts.occlusion import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
 
 
@@ -92,7 +92,7 @@ class ModelGame:
         return ()
 
 
-def anchored(reading: Reading, anchor: int | None) -> Reading:
+def anchored(reading: ModelInput, anchor: int | None) -> ModelInput:
     """The reading, or the anchor where nothing is left to read.
 
     Raises:
@@ -105,7 +105,7 @@ def anchored(reading: Reading, anchor: int | None) -> Reading:
             "With every feature absent the prompt is empty and this tokenizer has no BOS or EOS token to stand in: "
             "pin a feature, or use Replace(...) or Attend() as the occlusion."
         )
-    return Reading(np.asarray([anchor], dtype=np.int64))
+    return ModelInput(np.asarray([anchor], dtype=np.int64))
 
 
 def evaluate(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interpreto_mllm.engine.query import Mode
+from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 

@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.engine.query import Query, Scored
-from interpreto_mllm.evaluations import Evaluations
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.responses import Response, Responses
+from interpreto_mllm.engine.queries import Query, Scored
+from interpreto_mllm.engine.responders import LocalResponder, Responder
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.games.voices import LocalVoice, Voice
-from interpreto_mllm.prompts.occlusion import Reading
-from interpreto_mllm.responses import Response, Responses
+from interpreto_mllm.prompts.occlusion import ModelInput
 from interpreto_mllm.similarity.embeddings import Said
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 
@@ -27,7 +27,7 @@ class Original:
     """An answer that others are compared with, the prompt that it answers, and its scored ids where these are asked for."""
 
     response: Response
-    reading: Reading
+    reading: ModelInput
     scored: Answer | None = None
 
     @property
@@ -46,7 +46,7 @@ class ResponseEngine:
         similarity: what an answer is worth, bound to the model.
     """
 
-    def __init__(self, voice: Voice, similarity: ResponseSimilarity):
+    def __init__(self, voice: Responder, similarity: ResponseSimilarity):
         self.voice, self.similarity = voice, similarity
         self.originals: list[Original] = []
         self.forget()
@@ -110,7 +110,7 @@ class ResponseEngine:
         each = {key: self.originals[query.target[0]].scored for key, query in wanted.items()}
         scored = {key: answer for key, answer in each.items() if answer is not None}
         asked = {key: Query(wanted[key].reading, answer.ids) for key, answer in scored.items()}
-        if not asked or not isinstance(self.voice, LocalVoice):
+        if not asked or not isinstance(self.voice, LocalResponder):
             return
         for key, row in zip(asked, self.voice.likelihoods(list(asked.values())), strict=True):
             self.likelihoods[key] = row.double()[list(scored[key].scored)].sum().item()
@@ -203,7 +203,7 @@ class ResponseGame(ModelGame):
                 if kept:
                     self._engine.likelihoods[query.key] = likelihood
 
-    def _readings(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
+    def _readings(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         each = len(self.question.answers)
         return [[query.reading for query in row[: len(row) // each]] for row in self.queries(coalitions)]
 

@@ -12,18 +12,18 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from interpreto_mllm.counts import Counts
-from interpreto_mllm.evaluations import Evaluations
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.responses import Response
 from interpreto_mllm.games.game import anchored
-from interpreto_mllm.games.replies import Replies
+from interpreto_mllm.games.intermediate_responses import IntermediateResponses
 from interpreto_mllm.games.responses import ResponseGame
 from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.conversation import Conversation
-from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.prompts.occlusion import ModelInput
 from interpreto_mllm.prompts.prompt import Hierarchy, Prompt
 from interpreto_mllm.prompts.reader import PromptReader
-from interpreto_mllm.responses import Response
 
 Said = tuple[Response, ...]
 """What the model has answered in a conversation so far, first things first."""
@@ -52,9 +52,9 @@ class Rollout:
 
     conversation: Conversation
     reader: PromptReader
-    replies: Replies
+    replies: IntermediateResponses
     anchor: int | None
-    check: Callable[[Reading], object]
+    check: Callable[[ModelInput], object]
     _prompts: dict[tuple[str, ...], Prompt] = field(default_factory=dict)
 
     @property
@@ -89,7 +89,7 @@ class Rollout:
 
         return moved(self.whole(self._turns).hierarchy())
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
+    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         readings = self.readings(self.history(coalitions), coalitions)
         return [[reading] for reading in readings]
 
@@ -110,12 +110,12 @@ class Rollout:
             readings = self.readings([one[:turn] for one in said], coalitions[:, : len(self._orders[turn])])
             self.replies.remember(readings, [one[turn] for one in said])
 
-    def readings(self, said: Sequence[Said], coalitions: Bool[Tensor, "p _"]) -> list[Reading]:
+    def readings(self, said: Sequence[Said], coalitions: Bool[Tensor, "p _"]) -> list[ModelInput]:
         """What the model reads of each coalition after these answers."""
         alike: dict[tuple[str, ...], list[int]] = {}
         for index, answers in enumerate(said):
             alike.setdefault(tuple(answer.text for answer in answers), []).append(index)
-        readings: dict[int, Reading] = {}
+        readings: dict[int, ModelInput] = {}
         for texts, rows in alike.items():
             place = torch.tensor(self._orders[len(texts)]).argsort()
             found = self._prompt(texts).read(coalitions[rows][:, place])

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.coefficients import shapley_coefficients
+from interpreto_mllm.core.coalitions import shapley_coefficients
 from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, white_variance
 
 Parity = tuple[float, float]

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter, Windows, check_audio_granularity, timed
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion, Silence, check_audio_occlusion
 from interpreto_mllm.media.packing import describe, pack_samples, revive, unpack_samples

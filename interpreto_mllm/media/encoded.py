@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 
 ABSENT = 1e-6
 """What stands for absent numbers: as good as zero, but Idefics 3 and SmolVLM take an image of exact zeros for padding."""

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.evaluations import Draw, coalition_keys
 from interpreto_mllm.gaussian.design import most_telling
 from interpreto_mllm.gaussian.fit import fit
 from interpreto_mllm.gaussian.kernel import Kernel

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.subsets import LISTED, counting, distinct
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.evaluations import Draw, coalition_keys
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw, coalition_keys
-from interpreto_mllm.hierarchy import Node
+from interpreto_mllm.core.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.hierarchy import Node
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 ENUMERATED_GROUPS = 5

@@ -6,7 +6,7 @@ from math import comb
 
 import torch
 
-from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.strata import stratified_pairs
 

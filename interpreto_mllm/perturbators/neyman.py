@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.core.evaluations import Draw
+from interpreto_mllm.core.stratum import strata
 from interpreto_mllm.perturbators.complementary import PairDeck, share_out, with_complements
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
-from interpreto_mllm.stratum import strata
 
 
 class NeymanPerturbator(Perturbator):
@@ -22,7 +22,7 @@ class NeymanPerturbator(Perturbator):
     size whose pairs run out leaves its share to the others.
 
     The first stage never takes more than half of the pairs left after the minimal ones: with several hundred features
-    and a small budget it becomes a thin sweep over the sizes, variances unseen are borrowed from the other features or
+    and a small budget it becomes a thin sweep over the sizes, variances unseen are preserved_state from the other features or
     sizes, and with fewer than a dozen pairs or so the method is as good as `ComplementaryPerturbator`. Of an odd budget
     one evaluation stays unspent.
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.core.evaluations import Draw
 
 Drawing = Generator["Draw | Bool[Tensor, 'p n']", "Float[Tensor, 'p t']", None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from interpreto_mllm.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.evaluations import Draw, coalition_keys
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 

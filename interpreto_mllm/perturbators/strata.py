@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.evaluations import Draw
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.subsets import expected_counts, paired_subsets, pairs_of_size, rounded
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from html import escape
 
-from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.responses import Response
 from interpreto_mllm.plots.reading import shortened, visible
-from interpreto_mllm.responses import Response
+from interpreto_mllm.results.record import Record
 
 FEATURES_SHOWN = 60
 """Characters of a feature that stand in the table."""
 
 
-def answers(attribution: Attribution) -> str:
+def answers(attribution: Record) -> str:
     """The table, best answers first, or nothing where no model answered; a click on a heading sorts by it."""
     responses = attribution.responses
     if responses is None:
@@ -30,7 +30,7 @@ def answers(attribution: Attribution) -> str:
     )
 
 
-def _row(attribution: Attribution, row: int, values: list[float]) -> str:
+def _row(attribution: Record, row: int, values: list[float]) -> str:
     present = attribution.coalitions[row].tolist()
     texts = [
         shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there

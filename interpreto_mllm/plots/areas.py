@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Picture
+from interpreto_mllm.results.record import Record
 
 Cover = tuple[int, ...]
 """Indices of the features that cover an area, in order."""
 
 
-def covers(attribution: Attribution, medium: int) -> list[Cover]:
+def covers(attribution: Record, medium: int) -> list[Cover]:
     """For each area of an image or clip the features that cover it."""
     owners: dict[int, list[int]] = {}
     for index, feature in enumerate(attribution.features):
@@ -26,20 +26,20 @@ def covers(attribution: Attribution, medium: int) -> list[Cover]:
     return [tuple(sorted({index for piece in cover for index in owners.get(piece, ())})) for cover in pieces]
 
 
-def overlaps(attribution: Attribution) -> list[Cover]:
+def overlaps(attribution: Record) -> list[Cover]:
     """Each set of two or more features that cover one place of an image or clip."""
     found = (cover for medium in range(len(attribution.media)) for cover in covers(attribution, medium))
     return list(dict.fromkeys(cover for cover in found if len(cover) > 1))
 
 
-def entries(attribution: Attribution, medium: int) -> list[int | None]:
+def entries(attribution: Record, medium: int) -> list[int | None]:
     """For each area the entry of a `Row` that colours it: a feature, or after all features an overlap; None for neither."""
     shared = {cover: attribution.n + place for place, cover in enumerate(overlaps(attribution))}
     each = covers(attribution, medium)
     return [None if not cover else cover[0] if len(cover) == 1 else shared[cover] for cover in each]
 
 
-def name(attribution: Attribution, entry: int) -> str:
+def name(attribution: Record, entry: int) -> str:
     """What to call a feature or an overlap; a part of a clip, or of one of several images, says of which."""
     if entry >= attribution.n:
         return " + ".join(name(attribution, feature) for feature in overlaps(attribution)[entry - attribution.n])
@@ -51,7 +51,7 @@ def name(attribution: Attribution, entry: int) -> str:
     return feature.text if title in ("image", feature.text) else f"{title}, {feature.text}"
 
 
-def caption(attribution: Attribution, medium: int) -> str:
+def caption(attribution: Record, medium: int) -> str:
     """ "image" or "clip", numbered where there are several of them."""
     kinds = [type(shown) for shown in attribution.media]
     noun = "image" if kinds[medium] is Picture else "clip"

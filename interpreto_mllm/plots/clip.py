@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float
 from rich.text import Text
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Clip
 from interpreto_mllm.media.audio_granularity import timed
 from interpreto_mllm.plots.areas import caption, entries, name
 from interpreto_mllm.plots.colours import hexadecimal, ink, mixed, tinted
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.reading import Row, shortened, visible
+from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,7 @@ WIDTH, HEIGHT, TIER = 900, 96, 18
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, fonts: dict[str, str], axes: Axes) -> None:
+def draw(attribution: Record, medium: int, row: Row, numbers: bool, fonts: dict[str, str], axes: Axes) -> None:
     """The waveform over its shaded segments, named where they have names of their own, in seconds."""
     clip = _clip(attribution, medium)
     low, high = _envelope(clip, COLUMNS)
@@ -91,7 +91,7 @@ def tiers(clip: Clip, character: float) -> int:
     return max((tier + 1 for _, _, tier in names(clip, character)), default=0)
 
 
-def html(attribution: Attribution, medium: int, row: Row) -> str:
+def html(attribution: Record, medium: int, row: Row) -> str:
     """The waveform over its segments, each a shape of its own that tells its score, and the recording to play."""
     clip = _clip(attribution, medium)
     scale = WIDTH / len(clip.samples)
@@ -126,7 +126,7 @@ def html(attribution: Attribution, medium: int, row: Row) -> str:
     )
 
 
-def bar(attribution: Attribution, medium: int, row: Row) -> Text:
+def bar(attribution: Record, medium: int, row: Row) -> Text:
     """Loudness over time, coloured by score."""
     clip = _clip(attribution, medium)
     low, high = _envelope(clip, BAR)
@@ -141,7 +141,7 @@ def bar(attribution: Attribution, medium: int, row: Row) -> Text:
     return text.append(f" {clip.seconds:.2f} s", "dim")
 
 
-def _clip(attribution: Attribution, medium: int) -> Clip:
+def _clip(attribution: Record, medium: int) -> Clip:
     clip = attribution.media[medium]
     assert isinstance(clip, Clip)
     return clip

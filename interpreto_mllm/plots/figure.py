@@ -5,12 +5,12 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
 from interpreto_mllm.plots.fonts import at_hand, label
 from interpreto_mllm.plots.reading import row
 from interpreto_mllm.plots.sheet import sheet
 from interpreto_mllm.plots.summary import quantity
+from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BARS, COLUMNS, LINES = 40, 120, 80
 
 
-def figure(attribution: Attribution, path: str | PathLike[str] | None, target: int | None, numbers: bool) -> Figure:
+def figure(attribution: Record, path: str | PathLike[str] | None, target: int | None, numbers: bool) -> Figure:
     """Draw, and save when a path is given; the format is the path's suffix.
 
     Raises:
@@ -46,7 +46,7 @@ def figure(attribution: Attribution, path: str | PathLike[str] | None, target: i
     return drawn
 
 
-def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figure:
+def _bars(attribution: Record, target: int, fonts: dict[str, str]) -> Figure:
     import matplotlib.pyplot as plt
 
     scores = row(attribution, target)
@@ -72,7 +72,7 @@ def _bars(attribution: Attribution, target: int, fonts: dict[str, str]) -> Figur
     return drawn
 
 
-def _heat_map(attribution: Attribution, fonts: dict[str, str]) -> Figure:
+def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
     import matplotlib.pyplot as plt
     from matplotlib.colors import LinearSegmentedColormap
 

@@ -6,8 +6,6 @@ import json
 from html import escape
 from itertools import groupby
 
-from interpreto_mllm.attribution import Attribution
-from interpreto_mllm.certificate import line
 from interpreto_mllm.media import Picture
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.answers import answers
@@ -15,11 +13,13 @@ from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.assets import SCRIPT, STYLE
 from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
 from interpreto_mllm.plots.summary import facts
+from interpreto_mllm.results.fidelity import fidelity_sentence
+from interpreto_mllm.results.record import Record
 
 FEATURES_SHOWN = 12
 
 
-def page(attribution: Attribution) -> str:
+def page(attribution: Record) -> str:
     """One self-contained page."""
     title = escape(f"{attribution.estimand}: {shortened(visible(''.join(attribution.targets)), 60)}")
     return (
@@ -32,7 +32,7 @@ def page(attribution: Attribution) -> str:
     )
 
 
-def fragment(attribution: Attribution) -> str:
+def fragment(attribution: Record) -> str:
     """What a page or a notebook cell holds; without a script it shows the first row, the whole answer if there is one."""
     shown = rows(attribution)
     whole = len(shown) > attribution.t
@@ -41,7 +41,9 @@ def fragment(attribution: Attribution) -> str:
     running = "".join(_run(attribution, media, list(run), shown[0]) for media, run in groupby(pieces(attribution), _is_medium))
     what = "Prompt" if attribution.text or attribution.media else "Features"
     panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in (line(attribution), *attribution.notes) if note)
+    notes = "".join(
+        f'<p class="note">{escape(note)}</p>' for note in (fidelity_sentence(attribution), *attribution.notes) if note
+    )
     return (
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
@@ -51,7 +53,7 @@ def fragment(attribution: Attribution) -> str:
     )
 
 
-def _subject(attribution: Attribution) -> str:
+def _subject(attribution: Record) -> str:
     names = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
     return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
 
@@ -71,14 +73,14 @@ def _is_medium(piece: Piece) -> bool:
     return piece.medium is not None
 
 
-def _run(attribution: Attribution, media: bool, run: list[Piece], row: Row) -> str:
+def _run(attribution: Record, media: bool, run: list[Piece], row: Row) -> str:
     """Text runs on; images and clips that follow one another stand beside each other where there is room."""
     if not media:
         return "".join(_piece(piece, row) for piece in run)
     return f'<div class="media">{"".join(_medium(attribution, piece, row) for piece in run)}</div>'
 
 
-def _medium(attribution: Attribution, piece: Piece, row: Row) -> str:
+def _medium(attribution: Record, piece: Piece, row: Row) -> str:
     assert piece.medium is not None
     drawn = picture if isinstance(attribution.media[piece.medium], Picture) else clip
     return _heading(piece) + drawn.html(attribution, piece.medium, row)
@@ -99,7 +101,7 @@ def _piece(piece: Piece, row: Row) -> str:
     )
 
 
-def _panel(attribution: Attribution, row: Row, index: int) -> str:
+def _panel(attribution: Record, row: Row, index: int) -> str:
     """The values, legend and strongest features of one row."""
     strongest = row.strongest(FEATURES_SHOWN)
     bars = "".join(_bar(name(attribution, feature), row.told(feature), row.share(feature)) for feature in strongest)
@@ -124,7 +126,7 @@ def _side(share: float) -> str:
     return "against" if share < 0 else "towards"
 
 
-def _data(attribution: Attribution, shown: list[Row]) -> str:
+def _data(attribution: Record, shown: list[Row]) -> str:
     """Share and wording of every entry for each row, as JSON that cannot end its script element."""
     entries = range(attribution.n + len(shown[0].sums))
     table = [[[round(row.share(entry), 3), row.told(entry)] for entry in entries] for row in shown]

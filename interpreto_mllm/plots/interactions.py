@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from interpreto_mllm.interactions import NAMES, Interactions, Pair
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
 from interpreto_mllm.plots.fonts import at_hand, label
+from interpreto_mllm.results.interactions import NAMES, Pair
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LETTER, GAP, DROP, PICTURE, FAINT = 0.105, 0.18, 0.9, 2.6, 0.05
 
 
-def figure(interactions: Interactions, path: str | PathLike[str] | None, target: int, kind: str, top: int) -> Figure:
+def figure(interactions: PairValues, path: str | PathLike[str] | None, target: int, kind: str, top: int) -> Figure:
     """Draw, and save when a path is given; the format is the path's suffix.
 
     Raises:
@@ -40,7 +40,7 @@ def figure(interactions: Interactions, path: str | PathLike[str] | None, target:
     return drawn
 
 
-def _matrix(interactions: Interactions, target: int, fonts: dict[str, str]) -> Figure:
+def _matrix(interactions: PairValues, target: int, fonts: dict[str, str]) -> Figure:
     import matplotlib.pyplot as plt
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
@@ -78,7 +78,7 @@ class _Layout:
     depth: float
 
 
-def _network(interactions: Interactions, target: int, top: int, fonts: dict[str, str]) -> Figure:
+def _network(interactions: PairValues, target: int, top: int, fonts: dict[str, str]) -> Figure:
     """Words in reading order with an arc per pair above them; images below, their pieces in place."""
     import matplotlib.pyplot as plt
     from matplotlib.patches import Rectangle
@@ -115,7 +115,7 @@ def _network(interactions: Interactions, target: int, top: int, fonts: dict[str,
     return drawn
 
 
-def _layout(interactions: Interactions, names: list[str]) -> _Layout:
+def _layout(interactions: PairValues, names: list[str]) -> _Layout:
     centres, cursor = [(0.0, 0.0)] * interactions.n, 0.0
     images: dict[int, dict[int, tuple[int, int, int, int]]] = {}
     for index, feature in enumerate(interactions.features):
@@ -159,7 +159,7 @@ def _edge(axes: Axes, layout: _Layout, pair: Pair, strength: float, arch: float)
             axes.plot(*end, "o", markersize=4, color=style["edgecolor"], alpha=style["alpha"])
 
 
-def _title(axes: Axes, interactions: Interactions, target: int, fonts: dict[str, str], more: str = "") -> None:
+def _title(axes: Axes, interactions: PairValues, target: int, fonts: dict[str, str], more: str = "") -> None:
     shown = label(interactions.targets[target], fonts, 48)
     name = NAMES[interactions.index]
     axes.set_title(f"{shown}    {name}{more}", loc="left", fontsize=10, parse_math=False)

@@ -13,12 +13,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Picture
 from interpreto_mllm.plots.areas import caption, covers, entries, name
 from interpreto_mllm.plots.colours import AGAINST, STRENGTH, TOWARDS, ink, style
 from interpreto_mllm.plots.outline import outline, svg_path
 from interpreto_mllm.plots.reading import Row, safe
+from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -28,7 +28,7 @@ LARGEST, PIXELATED = 720, 160
 """Pixels of the longer side: as shown at most, and up to which single pixels are meant to be seen."""
 
 
-def draw(attribution: Attribution, medium: int, row: Row, numbers: bool, pair: tuple[Axes, Axes]) -> None:
+def draw(attribution: Record, medium: int, row: Row, numbers: bool, pair: tuple[Axes, Axes]) -> None:
     """The image as it is on the left axes, and in grey under its heat map, with the pieces' borders, on the right."""
     from matplotlib.collections import LineCollection
 
@@ -86,7 +86,7 @@ def _tinted(image: PIL.Image.Image, shares: np.ndarray) -> np.ndarray:
     return (grey * (1 - strength) + tint * strength).round().astype(np.uint8)
 
 
-def _shown(attribution: Attribution, medium: int) -> tuple[PIL.Image.Image, Int64[np.ndarray, "h w"]]:
+def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.ndarray, "h w"]]:
     """The image and the area of each of its pixels, both made smaller where they are large."""
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)
@@ -100,7 +100,7 @@ def _shown(attribution: Attribution, medium: int) -> tuple[PIL.Image.Image, Int6
     return image.resize((width, height)), areas[rows][:, columns]
 
 
-def _pieces(attribution: Attribution, medium: int, areas: Int64[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
+def _pieces(attribution: Record, medium: int, areas: Int64[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
     """Where each feature lies in the image as shown."""
     each = covers(attribution, medium)
     features = sorted({feature for cover in each for feature in cover})
@@ -108,7 +108,7 @@ def _pieces(attribution: Attribution, medium: int, areas: Int64[np.ndarray, "h w
     return [mask for mask in masks if mask.any()]
 
 
-def html(attribution: Attribution, medium: int, row: Row) -> str:
+def html(attribution: Record, medium: int, row: Row) -> str:
     """The image beside its heat map; each area is a shape of its own that tells its score."""
     image, areas = _shown(attribution, medium)
     small = max(image.size) <= PIXELATED
@@ -139,7 +139,7 @@ def _data_uri(image: PIL.Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def cells(attribution: Attribution, medium: int, row: Row) -> Group:
+def cells(attribution: Record, medium: int, row: Row) -> Group:
     """A grid of coloured cells where the pieces form one, else the pieces one after the other."""
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)

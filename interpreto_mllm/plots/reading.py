@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.plots.areas import overlaps
+from interpreto_mllm.results.record import Record
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Row:
         return (text if float(text) else text[1:]).replace("-", "−")
 
 
-def row(attribution: Attribution, target: int) -> Row:
+def row(attribution: Record, target: int) -> Row:
     """The scores of one target."""
     errors = attribution.standard_errors
     scores = attribution.attributions[target].tolist()
@@ -87,7 +87,7 @@ def row(attribution: Attribution, target: int) -> Row:
     )
 
 
-def rows(attribution: Attribution) -> list[Row]:
+def rows(attribution: Record) -> list[Row]:
     """One row per target; before them the whole answer, when the targets are several tokens and their sum can be aggregated."""
     each = [row(attribution, target) for target in range(attribution.t)]
     if attribution.unit != "token" or attribution.t < 2:
@@ -99,7 +99,7 @@ def rows(attribution: Attribution) -> list[Row]:
     return [row(whole.normalized(attribution.normalisation or "identity"), 0), *each]
 
 
-def pieces(attribution: Attribution) -> list[Piece]:
+def pieces(attribution: Record) -> list[Piece]:
     """The whole prompt in reading order: images and clips before the text of their turn, features without a place last."""
     features = attribution.features
     spans = sorted((start, end, index) for index, feature in enumerate(features) for start, end in feature.spans)
@@ -112,12 +112,12 @@ def pieces(attribution: Attribution) -> list[Piece]:
     return list(_headed(_with_media(attribution, [*_running(attribution, spans), *(_chip(attribution, i) for i in loose)])))
 
 
-def _chip(attribution: Attribution, index: int) -> Piece:
+def _chip(attribution: Record, index: int) -> Piece:
     feature = attribution.features[index]
     return Piece(feature.text, index, feature.role, True, turn=feature.turn)
 
 
-def _running(attribution: Attribution, spans: list[tuple[int, int, int]]) -> Iterator[Piece]:
+def _running(attribution: Record, spans: list[tuple[int, int, int]]) -> Iterator[Piece]:
     text, cursor, between = attribution.text, 0, folded if attribution.media else str
     for start, end, index in spans:
         feature = attribution.features[index]
@@ -141,7 +141,7 @@ def folded(text: str) -> str:
     return runs.sub(lambda run: f"{run.group(1)}×{len(run.group()) // len(run.group(1))}", text)
 
 
-def _with_media(attribution: Attribution, found: list[Piece]) -> list[Piece]:
+def _with_media(attribution: Record, found: list[Piece]) -> list[Piece]:
     """Each image and clip before the first piece of its turn, or of a later one; those of no turn before everything."""
     turns = {medium: feature for feature in reversed(attribution.features) for medium, _ in feature.pieces}
     for medium in reversed(range(len(attribution.media))):

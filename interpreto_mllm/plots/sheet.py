@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.plots import clip as clips
 from interpreto_mllm.plots import picture as pictures
@@ -17,6 +16,7 @@ from interpreto_mllm.plots.flow import flow
 from interpreto_mllm.plots.fonts import drawable, label
 from interpreto_mllm.plots.reading import Piece, Row, pieces, row, rows
 from interpreto_mllm.plots.summary import quantity
+from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class Block:
 class Sheet:
     """The figure while it is being drawn; heights are counted in inches from below."""
 
-    def __init__(self, attribution: Attribution, row: Row, numbers: bool, fonts: dict[str, str]):
+    def __init__(self, attribution: Record, row: Row, numbers: bool, fonts: dict[str, str]):
         import matplotlib.pyplot as plt
 
         self.attribution, self.row, self.numbers, self.fonts = attribution, row, numbers, fonts
@@ -203,7 +203,7 @@ class Sheet:
         return Block(0.46, draw)
 
 
-def sheet(attribution: Attribution, target: int | None, numbers: bool, fonts: dict[str, str]) -> Figure:
+def sheet(attribution: Record, target: int | None, numbers: bool, fonts: dict[str, str]) -> Figure:
     """Draw one target: the one asked for, else the whole answer, else the first."""
     shown = rows(attribution)[0] if target is None else row(attribution, target)
     of = f"   (the first of {attribution.t} targets)" if target is None and len(rows(attribution)) == attribution.t > 1 else ""

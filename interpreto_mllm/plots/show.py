@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.results.record import Record
 
 
-def show(attribution: Attribution) -> None:
+def show(attribution: Record) -> None:
     """Display HTML in a notebook, print the coloured prompt elsewhere."""
     if in_notebook():
         from IPython.display import HTML, display

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.reading import row, shortened, visible
+from interpreto_mllm.results.record import Record
 
 TARGETS_SHOWN, FEATURES_SHOWN = 6, 4
 
 
-def summary(attribution: Attribution) -> str:
+def summary(attribution: Record) -> str:
     """What was estimated and how, then the strongest features of the first targets."""
-    lines = [f"Attribution: {', '.join(facts(attribution))}"]
+    lines = [f"Record: {', '.join(facts(attribution))}"]
     for target in range(min(attribution.t, TARGETS_SHOWN)):
         scores = row(attribution, target)
         strongest = scores.strongest(FEATURES_SHOWN)
@@ -23,7 +23,7 @@ def summary(attribution: Attribution) -> str:
     return "\n".join(lines)
 
 
-def facts(attribution: Attribution) -> list[str]:
+def facts(attribution: Record) -> list[str]:
     """What was estimated, by what, of what, and what it cost; each in a few words."""
     counts = attribution.counts
     told = [attribution.estimand, attribution.method, f"mode {attribution.mode}"]
@@ -35,7 +35,7 @@ def facts(attribution: Attribution) -> list[str]:
     return [fact for fact in told if fact and not fact.startswith("0 ")]
 
 
-def quantity(attribution: Attribution) -> str:
+def quantity(attribution: Record) -> str:
     """What the numbers are, in which unit."""
     units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
     unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)

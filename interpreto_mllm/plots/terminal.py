@@ -6,18 +6,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.media import Picture
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal, style
 from interpreto_mllm.plots.reading import Row, pieces, row, rows, safe, shortened, visible
 from interpreto_mllm.plots.summary import counted, facts
+from interpreto_mllm.results.record import Record
 
 ROWS_SHOWN, FEATURES_SHOWN, BAR = 8, 10, 24
 
 
-def coloured(attribution: Attribution) -> Group:
+def coloured(attribution: Record) -> Group:
     """The prompt coloured by score, its legend and the strongest features; several classes or values one after the other."""
     shown = rows(attribution)
     parts: list[RenderableType] = [Text(" · ".join(facts(attribution)), style="dim")]
@@ -44,7 +44,7 @@ def _heading(scores: Row) -> Text:
     )
 
 
-def _prompt(attribution: Attribution, scores: Row) -> Group:
+def _prompt(attribution: Record, scores: Row) -> Group:
     """The running text, interrupted by the images and clips where they stand."""
     parts: list[RenderableType] = []
     text = Text()
@@ -64,12 +64,12 @@ def _prompt(attribution: Attribution, scores: Row) -> Group:
     return Group(*(part for part in [*parts, text] if part))
 
 
-def _medium(attribution: Attribution, medium: int, scores: Row) -> RenderableType:
+def _medium(attribution: Record, medium: int, scores: Row) -> RenderableType:
     drawn = picture.cells if isinstance(attribution.media[medium], Picture) else clip.bar
     return drawn(attribution, medium, scores)
 
 
-def _strongest(attribution: Attribution, scores: Row) -> Table:
+def _strongest(attribution: Record, scores: Row) -> Table:
     table = Table.grid(padding=(0, 2))
     for feature in scores.strongest(FEATURES_SHOWN):
         share = scores.share(feature)
@@ -80,7 +80,7 @@ def _strongest(attribution: Attribution, scores: Row) -> Table:
     return table
 
 
-def _tokens(attribution: Attribution) -> Table:
+def _tokens(attribution: Record) -> Table:
     """For each token of the answer, what it rests on."""
     table = Table.grid(padding=(0, 2))
     for target in range(min(attribution.t, ROWS_SHOWN)):

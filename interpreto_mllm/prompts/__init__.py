@@ -1,0 +1,1 @@
+"""From inputs to features, and what the model is given without some of them."""

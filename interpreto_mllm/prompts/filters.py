@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 
 Pins = Callable[[Feature], bool] | Collection[str | int]
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.granularity import Span
-from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.prompts.occlusion import ModelInput
 from interpreto_mllm.prompts.processing import Processing, expanded
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -69,7 +69,7 @@ class Mixed:
         ids = [tokenizer.convert_tokens_to_ids(self.processing.placeholder(m, text, count)) for m, count in counts.items()]
         return np.flatnonzero(np.isin(plain.ids, ids)).tolist()
 
-    def layout(self, states: Sequence[State], features: Sequence[Feature]) -> tuple[Reading, Int[np.ndarray, "l"]]:
+    def layout(self, states: Sequence[State], features: Sequence[Feature]) -> tuple[ModelInput, Int[np.ndarray, "l"]]:
         """The tokens with the media in these states and the feature that owns each, or -1."""
         _, _, whole = self.tokens([State.whole(medium) for medium in self.media])
         tokens, types, spans = self.tokens(states)
@@ -83,4 +83,4 @@ class Mixed:
         of_span = tokens.owners(moved, spans)
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
-        return Reading(tokens.ids, None, types), owner
+        return ModelInput(tokens.ids, None, types), owner

@@ -14,7 +14,7 @@ from interpreto_mllm.media.state import State
 
 
 @dataclass(frozen=True)
-class Reading:
+class ModelInput:
     """What the model reads for one coalition: token ids, and which of them attention may see (None: all).
 
     `segments` are token type ids where the prompt came with some; `media` the images and clips, in the order in which the ids
@@ -38,7 +38,7 @@ class Occlusion(ABC):
     """How absent features are taken out of the prompt."""
 
     @abstractmethod
-    def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:
+    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
         """The reading that is left when only the tokens in `present` are there; `owner` is each token's feature, or -1."""
 
     def prepared(self, tokenizer: Any) -> Occlusion:
@@ -50,9 +50,9 @@ class Occlusion(ABC):
 class Drop(Occlusion):
     """Absent tokens are left out and the rest closes up, as if they had not been written. The default of language models."""
 
-    def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:
+    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
         cut = [None if part is None else part[present] for part in (reading.seen, reading.segments)]
-        return Reading(reading.ids[present], cut[0], cut[1])
+        return ModelInput(reading.ids[present], cut[0], cut[1])
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ class Attend(Occlusion):
     count positions by the attention mask (ALiBi of BLOOM and Falcon); both say so.
     """
 
-    def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:
-        return Reading(reading.ids, present if reading.seen is None else reading.seen & present, reading.segments)
+    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
+        return ModelInput(reading.ids, present if reading.seen is None else reading.seen & present, reading.segments)
 
 
 @dataclass(frozen=True)
@@ -101,13 +101,13 @@ class Replace(Occlusion):
             raise ValueError(f"Replace({self.replacement!r}): this text has no tokens; use Drop() to leave features out.")
         return Replace(self.replacement, tuple(ids))
 
-    def read(self, reading: Reading, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> Reading:
+    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
         if len(self.ids) == 1:
-            return Reading(np.where(present, reading.ids, self.ids[0]), reading.seen, reading.segments)
+            return ModelInput(np.where(present, reading.ids, self.ids[0]), reading.seen, reading.segments)
         previous = np.concatenate([[-2], np.where(present, -2, owner)[:-1]])
         starts = ~present & (previous != owner)
         counts = np.where(present, 1, np.where(starts, len(self.ids), 0))
         ids = np.repeat(reading.ids, counts)
         ids[np.repeat(starts, counts)] = np.tile(np.asarray(self.ids, dtype=ids.dtype), int(starts.sum()))
         stretched = [None if part is None else np.repeat(part, counts) for part in (reading.seen, reading.segments)]
-        return Reading(ids, stretched[0], stretched[1])
+        return ModelInput(ids, stretched[0], stretched[1])

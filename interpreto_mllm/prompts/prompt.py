@@ -10,15 +10,15 @@ import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Granularity
-from interpreto_mllm.prompts.occlusion import Occlusion, Reading
+from interpreto_mllm.prompts.occlusion import ModelInput, Occlusion
 
 Hierarchy = list["int | Hierarchy"]
 
-Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[Reading, Int[np.ndarray, "l"]]]
+Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[ModelInput, Int[np.ndarray, "l"]]]
 """From what is left of the images and clips, and the features, to the tokens and their owners."""
 
 
@@ -46,7 +46,7 @@ class Prompt(Protocol):
         """The chat that it is, None for other inputs."""
         ...
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
+    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         """For each coalition the readings over whose values its value is the mean; usually one."""
         ...
 
@@ -72,7 +72,7 @@ class TokenPrompt:
     """
 
     text: str
-    reading: Reading
+    reading: ModelInput
     owner: Int[np.ndarray, "l"]
     features: list[Feature]
     occlusion: Occlusion
@@ -81,11 +81,11 @@ class TokenPrompt:
     layouts: Layouts | None = None
     conversation: Conversation | None = None
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Reading]]:
+    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [[self._read(row)] for row in with_none]
 
-    def _read(self, coalition: Bool[np.ndarray, "_"]) -> Reading:
+    def _read(self, coalition: Bool[np.ndarray, "_"]) -> ModelInput:
         if not self.media:
             return self.occlusion.read(self.reading, coalition[self.owner], self.owner)
         states = self._states(coalition)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State
@@ -19,7 +19,7 @@ from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.hearing import check_heard
 from interpreto_mllm.prompts.mixed import Mixed
-from interpreto_mllm.prompts.occlusion import Occlusion, Reading
+from interpreto_mllm.prompts.occlusion import ModelInput, Occlusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, joined
 from interpreto_mllm.prompts.ready import Row, rows_of
@@ -156,7 +156,7 @@ class PromptReader:
                 f"prompts, [{_media_forms(self.processing.modalities)}, ...]."
             )
         nothing = np.zeros(0, dtype=np.int64)
-        prompt = self._selected(TokenPrompt("", Reading(nothing), nothing, _features(media), self.occlusion, (), media))
+        prompt = self._selected(TokenPrompt("", ModelInput(nothing), nothing, _features(media), self.occlusion, (), media))
         [[empty]] = prompt.read(torch.zeros(1, len(prompt.features), dtype=torch.bool))
         if not empty.media:
             raise ValueError(
@@ -234,7 +234,7 @@ class PromptReader:
         owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
         owner = np.where(owner >= 0, owner + len(pieces), owner)
         spans = tuple(region.span for region in regions)
-        reading = Reading(tokens.ids, None, segments)
+        reading = ModelInput(tokens.ids, None, segments)
         every = [*pieces, *features]
         return self._selected(TokenPrompt(tokens.text, reading, owner, every, self.occlusion, spans, media, layouts))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from interpreto_mllm.feature import Feature
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_spans
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.tokens import Tokens

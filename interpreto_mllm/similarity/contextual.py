@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
-from interpreto_mllm.engine.encoder import Seq2SeqEngine
+from interpreto_mllm.engine.encoders import Seq2SeqEngine
 from interpreto_mllm.engine.multimodal import MultimodalEngine
-from interpreto_mllm.engine.query import Query, pad
-from interpreto_mllm.engine.writer import writer
-from interpreto_mllm.games.borrowed import borrowed
-from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.engine.preserved_state import preserved_state
+from interpreto_mllm.engine.queries import Query, pad
+from interpreto_mllm.engine.text_submodel import text_submodel
+from interpreto_mllm.prompts.occlusion import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.embeddings import Embedding, Said, check_bound, ids_of, padded
 
@@ -43,7 +43,7 @@ class Contextual(Embedding):
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "model", writer(self.model))
+        object.__setattr__(self, "model", text_submodel(self.model))
 
     @property
     def name(self) -> str:
@@ -70,7 +70,7 @@ class Contextual(Embedding):
         check_bound(self)
         states: list[Tensor] = [torch.empty(0)] * len(said)
         alone = self.after_prompt and bool(self._processing.modalities)
-        with borrowed(self.model):
+        with preserved_state(self.model):
             work = Batches(1 if alone else self.batch_size).run(
                 range(len(said)), lambda batch: self._batch([said[index] for index in batch]), lambda i: self._length(said[i])
             )
@@ -100,7 +100,7 @@ class Contextual(Embedding):
         hidden = self.model(**inputs, decoder_input_ids=spoken, output_hidden_states=True).decoder_hidden_states[-1]
         return [row[1 : 1 + len(i)].float().cpu() for row, i in zip(hidden, ids, strict=True)]
 
-    def _prompt(self, reading: Reading | None) -> Int[Tensor, "_"]:
+    def _prompt(self, reading: ModelInput | None) -> Int[Tensor, "_"]:
         """What comes before the response."""
         if not self.after_prompt:
             begin = getattr(self._processing.tokenizer, "bos_token_id", None)
@@ -112,18 +112,18 @@ class Contextual(Embedding):
             )
         return torch.from_numpy(reading.ids)
 
-    def _outright(self, reading: Reading, ids: Int[Tensor, "k"]) -> Float[Tensor, "k d"]:
+    def _outright(self, reading: ModelInput, ids: Int[Tensor, "k"]) -> Float[Tensor, "k d"]:
         """States after a prompt with images and clips, by one call of the processor and one forward."""
         engine = MultimodalEngine(self.model, _no_mode, 1, processing=self._processing)
         arguments = engine.outright(Query(reading, (*ids.tolist(), 0)))
         return self.model(**arguments, output_hidden_states=True).hidden_states[-1][0, len(reading.ids) :].float().cpu()
 
-    def _hidden(self, rows: list[Int[Tensor, "_"]], readings: list[Reading | None]) -> Float[Tensor, "b l d"]:
+    def _hidden(self, rows: list[Int[Tensor, "_"]], readings: list[ModelInput | None]) -> Float[Tensor, "b l d"]:
         """A causal model never looks to the right, so rows padded there need no mask but that of an occlusion."""
         ids, mask = padded(rows, readings, self._device)
         if not self.after_prompt:
             engine = MultimodalEngine(self.model, _no_mode, 1, processing=self._processing)
-            types = engine.types([Query(Reading(self._prompt(None).numpy()), (0,))] * len(rows), ids.shape[1])
+            types = engine.types([Query(ModelInput(self._prompt(None).numpy()), (0,))] * len(rows), ids.shape[1])
             return self.model.base_model(input_ids=ids, **types).last_hidden_state
         if mask.all() or not any(reading is not None and reading.seen is not None for reading in readings):
             return self.model.base_model(input_ids=ids).last_hidden_state

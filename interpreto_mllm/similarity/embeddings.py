@@ -12,15 +12,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.batches import Batches
-from interpreto_mllm.engine.query import pad
-from interpreto_mllm.engine.writer import writer
-from interpreto_mllm.games.borrowed import borrowed
-from interpreto_mllm.prompts.occlusion import Reading
+from interpreto_mllm.engine.preserved_state import preserved_state
+from interpreto_mllm.engine.queries import pad
+from interpreto_mllm.engine.text_submodel import text_submodel
+from interpreto_mllm.prompts.occlusion import ModelInput
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.responses import Response
 
-Said = tuple[Response, Reading | None]
+Said = tuple[Response, ModelInput | None]
 """A response, and the prompt it answered where that is known."""
 
 
@@ -64,7 +64,7 @@ class Static(Embedding):
     tokenizer: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "model", writer(self.model))
+        object.__setattr__(self, "model", text_submodel(self.model))
 
     def bound(self, model: Any, tokenizer: Any) -> Static:
         return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
@@ -77,7 +77,7 @@ class Static(Embedding):
         table = self.model.get_input_embeddings()
         words = Processing(self.tokenizer, self.model).tokenizer
         rows = [ids_of(response, words) for response, _ in said]
-        with borrowed(self.model):
+        with preserved_state(self.model):
             states = table(torch.cat(rows).to(table.weight.device)).float().cpu()
         return list(states.split([len(row) for row in rows]))
 
@@ -118,7 +118,7 @@ class External(Embedding):
         if hasattr(self.model, "encode"):
             return _rows(self.model.encode(texts, batch_size=self.batch_size, show_progress_bar=False), len(texts))
         states: list[Tensor] = [torch.empty(0)] * len(texts)
-        with borrowed(self.model, self.tokenizer):
+        with preserved_state(self.model, self.tokenizer):
             work = Batches(self.batch_size).run(
                 range(len(texts)), lambda batch: self._batch([texts[index] for index in batch]), lambda i: len(texts[i])
             )
@@ -171,7 +171,7 @@ def ids_of(response: Response, tokenizer: Any) -> Int[Tensor, "_"]:
 
 
 def padded(
-    rows: list[Int[Tensor, "_"]], readings: Sequence[Reading | None], device: torch.device
+    rows: list[Int[Tensor, "_"]], readings: Sequence[ModelInput | None], device: torch.device
 ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
     """Rows padded on the right, and what may be seen of them."""
     ids = pad(rows)

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.responses import Response
+from interpreto_mllm.core.responses import Response
 from interpreto_mllm.similarity.embeddings import Embedding, OwnEmbedding, Said, Static
 from interpreto_mllm.similarity.measures import Cosine, Measure
 from interpreto_mllm.similarity.reducers import Reducer, check_reducer

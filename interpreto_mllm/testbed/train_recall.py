@@ -109,25 +109,25 @@ def ask(conversation: facts.Conversation, rng: random.Random, questions: int, fo
 
 def write(conversation: facts.Conversation, asked: Asked, hidden: set[facts.Place], rng: random.Random) -> Example:
     """A conversation as a training sequence."""
-    writer = Writer(rng)
+    text_submodel = Writer(rng)
     for turn, (role, words) in enumerate(zip(conversation.roles, conversation.turns, strict=True)):
         if role:
-            writer.add(f"<|{role}|>")
+            text_submodel.add(f"<|{role}|>")
         for index, word in enumerate(words):
-            writer.add(word, (turn, index) not in hidden)
+            text_submodel.add(word, (turn, index) not in hidden)
         if role:
-            writer.add("<|end|>")
+            text_submodel.add("<|end|>")
         if turn in asked:
             if role:
-                writer.add("<|assistant|>")
+                text_submodel.add("<|assistant|>")
             attribute, causes = asked[turn]
             if hidden.isdisjoint(causes):
-                writer.say((attribute,), attribute)
+                text_submodel.say((attribute,), attribute)
             else:
-                writer.say(tuple(facts.ATTRIBUTES))
+                text_submodel.say(tuple(facts.ATTRIBUTES))
             end = "<|end|>" if role else "<eos>"
-            writer.say((end,), end)
-    return writer.example
+            text_submodel.say((end,), end)
+    return text_submodel.example
 
 
 def train(seed: int, steps: int) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFast]:

@@ -158,23 +158,23 @@ def write(medium: list[str], turns: list[Turn], rng: random.Random, chat: bool, 
         bare: whether the answers follow the last word that matters at once, without what else ends a question. What is asked
             about then stands where the answer is given, and is found much sooner.
     """
-    writer = Writer(rng)
+    text_submodel = Writer(rng)
     if chat and rng.random() < 0.3:
         for word in ("<|system|>", *rng.choice(SYSTEMS).split(), "<|end|>"):
-            writer.add(word)
+            text_submodel.add(word)
     before = rng.random() < 0.8
     for number, turn in enumerate(turns):
         if chat:
-            writer.add("<|user|>")
+            text_submodel.add("<|user|>")
         question = list(zip(turn.words, turn.visible, strict=True))[: turn.last + 1 if bare else None]
         placeholders = [(word, True) for word in medium if number == 0]
         for word, visible in placeholders + question if before else question + placeholders:
-            writer.add(word, visible)
+            text_submodel.add(word, visible)
         for word in ("<|end|>", "<|assistant|>") if chat and not bare else ():
-            writer.add(word)
-        writer.say(turn.answer)
-        writer.say(("<|end|>" if chat else "<eos>",))
-    return writer.example
+            text_submodel.add(word)
+        text_submodel.say(turn.answer)
+        text_submodel.say(("<|end|>" if chat else "<eos>",))
+    return text_submodel.example
 
 
 class Batch(NamedTuple):

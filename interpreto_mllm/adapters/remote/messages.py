@@ -1,0 +1,132 @@
+"""Prompts for servers: every character is a token, since the server's own are unknown here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from interpreto_mllm.adapters.remote.media import encoded
+from interpreto_mllm.prompts.chat import Message, parts_of
+from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.tokens import Tokens
+
+ROLE = 0x200000
+"""Ids from here on spell the role of a message, its characters above this; the bare number ends the role."""
+
+TEXT = 0x400000
+"""Begins a part of a message that is a text, where a message is a list of parts."""
+
+MEDIUM = 0x400001
+"""Ids from here on stand for the images and clips of the prompt, one after the other."""
+
+
+class Characters:
+    """A tokenizer whose ids are code points; it has no special tokens.
+
+    Example:
+        >>> Characters().encode("héo"), Characters().decode([104, 233])
+        ([104, 233, 111], 'hé')
+    """
+
+    is_fast = True
+    all_special_ids: tuple[int, ...] = ()
+    bos_token_id = eos_token_id = pad_token_id = unk_token_id = mask_token_id = None
+
+    def __len__(self) -> int:
+        return 0x110000
+
+    def __call__(self, text: str, **options: Any) -> dict[str, list]:
+        spans = [(index, index + 1) for index in range(len(text))]
+        return {"input_ids": [ord(character) for character in text], "offset_mapping": spans}
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """Code points."""
+        return [ord(character) for character in text]
+
+    def convert_ids_to_tokens(self, index: int) -> str:
+        """The character of a code point."""
+        return chr(index)
+
+    def decode(self, ids: Sequence[int], **options: Any) -> str:
+        """The characters of these code points."""
+        return "".join(chr(index) for index in ids)
+
+
+def spelled(messages: Sequence[Message], headed: bool = True) -> tuple[Tokens, list[Span]]:
+    """A chat as roles, marks of parts, and characters, and where each text stands in what these spell.
+
+    Args:
+        messages: their contents texts or lists of parts.
+        headed: whether roles are shown before their messages.
+    """
+    text, spans, media = "", [], 0
+    ids: list[int] = []
+    offsets: list[Span] = []
+    for message in messages:
+        ids += [ROLE + ord(character) for character in message["role"]] + [ROLE]
+        text += f"{message['role']}: " if headed else ""
+        for number, part in enumerate(parts_of([message])):
+            if part.kind != "text":
+                ids.append(MEDIUM + media)
+                media += 1
+                continue
+            ids += [TEXT] if isinstance(message["content"], list) else []
+            text += "\n" if number and text[-1:] not in ("", "\n") else ""
+            offsets += [(0, 0)] * (len(ids) - len(offsets))
+            spans.append((len(text), len(text) + len(part.content)))
+            offsets += [(index, index + 1) for index in range(*spans[-1])]
+            ids += Characters().encode(part.content)
+            text += part.content
+        text += "\n" if headed else ""
+    offsets += [(0, 0)] * (len(ids) - len(offsets))
+    numbers = np.asarray(ids, dtype=np.int64)
+    return Tokens(text, numbers, tuple(offsets), numbers >= ROLE), spans
+
+
+def asked(reading: ModelInput, route: str) -> dict[str, Any]:
+    """The arguments of a request that say what the model reads."""
+    if route == "chat":
+        return {"messages": messages_of(reading)}
+    return {"prompt": Characters().decode(reading.ids.tolist())}
+
+
+def messages_of(reading: ModelInput) -> list[Message]:
+    """The chat that a reading spells; what has no role is a message of the user.
+
+    Of a message in parts, texts of which nothing is left are left out; where no part is left, the message is empty.
+
+    Example:
+        >>> tokens, _ = spelled([{"role": "system", "content": "a"}, {"role": "user", "content": ""}])
+        >>> messages_of(ModelInput(tokens.ids))
+        [{'role': 'system', 'content': 'a'}, {'role': 'user', 'content': ''}]
+    """
+    messages: list[Message] = []
+    states, role = iter(reading.media), ""
+    for index in reading.ids.tolist():
+        if index >= TEXT:
+            part = {"type": "text", "text": ""} if index == TEXT else encoded(next(states))
+            messages[-1]["content"] = [*messages[-1]["content"], part]
+        elif index > ROLE:
+            role += chr(index - ROLE)
+        elif index == ROLE:
+            messages.append({"role": role, "content": ""})
+            role = ""
+        else:
+            messages += [] if messages else [{"role": "user", "content": ""}]
+            _written(messages[-1], chr(index))
+    return [{**message, "content": _filled(message["content"])} for message in messages]
+
+
+def _written(message: Message, character: str) -> None:
+    if isinstance(message["content"], str):
+        message["content"] += character
+    else:
+        message["content"][-1]["text"] += character
+
+
+def _filled(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """Without the texts of which nothing is left."""
+    return content if isinstance(content, str) else [part for part in content if part.get("text") != ""] or ""

@@ -1,0 +1,112 @@
+"""Reads texts and chats for a server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, spelled
+from interpreto_mllm.media.state import State
+from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
+from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.mixed import Mixed
+from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.ready import Row
+from interpreto_mllm.prompts.splitter import Region
+from interpreto_mllm.prompts.tokens import Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class RemoteProcessing(Processing):
+    """Characters in place of tokens, and clips at a rate of the caller's choice.
+
+    Args:
+        sampling_rate: samples per second of the clips that are sent.
+    """
+
+    sampling_rate: int = 16_000
+
+    @classmethod
+    def at(cls, sampling_rate: int) -> RemoteProcessing:
+        """For clips at this rate."""
+        return cls(Characters(), None, sampling_rate=sampling_rate)
+
+    @cached_property
+    def rate(self) -> int:
+        return self.sampling_rate
+
+    @cached_property
+    def templater(self) -> Any:
+        """Chats are rendered by the server."""
+        return self.processor
+
+
+@dataclass(frozen=True)
+class RemoteReader(PromptReader):
+    """Reads texts and chats for a server; roles are kept apart from what can be left out.
+
+    Args:
+        bare: whether a plain text stands for itself (completions) rather than for a message of the user.
+    """
+
+    bare: bool = False
+
+    def _one(self, one: Any) -> Prompt:
+        if isinstance(one, str) and not self.bare:
+            if not one.strip():
+                raise ValueError("The prompt is empty: there is nothing to explain.")
+            tokens, spans = spelled([{"role": "user", "content": one}], headed=False)
+            return self._cut(tokens, [Region(spans[0])])
+        if is_chat(one) and self.bare:
+            raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
+        return super()._one(one)
+
+    def _encoded(self, row: Row) -> Prompt:
+        raise TypeError("A remote model takes texts and chats: only the server knows its token ids.")
+
+    def _parts(self, one: Mapping[str, Any]) -> Prompt:
+        raise TypeError(
+            "A remote model takes images and clips as parts of a chat: [{'role': 'user', 'content': [{'type': 'image', "
+            "'image': picture}, {'type': 'text', 'text': 'Hello'}]}]."
+        )
+
+    def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
+        """No character stands for an image or a clip."""
+
+    def _chat(self, messages: list[Message]) -> Prompt:
+        check_chat(messages, self.processing)
+        present = {message["role"] for message in messages}
+        if not present & set(self.roles):
+            raise ValueError(f"No message has a role to explain: roles={sorted(self.roles)}, the chat has {sorted(present)}.")
+        parts = parts_of(messages)
+        shown = [part for part in parts if part.kind != "text"]
+        media = tuple(self.media(part.kind, part.content) for part in shown)
+        of_text, of_media = ([(p.role, p.turn) for p in parts if (p.kind == "text") is text] for text in (True, False))
+        tokens, spans = spelled(messages)
+        chat = _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
+        return replace(self._mixed(chat, of_text, of_media), conversation=Conversation.of(messages, media))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Chat(Mixed):
+    """A chat whose images and clips are marks among its characters.
+
+    Args:
+        whole: all of it.
+    """
+
+    whole: Tokens
+
+    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, None, list[Span]]:
+        dropped = [index for index, state in enumerate(states) if state.dropped]
+        kept = ~np.isin(self.whole.ids, [MEDIUM + index for index in dropped])
+        text, spans = self.render(dropped)
+        offsets = tuple(offset for offset, there in zip(self.whole.offsets, kept, strict=True) if there)
+        return Tokens(text, self.whole.ids[kept], offsets, self.whole.special[kept]), None, spans

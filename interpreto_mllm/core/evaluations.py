@@ -1,0 +1,116 @@
+"""What was evaluated: the distinct coalitions of a game, their values, and how they were drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from interpreto_mllm.core.responses import Responses
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """One round of a perturbator: the coalitions it asks for, and what an aggregator must know of how they were chosen.
+
+    Args:
+        coalitions: the coalitions asked for, repeats allowed (they are evaluated once).
+        weights: how many coalitions each one stands for, the inverse of its inclusion probability. Ones when absent.
+        chains: coalitions with the same number belong together and in this order (one permutation, one pair, one Sobol block).
+            Numbers are the perturbator's own; -1 means "on its own". All -1 when absent.
+        whole: whether this is the whole sample, in place of the rounds before it; what it shares with them is not paid again.
+
+    Example:
+        >>> Draw(torch.tensor([[True, False], [False, True]])).coalitions.shape
+        torch.Size([2, 2])
+    """
+
+    coalitions: Bool[Tensor, "p n"]
+    weights: Float[Tensor, "p"] | None = None
+    chains: Int[Tensor, "p"] | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluations:
+    """Everything an aggregator may use: distinct coalitions with their values, and the sequence in which they were drawn.
+
+    Row 0 of `coalitions` is the empty coalition and row 1 the full one, always.
+
+    Args:
+        coalitions: distinct coalitions, on the CPU.
+        values: float64 values of those coalitions, one column per target.
+        draws: the rows of `coalitions` in the order they were drawn, repeats kept. Rows 0 and 1 appear only if drawn.
+        weights: one per draw, see `Draw`.
+        chains: one per draw, see `Draw`.
+        responses: the answers behind the values of a similarity game.
+        repeats: where answers were drawn several times, the values under each of the repeats; `values` is their mean.
+    """
+
+    coalitions: Bool[Tensor, "p n"]
+    values: Float[Tensor, "p t"]
+    draws: Int[Tensor, "m"]
+    weights: Float[Tensor, "m"]
+    chains: Int[Tensor, "m"]
+    responses: Responses | None = None
+    repeats: Float[Tensor, "r p t"] | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of features."""
+        return self.coalitions.shape[1]
+
+    @property
+    def sizes(self) -> Int[Tensor, "p"]:
+        """Number of features present in each coalition."""
+        return self.coalitions.sum(1)
+
+    @property
+    def empty(self) -> Float[Tensor, "t"]:
+        """v(∅)."""
+        return self.values[0]
+
+    @property
+    def full(self) -> Float[Tensor, "t"]:
+        """v(N)."""
+        return self.values[1]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every one of the 2^n coalitions was evaluated."""
+        return self.n < 63 and len(self.coalitions) == 1 << self.n
+
+    @property
+    def drawn(self) -> Evaluations:
+        """These, without coalitions that were evaluated but are no part of a sample; all of them when they are complete."""
+        kept = torch.zeros(len(self.coalitions), dtype=torch.bool)
+        kept[:2] = kept[self.draws] = True
+        if self.complete or kept.all() or not len(self.draws):
+            return self
+        draws = (kept.cumsum(0) - 1)[self.draws]
+        repeats = None if self.repeats is None else self.repeats[:, kept]
+        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains, repeats=repeats)
+
+    def with_values(self, values: Float[Tensor, "p u"]) -> Evaluations:
+        """The same coalitions under other values, such as the sum of some targets."""
+        return replace(self, values=values, repeats=None)
+
+    def merged_weights(self) -> Float[Tensor, "p"]:
+        """Weight of each distinct coalition: the mean over its draws; the empty and the full one always weigh 1."""
+        total = torch.zeros(len(self.coalitions), dtype=torch.float64).index_add_(0, self.draws, self.weights)
+        counts = torch.zeros_like(total).index_add_(0, self.draws, torch.ones_like(self.weights))
+        merged = total / counts.clamp_min(1)
+        merged[:2] = 1
+        return merged
+
+
+def coalition_keys(coalitions: Bool[Tensor, "p n"]) -> list[bytes]:
+    """One hashable key per coalition, equal exactly where the coalitions are.
+
+    Example:
+        >>> len(set(coalition_keys(torch.tensor([[True, False], [True, False], [False, True]]))))
+        2
+    """
+    return [row.tobytes() for row in coalitions.cpu().numpy()]

@@ -1,0 +1,104 @@
+"""Tensors, evaluations and the responses behind them as JSON that gives back exactly the same numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.responses import Response, Responses
+
+DTYPES = {
+    str(dtype).removeprefix("torch."): dtype
+    for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
+}
+TENSORS = [name for name in Evaluations.__dataclass_fields__ if name != "responses"]
+
+
+def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
+    """Evaluations, and the answers behind them, as JSON."""
+    return {
+        "evaluations": {name: pack(getattr(evaluations, name)) for name in TENSORS},
+        "responses": _written(evaluations.responses),
+    }
+
+
+def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
+    """What `pack_evaluations` wrote."""
+    tensors = {name: unpack(packed) for name, packed in content["evaluations"].items() if packed is not None}
+    return Evaluations(**tensors, responses=_read_out(content.get("responses")))
+
+
+def tuples(value: Any) -> Any:
+    """Lists, which is what JSON makes of tuples, as tuples again."""
+    return tuple(tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _written(responses: Responses | None) -> dict[str, Any] | None:
+    """Every distinct answer once, and which of them each coalition got."""
+    if responses is None:
+        return None
+    numbers: dict[Response, int] = {}
+    said, history = (
+        [[numbers.setdefault(answer, len(numbers)) for answer in answers] for answers in each]
+        for each in (responses.said, responses.history)
+    )
+    return {
+        "distinct": [[answer.text, list(answer.ids), answer.log_probability] for answer in numbers],
+        "said": said,
+        "history": history,
+        "originals": [[answer.text, list(answer.ids), answer.log_probability] for answer in responses.originals],
+        "columns": list(responses.columns),
+        "repeats": responses.repeats,
+        "generation": dict(responses.generation),
+        "original_log_probabilities": pack(responses.original_log_probabilities),
+    }
+
+
+def _read_out(written: dict[str, Any] | None) -> Responses | None:
+    if written is None:
+        return None
+    distinct, originals = (
+        [Response(text, tuple(ids), *rest) for text, ids, *rest in written[name]] for name in ("distinct", "originals")
+    )
+    said, history = (
+        tuple(tuple(distinct[number] for number in numbers) for numbers in each)
+        for each in (written["said"], written.get("history", ()))
+    )
+    return Responses(
+        tuple(originals),
+        tuples(written["columns"]),
+        said,
+        written["repeats"],
+        written["generation"],
+        unpack(told) if (told := written.get("original_log_probabilities")) is not None else None,
+        history,
+    )
+
+
+def pack(tensor: Shaped[Tensor, "..."] | None) -> dict[str, Any] | None:
+    if tensor is None:
+        return None
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bool:
+        data: list[Any] = ["".join("01"[bit] for bit in row) for row in tensor.tolist()]
+    else:
+        data = [_spelled(number) for number in (tensor.double() if tensor.is_floating_point() else tensor).flatten().tolist()]
+    return {"dtype": str(tensor.dtype).removeprefix("torch."), "shape": list(tensor.shape), "data": data}
+
+
+def _spelled(number: int | float) -> int | float | str:
+    return number if math.isfinite(number) else str(number)
+
+
+def unpack(packed: dict[str, Any]) -> Tensor:
+    dtype = DTYPES[packed["dtype"]]
+    if dtype == torch.bool:
+        data: list[Any] = [bit == "1" for row in packed["data"] for bit in row]
+    else:
+        data = [float(number) if isinstance(number, str) else number for number in packed["data"]]
+    return torch.tensor(data, dtype=torch.float64 if dtype.is_floating_point else dtype).to(dtype).reshape(packed["shape"])

@@ -1,0 +1,29 @@
+"""How many evaluations a budget allows."""
+
+from __future__ import annotations
+
+from interpreto_mllm.perturbators.perturbator import Perturbator
+
+
+def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None) -> int:
+    """The number of distinct evaluations allowed: `budget` as an int, or as a fraction of 2^n, or the perturbator's default.
+
+    Raises:
+        ValueError: when the budget is not a positive number, or below what the perturbator needs for `n` features.
+    """
+    if n < 1:
+        raise ValueError("There is nothing to explain: the game has no features.")
+    if budget is None:
+        return perturbator.default_budget(n)
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not budget > 0:
+        raise ValueError(f"budget must be a positive int, or a fraction of 2^n in (0, 1]; got {budget!r}.")
+    if isinstance(budget, float):
+        if budget > 1:
+            raise ValueError(f"A float budget is a fraction of 2^n and lies in (0, 1]; got {budget}. Give an int for a count.")
+        budget = int(min(budget * 2.0**n, 2.0**62))
+    minimum = perturbator.minimum_budget(n)
+    if budget < minimum:
+        raise ValueError(
+            f"{type(perturbator).__name__} needs a budget of at least {minimum} evaluations for {n} features; got {budget}."
+        )
+    return min(budget, 2**n) if n < 63 else budget

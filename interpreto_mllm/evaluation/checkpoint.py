@@ -1,0 +1,91 @@
+"""What a call has evaluated so far, in a file that outlives the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.serialization import pack_evaluations, unpack_evaluations
+from interpreto_mllm.games.game import ModelGame
+
+FORMAT = "interpreto_mllm checkpoint"
+PAUSE = 10.0
+"""Seconds between two writes, so that writing never takes a noticeable part of the time."""
+
+
+class Checkpoint:
+    """Keeps the evaluations of a call in a JSON file, which is replaced as a whole and so is never half written.
+
+    Args:
+        path: where.
+        games: of the call; a checkpoint of others is refused.
+        mode: how their values are called on results.
+
+    Raises:
+        ValueError: when there is no folder for it.
+    """
+
+    def __init__(self, path: str | PathLike[str], games: Sequence[ModelGame], mode: str):
+        self.path = Path(path)
+        if not self.path.absolute().parent.is_dir():
+            raise ValueError(f"There is no folder {self.path.parent} for the checkpoint {self.path.name}: make it first.")
+        self._games = [
+            {
+                "text": game.prompt.text,
+                "features": [[feature.text, *feature.spans] for feature in game.features],
+                "targets": list(game.question.labels),
+                "mode": mode,
+            }
+            for game in games
+        ]
+        self._written = time.monotonic()
+
+    def load(self) -> list[Evaluations] | None:
+        """What was evaluated before, one for each game; None when there is no file yet.
+
+        Raises:
+            ValueError: when the file is no checkpoint, or one of other inputs, targets or settings.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+            if content["format"] != FORMAT:
+                raise ValueError(content["format"])
+            earlier, games = content["games"], json.loads(json.dumps(self._games))
+            found = [unpack_evaluations(each) for each in content["evaluations"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{self.path} is not a checkpoint of this library: give another path.") from error
+        if earlier != games:
+            told = _difference(earlier, games)
+            raise ValueError(f"The checkpoint {self.path} is of another call ({told}): give another path, or remove the file.")
+        return found
+
+    def save(self, evaluations: Sequence[Evaluations]) -> None:
+        """Write what is known now."""
+        content = {"format": FORMAT, "games": self._games, "evaluations": [pack_evaluations(each) for each in evaluations]}
+        beside = self.path.with_name(self.path.name + ".part")
+        beside.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        os.replace(beside, self.path)
+        self._written = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether the last write was long enough ago."""
+        return time.monotonic() - self._written >= PAUSE
+
+
+def _difference(earlier: list[dict[str, Any]], games: list[dict[str, Any]]) -> str:
+    if len(earlier) != len(games):
+        return f"{len(earlier)} inputs there, {len(games)} here"
+    for index, (there, here) in enumerate(zip(earlier, games, strict=True)):
+        for name in here:
+            if there.get(name) != here[name]:
+                return f"input {index} has another {name}"
+    return "its games are others"

@@ -1,0 +1,159 @@
+"""One play of one game: asks a perturbator for coalitions, remembers every value, keeps to the budget."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interpreto_mllm.core.evaluations import Draw, Evaluations, coalition_keys
+from interpreto_mllm.evaluation.stopping import StoppingMonitor
+from interpreto_mllm.perturbators.perturbator import Perturbator
+
+
+class SamplingSession:
+    """The state of one play. Evaluate the coalitions of `missing()` and `record(...)` their values until it returns None.
+
+    Args:
+        perturbator: draws the coalitions.
+        n: number of features.
+        budget: ceiling on distinct evaluations, v(∅) and v(N) included.
+        seed: of the generator handed to the perturbator.
+        known: evaluations of an earlier, perhaps interrupted, play of the same game; none of them is asked for again.
+        watch: asked after every round whether to go on.
+        extra: coalitions evaluated besides what the perturbator draws, out of the same budget; left out if it is too small.
+    """
+
+    def __init__(
+        self,
+        perturbator: Perturbator,
+        n: int,
+        budget: int,
+        seed: int,
+        known: Evaluations | None = None,
+        watch: StoppingMonitor | None = None,
+        extra: Bool[Tensor, "e n"] | None = None,
+    ):
+        self.n, self.budget = n, budget
+        self._known: dict[bytes, Tensor] = {}
+        if known is not None:
+            if known.n != n:
+                raise ValueError(f"The earlier evaluations are of {known.n} features, this game has {n}.")
+            self._known = dict(zip(coalition_keys(known.coalitions), known.values, strict=True))
+        self._row: dict[bytes, int] = {}
+        self._coalitions: list[Tensor] = []
+        self._values: list[Tensor | None] = []
+        self._draws: list[int] = []
+        self._weights: list[Tensor] = []
+        self._chains: list[Tensor] = []
+        self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
+        complete = n < 63 and budget >= 2**n
+        if extra is not None and (complete or budget - len(extra) >= perturbator.minimum_budget(n)):
+            self._add(extra.cpu())
+            budget -= 0 if complete else len(extra)
+        self._watch = watch
+        if watch is None:
+            self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
+        else:
+            self._drawing = watch.draw(perturbator, n, budget, seed)
+        self._asked: list[int] | None = None
+        self._over = False
+
+    @property
+    def evaluated(self) -> int:
+        """Distinct coalitions whose values are known to this play."""
+        return sum(value is not None for value in self._values)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why a watched play ended."""
+        return () if self._watch is None else (self._watch.note(self.evaluated, self.budget),)
+
+    @property
+    def saved(self) -> int:
+        """What a rule left of the budget."""
+        return self.budget - self.evaluated if self._watch is not None and self._watch.met else 0
+
+    def missing(self) -> Bool[Tensor, "p n"] | None:
+        """The coalitions that must be evaluated next, all distinct and new; None when the play is over."""
+        while True:
+            rows = [row for row, value in enumerate(self._values) if value is None]
+            if rows:
+                return torch.stack([self._coalitions[row] for row in rows])
+            if self._over or not self._next_round():
+                return None
+
+    def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
+        """Remember the values of some of the coalitions that were missing."""
+        for key, value in zip(coalition_keys(coalitions), values.detach().cpu().double(), strict=True):
+            self._values[self._row[key]] = value
+
+    def evaluations(self) -> Evaluations:
+        """What is known so far. Draws whose value is not known yet are left out."""
+        known = [row for row, value in enumerate(self._values) if value is not None]
+        new_row = {row: index for index, row in enumerate(known)}
+        kept = torch.tensor([row in new_row for row in self._draws], dtype=torch.bool)
+        weights = torch.cat(self._weights) if self._weights else torch.zeros(0, dtype=torch.float64)
+        chains = torch.cat(self._chains) if self._chains else torch.zeros(0, dtype=torch.int64)
+        values = [value for value in self._values if value is not None]
+        return Evaluations(
+            torch.stack([self._coalitions[row] for row in known]) if known else torch.zeros(0, self.n, dtype=torch.bool),
+            torch.stack(values) if values else torch.zeros(0, 0, dtype=torch.float64),
+            torch.tensor([new_row[row] for row in self._draws if row in new_row], dtype=torch.int64),
+            weights[kept],
+            chains[kept],
+        )
+
+    def _value(self, row: int) -> Float[Tensor, "t"]:
+        value = self._values[row]
+        if value is None:
+            raise RuntimeError("A round ended before all of its coalitions were recorded.")
+        return value
+
+    def _next_round(self) -> bool:
+        """Let the perturbator draw once more; False when it is done, the budget is spent or a rule is met."""
+        if self._asked is not None and self._watch is not None and self._watch.settled(self.evaluations()):
+            return False
+        try:
+            if self._asked is None:
+                drawn = next(self._drawing)
+            else:
+                drawn = self._drawing.send(torch.stack([self._value(row) for row in [0, *self._asked]])[1:])
+        except StopIteration:
+            return False
+        draw = drawn if isinstance(drawn, Draw) else Draw(drawn)
+        self._accept(draw)
+        return True
+
+    def _accept(self, draw: Draw) -> None:
+        """Add a round to the play, cut where the budget ends."""
+        coalitions = draw.coalitions.cpu()
+        if coalitions.ndim != 2 or coalitions.shape[1] != self.n or coalitions.dtype != torch.bool:
+            raise ValueError(
+                f"A perturbator must yield boolean coalitions of shape (p, {self.n}); "
+                f"got {coalitions.dtype} of shape {tuple(coalitions.shape)}."
+            )
+        rows = self._add(coalitions)
+        p = len(rows)
+        weights = draw.weights[:p].cpu().double() if draw.weights is not None else torch.ones(p, dtype=torch.float64)
+        chains = draw.chains[:p].cpu().long() if draw.chains is not None else torch.full((p,), -1)
+        self._asked = rows
+        if draw.whole:
+            self._draws, self._weights, self._chains = [], [], []
+        self._draws += rows
+        self._weights.append(weights)
+        self._chains.append(chains)
+        self._over = p < len(coalitions)
+
+    def _add(self, coalitions: Bool[Tensor, "p n"]) -> list[int]:
+        """Rows of these coalitions, new ones appended; stops before the first one that the budget cannot pay."""
+        rows: list[int] = []
+        for key, coalition in zip(coalition_keys(coalitions), coalitions, strict=True):
+            if key not in self._row:
+                if len(self._row) >= max(self.budget, 2):
+                    break
+                self._row[key] = len(self._coalitions)
+                self._coalitions.append(coalition)
+                self._values.append(self._known.get(key))
+            rows.append(self._row[key])
+        return rows

@@ -1,0 +1,31 @@
+"""The methods: each a perturbator, an aggregator and a name."""
+
+from interpreto_mllm.explainers.auto import AutoShapley, explain
+from interpreto_mllm.explainers.hierarchical import HierarchicalShapley
+from interpreto_mllm.explainers.others import Banzhaf, Occlusion, Sobol
+from interpreto_mllm.explainers.regression import KernelShap, Lime
+from interpreto_mllm.explainers.shapley import (
+    ComplementaryShapley,
+    ExactShapley,
+    GaussianProcessShapley,
+    MonteCarloShapley,
+    NeymanShapley,
+    PermutationShapley,
+)
+
+__all__ = [
+    "AutoShapley",
+    "Banzhaf",
+    "ComplementaryShapley",
+    "ExactShapley",
+    "GaussianProcessShapley",
+    "HierarchicalShapley",
+    "KernelShap",
+    "Lime",
+    "MonteCarloShapley",
+    "NeymanShapley",
+    "Occlusion",
+    "PermutationShapley",
+    "Sobol",
+    "explain",
+]

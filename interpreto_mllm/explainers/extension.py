@@ -1,0 +1,148 @@
+"""An explained conversation goes on: what is given is checked, and what was answered so far is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from interpreto_mllm.adapters.base import ModelAdapter
+from interpreto_mllm.adapters.responding import RespondingAdapter
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.responses import Response, Responses
+from interpreto_mllm.games.intermediate_responses import IntermediateResponses
+from interpreto_mllm.games.rollout import Rollout
+from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
+from interpreto_mllm.prompts.granularity import Granularity
+from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.tokens import stand_in
+
+
+def extended(
+    explanation: Attribution | Any,
+    new_turn: Any,
+    kind: ModelAdapter,
+    reader: PromptReader,
+    progress: bool,
+    kept: dict[bytes, Response],
+) -> Rollout:
+    """The longer conversation as a prompt, with all that the explanation knows of it; see `AttributionExplainer.extend`.
+
+    `kept` are answers in between of a run that was cut off; those asked for from now on are added.
+    """
+    if not isinstance(explanation, Attribution):
+        hint = " Extend them one by one." if isinstance(explanation, (list, tuple)) else ""
+        raise TypeError(f"extend() takes one explanation, an Attribution; got {type(explanation).__name__}.{hint}")
+    if not isinstance(kind, RespondingAdapter):
+        raise ValueError(
+            "extend() lets the model answer each coalition as the conversation goes on, which only the similarity game does: "
+            "give inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity."
+        )
+    responses = _check_answers(explanation, kind)
+    _check_reader(reader)
+    if explanation.conversation is None:
+        raise ValueError(
+            "This explanation holds no chat that could go on (it is of another kind of input, or was saved without one): "
+            'explain [{"role": "user", "content": ...}] first.'
+        )
+    turn = _messages(new_turn, kind.processing)
+    said = [(*past, now[0]) for past, now in zip(responses.history or [()] * len(responses), responses.said, strict=True)]
+    conversation = explanation.conversation.continued(said[1][-1].text, turn)
+    reader = replace(reader, fixed=frozenset(conversation.answered))
+    [whole] = reader.read(list(conversation.messages))
+    if whole.conversation is not None:
+        conversation = replace(conversation, messages=whole.conversation.messages)
+    rollout = Rollout(
+        conversation,
+        reader,
+        IntermediateResponses(kind.voice, progress, kept),
+        stand_in(kind.tokenizer),
+        lambda reading: kind.length(reading, None),
+    )
+    _check_players(explanation, rollout)
+    rollout.remember(explanation.coalitions, said)
+    added = torch.ones(len(said), len(rollout.features) - explanation.n, dtype=torch.bool)
+    rollout.readings(said, torch.cat([explanation.coalitions, added], dim=1))  # raises where the new turn cannot be read
+    return rollout
+
+
+def _check_answers(explanation: Attribution, kind: RespondingAdapter) -> Responses:
+    """The answers of an explanation, where the conversation can go on from them."""
+    responses = explanation.responses
+    if responses is None:
+        raise ValueError(
+            f"This explanation holds no answers to go on from (its mode is {explanation.mode!r}): explain the chat with "
+            "inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity first."
+        )
+    if responses.repeats > 1 or kind.draws > 1:
+        raise ValueError(
+            "With repeats, each coalition has several answers, and the conversation would go on from each of them: extend() "
+            "takes repeats=1 only, in the explanation and here."
+        )
+    if dict(responses.generation) != kind.told():
+        raise ValueError(
+            f"The explanation's answers were given under {dict(responses.generation)}, this explainer's are under "
+            f"{kind.told()}: use the same model and generation arguments."
+        )
+    return responses
+
+
+def _check_reader(reader: PromptReader) -> None:
+    if reader.granularity is Granularity.ALL_TOKENS:
+        raise ValueError(
+            "Under ALL_TOKENS what the assistant says in between would be players too, and differ from coalition to coalition: "
+            "use TOKEN, WORD, SENTENCE or TURN."
+        )
+    if reader.groups is not None and not callable(reader.groups):
+        raise ValueError(
+            "`groups` has a label for each feature of one chat, and the conversation gets more of them: give a callable from "
+            "features to labels."
+        )
+
+
+def _messages(new_turn: Any, processing: Processing) -> list[Message]:
+    """What follows, as messages."""
+    turn = [{"role": "user", "content": new_turn}] if isinstance(new_turn, str) else new_turn
+    turn = [turn] if isinstance(turn, dict) else turn
+    if not is_chat(turn):
+        raise ValueError(
+            'new_turn is what the user says next: a text, a message such as {"role": "user", "content": "And then?"}, or a '
+            f"list of messages; got {new_turn!r}."
+        )
+    if any(message["role"] == "assistant" for message in turn):
+        raise ValueError(
+            "new_turn has a message of the assistant, but what it says is what the model answers: give what the user says "
+            "next. To explain a chat whose answers are fixed, give the whole chat to the explainer."
+        )
+    check_chat(turn, processing)
+    if not any(part.kind != "text" or part.content.strip() for part in parts_of(turn)):
+        raise ValueError("new_turn is empty: give what the user says next.")
+    return turn
+
+
+def _check_players(explanation: Attribution, rollout: Rollout) -> None:
+    """Raise a ValueError where this explainer does not read the explained chat as it was read."""
+    turn = len(rollout.conversation.answered) - 1
+    here, there = _texts(rollout.players(turn)), _texts(explanation.features)
+    if here != there:
+        raise ValueError(
+            f"The explanation's players are {there}, this explainer's are {here}: use the same model, granularity, roles, pins "
+            "and groups."
+        )
+    if (text := rollout.whole(turn).text) != explanation.text:
+        raise ValueError(
+            f"The explanation's chat reads {explanation.text!r}, here it would read {text!r}: use the same model and tokenizer."
+        )
+    longer = _texts(rollout.features)
+    if longer[: len(here)] != here:
+        raise ValueError(
+            f"With the new turn the players {here} become {longer[: len(here)]}: use a granularity, pins and groups that leave "
+            "earlier turns alone."
+        )
+
+
+def _texts(features: Sequence[Any]) -> list[str]:
+    return [feature.text for feature in features]

@@ -1,0 +1,78 @@
+"""Attributions by other means than Shapley values: leaving out, swinging, explaining variance."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Unpack
+
+from interpreto_mllm.aggregators import BanzhafAggregator, LeaveOneOutAggregator, SobolAggregator
+from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.options import Options
+from interpreto_mllm.perturbators import BernoulliPerturbator, OcclusionPerturbator, SobolPerturbator
+
+
+class Banzhaf(AttributionExplainer):
+    """Banzhaf values: a feature's mean marginal contribution when every other one is present or not by a fair coin.
+
+    Banzhaf: Weighted voting doesn't work, 1965; one sample serves all features after Wang, Jia: Data Banzhaf, AISTATS 2023.
+
+    Args:
+        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = Banzhaf(*load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
+        True
+    """
+
+    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
+        super().__init__(model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=BanzhafAggregator(), **options)
+
+
+class Occlusion(AttributionExplainer):
+    """What the value loses when a feature, or a window of features, is left out.
+
+    Zeiler, Fergus: Visualizing and understanding convolutional networks, ECCV 2014.
+
+    Args:
+        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        window: features left out together.
+        stride: features from one window to the next.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = Occlusion(*load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
+        True
+    """
+
+    def __init__(self, model: Any, tokenizer: Any = None, *, window: int = 1, stride: int = 1, **options: Unpack[Options]):
+        super().__init__(
+            model,
+            tokenizer,
+            perturbator=OcclusionPerturbator(window, stride),
+            aggregator=LeaveOneOutAggregator(window),
+            **options,
+        )
+
+
+class Sobol(AttributionExplainer):
+    """Sobol indices: the share of the value's variance that a feature explains alone ("first") or in company ("total").
+
+    Sobol: Global sensitivity indices, 2001; estimators of Saltelli et al., 2010 and Jansen, 1999.
+
+    Args:
+        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        order: "first" or "total".
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = Sobol(*load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
+        True
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, order: Literal["first", "total"] = "total", **options: Unpack[Options]
+    ):
+        super().__init__(model, tokenizer, perturbator=SobolPerturbator(), aggregator=SobolAggregator(order), **options)

@@ -1,0 +1,59 @@
+"""Attributions by weighted regression."""
+
+from __future__ import annotations
+
+from typing import Any, Unpack
+
+from interpreto_mllm.aggregators import KernelAggregator, LimeAggregator
+from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.options import Options
+from interpreto_mllm.perturbators import BernoulliPerturbator, KernelPerturbator
+
+
+class KernelShap(AttributionExplainer):
+    """Shapley values by weighted least squares over paired coalitions; the choice where evaluations cost next to nothing.
+
+    Sizes are enumerated from the border while the budget covers them, the rest is drawn without replacement; exact once the
+    budget covers 2^n. Lundberg, Lee: A unified approach to interpreting model predictions, NeurIPS 2017; pairing after Covert,
+    Lee: Improving KernelSHAP, AISTATS 2021.
+
+    Args:
+        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        size_effects: also fit one effect of each coalition size, which language models have and which costs nothing.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = KernelShap(*load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
+        True
+    """
+
+    def __init__(self, model: Any, tokenizer: Any = None, *, size_effects: bool = True, **options: Unpack[Options]):
+        super().__init__(
+            model, tokenizer, perturbator=KernelPerturbator(), aggregator=KernelAggregator(size_effects), **options
+        )
+
+
+class Lime(AttributionExplainer):
+    """Weights of a linear surrogate, fitted where the prompt is nearly whole.
+
+    Ribeiro, Singh, Guestrin: "Why should I trust you?", KDD 2016.
+
+    Args:
+        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        kernel_width: how fast the weight falls with the distance from the whole prompt.
+        alpha: ridge penalty.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = Lime(*load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
+        True
+    """
+
+    def __init__(
+        self, model: Any, tokenizer: Any = None, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]
+    ):
+        super().__init__(
+            model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=LimeAggregator(kernel_width, alpha), **options
+        )

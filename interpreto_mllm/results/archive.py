@@ -1,0 +1,169 @@
+"""Results as data: one JSON file that gives back exactly the same numbers, or one pandas frame."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from inspect import signature
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.serialization import pack, pack_evaluations, tuples, unpack, unpack_evaluations
+from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.results.record import Kept, Record
+
+FORMAT, VERSION = "interpreto_mllm attribution", 1
+PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation")
+
+
+@dataclass(frozen=True)
+class MissingAggregator(Aggregator):
+    """Stands for the aggregator of a loaded result that could not be found again; it says so once it is needed."""
+
+    description: dict[str, Any]
+
+    def aggregate(self, evaluations: Evaluations) -> Estimate:
+        raise ValueError(
+            f"This result was loaded from a file and its aggregator, {self.description['name']} of "
+            f"{self.description['module']}, is not at hand. Import that module before loading, or pass "
+            "Attribution.load(path, aggregator=...), or call reaggregate(...) with one."
+        )
+
+
+def save(record: Record, path: str | PathLike[str]) -> None:
+    """Write a result to one JSON file: booleans as strings of 0 and 1, numbers with every digit, the aggregator by name."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        **{name: getattr(attribution, name) for name in PLAIN},
+        "notes": list(record.notes),
+        "counts": asdict(record.counts),
+        "features": [asdict(feature) for feature in record.features],
+        "media": [medium.to_data() for medium in record.media],
+        "conversation": record.conversation and record.conversation.to_data(record.media),
+        "aggregator": _describe(record.aggregator),
+        "attributions": pack(record.attributions),
+        "standard_errors": pack(record.standard_errors),
+        **pack_evaluations(record.evaluations),
+    }
+    Path(path).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8", newline="\n")
+
+
+def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Kept]) -> Kept:
+    """Read what `save` wrote. Nothing in the file is run: aggregators are looked up in this library and among those imported.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when the file is something else, damaged, or written by a newer version.
+    """
+    content = _read(Path(path))
+    try:
+        media = tuple(_medium(data) for data in content.get("media", ()))
+        return kind(
+            **{name: content[name] for name in PLAIN},
+            notes=tuple(content["notes"]),
+            counts=Counts(**content["counts"]),
+            features=[_feature(entry) for entry in content["features"]],
+            media=media,
+            conversation=Conversation.from_data(content.get("conversation"), media),
+            aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
+            attributions=unpack(content["attributions"]),
+            standard_errors=None if content["standard_errors"] is None else unpack(content["standard_errors"]),
+            evaluations=unpack_evaluations(content),
+        )
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{path} is a damaged attribution file: {type(error).__name__}: {error}.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no attribution file at {path}.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON; give a file written by Attribution.save.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(f"{path} is not an attribution file; give a file written by Attribution.save.")
+    if not isinstance(content.get("version"), int) or content["version"] > VERSION:
+        raise ValueError(
+            f"{path} has version {content.get('version')!r} of the file format, and this library reads up to {VERSION}: "
+            "upgrade interpreto_mllm."
+        )
+    return content
+
+
+def _feature(entry: dict[str, Any]) -> Feature:
+    return Feature(**{name: tuples(value) for name, value in entry.items()})
+
+
+def _medium(data: dict[str, Any]) -> Picture | Clip:
+    return {kind.modality: kind for kind in (Picture, Clip)}[data["modality"]].from_data(data)
+
+
+def _describe(aggregator: Aggregator) -> dict[str, Any]:
+    """Its class and its settings: the attributes named as the arguments of its constructor; None if they cannot be written."""
+    if isinstance(aggregator, MissingAggregator):
+        return aggregator.description
+    kind = type(aggregator)
+    try:
+        settings: dict[str, Any] | None = {name: _plain(getattr(aggregator, name)) for name in signature(kind).parameters}
+    except (AttributeError, TypeError):
+        settings = None
+    return {"name": kind.__qualname__, "module": kind.__module__, "settings": settings}
+
+
+def _plain(value: Any) -> Any:
+    """A setting as JSON; tuples and tensors are marked, so that they come back as such."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else {"float": str(value)}
+    if isinstance(value, Tensor):
+        return {"tensor": pack(value)}
+    if type(value) in (tuple, list):
+        return {type(value).__name__: [_plain(item) for item in value]}
+    raise TypeError(f"{value!r} cannot be written to a file")
+
+
+def _revived(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    [(kind, content)] = value.items()
+    if kind == "float":
+        return float(content)
+    if kind == "tensor":
+        return unpack(content)
+    items = [_revived(item) for item in content]
+    return tuple(items) if kind == "tuple" else items
+
+
+def _restore(description: dict[str, Any]) -> Aggregator:
+    """The aggregator described, if its class is this library's or imported already; nothing else is ever imported."""
+    name, module, settings = description["name"], description["module"], description["settings"]
+    if re.fullmatch(r"interpreto_mllm\.aggregators(\.\w+)?", module):
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError:
+            return MissingAggregator(description)
+    kind = next((kind for kind in _kinds(Aggregator) if (kind.__qualname__, kind.__module__) == (name, module)), None)
+    if kind is None or settings is None:
+        return MissingAggregator(description)
+    return kind(**{key: _revived(value) for key, value in settings.items()})
+
+
+def _kinds(base: type[Aggregator]) -> Iterator[type[Aggregator]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _kinds(kind)

@@ -1,0 +1,255 @@
+"""What a result is: scores of features, and the evaluations they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregate import aggregate
+from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.responses import Responses
+from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.results.normalisation import normalise
+
+Unit = Literal["token", "class", "response", "contrast", "value"]
+Kept = TypeVar("Kept", bound="Record")
+"""A record and whatever class shows it: what is computed from one is another of its kind."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """Scores of `n` features for `t` targets, with all that is needed to check, re-cut, show and save them.
+
+    Args:
+        attributions: one row per target, one column per feature.
+        standard_errors: of the same shape, None where the estimator cannot tell them.
+        features: the `n` players; their spans index into `text`.
+        targets: one label per row.
+        estimand: what the scores estimate ("Shapley value", …).
+        method: what drew the coalitions.
+        mode: the value function: "log_softmax", "softmax", "logits", "similarity: …", a callable's name, or
+            "game".
+        evaluations: every coalition evaluated, and its value for every target.
+        counts: what it cost.
+        text: the whole prompt as rendered.
+        aggregator: what turned the evaluations into scores.
+        unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain
+            "value".
+        notes: anything the reader must know.
+        normalisation: the scale this is a view on, "" for the scores themselves.
+        media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
+        conversation: the chat that was explained, None for other inputs.
+
+    Raises:
+        ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
+
+    Example:
+        >>> import torch
+        >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+        >>> class LeaveOneOut(Aggregator):
+        ...     estimand = "leave-one-out"
+        ...     def aggregate(self, evaluations):
+        ...         return Estimate((evaluations.full - evaluations.values[2:]).flip(0).T)
+        >>> coalitions = torch.tensor([[False, False], [True, True], [True, False], [False, True]])
+        >>> values = torch.tensor([[0.0], [3.0], [1.0], [1.0]], dtype=torch.float64)
+        >>> evaluations = Evaluations(coalitions, values, torch.tensor([2, 3]), torch.ones(2).double(), torch.tensor([-1, -1]))
+        >>> result = Record.from_evaluations(evaluations, LeaveOneOut())
+        >>> result.attributions.tolist(), result.efficiency_gap.tolist()
+        ([[2.0, 2.0]], [1.0])
+    """
+
+    attributions: Float[Tensor, "t n"]
+    standard_errors: Float[Tensor, "t n"] | None
+    features: list[Feature]
+    targets: list[str]
+    estimand: str
+    method: str
+    mode: str
+    evaluations: Evaluations
+    counts: Counts
+    text: str
+    aggregator: Aggregator
+    unit: Unit
+    notes: tuple[str, ...] = ()
+    normalisation: str = ""
+    media: tuple[Picture | Clip, ...] = ()
+    conversation: Conversation | None = None
+
+    def __post_init__(self) -> None:
+        if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
+            raise ValueError(
+                f"{len(self.targets)} targets and {len(self.features)} features call for as many rows and columns of "
+                f"attributions; got shape {tuple(self.attributions.shape)}."
+            )
+        for medium, piece in (pair for feature in self.features if self.media for pair in feature.pieces):
+            if medium >= len(self.media) or piece >= len(self.media[medium].labels):
+                raise ValueError(f"A feature is piece {piece} of medium {medium}, which media does not hold.")
+
+    @classmethod
+    def from_evaluations(
+        cls: type[Kept],
+        evaluations: Evaluations,
+        aggregator: Aggregator,
+        *,
+        counts: Counts | None = None,
+        method: str = "",
+        features: Sequence[Feature] | None = None,
+        targets: Sequence[str] | None = None,
+        text: str = "",
+        mode: str = "game",
+        unit: Unit = "value",
+        estimand: str | None = None,
+        notes: tuple[str, ...] = (),
+        media: tuple[Picture | Clip, ...] = (),
+        conversation: Conversation | None = None,
+    ) -> Kept:
+        """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
+
+        Raises:
+            ValueError: when these evaluations cannot serve this aggregator.
+        """
+        estimate = aggregate(evaluations, aggregator)
+        return cls(
+            attributions=estimate.attributions,
+            standard_errors=estimate.standard_errors,
+            features=[Feature(str(i)) for i in range(evaluations.n)] if features is None else list(features),
+            targets=[str(i) for i in range(evaluations.values.shape[1])] if targets is None else list(targets),
+            estimand=aggregator.estimand if estimand is None else estimand,
+            method=method,
+            mode=mode,
+            evaluations=evaluations,
+            counts=Counts() if counts is None else counts,
+            text=text,
+            aggregator=aggregator,
+            unit=unit,
+            notes=notes,
+            media=media,
+            conversation=conversation,
+        )
+
+    @property
+    def t(self) -> int:
+        """Number of targets."""
+        return self.attributions.shape[0]
+
+    @property
+    def n(self) -> int:
+        """Number of features."""
+        return self.attributions.shape[1]
+
+    @property
+    def coalitions(self) -> Bool[Tensor, "p n"]:
+        """The distinct coalitions evaluated; row 0 is the empty one, row 1 the full one."""
+        return self.evaluations.coalitions
+
+    @property
+    def values(self) -> Float[Tensor, "p t"]:
+        """What each coalition is worth to each target."""
+        return self.evaluations.values
+
+    @property
+    def empty(self) -> Float[Tensor, "t"]:
+        """v(∅): the value with every feature absent."""
+        return self.evaluations.empty
+
+    @property
+    def full(self) -> Float[Tensor, "t"]:
+        """v(N): the value of the whole prompt."""
+        return self.evaluations.full
+
+    @property
+    def efficiency_gap(self) -> Float[Tensor, "t"]:
+        """Σφ − (v(N) − v(∅)) of each target: zero for an efficient estimand such as the Shapley value."""
+        return self.attributions.sum(1) - (self.full - self.empty).to(self.attributions.dtype)
+
+    @property
+    def responses(self) -> Responses | None:
+        """What the model answered to each coalition, in a similarity game; None elsewhere."""
+        return self.evaluations.responses
+
+    def reaggregate(self: Kept, aggregator: Aggregator) -> Kept:
+        """The same evaluations under another aggregator; no model call.
+
+        Raises:
+            ValueError: when the coalitions evaluated cannot serve this aggregator.
+        """
+        return self.aggregated(self.evaluations, aggregator, self.targets, aggregator.estimand)
+
+    def span(self: Kept, start: int | None = None, end: int | None = None) -> Kept:
+        """One row for the target tokens `start` to `end` (as in a slice; the whole answer by default); no model call.
+
+        Log-probabilities and logits of the tokens are added, probabilities multiplied, and the result is aggregated anew.
+
+        Raises:
+            ValueError: when the span holds no target, or the rows are classes.
+
+        Example:
+            >>> import torch
+            >>> from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+            >>> class Gain(Aggregator):
+            ...     def aggregate(self, evaluations):
+            ...         return Estimate((evaluations.full - evaluations.empty)[:, None])
+            >>> draws = torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+            >>> evaluations = Evaluations(torch.tensor([[False], [True]]), torch.tensor([[0.5, 0.5], [1.0, 0.5]]), *draws)
+            >>> tokens = Record.from_evaluations(evaluations, Gain(), mode="softmax", unit="token", targets=["a", "b"])
+            >>> whole = tokens.span()
+            >>> whole.targets, whole.attributions.tolist()
+            (['ab'], [[0.25]])
+        """
+        if self.unit == "response":
+            raise ValueError("span() joins tokens of an answer, but each target here is a whole answer: pick its row instead.")
+        if self.unit == "class":
+            raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
+        rows = range(self.t)[start:end]
+        if not rows or any(bound is not None and not -self.t <= bound <= self.t for bound in (start, end)):
+            raise ValueError(
+                f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
+            )
+        values = self.values[:, rows.start : rows.stop]
+        product = self.mode == "softmax" and self.unit == "token"
+        joined = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
+        label = ("" if self.unit == "token" else " + ").join(self.targets[rows.start : rows.stop])
+        return self.aggregated(self.evaluations.with_values(joined), self.aggregator, [label], self._raw_estimand)
+
+    def normalized(self: Kept, kind: str) -> Kept:
+        """A view on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift", errors included.
+
+        What each of them destroys is in `interpreto_mllm.results.normalisation`. `span` and `reaggregate` start from the
+        evaluations again.
+
+        Raises:
+            ValueError: for an unknown kind; the message lists the known ones.
+        """
+        scores, slope = normalise(self.attributions, kind)
+        errors = None if self.standard_errors is None else self.standard_errors * slope
+        estimand = self._raw_estimand + _suffix(kind)
+        return replace(self, attributions=scores, standard_errors=errors, estimand=estimand, normalisation=kind)
+
+    @property
+    def _raw_estimand(self) -> str:
+        return self.estimand.removesuffix(_suffix(self.normalisation))
+
+    def aggregated(self: Kept, evaluations: Evaluations, aggregator: Aggregator, targets: list[str], estimand: str) -> Kept:
+        estimate = aggregate(evaluations, aggregator)
+        return replace(
+            self,
+            attributions=estimate.attributions,
+            standard_errors=estimate.standard_errors,
+            targets=targets,
+            estimand=estimand,
+            evaluations=evaluations,
+            aggregator=aggregator,
+            normalisation="",
+        )
+
+
+def _suffix(kind: str) -> str:
+    return f", {kind} normalised" if kind not in ("", "identity") else ""

@@ -1,0 +1,142 @@
+"""A call that was cut off goes on from its checkpoint, in this process or another one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from interpreto_mllm import AutoShapley, InferenceModes, KernelShap
+from interpreto_mllm.testbed import load_recall
+
+PROMPTS = ["the apple is red . the sky is blue . what is the apple ?", "the dog is pink . what is the dog ?"]
+ANSWERS = [" red", " pink"]
+OPTIONS = {"budget": 60, "batch_size": 8, "progress": False}
+
+CUT_OFF = """
+import os, sys
+import interpreto_mllm.evaluation.checkpoint as checkpoint
+from interpreto_mllm import KernelShap
+from interpreto_mllm.testbed import load_recall
+
+checkpoint.PAUSE = 0.0
+model, tokenizer = load_recall()
+calls = []
+
+def count(module, arguments, output):
+    calls.append(1)
+    if len(calls) == 9:
+        os._exit(9)
+
+model.register_forward_hook(count)
+prompts, answers, options = {prompts!r}, {answers!r}, {options!r}
+KernelShap(model, tokenizer, **options)(prompts, answers, checkpoint=sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def recall():
+    return load_recall()
+
+
+@pytest.fixture(scope="module")
+def whole(recall):
+    return KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS)
+
+
+def resumed(recall, path: Path, whole) -> int:
+    """Go on from a checkpoint; the result is that of an uninterrupted call. Returns what was paid."""
+    again = KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=path)
+    for one, other in zip(again, whole, strict=True):
+        assert torch.equal(one.coalitions, other.coalitions)
+        torch.testing.assert_close(one.values, other.values, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(one.attributions, other.attributions, atol=1e-4, rtol=1e-4)
+    return sum(one.counts.paid for one in again)
+
+
+def test_a_killed_process_goes_on_in_another_one(recall, whole, tmp_path):
+    path = tmp_path / "run.json"
+    script = CUT_OFF.format(prompts=PROMPTS, answers=ANSWERS, options=OPTIONS)
+    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 9, done.stderr
+    kept = [len(each["evaluations"]["values"]["data"]) for each in json.loads(path.read_text())["evaluations"]]
+    assert sum(kept) > 8
+    assert resumed(recall, path, whole) == sum(one.counts.paid for one in whole) - sum(kept)
+
+
+def test_ctrl_c_keeps_everything_evaluated(recall, whole, tmp_path):
+    model, tokenizer = recall
+    path, calls = tmp_path / "run.json", []
+
+    def interrupt(module, arguments, output):
+        calls.append(1)
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+
+    hook = model.register_forward_hook(interrupt)
+    explainer = KernelShap(model, tokenizer, **OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        explainer(PROMPTS, ANSWERS, checkpoint=path)
+    hook.remove()
+    known = sum(len(each.coalitions) for each in explainer.unfinished)
+    assert known > 0
+    assert resumed(recall, path, whole) == sum(one.counts.paid for one in whole) - known
+
+
+def test_a_finished_call_is_free_the_second_time(recall, whole, tmp_path):
+    path = tmp_path / "run.json"
+    assert resumed(recall, path, whole) == sum(one.counts.paid for one in whole)
+    assert resumed(recall, path, whole) == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_answers_are_kept(recall, tmp_path):
+    path = tmp_path / "run.json"
+    options = {**OPTIONS, "budget": 30, "inference_mode": InferenceModes.SIMILARITY, "generate": {"max_new_tokens": 3}}
+    [first] = KernelShap(*recall, **options)(PROMPTS[0], checkpoint=path)
+    [second] = KernelShap(*recall, **options)(PROMPTS[0], checkpoint=path)
+    assert second.counts.paid == 0
+    assert second.responses.texts == first.responses.texts
+    assert torch.equal(second.attributions, first.attributions)
+
+
+def test_the_shortest_call_has_one_too(recall, tmp_path):
+    path = tmp_path / "run.json"
+    [first] = AutoShapley(*recall, **OPTIONS)(PROMPTS[1], ANSWERS[1], checkpoint=path)
+    [second] = AutoShapley(*recall, **OPTIONS)(PROMPTS[1], ANSWERS[1], checkpoint=path)
+    assert (first.counts.paid, second.counts.paid) == (60, 0)
+
+
+@pytest.mark.parametrize(
+    "inputs, targets, more, told",
+    [
+        (PROMPTS, ANSWERS, {"inference_mode": InferenceModes.LOGITS}, "input 0 has another mode"),
+        ([PROMPTS[0], PROMPTS[1].replace("pink", "gold")], ANSWERS, {}, "input 1 has another text"),
+        (PROMPTS, [" red", " gold"], {}, "input 1 has another targets"),
+        (PROMPTS[:1], ANSWERS[:1], {}, "2 inputs there, 1 here"),
+        (PROMPTS, ANSWERS, {"pinned": ["the"]}, "input 0 has another features"),
+    ],
+)
+def test_a_checkpoint_of_another_call_is_refused(recall, tmp_path, inputs, targets, more, told):
+    path = tmp_path / "run.json"
+    KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=path)
+    before = path.read_text()
+    with pytest.raises(ValueError, match=f"of another call \\({told}\\)"):
+        KernelShap(*recall, **{**OPTIONS, **more})(inputs, targets, checkpoint=path)
+    assert path.read_text() == before
+
+
+def test_bad_checkpoints(recall, whole, tmp_path):
+    path = tmp_path / "run.json"
+    for content in ("nonsense", "{}", "[]", '{"format": "interpreto_mllm attribution"}'):
+        path.write_text(content)
+        with pytest.raises(ValueError, match="is not a checkpoint"):
+            KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=path)
+    with pytest.raises(ValueError, match="not both"):
+        KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=path, evaluations=whole)
+    with pytest.raises(ValueError, match="no folder"):
+        KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=tmp_path / "missing" / "run.json")

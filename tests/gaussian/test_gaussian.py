@@ -1,0 +1,399 @@
+"""The Gaussian process over coalitions, against the same process written out over all 2^n of them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from support.games import counted, dense_game, everything, exact_shapley
+
+from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggregator, gaussian_process
+from interpreto_mllm.core.coalitions import shapley_coefficients
+from interpreto_mllm.core.evaluations import Draw, Evaluations
+from interpreto_mllm.explainers.play import play
+from interpreto_mllm.gaussian.design import most_telling
+from interpreto_mllm.gaussian.fit import fit, negative_log_posterior
+from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
+from interpreto_mllm.gaussian.minimise import minimise
+from interpreto_mllm.gaussian.observations import Observations
+from interpreto_mllm.gaussian.posterior import Posterior
+from interpreto_mllm.perturbators import (
+    ActivePerturbator,
+    BernoulliPerturbator,
+    KernelPerturbator,
+    OcclusionPerturbator,
+    PermutationPerturbator,
+)
+
+
+def random_kernel(n: int, seed: int = 0) -> Kernel:
+    """Hyper-parameters near the prior's means, and enough white for matrices to be inverted with ease."""
+    means, _ = Kernel.prior(n)
+    logs = means + 0.5 * torch.randn(len(means), generator=torch.Generator().manual_seed(seed)).double()
+    logs[-1] = -2.0
+    return Kernel(logs)
+
+
+def random_sides(n: int, count: int, seed: int = 0) -> torch.Tensor:
+    """One side of `count` distinct pairs, the first that of all features."""
+    draw = next(KernelPerturbator().draw(n, 2 * count, torch.Generator().manual_seed(seed)))
+    return torch.cat([torch.ones(1, n, dtype=torch.bool), draw.coalitions[0::2]])
+
+
+def run(game, perturbator, n, budget=None, seed=0, aggregator=None):
+    aggregator = GaussianProcessAggregator() if aggregator is None else aggregator
+    return play(game, perturbator, aggregator, n_features=n, budget=budget, seed=seed, progress=False)
+
+
+def covariance_of_all(kernel: Kernel, n: int) -> torch.Tensor:
+    """k(x, x′) over all pairs of coalitions, by its formula, one pair at a time."""
+    signs = everything(n).double() * 2 - 1
+    covariance = torch.zeros(2**n, 2**n, dtype=torch.float64)
+    scalars = dict(zip(("linear", "size", "length", "constant", "white"), kernel.logs[2 * n + 2 :].exp().tolist(), strict=True))
+    products = [(kernel.logs[2 * n + k].exp(), kernel.logs[k * n : (k + 1) * n].exp()) for k in (0, 1)]
+    for a, x in enumerate(signs):
+        for b, y in enumerate(signs):
+            gap = abs(float((x > 0).sum() - (y > 0).sum()))
+            covariance[a, b] = (
+                sum(scale * torch.exp(-rates[x != y].sum()) for scale, rates in products)
+                + scalars["linear"] * (x @ y) / n
+                + scalars["size"] * torch.exp(torch.tensor(-gap / (scalars["length"] * n)))
+                + scalars["constant"]
+                + scalars["white"] * (a == b)
+            )
+    return covariance
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_covariances_with_shapley_values_are_the_sums_over_all_coalitions(n):
+    kernel, signs = random_kernel(n), everything(n).double() * 2 - 1
+    covariance, sums = covariance_of_all(kernel, n), shapley_coefficients(everything(n))
+    torch.testing.assert_close(kernel.covariance(signs, signs, WHOLE), covariance)
+    torch.testing.assert_close(kernel.shapley_covariance(signs), covariance @ sums)
+    torch.testing.assert_close(kernel.shapley_variance(), (sums.T @ covariance @ sums).diagonal())
+    for parity in (ODD, EVEN, WHOLE):
+        torch.testing.assert_close(kernel.variance(signs, parity), kernel.covariance(signs, signs, parity).diagonal())
+
+
+def test_odd_and_even_parts_are_uncorrelated_and_only_odd_ones_tell_of_shapley_values():
+    n = 4
+    kernel, covariance = random_kernel(n), covariance_of_all(random_kernel(n), n)
+    signs = everything(n).double() * 2 - 1
+    flip = (signs @ signs.T == -n).double()
+    odd, even = (torch.eye(2**n) - flip) / 2, (torch.eye(2**n) + flip) / 2
+    torch.testing.assert_close(odd @ covariance @ odd.T, kernel.covariance(signs, signs, ODD))
+    torch.testing.assert_close(even @ covariance @ even.T, kernel.covariance(signs, signs, EVEN))
+    assert (odd @ covariance @ even.T).abs().max() < 1e-12
+    assert (even @ covariance @ shapley_coefficients(everything(n))).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_posterior_is_that_of_the_process_over_all_coalitions(paired):
+    n = 5
+    game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
+    seen = torch.cat([sides, ~sides] if paired else [sides, ~sides[:3]])
+    if paired:
+        observations = Observations.of_pairs(sides, game(sides), game(~sides))
+    else:
+        observations = Observations.of_coalitions(seen, game(seen))
+    posterior = Posterior(kernel, observations)
+    covariance, sums = covariance_of_all(kernel, n), shapley_coefficients(everything(n))
+    rows = torch.tensor([everything(n).tolist().index(row) for row in seen.tolist()])
+    values = (game(seen) - game(seen).mean(0)) / observations.scales
+    gain = torch.linalg.solve(covariance[rows][:, rows], covariance[rows] @ sums)
+    torch.testing.assert_close(posterior.mean(), values.T @ gain, atol=1e-7, rtol=1e-7)
+    variance = (sums.T @ covariance @ sums - (covariance[rows] @ sums).T @ gain).diagonal()
+    torch.testing.assert_close(posterior.variance(), variance, atol=1e-7, rtol=1e-7)
+
+
+def test_the_jackknife_leaves_out_each_observation_in_turn():
+    n = 5
+    game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
+    observations = Observations.of_pairs(sides, game(sides), game(~sides))
+    mean = Posterior(kernel, observations).mean()
+    changes = torch.zeros_like(mean)
+    for out in range(len(sides)):
+        kept = torch.tensor([row for row in range(len(sides)) if row != out])
+        changes += (Posterior(kernel, observations.rows(kept)).mean() - mean).square()
+    torch.testing.assert_close(Posterior(kernel, observations).jackknife(), changes, atol=1e-7, rtol=1e-6)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_gradient_is_that_of_finite_differences(paired):
+    n, step = 5, 1e-5
+    game, sides = dense_game(n), random_sides(n, 7)
+    seen = torch.cat([sides, ~sides[:2]])
+    observations = Observations.of_coalitions(seen, game(seen))
+    if paired:
+        observations = Observations.of_pairs(sides, game(sides), game(~sides))
+    logs = random_kernel(n).logs
+    slopes = []
+    for shift in step * torch.eye(len(logs), dtype=torch.float64):
+        above, below = (negative_log_posterior(point, observations)[0] for point in (logs + shift, logs - shift))
+        slopes.append((above - below) / (2 * step))
+    torch.testing.assert_close(negative_log_posterior(logs, observations)[1], torch.stack(slopes), atol=1e-5, rtol=1e-5)
+
+
+def test_the_minimiser_gets_to_the_bottom_of_a_bent_valley():
+    def rosenbrock(x):
+        bend = x[1:] - x[:-1].square()
+        slope = torch.zeros_like(x)
+        slope[1:] += 200 * bend
+        slope[:-1] += -400 * x[:-1] * bend - 2 * (1 - x[:-1])
+        return (100 * bend.square() + (1 - x[:-1]).square()).sum(), slope
+
+    bottom = minimise(rosenbrock, torch.zeros(6, dtype=torch.float64), 300, 1e-16)
+    torch.testing.assert_close(bottom, torch.ones(6, dtype=torch.float64), atol=1e-5, rtol=0)
+    cliff = minimise(lambda x: ((x - x.log()).sum(), 1 - 1 / x), torch.full((2,), 9.0).double(), 100, 1e-14)
+    torch.testing.assert_close(cliff, torch.ones(2, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+def test_the_fit_learns_which_features_matter():
+    n = 8
+    observations = Observations.of_pairs(sides := random_sides(n, 40), *(pairwise(side) for side in (sides, ~sides)))
+    kernel = fit(observations)
+    coarse = kernel.logs[:n].exp()
+    assert coarse[:2].min() > 10 * coarse[2:].max()
+    worse = Kernel.prior(n)[0]
+    assert negative_log_posterior(kernel.logs, observations)[0] < negative_log_posterior(worse, observations)[0] - 10
+
+
+def pairwise(coalitions: torch.Tensor) -> torch.Tensor:
+    """A game of the first two of its features alone."""
+    return (coalitions[:, :1] & coalitions[:, 1:2]).double() + 0.3 * coalitions[:, :1].double()
+
+
+def test_the_design_is_the_greedy_one():
+    n = 5
+    kernel, sides = random_kernel(n), random_sides(n, 15)
+    known, candidates = sides[:5], sides[5:]
+    chosen, expected = most_telling(kernel, known.double() * 2 - 1, candidates.double() * 2 - 1, 4).tolist(), []
+    for _ in range(4):
+        left = {}
+        for row in set(range(len(candidates))) - set(expected):
+            seen = torch.cat([known, candidates[[*expected, row]]])
+            left[row] = Posterior(kernel, Observations.of_pairs(seen, torch.zeros(len(seen), 1), torch.zeros(len(seen), 1)))
+        expected.append(min(left, key=lambda row: float(left[row].variance().sum())))
+    assert chosen == expected
+
+
+def test_the_design_leaves_what_is_certain_alone():
+    kernel, sides = random_kernel(3), random_sides(3, 4).double() * 2 - 1
+    assert len(most_telling(kernel, sides, sides, 3)) == 0
+
+
+def rounds_of(game, n: int, budget: int) -> list[torch.Tensor]:
+    """What the active perturbator asks of a game, round by round."""
+    drawing = ActivePerturbator().draw(n, budget, torch.Generator().manual_seed(0))
+    draw, rounds = next(drawing), []
+    while True:
+        assert isinstance(draw, Draw)
+        rounds.append(draw.coalitions)
+        try:
+            draw = drawing.send(game(draw.coalitions))
+        except StopIteration:
+            return rounds
+
+
+def test_the_first_n_pairs_are_chosen_by_the_prior_and_the_others_by_what_was_learnt():
+    n = 8
+    early, late = (rounds_of(game, n, 60) for game in (dense_game(n), pairwise))
+    assert torch.equal(torch.cat(early[:2]), torch.cat(late[:2])) and len(torch.cat(early[:2])) == 2 * n + 2
+    assert not torch.equal(early[2], late[2])
+
+    def left_open(sides):
+        seen = Observations.of_pairs(sides, torch.zeros(len(sides), 1), torch.zeros(len(sides), 1))
+        return float(Posterior(Kernel(Kernel.prior(n)[0]), seen).variance().sum())
+
+    assert left_open(torch.cat(early[:2])[1::2]) < 0.5 * left_open(random_sides(n, n))
+
+
+def test_of_candidates_that_tell_as_much_the_first_is_chosen():
+    kernel, sides = Kernel(Kernel.prior(6)[0]), torch.eye(6, dtype=torch.float64) * 2 - 1
+    nothing = -torch.ones(1, 6, dtype=torch.float64)
+    for order in (torch.arange(6), torch.arange(5, -1, -1)):
+        assert most_telling(kernel, nothing, sides[order], 6).tolist() == list(range(6))
+
+
+def test_what_is_foretold_is_what_the_process_over_all_coalitions_expects():
+    n = 5
+    game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
+    observations = Observations.of_pairs(sides, game(sides), game(~sides))
+    signs, seen = everything(n).double() * 2 - 1, sides.double() * 2 - 1
+    odd = (game(sides) - game(~sides)) / 2 / observations.scales
+    expected = kernel.covariance(signs, seen, ODD) @ torch.linalg.solve(kernel.covariance(seen, seen, ODD), odd)
+    torch.testing.assert_close(Posterior(kernel, observations).foretold(signs), expected, atol=1e-7, rtol=1e-7)
+
+
+def first_of(evaluations: Evaluations, count: int) -> Evaluations:
+    """The first so many evaluations besides v(∅) and v(N)."""
+    rows = torch.arange(count + 2)
+    weights, chains = torch.ones(count + 2, dtype=torch.float64), torch.full((count + 2,), -1)
+    return Evaluations(evaluations.coalitions[rows], evaluations.values[rows], rows, weights, chains)
+
+
+@pytest.mark.parametrize("perturbator", [KernelPerturbator(), BernoulliPerturbator(paired=False)])
+def test_what_is_not_conditioned_on_corrects_the_rest(perturbator, monkeypatch):
+    n, budget, errors = 9, 360, torch.zeros(2, 3, dtype=torch.float64)
+    for seed in range(3):
+        game = smooth_game(n, seed)
+        result = run(game, perturbator, n, budget, seed, KernelAggregator())
+        monkeypatch.setattr(gaussian_process, "MOST_EXACT", 60)
+        corrected = result.reaggregate(GaussianProcessAggregator())
+        monkeypatch.setattr(gaussian_process, "MOST_EXACT", 4096)
+        mixed = first_of(result.evaluations, 118 if isinstance(perturbator, KernelPerturbator) else 58)
+        alone = GaussianProcessAggregator().aggregate(mixed)
+        truth = exact_shapley(game, n)
+        errors[0, seed] = (corrected.attributions - truth).square().sum()
+        errors[1, seed] = (alone.attributions - truth).square().sum()
+        torch.testing.assert_close(corrected.attributions.sum(1), corrected.full - corrected.empty)
+        ratios = (corrected.attributions - truth) / corrected.standard_errors
+        assert 0.3 < float(ratios.square().mean().sqrt()) < 1.5
+    corrected, alone = errors.log().mean(1).exp().tolist()
+    assert corrected < 0.9 * alone
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+@pytest.mark.parametrize("perturbator", [ActivePerturbator(), KernelPerturbator(), BernoulliPerturbator(paired=False)])
+def test_all_coalitions_give_the_exact_shapley_values(perturbator, n):
+    game = dense_game(n)
+    result = run(game, perturbator, n, budget=2**n)
+    torch.testing.assert_close(result.attributions, exact_shapley(game, n), atol=1e-9, rtol=1e-9)
+    assert result.standard_errors is not None and result.standard_errors.abs().max() < 1e-9
+
+
+@pytest.mark.parametrize("perturbator", [PermutationPerturbator(), BernoulliPerturbator(paired=False), OcclusionPerturbator()])
+def test_any_coalitions_serve(perturbator):
+    n = 8
+    game = dense_game(n, seed=1)
+    truth = exact_shapley(game, n)
+    result = run(game, perturbator, n)
+    gap = (result.attributions - truth).norm() / truth.norm()
+    assert gap < (0.6 if isinstance(perturbator, OcclusionPerturbator) else 0.2)
+
+
+def test_errors_count_the_jackknife_the_other_features_and_the_learning():
+    n, m = 6, 13
+    result = run(dense_game(n), KernelPerturbator(), n, budget=2 * m)
+    seen = {tuple(row): v for row, v in zip(result.coalitions.tolist(), result.values, strict=True)}
+    sides = torch.tensor([row for row in seen if not row[0]])
+    values, complements = (torch.stack([seen[tuple(row)] for row in rows.tolist()]) for rows in (sides, ~sides))
+    observations = Observations.of_pairs(sides, values, complements)
+    posterior = Posterior(fit(observations), observations)
+    own, held_out = posterior.variance().tolist(), posterior.jackknife()[0].tolist()
+    raised = [a + max(b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
+    expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]
+    assert len(sides) == m and result.standard_errors is not None
+    torch.testing.assert_close(result.standard_errors[0].tolist(), expected, atol=1e-3, rtol=1e-2)
+
+
+def test_one_missing_pair_is_all_that_is_uncertain():
+    n = 6
+    game = dense_game(n)
+    result = run(game, ActivePerturbator(), n, budget=2**n - 2)
+    errors = result.standard_errors
+    assert errors is not None and errors.max() < 0.2
+    assert ((result.attributions - exact_shapley(game, n)).abs() < 3 * errors).all()
+
+
+@pytest.mark.parametrize("aggregator", [GaussianProcessAggregator(), KernelAggregator()], ids=lambda a: type(a).__name__)
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9, 24])
+def test_budgets_are_kept_and_the_seed_decides(aggregator, n):
+    for budget in {min(2**n, b) for b in (4, n + 1, 3 * n + 1)}:
+        if budget < min(4, 2**n):
+            continue
+        game, asked = counted(dense_game(n))
+        first = run(game, ActivePerturbator(), n, budget, seed=3, aggregator=aggregator)
+        assert len(asked) == len(set(asked)) == max(min(budget - budget % 2, 2**n), 2)
+        again = run(dense_game(n), ActivePerturbator(), n, budget, seed=3, aggregator=aggregator)
+        assert torch.equal(first.attributions, again.attributions)
+        gap = first.full - first.empty
+        torch.testing.assert_close(first.attributions.sum(1), gap, atol=1e-9, rtol=1e-9)
+
+
+def smooth_game(n: int, seed: int):
+    """Interactions of every order, smaller the higher."""
+    generator = torch.Generator().manual_seed(seed)
+    inner = torch.randn(n, 64, generator=generator).double() * (2 / n**0.5)
+    outer = torch.randn(64, 2, generator=generator).double() / 8
+    return lambda coalitions: torch.tanh(coalitions.double() @ inner - 0.3) @ outer
+
+
+def test_an_active_design_needs_fewer_evaluations_and_its_intervals_hold_the_truth():
+    n, budget, ratios = 8, 48, []
+    errors = torch.zeros(3, 5, dtype=torch.float64)
+    for seed in range(5):
+        game = smooth_game(n, seed)
+        truth = exact_shapley(game, n)
+        active = run(game, ActivePerturbator(), n, budget, seed)
+        drawn = run(game, KernelPerturbator(), n, budget, seed)
+        for row, result in enumerate([active, drawn, drawn.reaggregate(KernelAggregator())]):
+            errors[row, seed] = (result.attributions - truth).square().sum()
+        for result in (active, drawn):
+            assert result.standard_errors is not None
+            ratios.append((result.attributions - truth) / result.standard_errors)
+    active, drawn, regression = errors.log().mean(1).exp().tolist()
+    assert active < drawn
+    assert active < 0.7 * regression
+    assert float((torch.cat(ratios).abs() < 1.96).double().mean()) >= 0.9
+    assert 0.5 < float(torch.cat(ratios).square().mean().sqrt()) < 1.2
+
+
+def test_other_units_and_another_zero_change_nothing_else():
+    n, budget = 7, 40
+    game = dense_game(n, targets=3)
+    plain = run(game, KernelPerturbator(), n, budget)
+    other = run(lambda s: 1000 - 250 * game(s), KernelPerturbator(), n, budget)
+    torch.testing.assert_close(other.attributions, -250 * plain.attributions, atol=0.1, rtol=1e-3)
+    assert plain.standard_errors is not None and other.standard_errors is not None
+    torch.testing.assert_close(other.standard_errors, 250 * plain.standard_errors, atol=0.1, rtol=1e-2)
+
+
+def test_a_target_that_does_not_vary_has_zeros_and_leaves_the_others_alone():
+    n, budget = 6, 24
+    game = dense_game(n, targets=1)
+    alone = run(game, ActivePerturbator(), n, budget)
+    beside = run(lambda s: torch.cat([game(s), torch.full((len(s), 1), 3.25).double()], 1), ActivePerturbator(), n, budget)
+    torch.testing.assert_close(beside.attributions[0], alone.attributions[0])
+    assert beside.standard_errors is not None
+    assert beside.attributions[1].abs().max() == beside.standard_errors[1].abs().max() == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+@pytest.mark.parametrize("perturbator", [ActivePerturbator(), KernelPerturbator(), BernoulliPerturbator(paired=False)])
+def test_a_constant_game_has_only_zeros(perturbator, n):
+    result = run(lambda s: torch.full((len(s), 2), 3.25), perturbator, n, min(2**n, 20))
+    torch.testing.assert_close(result.attributions, torch.zeros(2, n, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+def test_values_with_ties_and_features_that_are_alike():
+    n = 10
+    steps = run(lambda s: ((s.sum(1) + 3 * s[:, 0].long()) // 4).double(), ActivePerturbator(), n, 60)
+    assert steps.attributions.isfinite().all() and steps.attributions[0].argmax() == 0
+    twins = run(lambda s: (s[:, 0] | s[:, 1]).double() + (s[:, 2] & s[:, 3]).double(), ActivePerturbator(), n, 100)
+    expected = torch.tensor([0.5] * 4 + [0.0] * 6, dtype=torch.float64)
+    assert (twins.attributions[0] - expected).abs().max() < 1e-3
+
+
+def test_the_empty_and_the_full_coalition_alone():
+    none = torch.zeros(0, dtype=torch.int64)
+    coalitions = torch.tensor([[False] * 3, [True] * 3])
+    known = Evaluations(coalitions, torch.tensor([[1.0], [4.0]]).double(), none, none.double(), none)
+    estimate = GaussianProcessAggregator().aggregate(known)
+    torch.testing.assert_close(estimate.attributions, torch.ones(1, 3, dtype=torch.float64))
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        run(lambda s: torch.where(s[:, 0], torch.nan, 1.0), ActivePerturbator(), 6, 20)
+    with pytest.raises(ValueError, match="at least 4 evaluations for 6 features"):
+        run(dense_game(6), ActivePerturbator(), 6, 3)
+
+
+def test_a_hundred_features_take_a_moment():
+    n = 128
+    started = time.process_time()
+    result = run(dense_game(n), ActivePerturbator(), n, 300)
+    assert time.process_time() - started < 12
+    assert result.attributions.isfinite().all() and len(result.coalitions) == 300

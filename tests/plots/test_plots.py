@@ -1,0 +1,234 @@
+"""The pictures: what is shown, in which colour, in which order, and nothing that a prompt could smuggle in."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+import torch
+
+from interpreto_mllm.aggregators import Aggregator, Estimate
+from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, mixed
+from interpreto_mllm.plots.reading import pieces, rows
+
+
+class Given(Aggregator):
+    """The scores are the values of the coalitions after the first two, and their sum for a sum of targets."""
+
+    estimand = "Shapley value"
+
+    def aggregate(self, evaluations: Evaluations) -> Estimate:
+        scores = evaluations.values[2:].T.contiguous()
+        return Estimate(scores, scores.abs() / 8)
+
+
+def explained(scores: list[list[float]], features: list[Feature], text: str = "", unit: str = "token", **named) -> Attribution:
+    n, values = len(features), torch.tensor(scores, dtype=torch.float64).T
+    coalitions = torch.cat([torch.zeros(1, n), torch.ones(1, n), 1 - torch.eye(n)]).bool()
+    ends = torch.stack([torch.full_like(values[0], -3.0), torch.full_like(values[0], -0.5)])
+    draws = torch.zeros(0, dtype=torch.int64)
+    evaluations = Evaluations(coalitions, torch.cat([ends, values]), draws, torch.zeros(0).double(), draws)
+    return Attribution.from_evaluations(
+        evaluations, Given(), features=features, text=text, mode="log_softmax", unit=unit, **named  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def worded(text: str, **named) -> list[Feature]:
+    return [Feature(found.group(), (found.span(),), **named) for found in re.finditer(r"\S+", text)]
+
+
+HOSTILE = "<script>alert(1)</script> </mark> \"a\" 'b' & 東京 🎉 $x_1$ \x1b[31m"
+CASES = {
+    "hostile": explained([[1.0, -2, 0, 0.5, 3, 1, -1, 0, 2]] * 2, worded(HOSTILE), HOSTILE, targets=["</script><b>", "$^"]),
+    "one": explained([[0.25]], worded("hello"), "hello"),
+    "zero": explained([[0.0, 0.0]], worded("a b"), "a b"),
+    "wide": explained([[float(i * j % 7 - 3) for i in range(60)] for j in range(20)], worded("w " * 60), "w " * 60),
+    "game": explained([[1.0, -1.0]], [Feature("p"), Feature("q")], unit="value"),
+}
+
+
+class Page(HTMLParser):
+    """The elements of a page, its marked words, and the text that a reader sees."""
+
+    def __init__(self, source: str):
+        super().__init__()
+        self.tags: list[str] = []
+        self.marks: list[dict[str, str | None]] = []
+        self.prompt = ""
+        self.data = ""
+        self._inside: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        self.tags.append(tag)
+        self._inside.append(named.get("class") or named.get("type") or tag)
+        if tag == "mark":
+            self.marks.append(named)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside.pop()
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "prompt" in self._inside and "heading" not in self._inside:
+            self.prompt += data
+        if self._inside and self._inside[-1] == "application/json":
+            self.data += data
+
+
+def page_of(attribution: Attribution) -> Page:
+    return Page(attribution._repr_html_())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_page_holds_the_whole_prompt_and_no_foreign_element(name, tmp_path):
+    attribution = CASES[name]
+    attribution.to_html(tmp_path / "page.html")
+    source = (tmp_path / "page.html").read_text(encoding="utf-8")
+    page = page_of(attribution)
+    assert page.prompt == (attribution.text or "".join(feature.text for feature in attribution.features))
+    assert page.tags.count("script") == 2
+    assert "b" not in page.tags[page.tags.index("h2") :]
+    assert not re.search(r"https?://|@import|url\(|src=", source)
+    assert [int(mark["data-feature"] or -1) for mark in page.marks] == list(range(attribution.n))
+
+
+def test_colours_on_the_page_are_signed_shares_of_the_strongest():
+    text = "a b c"
+    page = page_of(explained([[2.0, -1.0, 0.0], [2.0, -3.0, 0.0]], worded(text), text, targets=[" x", " y"]))
+    shown = [((mark["class"] or "").split()[-1], mark["style"], mark["title"]) for mark in page.marks]
+    assert shown == [
+        ("towards", "--strength: 1.000", "+4 ± 0.5"),
+        ("against", "--strength: 1.000", "-4 ± 0.5"),
+        ("towards", "--strength: 0.000", "+0 ± 0"),
+    ]
+    assert json.loads(page.data) == [
+        [[1.0, "+4 ± 0.5"], [-1.0, "-4 ± 0.5"], [0.0, "+0 ± 0"]],
+        [[1.0, "+2 ± 0.25"], [-0.5, "-1 ± 0.12"], [0.0, "+0 ± 0"]],
+        [[0.667, "+2 ± 0.25"], [-1.0, "-3 ± 0.38"], [0.0, "+0 ± 0"]],
+    ]
+
+
+def test_the_whole_answer_comes_first_only_for_tokens():
+    features = worded("a b")
+    tokens = explained([[1.0, 2.0], [3.0, 4.0]], features, "a b", targets=[" x", " y"])
+    assert [(row.label, row.scores) for row in rows(tokens)] == [(" x y", [4, 6]), (" x", [1, 2]), (" y", [3, 4])]
+    assert [row.scores for row in rows(tokens.normalized("abs_sum"))] == [[0.4, 0.6], [1 / 3, 2 / 3], [3 / 7, 4 / 7]]
+    assert len(rows(explained([[1.0, 2.0], [3.0, 4.0]], features, "a b", unit="class"))) == 2
+
+
+def test_pieces_cover_the_text_once_in_order_with_roles():
+    text = "<u>one two</u><a>three</a>"
+    features = [
+        Feature("three", ((17, 22),), role="assistant", turn=1),
+        Feature("one…two", ((3, 6), (7, 10)), role="user", turn=0),
+        Feature("wo</u>", ((8, 14),), role="user", turn=0),
+        Feature("floating", role="user", turn=2),
+    ]
+    found = pieces(explained([[0.0] * 4], features, text))
+    assert "".join(piece.text for piece in found if not piece.loose) == text
+    assert [(piece.text, piece.feature, piece.heading) for piece in found] == [
+        ("<u>", None, None), ("one", 1, "user"), (" ", None, None), ("two", 1, None), ("</u>", 2, None), ("<a>", None, None),
+        ("three", 0, "assistant"), ("</a>", None, None), ("floating", 3, "user"),
+    ]  # fmt: skip
+
+
+def test_mixed_colours_run_from_blue_over_paper_to_red():
+    assert [mixed(share) for share in (-1.0, 0.0, 1.0, 7.0)] == [AGAINST, PAPER, TOWARDS, TOWARDS]
+    assert mixed(0.5) == tuple(round((paper + ink) / 2) for paper, ink in zip(PAPER, TOWARDS, strict=True))
+
+
+def printed(attribution: Attribution) -> str:
+    from rich.console import Console
+
+    from interpreto_mllm.plots.terminal import coloured
+
+    console = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", width=4000, legacy_windows=False)
+    console.print(coloured(attribution))
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_terminal_colours_towards_red_and_against_blue():
+    shown = printed(explained([[2.0, -2.0, 0.0]], worded("plus minus nil"), "plus minus nil"))
+    assert f"48;2;{TOWARDS[0]};{TOWARDS[1]};{TOWARDS[2]}mplus" in shown
+    assert f"48;2;{AGAINST[0]};{AGAINST[1]};{AGAINST[2]}mminus" in shown
+    assert not re.search(r"48;2;[0-9;]*mnil", shown)
+    assert "v(∅) -3 → v(N) -0.5" in shown
+    assert "+2 ± 0.25" in shown
+    assert "Shapley value" in shown
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_terminal_shows_every_case_without_control_characters_of_the_prompt(name):
+    shown = printed(CASES[name])
+    assert "\x1b[31m" not in shown.replace("\x1b[31m█", "")
+    assert CASES[name].features[0].text in shown
+
+
+def test_show_prints_outside_notebooks(capsys):
+    CASES["one"].show()
+    assert "hello" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_case_is_drawn(name, tmp_path):
+    pytest.importorskip("matplotlib")
+    CASES[name].plot(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_bars_have_the_scores_in_prompt_order_with_whiskers():
+    pytest.importorskip("matplotlib")
+    drawn = explained([[0.0, 0.0], [2.0, -1.0]], worded("a b"), "a b").plot(target=1)
+    [axes] = drawn.axes
+    assert [bar.get_width() for bar in axes.patches] == [2.0, -1.0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert axes.yaxis_inverted()
+    [lines] = [c for c in axes.collections if hasattr(c, "get_segments")]
+    assert [[x for x, _ in segment] for segment in lines.get_segments()] == [[1.75, 2.25], [-1.125, -0.875]]
+    assert axes.get_xlabel() == "Shapley value (nats)"
+
+
+def test_long_prompts_show_their_strongest_features():
+    pytest.importorskip("matplotlib")
+    [axes] = explained([[float(i) for i in range(100)]], worded("w " * 100), "w " * 100).plot().axes
+    assert [bar.get_width() for bar in axes.patches] == [float(i) for i in range(60, 100)]
+    assert "40 strongest of 100" in axes.get_title(loc="left")
+
+
+def test_the_heat_map_is_centred_on_zero():
+    pytest.importorskip("matplotlib")
+    axes, bar = explained([[1.0, 2.0], [3.0, -4.0]], worded("a b"), "a b").plot().axes
+    [image] = [c for c in axes.collections if c.get_array() is not None]
+    assert image.get_array().tolist() == [[1, 2], [3, -4]]
+    assert image.get_clim() == (-4, 4)
+    assert bar.get_ylabel() == "Shapley value (nats)"
+
+
+def test_an_unknown_target_is_told():
+    with pytest.raises(ValueError, match="no target 3: this result has 1, numbered 0 to 0"):
+        CASES["one"].plot(target=3)
+
+
+def test_plot_without_matplotlib_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install interpreto_mllm\[plot\]"):
+        CASES["one"].plot()
+
+
+def test_the_result_imports_no_drawing_library():
+    heavy = ("rich", "matplotlib", "IPython")
+    code = f"import sys, interpreto_mllm.attribution; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

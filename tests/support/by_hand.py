@@ -1,0 +1,162 @@
+"""The slow and obvious way to the value of a coalition: from the processor and the raw model alone, one forward each.
+
+Nothing here uses the library: pictures are painted, clips silenced, chats rendered and processed, and the tokens of absent
+words deleted by what the processor says about where they lie.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from support.family_parts import RATE, Family
+
+Box = tuple[int, int, int, int]
+Span = tuple[int, int]
+
+PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+ANSWER_TYPE = {"paligemma": 1}
+"""By family, the type of an answer's tokens where it is not 0; `test_families.py` holds the families to it.
+
+Given no types, PaliGemma reads everything in both directions, so that an answer would see its own end.
+"""
+BEGINS = {"paligemma": "<bos>"}
+"""By family, what its processor writes between the images and the text."""
+
+
+def words_of(text: str) -> list[Span]:
+    """Words, and signs of punctuation by themselves, each with the space before it."""
+    return [match.span() for match in re.finditer(r"\s*(?:\w+|[^\w\s])", text)]
+
+
+def painted(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
+    """The image with these boxes in its mean colour."""
+    mean = tuple(round(float(channel)) for channel in np.asarray(image).reshape(-1, 3).mean(0))
+    copy = image.copy()
+    for box in boxes:
+        copy.paste(mean, box)
+    return copy
+
+
+def silenced(clip: np.ndarray, spans: Sequence[tuple[float, float]]) -> np.ndarray:
+    """The clip without a sound between these seconds."""
+    copy = clip.copy()
+    for start, end in spans:
+        copy[round(start * RATE) : round(end * RATE)] = 0
+    return copy
+
+
+def parts(messages: list[dict], kind: str) -> list[Any]:
+    """The contents of all parts of one type."""
+    contents = [part for message in messages for part in message["content"]]
+    return [part[kind] for part in contents if part["type"] == kind]
+
+
+def processed(subject: Family, text: str, images: Sequence[Any] = (), clips: Sequence[Any] = (), **options: Any) -> dict:
+    """The processor's encoding of one text with its images and clips."""
+    given: dict[str, Any] = {"images": [list(images)]} if images else {}
+    if clips:
+        given |= {"audio": list(clips), "sampling_rate": RATE}
+    reads = subject.processor if given else subject.processor.tokenizer
+    encoding = dict(reads(text=[text], return_tensors="pt", **given, **options))
+    encoding.pop("labels", None)
+    return encoding
+
+
+def rendered(subject: Family, messages: list[dict]) -> str:
+    """The chat as text, up to where the answer begins."""
+    return subject.processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def without_words(subject: Family, messages: list[dict], absent: Sequence[tuple[str, Span]]) -> dict:
+    """The encoding of a chat less the tokens of words, given by the text of a part and where they lie in it.
+
+    Where nothing at all is left, it is the token that begins texts.
+    """
+    text, images, clips = rendered(subject, messages), parts(messages, "image"), parts(messages, "audio")
+    told = {"return_offsets_mapping": True} | ({"return_text_replacement_offsets": True} if images or clips else {})
+    encoding = processed(subject, text, images, clips, **told)
+    replaced = encoding.pop("text_replacement_offsets", [[]])[0]
+    gone = []
+    for said, (begin, end) in absent:
+        start = text.index(said)
+        grown = sum(len(item["replacement"]) - len(item["text"]) for item in replaced if item["span"][0] < start)
+        after = bool(replaced) and replaced[-1]["span"][0] < start
+        start += grown + (len(BEGINS.get(subject.name, "")) if after else 0)
+        gone.append((start + begin, start + end))
+    offsets = encoding.pop("offset_mapping")[0].tolist()
+    kept = [not any(low < end and begin < high for begin, end in gone) for low, high in offsets]
+    if not any(kept):
+        return {"input_ids": torch.tensor([[subject.processor.tokenizer.bos_token_id]]), "attention_mask": torch.ones(1, 1)}
+    return {name: tensor[:, kept] if name in PER_TOKEN else tensor for name, tensor in encoding.items()}
+
+
+def left(messages: list[dict], features: Sequence[Any], coalition: Sequence[bool], roles: Sequence[str]) -> tuple[list, list]:
+    """The chat with its media as they are without absent features, and the words to delete from what is said in it."""
+    absent = [feature for feature, there in zip(features, coalition, strict=True) if not there]
+    words = [
+        (part["text"], span)
+        for message in messages
+        if message["role"] in roles
+        for part in message["content"]
+        if part["type"] == "text"
+        for span in words_of(part["text"])
+    ]
+    written = [feature for feature in features if feature.modality == "text"]
+    assert [feature.text for feature in written] == [said[slice(*span)].strip() for said, span in words]
+    occluded, medium = [], 0
+    for message in messages:
+        content = []
+        for part in message["content"]:
+            mine = [feature for feature in absent if any(index == medium for index, _ in feature.pieces)]
+            if part["type"] == "image":
+                part = {**part, "image": painted(part["image"], [feature.box for feature in mine])}
+            elif part["type"] == "audio":
+                part = {**part, "audio": silenced(part["audio"], [feature.time for feature in mine])}
+            medium += part["type"] != "text"
+            content.append(part)
+        occluded.append({**message, "content": content})
+    return occluded, [word for word, feature in zip(words, written, strict=True) if feature in absent]
+
+
+def value(
+    subject: Family,
+    messages: list[dict],
+    features: Sequence[Any],
+    coalition: Sequence[bool],
+    answer: str,
+    roles: Sequence[str] = ("user",),
+) -> torch.Tensor:
+    """What a coalition is worth: log-probabilities of the answer's tokens."""
+    return answered(subject, without_words(subject, *left(messages, features, coalition, roles)), ids_of(subject, answer))
+
+
+def answered(subject: Family, encoding: dict, answer: Sequence[int], **options: Any) -> torch.Tensor:
+    """Log-probabilities of the answer's tokens after a prompt, by one plain forward."""
+    longer = extended(subject, encoding, answer[:-1])
+    with torch.no_grad():
+        logits = subject.model(**longer, **options).logits[0, -len(answer) :]
+    return logits.log_softmax(-1)[range(len(answer)), list(answer)].double()
+
+
+def extended(subject: Family, encoding: dict, answer: Sequence[int]) -> dict:
+    """The encoding of a prompt with an answer after it."""
+    longer, tail = dict(encoding), torch.tensor([answer], dtype=torch.int64)
+    if subject.name in ANSWER_TYPE:
+        encoding = {"token_type_ids": torch.zeros_like(encoding["input_ids"]), **encoding}
+    longer["input_ids"] = torch.cat([encoding["input_ids"], tail], 1)
+    longer["attention_mask"] = torch.cat([encoding["attention_mask"], torch.ones_like(tail)], 1)
+    for name in ("token_type_ids", "mm_token_type_ids"):
+        if name in encoding:
+            kind = ANSWER_TYPE.get(subject.name, 0)
+            longer[name] = torch.cat([encoding[name], torch.full_like(tail, kind)], 1)
+    return longer
+
+
+def ids_of(subject: Family, answer: str) -> list[int]:
+    """The answer's tokens by themselves."""
+    return subject.processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
