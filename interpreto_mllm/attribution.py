@@ -1,4 +1,7 @@
-"""The result of every explainer, with all that a person asks of it; each method is one line that imports downwards."""
+"""The result of every explainer, with all that a person asks of it; each method hands on to the room that knows how.
+
+What draws is imported when it draws: it brings rich or matplotlib, which importing the package must not.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,6 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
-from interpreto_mllm.plots.figure import figure
-from interpreto_mllm.plots.html import fragment, page
-from interpreto_mllm.plots.interactions import figure as interactions_figure
-from interpreto_mllm.plots.show import show
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
@@ -124,6 +123,8 @@ class Attribution(Record):
 
     def show(self) -> None:
         """Show the coloured prompt: in a notebook as HTML, elsewhere in the terminal."""
+        from interpreto_mllm.plots.show import show
+
         show(self)
 
     def plot(self, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
@@ -136,10 +137,14 @@ class Attribution(Record):
             ImportError: without matplotlib.
             ValueError: when there is no such target.
         """
+        from interpreto_mllm.plots.figure import figure
+
         return figure(self, path, target, numbers)
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
+        from interpreto_mllm.plots.html import page
+
         Path(path).write_text(page(self), encoding="utf-8")
 
     def to_frame(self) -> pandas.DataFrame:
@@ -168,6 +173,8 @@ class Attribution(Record):
         return summary(self)
 
     def _repr_html_(self) -> str:
+        from interpreto_mllm.plots.html import fragment
+
         return fragment(self)
 
 
@@ -206,4 +213,6 @@ class Interactions(PairValues):
             ImportError: without matplotlib.
             ValueError: when there is no such target or kind of plot.
         """
-        return interactions_figure(self, path, target, kind, top)
+        from interpreto_mllm.plots.interactions import figure
+
+        return figure(self, path, target, kind, top)

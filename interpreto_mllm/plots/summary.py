@@ -11,7 +11,7 @@ TARGETS_SHOWN, FEATURES_SHOWN = 6, 4
 
 def summary(attribution: Record) -> str:
     """What was estimated and how, then the strongest features of the first targets."""
-    lines = [f"Record: {', '.join(facts(attribution))}"]
+    lines = [f"Attribution: {', '.join(facts(attribution))}"]
     for target in range(min(attribution.t, TARGETS_SHOWN)):
         scores = row(attribution, target)
         strongest = scores.strongest(FEATURES_SHOWN)

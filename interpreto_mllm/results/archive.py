@@ -47,7 +47,7 @@ def save(record: Record, path: str | PathLike[str]) -> None:
     content = {
         "format": FORMAT,
         "version": VERSION,
-        **{name: getattr(attribution, name) for name in PLAIN},
+        **{name: getattr(record, name) for name in PLAIN},
         "notes": list(record.notes),
         "counts": asdict(record.counts),
         "features": [asdict(feature) for feature in record.features],

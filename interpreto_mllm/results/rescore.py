@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
-from interpreto_mllm.results.record import Kept
+from interpreto_mllm.results.record import Record
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
+
+Kept = TypeVar("Kept", bound=Record)
 
 
 def rescored(record: Kept, mode: ResponseSimilarity | InferenceModes) -> Kept:
