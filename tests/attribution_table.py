@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from server import Server
+from support.server import Server
 
 from interpreto_mllm import (
     Attend,
@@ -461,7 +461,7 @@ def _top(found: Any) -> list[list[float]]:
 
 def certified(result: Attribution) -> dict[str, Part]:
     """How far the scores predict what was held out."""
-    certificate = result.certificate()
+    certificate = result.fidelity()
     names = (
         "additive",
         "additive_rank",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from support import zoo
+from support.silent import Silent
 
 from interpreto_mllm import (
     Attend,
@@ -30,24 +31,6 @@ TOKENIZER = zoo.byte_bpe()
 LLAMA, BERT, MAMBA = zoo.build("llama"), zoo.build("bert"), zoo.build("mamba")
 CHAT = [{"role": "user", "content": "the sky"}]
 SKY = "the sky is blue"
-
-
-class Silent:
-    """No forward may run while this is entered."""
-
-    def __init__(self, *models: torch.nn.Module):
-        self.models, self.forwards = models, 0
-
-    def __enter__(self) -> Silent:
-        self.hooks = [model.register_forward_pre_hook(self._count) for model in self.models]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self.hooks:
-            hook.remove()
-
-    def _count(self, *_: object) -> None:
-        self.forwards += 1
 
 
 def refused(call, message: str, kind: type[Exception] = ValueError) -> None:
