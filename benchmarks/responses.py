@@ -45,7 +45,7 @@ def make_explainer(model: Any, tokenizer: Any, context: int, evaluations: int, n
 
 def one_by_one(model: Any, explainer: KernelShap, prompt: str, explanation: Attribution) -> list[list[int]]:
     """The loop: each coalition is read in full and answered alone."""
-    readings = explainer.game(prompt, "w9").prompt.read(explanation.coalitions)
+    readings = explainer.game(prompt, "w9").prompt.inputs_for(explanation.coalitions)
     said = []
     with torch.no_grad():
         for [reading] in readings:

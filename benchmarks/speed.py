@@ -150,7 +150,7 @@ def measure(case: Case, device: str, batch: int, runs: int) -> dict:
         options["pinned"] = range(case.context)
     explainer = method(model, tokenizer, **options)
     [result] = explainer(" ".join(words), answer)
-    readings = explainer.game(" ".join(words), answer).prompt.read(result.coalitions)
+    readings = explainer.game(" ".join(words), answer).prompt.inputs_for(result.coalitions)
     sequences = [row[0].ids.tolist() for row in readings]
     target = tokenizer.encode(answer, add_special_tokens=False)
     contenders = {

@@ -15,7 +15,8 @@ from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.queries import Engine, Mode
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.prompts.occlusion import Attend, Drop, ModelInput, Occlusion
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import PromptReader
@@ -38,7 +39,7 @@ class ModelAdapter(ABC):
     def __init__(self, model: Any, processing: Processing):
         self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
 
-    def default_occlusion(self) -> Occlusion:
+    def default_occlusion(self) -> TextOcclusion:
         """How a part is taken out when the caller does not say."""
         return Drop()
 
@@ -67,7 +68,7 @@ class ModelAdapter(ABC):
         """Positions that a reading and an answer take together."""
         return len(reading.ids) + len(answer.ids)
 
-    def check_occlusion(self, occlusion: Occlusion) -> None:
+    def check_occlusion(self, occlusion: TextOcclusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
         if not (self.processing.reads_text or isinstance(occlusion, Drop)):
             raise ValueError(

@@ -10,7 +10,8 @@ from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.packed import PackedEngine
 from interpreto_mllm.engine.queries import Engine, Mode
 from interpreto_mllm.games.targets import Answer, is_ids
-from interpreto_mllm.prompts.occlusion import Attend, ModelInput, Occlusion
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
 
 
@@ -40,7 +41,7 @@ class CausalAdapter(GeneratingAdapter):
         ids = self._without_ending(ids)
         return self._answer(ids, list(range(len(ids))))
 
-    def check_occlusion(self, occlusion: Occlusion) -> None:
+    def check_occlusion(self, occlusion: TextOcclusion) -> None:
         super().check_occlusion(occlusion)
         config = self.model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())

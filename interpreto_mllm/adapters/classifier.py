@@ -10,7 +10,8 @@ from interpreto_mllm.engine.encoders import ClassifierEngine
 from interpreto_mllm.engine.queries import Engine, Mode
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.prompts.occlusion import Drop, ModelInput, Occlusion, Replace
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import Drop, Replace, TextOcclusion
 
 
 class ClassifierAdapter(ModelAdapter):
@@ -19,7 +20,7 @@ class ClassifierAdapter(ModelAdapter):
     unit = "class"
     ids_are_one = False
 
-    def default_occlusion(self) -> Occlusion:
+    def default_occlusion(self) -> TextOcclusion:
         return Drop() if getattr(self.tokenizer, "mask_token_id", None) is None else Replace()
 
     def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:

@@ -12,7 +12,7 @@ import torch
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES
 from interpreto_mllm.prompts.tokens import special_mask
 

@@ -26,7 +26,7 @@ def ask(kind: ModelAdapter, prompt: Prompt, given: list[Any] | None, generate: M
         ValueError: when a prompt or a target is longer than the model reads.
     """
     n = len(prompt.features)
-    [[empty, *_], [full, *_]] = prompt.read(torch.tensor([[False] * n, [True] * n]))
+    [[empty, *_], [full, *_]] = prompt.inputs_for(torch.tensor([[False] * n, [True] * n]))
     kind.check_ids(full)
     room = kind.room()
     longest = max(empty, full, key=lambda reading: len(reading.ids))

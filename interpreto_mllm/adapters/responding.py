@@ -21,7 +21,8 @@ from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.responses import Original, ResponseEngine, ResponseGame
 from interpreto_mllm.games.rollout import Rollout, RolloutGame
 from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.prompts.occlusion import ModelInput, Occlusion
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
@@ -125,10 +126,10 @@ class LocalRespondingAdapter(RespondingAdapter):
         self._kind, self._decoding = kind, self._decoded(self._settings)
         self.answer_tokens = self._decoding.limit
 
-    def default_occlusion(self) -> Occlusion:
+    def default_occlusion(self) -> TextOcclusion:
         return self._kind.default_occlusion()
 
-    def check_occlusion(self, occlusion: Occlusion) -> None:
+    def check_occlusion(self, occlusion: TextOcclusion) -> None:
         self._kind.check_occlusion(occlusion)
 
     def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:

@@ -9,7 +9,7 @@ from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.engine.encoders import Seq2SeqEngine
 from interpreto_mllm.engine.queries import Engine, Mode
 from interpreto_mllm.games.targets import Answer, is_ids
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import special_mask
 
 

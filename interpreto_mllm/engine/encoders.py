@@ -14,7 +14,7 @@ from torch import Tensor
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.queries import Mode, Query, Scored, pad
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
 logger = logging.getLogger(__name__)

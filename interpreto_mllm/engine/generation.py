@@ -20,7 +20,7 @@ from interpreto_mllm.engine.decoding_state import Rows, seen_places
 from interpreto_mllm.engine.prefixes import Node
 from interpreto_mllm.engine.queries import Engine, Query, Scored, pad
 from interpreto_mllm.engine.ragged_cache import holds_any_length, join_aligned, join_ragged
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 logger = logging.getLogger(__name__)
 

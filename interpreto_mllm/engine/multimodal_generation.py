@@ -14,7 +14,7 @@ from interpreto_mllm.engine.encoders import _WholeReading
 from interpreto_mllm.engine.generation import CausalGenerator, chosen, drawing, ended
 from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.queries import Query
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.prefixes import Order
 from interpreto_mllm.engine.queries import Query
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 MOST_TOKENS = 128
 """Tokens of a row beyond what all its prompts begin with; in a wider one, each token looks past too many of other prompts."""

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 Mode = Callable[[Float[Tensor, "*rows v"], Int[Tensor, "*rows"]], Float[Tensor, "*rows"]]
 """An inference mode: from logits over the vocabulary and the target ids to values."""

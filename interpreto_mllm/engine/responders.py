@@ -11,7 +11,7 @@ from torch import Tensor
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.generation import OVER, Generator
 from interpreto_mllm.engine.queries import Engine, Query
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import special_ids
 
 

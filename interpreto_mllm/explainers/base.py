@@ -37,7 +37,7 @@ from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
-from interpreto_mllm.prompts.occlusion import Occlusion
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.prompts.tokens import stand_in
@@ -108,7 +108,7 @@ class AttributionExplainer:
         aggregator: Aggregator,
         granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
         inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX,
-        occlusion: Occlusion | None = None,
+        occlusion: TextOcclusion | None = None,
         image_granularity: ImageGranularity | Cutter | None = None,
         image_occlusion: ImageOcclusion | None = None,
         audio_granularity: AudioGranularity | Segmenter | None = None,
@@ -133,7 +133,7 @@ class AttributionExplainer:
         self._kind = choose_adapter(model, tokenizer, self.mode, self.generate, seed)
         self._kind.check_tokenizer()
         occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
-        if not isinstance(occlusion, Occlusion):
+        if not isinstance(occlusion, TextOcclusion):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
         self._kind.check_occlusion(occlusion)
         self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)

@@ -13,7 +13,7 @@ from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
-from interpreto_mllm.prompts.occlusion import Occlusion
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -23,7 +23,7 @@ class Options(TypedDict, total=False):
 
     granularity: Granularity | Splitter | list[Span]
     inference_mode: Mode | ResponseSimilarity
-    occlusion: Occlusion | None
+    occlusion: TextOcclusion | None
     image_granularity: ImageGranularity | Cutter | None
     image_occlusion: ImageOcclusion | None
     audio_granularity: AudioGranularity | Segmenter | None

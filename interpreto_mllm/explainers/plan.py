@@ -41,7 +41,7 @@ def planned(kind: ModelAdapter, prompts: Sequence[Prompt], budgets: Sequence[int
     """What these prompts cost at most under these budgets."""
     requests, read, said = 0, 0, 0
     for prompt, budget in zip(prompts, budgets, strict=True):
-        [readings] = prompt.read(torch.ones(1, len(prompt.features), dtype=torch.bool))
+        [readings] = prompt.inputs_for(torch.ones(1, len(prompt.features), dtype=torch.bool))
         times = budget * len(readings) * kind.draws
         requests += times
         read += times * max(kind.read_tokens(reading) for reading in readings)

@@ -16,7 +16,7 @@ from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.engine.queries import Engine, Query
 from interpreto_mllm.games.targets import Question
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
 
 
@@ -61,7 +61,7 @@ class ModelGame:
 
     def queries(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Query]]:
         """For each coalition the queries that make up its value, the readings of an answer side by side."""
-        rows = [[anchored(reading, self.anchor) for reading in readings] for readings in self.prompt.read(coalitions)]
+        rows = [[anchored(reading, self.anchor) for reading in readings] for readings in self.prompt.inputs_for(coalitions)]
         return [[Query(reading, answer.ids) for answer in self.question.answers for reading in readings] for readings in rows]
 
     def values(self, raw: Sequence[Sequence[Float[Tensor, "_"]]]) -> Float[Tensor, "p t"]:

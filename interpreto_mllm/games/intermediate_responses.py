@@ -8,7 +8,7 @@ from interpreto_mllm.core.progress import progress_bar
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.queries import Query
 from interpreto_mllm.engine.responders import Responder
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 
 class IntermediateResponses:

@@ -17,7 +17,7 @@ from interpreto_mllm.engine.queries import Query, Scored
 from interpreto_mllm.engine.responders import LocalResponder, Responder
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import Answer
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity.embeddings import Said
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 

@@ -21,7 +21,7 @@ from interpreto_mllm.games.intermediate_responses import IntermediateResponses
 from interpreto_mllm.games.responses import ResponseGame
 from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.conversation import Conversation
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Hierarchy, Prompt
 from interpreto_mllm.prompts.reader import PromptReader
 
@@ -89,7 +89,7 @@ class Rollout:
 
         return moved(self.whole(self._turns).hierarchy())
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+    def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         readings = self.readings(self.history(coalitions), coalitions)
         return [[reading] for reading in readings]
 
@@ -118,7 +118,7 @@ class Rollout:
         readings: dict[int, ModelInput] = {}
         for texts, rows in alike.items():
             place = torch.tensor(self._orders[len(texts)]).argsort()
-            found = self._prompt(texts).read(coalitions[rows][:, place])
+            found = self._prompt(texts).inputs_for(coalitions[rows][:, place])
             readings |= {row: anchored(reading, self.anchor) for row, [reading] in zip(rows, found, strict=True)}
         if readings:
             self.check(max(readings.values(), key=lambda reading: len(reading.ids)))

@@ -4,71 +4,55 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from interpreto_mllm.media.state import State
+from interpreto_mllm.prompts.model_input import ModelInput
 
 
-@dataclass(frozen=True)
-class ModelInput:
-    """What the model reads for one coalition: token ids, and which of them attention may see (None: all).
-
-    `segments` are token type ids where the prompt came with some; `media` the images and clips, in the order in which the ids
-    leave room for them.
-    """
-
-    ids: Int[np.ndarray, "l"]
-    seen: Bool[np.ndarray, "l"] | None = None
-    segments: Int[np.ndarray, "l"] | None = None
-    media: tuple[State, ...] = ()
-
-    @cached_property
-    def key(self) -> bytes:
-        """Equal exactly for equal readings."""
-        seen = b"" if self.seen is None else self.seen.tobytes()
-        segments = b"" if self.segments is None else self.segments.tobytes()
-        return b"|".join((self.ids.tobytes(), seen, segments, *(state.key for state in self.media)))
-
-
-class Occlusion(ABC):
-    """How absent features are taken out of the prompt."""
+class TextOcclusion(ABC):
+    """How the absent features of a text are taken out of it."""
 
     @abstractmethod
-    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
-        """The reading that is left when only the tokens in `present` are there; `owner` is each token's feature, or -1."""
+    def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
+        """The input that is left of the whole one when only some tokens are present.
 
-    def prepared(self, tokenizer: Any) -> Occlusion:
-        """This occlusion with whatever it needs of the tokenizer looked up; errors surface here, before any model call."""
+        Args:
+            whole: all tokens.
+            present: which of them are there.
+            owner: the feature that each token belongs to, or -1.
+        """
+
+    def prepared(self, tokenizer: Any) -> TextOcclusion:
+        """This occlusion with what it needs from the tokenizer; errors are raised here, before the model is called."""
         return self
 
 
 @dataclass(frozen=True)
-class Drop(Occlusion):
+class Drop(TextOcclusion):
     """Absent tokens are left out and the rest closes up, as if they had not been written. The default of language models."""
 
-    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
-        cut = [None if part is None else part[present] for part in (reading.seen, reading.segments)]
-        return ModelInput(reading.ids[present], cut[0], cut[1])
+    def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
+        cut = [None if part is None else part[present] for part in (whole.seen, whole.segments)]
+        return ModelInput(whole.ids[present], cut[0], cut[1])
 
 
 @dataclass(frozen=True)
-class Attend(Occlusion):
+class Attend(TextOcclusion):
     """Absent tokens stay in their places but no other token may attend to them: the positions of the rest are kept.
 
     Not the game that `Drop` plays: there the rest moves up. Models with recurrent layers cannot play it, nor can those that
     count positions by the attention mask (ALiBi of BLOOM and Falcon); both say so.
     """
 
-    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
-        return ModelInput(reading.ids, present if reading.seen is None else reading.seen & present, reading.segments)
+    def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
+        return ModelInput(whole.ids, present if whole.seen is None else whole.seen & present, whole.segments)
 
 
 @dataclass(frozen=True)
-class Replace(Occlusion):
+class Replace(TextOcclusion):
     """Absent tokens are replaced: one by one if the replacement is a single token, else a whole feature by the whole text.
 
     Args:
@@ -101,13 +85,13 @@ class Replace(Occlusion):
             raise ValueError(f"Replace({self.replacement!r}): this text has no tokens; use Drop() to leave features out.")
         return Replace(self.replacement, tuple(ids))
 
-    def read(self, reading: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
+    def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
         if len(self.ids) == 1:
-            return ModelInput(np.where(present, reading.ids, self.ids[0]), reading.seen, reading.segments)
+            return ModelInput(np.where(present, whole.ids, self.ids[0]), whole.seen, whole.segments)
         previous = np.concatenate([[-2], np.where(present, -2, owner)[:-1]])
         starts = ~present & (previous != owner)
         counts = np.where(present, 1, np.where(starts, len(self.ids), 0))
-        ids = np.repeat(reading.ids, counts)
+        ids = np.repeat(whole.ids, counts)
         ids[np.repeat(starts, counts)] = np.tile(np.asarray(self.ids, dtype=ids.dtype), int(starts.sum()))
-        stretched = [None if part is None else np.repeat(part, counts) for part in (reading.seen, reading.segments)]
+        stretched = [None if part is None else np.repeat(part, counts) for part in (whole.seen, whole.segments)]
         return ModelInput(ids, stretched[0], stretched[1])

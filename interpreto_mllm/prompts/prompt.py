@@ -14,7 +14,8 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Granularity
-from interpreto_mllm.prompts.occlusion import ModelInput, Occlusion
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 
 Hierarchy = list["int | Hierarchy"]
 
@@ -46,8 +47,8 @@ class Prompt(Protocol):
         """The chat that it is, None for other inputs."""
         ...
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
-        """For each coalition the readings over whose values its value is the mean; usually one."""
+    def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+        """The model inputs of each coalition, usually one; the coalition is worth the mean of their values."""
         ...
 
     def hierarchy(self) -> Hierarchy:
@@ -61,7 +62,7 @@ class TokenPrompt:
 
     Args:
         text: what the tokens spell; the features' spans index into it.
-        reading: all tokens.
+        whole: all tokens.
         owner: feature of each token, or -1.
         features: the players.
         occlusion: how an absent feature of the text disappears.
@@ -72,27 +73,27 @@ class TokenPrompt:
     """
 
     text: str
-    reading: ModelInput
+    whole: ModelInput
     owner: Int[np.ndarray, "l"]
     features: list[Feature]
-    occlusion: Occlusion
+    occlusion: TextOcclusion
     regions: tuple[tuple[int, int], ...]
     media: tuple[Medium, ...] = ()
     layouts: Layouts | None = None
     conversation: Conversation | None = None
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+    def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
-        return [[self._read(row)] for row in with_none]
+        return [[self._input_for(row)] for row in with_none]
 
-    def _read(self, coalition: Bool[np.ndarray, "_"]) -> ModelInput:
+    def _input_for(self, coalition: Bool[np.ndarray, "_"]) -> ModelInput:
         if not self.media:
-            return self.occlusion.read(self.reading, coalition[self.owner], self.owner)
+            return self.occlusion.apply(self.whole, coalition[self.owner], self.owner)
         states = self._states(coalition)
-        reading, owner = self.reading, self.owner
+        whole, owner = self.whole, self.owner
         if self.layouts is not None and not all(state.medium.keeps_size for state in states):
-            reading, owner = self.layouts(states, self.features)
-        occluded = self.occlusion.read(reading, coalition[owner], owner)
+            whole, owner = self.layouts(states, self.features)
+        occluded = self.occlusion.apply(whole, coalition[owner], owner)
         return replace(occluded, media=tuple(state for state in states if not state.dropped))
 
     def _states(self, coalition: Bool[np.ndarray, "_"]) -> list[State]:

@@ -19,7 +19,8 @@ from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.hearing import check_heard
 from interpreto_mllm.prompts.mixed import Mixed
-from interpreto_mllm.prompts.occlusion import ModelInput, Occlusion
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, joined
 from interpreto_mllm.prompts.ready import Row, rows_of
@@ -55,7 +56,7 @@ class PromptReader:
 
     processing: Processing
     granularity: Granularity | Splitter | list[Span]
-    occlusion: Occlusion
+    occlusion: TextOcclusion
     roles: Collection[str]
     pinned: Pins
     groups: Groups | None
@@ -157,7 +158,7 @@ class PromptReader:
             )
         nothing = np.zeros(0, dtype=np.int64)
         prompt = self._selected(TokenPrompt("", ModelInput(nothing), nothing, _features(media), self.occlusion, (), media))
-        [[empty]] = prompt.read(torch.zeros(1, len(prompt.features), dtype=torch.bool))
+        [[empty]] = prompt.inputs_for(torch.zeros(1, len(prompt.features), dtype=torch.bool))
         if not empty.media:
             raise ValueError(
                 "With every piece absent nothing is left for the model to read: use Fill() for images and Silence() for clips, "
@@ -234,9 +235,9 @@ class PromptReader:
         owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
         owner = np.where(owner >= 0, owner + len(pieces), owner)
         spans = tuple(region.span for region in regions)
-        reading = ModelInput(tokens.ids, None, segments)
+        whole = ModelInput(tokens.ids, None, segments)
         every = [*pieces, *features]
-        return self._selected(TokenPrompt(tokens.text, reading, owner, every, self.occlusion, spans, media, layouts))
+        return self._selected(TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts))
 
     def _selected(self, prompt: Cut) -> Cut:
         """The prompt with pinned features out of the game and those of a group as one player."""

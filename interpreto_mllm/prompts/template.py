@@ -14,7 +14,7 @@ from torch import Tensor
 
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Hierarchy
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -120,7 +120,7 @@ class TemplatePrompt:
     def conversation(self) -> None:
         """None: it is no chat."""
 
-    def read(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+    def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [
             [ModelInput(Tokens.of_text(text, self.tokenizer).ids) for text in self.template.filled(present)]

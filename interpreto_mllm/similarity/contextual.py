@@ -16,7 +16,7 @@ from interpreto_mllm.engine.multimodal import MultimodalEngine
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.queries import Query, pad
 from interpreto_mllm.engine.text_submodel import text_submodel
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.embeddings import Embedding, Said, check_bound, ids_of, padded
 

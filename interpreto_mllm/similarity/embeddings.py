@@ -17,7 +17,7 @@ from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.queries import pad
 from interpreto_mllm.engine.text_submodel import text_submodel
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
 Said = tuple[Response, ModelInput | None]

@@ -15,7 +15,7 @@ from interpreto_mllm import Attend, Attribution, Drop, ExactShapley, InferenceMo
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.generation import CausalGenerator
 from interpreto_mllm.engine.queries import Query
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity import ExactMatch
 
 PROMPT = "What is the capital of France? It was the best of times"

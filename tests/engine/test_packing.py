@@ -14,7 +14,7 @@ from support.zoo import CAUSAL, build, byte_bpe
 from interpreto_mllm import Drop, ExactShapley, Replace
 from interpreto_mllm.engine.packing import PackedRows, PackedSequence, bundled
 from interpreto_mllm.engine.queries import Query
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 PROMPT = "the sky is blue and the sea !"
 REFUSED = {"lfm2", "mamba", "bloom", "roberta_causal", "gemma2", "gemma3_text", "mistral_sliding"}

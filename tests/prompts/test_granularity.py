@@ -52,8 +52,8 @@ def bare(text: str) -> str:
 def test_a_feature_is_spelled_by_its_tokens(kind, text, granularity):
     tokenizer, prompt = TOKENIZERS[kind], read(text, kind, granularity)
     ids = tokenizer(text)["input_ids"]
-    assert prompt.reading.ids.tolist() == ids
-    assert [ids] == [reading.ids.tolist() for reading in prompt.read(torch.ones(1, len(prompt.features)).bool())[0]]
+    assert prompt.whole.ids.tolist() == ids
+    assert [ids] == [reading.ids.tolist() for reading in prompt.inputs_for(torch.ones(1, len(prompt.features)).bool())[0]]
     for feature in prompt.features:
         [(start, end)] = feature.spans
         assert prompt.text[start:end] == feature.text == text[start:end]
@@ -69,11 +69,11 @@ def test_every_token_that_was_written_belongs_to_one_word(kind, text):
     positions = [position for feature in prompt.features for position in feature.positions]
     assert len(positions) == len(set(positions))
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    for position in set(range(len(prompt.reading.ids))) - set(positions):
-        token = int(prompt.reading.ids[position])
+    for position in set(range(len(prompt.whole.ids))) - set(positions):
+        token = int(prompt.whole.ids[position])
         assert token in special or not tokenizer.decode([token]).strip()
     assert bare("".join(texts_of(prompt))) == bare(text)
-    assert not any(int(prompt.reading.ids[position]) in special for position in positions)
+    assert not any(int(prompt.whole.ids[position]) in special for position in positions)
 
 
 @pytest.mark.parametrize("kind", EXACT)
@@ -115,7 +115,7 @@ def test_leading_space_leaves_with_its_word(kind):
     """Dropping a word leaves what one would have typed without it, doubled spaces and line breaks included."""
     prompt = read("one  two\n\nthree four", kind)
     there = torch.tensor([[True, False, True, True], [True, True, False, True]])
-    texts = [TOKENIZERS[kind].decode(row[0].ids, skip_special_tokens=True) for row in prompt.read(there)]
+    texts = [TOKENIZERS[kind].decode(row[0].ids, skip_special_tokens=True) for row in prompt.inputs_for(there)]
     assert texts == ["one\n\nthree four", "one  two four"]
 
 
@@ -169,13 +169,13 @@ def halves(text: str) -> list[tuple[int, int]]:
 def test_pieces_of_your_own(kind, granularity):
     prompt = read("The sky is so blue", kind, granularity)
     assert texts_of(prompt) == ["The sky is", "so blue"]
-    ids = prompt.reading.ids
+    ids = prompt.whole.ids
     assert [TOKENIZERS[kind].decode(ids[list(f.positions)]).strip() for f in prompt.features] == ["The sky is", "so blue"]
 
 
 def test_text_outside_the_given_pieces_is_always_there():
     prompt = read("The sky is so blue", "byte bpe", [(4, 7)])
-    [[reading]] = prompt.read(torch.tensor([[False]]))
+    [[reading]] = prompt.inputs_for(torch.tensor([[False]]))
     assert TOKENIZERS["byte bpe"].decode(reading.ids) == "The is so blue"
 
 

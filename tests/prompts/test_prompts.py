@@ -41,7 +41,7 @@ def say(*contents: str) -> list[dict[str, str]]:
 
 
 def left(prompt, *present: bool) -> list[int]:
-    [[reading]] = prompt.read(torch.tensor([present]))
+    [[reading]] = prompt.inputs_for(torch.tensor([present]))
     return reading.ids.tolist()
 
 
@@ -64,8 +64,8 @@ def test_messages_are_found_where_they_are(chat, template):
     [prompt] = reader(tokenizer, roles=("user", "assistant")).read(chat)
     [plain] = reader(tokenizer).read(chat)
     assert prompt.text == rendered
-    assert prompt.reading.ids.tolist() == tokenizer(rendered, add_special_tokens=False)["input_ids"]
-    assert prompt.reading.ids.tolist() == tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]
+    assert prompt.whole.ids.tolist() == tokenizer(rendered, add_special_tokens=False)["input_ids"]
+    assert prompt.whole.ids.tolist() == tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]
     assert rendered.endswith("<|assistant|>")
     place = 0
     for turn, message in enumerate(chat):
@@ -148,7 +148,7 @@ def test_encodings_are_read_as_they_are(side, tensors):
     prompts = reader(tokenizer).read(tokenizer(texts, padding=True, return_tensors=tensors))
     for prompt, text in zip(prompts, texts, strict=True):
         [plain] = reader(tokenizer).read(text)
-        assert prompt.reading.ids.tolist() == tokenizer(text)["input_ids"]
+        assert prompt.whole.ids.tolist() == tokenizer(text)["input_ids"]
         assert texts_of(prompt) == texts_of(plain)
         assert [f.positions for f in prompt.features] == [f.positions for f in plain.features]
         assert all(prompt.text[a:b] == f.text for f in prompt.features for a, b in f.spans)
@@ -159,7 +159,7 @@ def test_one_row_and_ids_no_text_would_give():
     assert ids != TOKENIZER("the sky")["input_ids"]
     for encoding in ({"input_ids": ids}, {"input_ids": torch.tensor(ids)}, {"input_ids": np.array([ids])}):
         [prompt] = reader().read(encoding)
-        assert prompt.reading.ids.tolist() == ids
+        assert prompt.whole.ids.tolist() == ids
         assert [(f.text, f.positions) for f in prompt.features] == [("the", (0, 1, 2)), ("sky", (3, 4, 5))]
         assert left(prompt, False, True) == ids[3:]
 
@@ -169,7 +169,7 @@ def test_segments_leave_with_their_tokens():
     encoding = tokenizer("the sky", "is blue", return_token_type_ids=True)
     [prompt] = reader(tokenizer).read(encoding)
     assert texts_of(prompt) == ["the", "sky", "is", "blue"]
-    [[reading]] = prompt.read(torch.tensor([[False, True, True, False]]))
+    [[reading]] = prompt.inputs_for(torch.tensor([[False, True, True, False]]))
     kept = [i for i, token in enumerate(encoding["input_ids"]) if tokenizer.decode([token]) not in ("the", "blue")]
     assert reading.ids.tolist() == [encoding["input_ids"][i] for i in kept]
     assert reading.segments.tolist() == [encoding["token_type_ids"][i] for i in kept]
@@ -179,7 +179,7 @@ def test_occlusions():
     text = "the sky is"
     ids = TOKENIZER(text)["input_ids"]
     [attend] = reader(occlusion=Attend()).read(text)
-    [[seen]] = attend.read(torch.tensor([[True, False, True]]))
+    [[seen]] = attend.inputs_for(torch.tensor([[True, False, True]]))
     assert seen.ids.tolist() == ids
     assert [bool(s) for s in seen.seen] == [i not in attend.features[1].positions for i in range(len(ids))]
     [one] = reader(occlusion=Replace(7)).read(text)
@@ -289,7 +289,7 @@ def test_pinned_features_are_always_there(pinned, kept):
     [free] = reader().read(text)
     assert texts_of(prompt) == kept
     gone = {position for feature in prompt.features for position in feature.positions}
-    expected = [int(token) for i, token in enumerate(free.reading.ids) if i not in gone]
+    expected = [int(token) for i, token in enumerate(free.whole.ids) if i not in gone]
     assert left(prompt, *[False] * len(kept)) == expected
 
 

@@ -19,7 +19,8 @@ from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.modes import InferenceModes, mode_name
 from interpreto_mllm.games.targets import Answer
 from interpreto_mllm.prompts.granularity import Granularity
-from interpreto_mllm.prompts.occlusion import Attend, ModelInput, Occlusion
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
 from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.similarity.contextual import Contextual
 from interpreto_mllm.similarity.embeddings import Static
@@ -47,7 +48,7 @@ class RemoteAdapter(ModelAdapter):
     def check_ids(self, reading: ModelInput) -> None:
         """Whatever can be written can be sent."""
 
-    def check_occlusion(self, occlusion: Occlusion) -> None:
+    def check_occlusion(self, occlusion: TextOcclusion) -> None:
         if isinstance(occlusion, Attend):
             raise ValueError("Attention cannot be masked on a server: use Drop() or Replace(...).")
 

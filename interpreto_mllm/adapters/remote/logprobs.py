@@ -9,7 +9,7 @@ from typing import Any
 from interpreto_mllm.adapters.remote.alignment import Told
 from interpreto_mllm.adapters.remote.messages import asked
 from interpreto_mllm.adapters.remote.requests import Reply
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from interpreto_mllm.adapters.remote.media import encoded
 from interpreto_mllm.prompts.chat import Message, parts_of
 from interpreto_mllm.prompts.granularity import Span
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import Tokens
 
 ROLE = 0x200000

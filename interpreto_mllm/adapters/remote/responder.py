@@ -11,7 +11,7 @@ from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import Reply, RequestPool
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.queries import Query
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 LIMIT = 32
 """Tokens of an answer where the caller does not say."""

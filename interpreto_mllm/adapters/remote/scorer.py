@@ -16,7 +16,7 @@ from interpreto_mllm.adapters.remote.logprobs import WAYS, Way, continued
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import RemoteError, RequestPool
 from interpreto_mllm.engine.queries import Query, Scored
-from interpreto_mllm.prompts.occlusion import ModelInput
+from interpreto_mllm.prompts.model_input import ModelInput
 
 REFUSED = (400, 404, 405, 415, 422, 500, 501)
 """What servers answer to arguments that they do not take."""
