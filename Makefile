@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test servers lint types docs bench clean
+.PHONY: help demo test servers lint types docs tables bench clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
 
@@ -61,7 +61,10 @@ types: .venv/.dev ## pyright
 docs: .venv/.docs ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-bench: .venv/.bench ## the benchmark tables
+tables: ## fill README.md and docs/*.md with the tables in benchmarks/published/
+	$(PYTHON) benchmarks/fill_tables.py
+
+bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/long.py

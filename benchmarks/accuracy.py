@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from figure import draw
-from report import show
+from report import Report, show
 from shapiq_process import Shapiq
 from tables import RESULTS, SOURCES, Tabulated, tables
 
@@ -122,7 +122,9 @@ def main() -> None:
                     records += measure(source, n, seed, shapiq)
     (RESULTS / "accuracy.json").write_text(json.dumps(records))
     print(f"{arguments.seeds} seeds, n = {', '.join(map(str, FEATURES))}, shapiq {shapiq.version}")
-    show(records)
+    report = Report("accuracy")
+    show(records, report)
+    report.save()
     draw(records, RESULTS / "estimators.svg")
 
 

@@ -13,7 +13,7 @@ import argparse
 
 import torch
 from accuracy import OURS
-from report import TITLES, geometric_mean, print_table
+from report import TITLES, Report, geometric_mean
 from tables import Tabulated, tables
 from torch import Tensor
 
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=6)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    report = Report("control")
     for source in ("model", "response"):
         games = [(seed, table) for n in FEATURES for seed in range(arguments.prompts) for _, table in tables(source, n, seed)]
         rows = []
@@ -51,7 +52,8 @@ def main() -> None:
                     ratios.append(error(table, name, budget, seed, table.truth) / max(plain, 1e-300))
                 row.append(f"{geometric_mean(ratios):.2f}")
             rows.append(row)
-        print_table(f"error with over without, {TITLES[source]}", [f"{times}n" for times in BUDGETS], rows)
+        report.add(f"error with over without, {TITLES[source]}", [f"{times}n" for times in BUDGETS], rows)
+    report.save()
 
 
 if __name__ == "__main__":

@@ -17,15 +17,14 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from peers import Counted
-from rich.console import Console
-from rich.table import Table
+from report import Report
 from tables import Tabulated, tables
 from torch import Tensor
 
 from interpreto_mllm.aggregators import KernelAggregator
+from interpreto_mllm.attribution import Interactions
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import ExactPerturbator, KernelPerturbator, MonteCarloPerturbator, PermutationPerturbator
-from interpreto_mllm.results.interactions import Interactions
 
 BUDGETS = (5, 10, 20, 50)
 FLOOR = 1e-6
@@ -109,13 +108,11 @@ def measure(n: int, seeds: int) -> tuple[dict[str, dict[int, list[float]]], dict
     return errors, hits, covered
 
 
-def table(title: str, cells: dict[str, dict[int, list[float]]], join: Callable[[list[float]], str]) -> Table:
-    drawn = Table(title=title)
-    for column in ("estimator", *(f"{multiple}n" for multiple in BUDGETS)):
-        drawn.add_column(column, justify="left" if column == "estimator" else "right")
-    for name, row in cells.items():
-        drawn.add_row(name, *(join(row[multiple]) if row.get(multiple) else "–" for multiple in BUDGETS))
-    return drawn
+def add(report: Report, title: str, cells: dict[str, dict[int, list[float]]], join: Callable[[list[float]], str]) -> None:
+    """A table of one quantity by estimator and budget."""
+    budgets = [multiple for multiple in BUDGETS if any(row.get(multiple) for row in cells.values())]
+    rows = [[name, *(join(row[multiple]) if row.get(multiple) else "–" for multiple in budgets)] for name, row in cells.items()]
+    report.add(title, [f"{multiple}n" for multiple in budgets], rows)
 
 
 def main() -> None:
@@ -125,15 +122,14 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    console = Console(width=110)
+    report = Report("interactions")
     for n in arguments.features:
         errors, hits, covered = measure(n, arguments.seeds)
-        console.print(
-            table(f"n = {n}: relative squared error", errors, lambda values: f"{np.exp(np.mean(np.log(values))):.4f}")
-        )
-        console.print(table(f"n = {n}: share of the top 3 pairs found", hits, lambda values: f"{np.mean(values):.2f}"))
+        add(report, f"n = {n}: relative squared error", errors, lambda values: f"{np.exp(np.mean(np.log(values))):.4f}")
+        add(report, f"n = {n}: share of the top 3 pairs found", hits, lambda values: f"{np.mean(values):.2f}")
         if covered:
-            console.print(f"95 % intervals from kernel draws hold the truth in {100 * np.mean(covered):.1f} % of pairs\n")
+            print(f"95 % intervals from kernel draws hold the truth in {100 * np.mean(covered):.1f} % of pairs\n")
+    report.save()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from accuracy import OURS
-from report import FORMATS, cells, geometric_mean, mean, print_table
+from report import FORMATS, Report, cells, geometric_mean, mean
 from shapiq_process import Shapiq
 from synthetic import Dividends, Game, low_order, unanimity
 from torch import Tensor
@@ -144,7 +144,7 @@ def measure(large: Large, seed: int, shapiq: Shapiq) -> Iterator[Record]:
             yield {"estimator": name, "times": times, "error": error, "seconds": answer["seconds"]}
 
 
-def show(records: list[Record], kind: str) -> None:
+def show(report: Report, records: list[Record], kind: str) -> None:
     """The table of one kind of games."""
     errors = cells(records, "error", ("n", "times"), geometric_mean)
     seconds = cells(records, "seconds", ("n", "times"), mean)
@@ -153,7 +153,7 @@ def show(records: list[Record], kind: str) -> None:
         for name in dict.fromkeys(record["estimator"] for record in records):
             row = [FORMATS["error"](errors.get((name, n, times), np.nan)) for times in BUDGETS]
             rows.append([f"n = {n}, {name}", *row, FORMATS["seconds"](seconds.get((name, n, BUDGETS[-1]), np.nan))])
-    print_table(kind, [*(f"{times}n" for times in BUDGETS), f"seconds at {BUDGETS[-1]}n"], rows)
+    report.add(kind, [*(f"{times}n" for times in BUDGETS), f"seconds at {BUDGETS[-1]}n"], rows)
 
 
 def main() -> None:
@@ -164,18 +164,20 @@ def main() -> None:
     torch.set_num_threads(1)
     shapiq = Shapiq(arguments.peers)
     print(f"{arguments.games} games each, shapiq {shapiq.version}")
+    report = Report("long")
     for kind, games in KINDS.items():
         records, known = [], []
         for n in FEATURES:
             for seed, large in enumerate(games(n, arguments.games)):
                 records += [{"n": n, **record} for record in measure(large, seed, shapiq)]
                 known += [{"estimator": name, "n": n, "error": error} for name, error in large.known.items()]
-        show(records, kind)
+        show(report, records, kind)
         means = cells(known, "error", ("n",), geometric_mean)
         columns = list(dict.fromkeys(name for name, _ in means))
         if columns:
             rows = [[f"n = {n}", *(FORMATS["error"](means[name, n]) for name in columns)] for n in FEATURES]
-            print_table(f"reference for {kind}", columns, rows)
+            report.add(f"reference for {kind}", columns, rows)
+    report.save()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
+from report import Report
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     CLIPImageProcessorPil,
@@ -166,16 +165,17 @@ def measure(case: Case, batch: int, runs: int) -> dict[str, Any]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """The table: counts, and each contender's time as a multiple of ours."""
-    table = Table(title="One game on a LLaVA (vision 4 × 128, language 4 × 256, 196 image tokens), CPU")
-    for column in ("game", "path", "images encoded", "forwards", "tokens", "seconds", "× ours"):
-        table.add_column(column, justify="left" if column in ("game", "path") else "right")
+    print("One game on a LLaVA (vision 4 × 128, language 4 × 256, 196 image tokens), CPU")
+    cells = []
     for row in rows:
         ours = row["results"]["ours"]["seconds"]
         for index, (name, cost) in enumerate(row["results"].items()):
             counts = [f"{cost[key]:,}" for key in ("images", "forwards", "tokens")]
             ratio = f"{cost['seconds'] / ours:.1f}×"
-            table.add_row(row["name"] if not index else "", name, *counts, f"{cost['seconds']:.2f}", ratio)
-    Console(width=110).print(table)
+            cells.append([row["name"] if not index else "", name, *counts, f"{cost['seconds']:.2f}", ratio])
+    report = Report("multimodal")
+    report.add("game", ["path", "images encoded", "forwards", "tokens", "seconds", "× ours"], cells, "multimodal")
+    report.save()
     worst = max(row["difference"] for row in rows)
     print(f"Largest difference between the values of ours and the plain path: {worst:.1e}")
 

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from rich.console import Console
+from report import Report
 from rich.progress import track
-from rich.table import Table
 from transformers.utils import logging as transformers_logging
 
 import interpreto_mllm as im
@@ -153,19 +152,17 @@ def measure(name: str, count: int, budget: int) -> list[dict[str, Any]]:
     return records
 
 
-def show(records: list[dict[str, Any]], title: str) -> None:
+def show(report: Report, records: list[dict[str, Any]], model: str) -> None:
     """The table of one model, chance last."""
     columns = [name for name in ("region", "word", "precision") if any(name in record for record in records)]
     headings = {"region": "true region first", "word": "true word first", "precision": "precision at k"}
-    table = Table("method", title=title, title_justify="left")
-    for column in (*(headings[name] for name in columns), "evaluations"):
-        table.add_column(column, justify="right")
+    rows = []
     for method in (*(one.__name__ for one in METHODS), "chance"):
         mine = [record for record in records if record["method"] == method]
         shares = [[record[name] for record in mine if name in record] for name in columns]
         cells = [f"{100 * sum(share) / len(share):.0f} %" for share in shares]
-        table.add_row(method, *cells, f"{sum(record['evaluations'] for record in mine) / len(mine):.0f}")
-    Console(width=110).print(table)
+        rows.append([method, *cells, f"{sum(record['evaluations'] for record in mine) / len(mine):.0f}"])
+    report.add("method", [*(headings[name] for name in columns), "evaluations"], rows, model)
 
 
 def main() -> None:
@@ -177,11 +174,13 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("interpreto_mllm").setLevel(logging.ERROR)
     transformers_logging.set_verbosity_error()
-    records = []
+    report, records = Report("pointing"), []
     for name in arguments.models:
         found = measure(name, arguments.prompts, arguments.budget)
-        show(found, f"{name} ({MODELS[name][2]}), {arguments.prompts} prompts")
+        print(f"{name} ({MODELS[name][2]}), {arguments.prompts} prompts")
+        show(report, found, name)
         records += found
+    report.save()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(records, indent=0))
 

@@ -1,8 +1,11 @@
-"""The tables of the accuracy benchmark, as Markdown."""
+"""The tables of a benchmark run: printed as Markdown, and written to results/tables/."""
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from rich.box import MARKDOWN
 from rich.console import Console
 from rich.table import Table
 
+RESULTS = Path(__file__).parent / "results" / "tables"
 EXACT = 1e-16
 TITLES = {
     "model": "text, log-probabilities",
@@ -17,6 +21,13 @@ TITLES = {
     "sight": "pictures and text, log-probabilities",
     "hearing": "sounds and text, log-probabilities",
     "synthetic": "six synthetic games",
+}
+SHORT_TITLES = {
+    "model": "log-probabilities",
+    "response": "responses",
+    "sight": "pictures",
+    "hearing": "clips",
+    "synthetic": "synthetic",
 }
 FORMATS: dict[str, Callable[[float], str]] = {
     "error": lambda value: f"{value:.1e}".replace("e-0", "e-").replace("e+00", ""),
@@ -30,6 +41,44 @@ KINDS = {"model and response": ("model", "response"), "sight and hearing": ("sig
 REST = {"rank": "rank correlation", "top": "of the top 3", "seconds": "seconds"}
 Record = dict[str, Any]
 Mean = Callable[[list[float]], float]
+
+
+class Report:
+    """The tables of one run. `fill_tables.py` says how they are published.
+
+    Args:
+        name: of the benchmark, and of the file that `save` writes.
+    """
+
+    def __init__(self, name: str):
+        self._path, self._tables = RESULTS / f"{name}.json", {}
+
+    def add(self, title: str, columns: list[str], rows: list[list[str]], name: str | None = None) -> None:
+        """Print a table, its title above the first column, and keep it under a name, by default its title."""
+        self._tables[name or title] = {"columns": [title, *columns], "rows": rows}
+        table = Table(title, box=MARKDOWN)
+        for column in columns:
+            table.add_column(column, justify="right")
+        for row in rows:
+            table.add_row(*row)
+        Console(width=190).print(table)
+
+    def save(self) -> None:
+        """Write all tables and the command that made them, one row a line."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        tables = [f"    {_json(name)}: {_table_json(table)}" for name, table in self._tables.items()]
+        command = " ".join(["python", *sys.argv])
+        content = f'{{\n  "command": {_json(command)},\n  "tables": {{\n' + ",\n".join(tables) + "\n  }\n}\n"
+        self._path.write_text(content, encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _table_json(table: dict[str, Any]) -> str:
+    rows = ",\n".join(f"        {_json(row)}" for row in table["rows"])
+    return f'{{\n      "columns": {_json(table["columns"])},\n      "rows": [\n{rows}\n      ]\n    }}'
 
 
 def sampled(records: list[Record]) -> list[Record]:
@@ -57,26 +106,26 @@ def cells(records: list[Record], what: str, columns: tuple[str, ...], mean: Mean
     return {key: mean(values) for key, values in found.items()}
 
 
-def show(records: list[Record]) -> None:
-    """All tables: errors by source and n, then summaries over n."""
+def show(records: list[Record], report: Report) -> None:
+    """All tables of the accuracy benchmark: errors by source and n, then summaries over n."""
     records = sampled(records)
     for source in dict.fromkeys(record["source"] for record in records):
         chosen = [record for record in records if record["source"] == source]
         games = len({(record["game"], record["n"], record["seed"]) for record in chosen})
         Console().print(f"\n{TITLES[source]}: {games} games\n")
         for n in sorted({record["n"] for record in chosen}):
-            show_means([record for record in chosen if record["n"] == n], "error", f"n = {n}: error")
+            show_means(report, [record for record in chosen if record["n"] == n], "error", f"{TITLES[source]}, n = {n}")
     for source in dict.fromkeys(record["source"] for record in records):
-        show_means([record for record in records if record["source"] == source], "error", f"all n, {source}: error")
+        show_means(report, [record for record in records if record["source"] == source], "error", SHORT_TITLES[source])
     for title, sources in KINDS.items():
         chosen = [record for record in records if record["source"] in sources and record["times"] in (5, 10, 20)]
         if chosen:
-            show_means(chosen, "cover", f"{title}: 95 % intervals cover")
-            show_rest([record for record in chosen if record["times"] == 10], f"{title}, 10n")
-    show_ratios(records)
+            show_means(report, chosen, "cover", f"{title}: 95 % intervals cover")
+            show_rest(report, [record for record in chosen if record["times"] == 10], f"{title}, 10n")
+    show_ratios(report, records)
 
 
-def show_means(records: list[Record], what: str, title: str) -> None:
+def show_means(report: Report, records: list[Record], what: str, title: str) -> None:
     """One quantity by estimator and budget; of errors the geometric mean, the least in bold."""
     means = cells(records, what, ("times",), geometric_mean if what == "error" else mean)
     budgets = sorted({record["times"] for record in records})
@@ -89,18 +138,18 @@ def show_means(records: list[Record], what: str, title: str) -> None:
             text = FORMATS[what](value) if value == value else "–"
             row.append(f"**{text}**" if what == "error" and value == least else text)
         rows.append(row)
-    print_table(title, [f"{times}n" for times in budgets], rows)
+    report.add(title, [f"{times}n" for times in budgets], rows)
 
 
-def show_rest(records: list[Record], title: str) -> None:
+def show_rest(report: Report, records: list[Record], title: str) -> None:
     """Means of everything else by estimator."""
     means = {what: cells(records, what, (), mean) for what in REST}
     names = dict.fromkeys(record["estimator"] for record in records)
     rows = [[name, *(FORMATS[what](means[what][name,]) for what in REST)] for name in names]
-    print_table(title, list(REST.values()), rows)
+    report.add(title, list(REST.values()), rows)
 
 
-def show_ratios(records: list[Record]) -> None:
+def show_ratios(report: Report, records: list[Record]) -> None:
     """What the library's estimators err beside the best of shapiq's, chosen afterwards for each game, n and budget."""
     means = cells(records, "error", ("source", "game", "n", "times"), geometric_mean)
     budgets = sorted({record["times"] for record in records})
@@ -119,14 +168,4 @@ def show_ratios(records: list[Record]) -> None:
                         ratios.append(error / min(theirs))
                 row.append(FORMATS["ratio"](geometric_mean(ratios)))
             rows.append(row)
-    print_table("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)
-
-
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """A table in Markdown, numbers to the right."""
-    table = Table(title, box=MARKDOWN)
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=190).print(table)
+    report.add("error over that of shapiq's best", [f"{times}n" for times in budgets], rows)

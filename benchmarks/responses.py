@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from report import Report
 from speed import make_model
 from transformers.utils import logging as transformers_logging
 
@@ -136,18 +135,9 @@ def main() -> None:
     transformers_logging.set_verbosity_error()
     torch.set_num_threads(arguments.threads)
     speed, overhead = measure_speed(arguments.evaluations, arguments.runs), measure_overhead(1000, arguments.runs + 1)
-    table = Table(title=f"{NEW} new tokens after {CONTEXT} shared and {FEATURES} explained ones ({arguments.threads} threads)")
-    for column in (
-        "evaluations",
-        "ours",
-        "one generate each",
-        "times faster",
-        "same answers",
-        "outside forward",
-        "outside answering",
-    ):
-        table.add_column(column, justify="right")
-    table.add_row(
+    print(f"{NEW} new tokens after {CONTEXT} shared and {FEATURES} explained ones ({arguments.threads} threads)")
+    columns = ["ours", "one generate each", "times faster", "same answers", "outside forward", "outside answering"]
+    row = [
         str(speed["evaluations"]),
         f"{speed['ours']:.2f} s",
         f"{speed['loop']:.2f} s",
@@ -155,8 +145,10 @@ def main() -> None:
         f"{speed['same_answers']} of {speed['evaluations']}",
         f"{overhead['outside_forward_ms']:.3f} ms each",
         f"{overhead['outside_answering_ms']:.3f} ms each",
-    )
-    Console(width=130).print(table)
+    ]
+    report = Report("responses")
+    report.add("evaluations", columns, [row], "responses")
+    report.save()
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps({"speed": speed, "overhead": overhead}, indent=2) + "\n")
 

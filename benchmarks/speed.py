@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
+from report import Report
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
@@ -174,9 +173,8 @@ def measure(case: Case, device: str, batch: int, runs: int) -> dict:
 
 def show(results: list[dict], where: str) -> None:
     """The table: each contender's time as a multiple of ours."""
-    table = Table(title=f"Time as a multiple of interpreto_mllm's ({where}, hidden 256 × 4 layers)")
-    for column in ("case", "evaluations", "forwards", "tokens (plain)", "ours", "ideal", "captum 0.9", "interpreto 0.5"):
-        table.add_column(column, justify="left" if column == "case" else "right")
+    print(f"Time as a multiple of interpreto_mllm's ({where}, hidden 256 × 4 layers)")
+    rows = []
     for row in results:
         ours = row["seconds"]["ours"]
         ratios = [
@@ -184,8 +182,11 @@ def show(results: list[dict], where: str) -> None:
             for name in ("ideal", "captum", "interpreto")
         ]
         tokens = f"{row['tokens']:,} ({row['plain_tokens']:,})"
-        table.add_row(row["name"], str(row["evaluated"]), str(row["forwards"]), tokens, f"{ours:.2f} s", *ratios)
-    Console(width=130).print(table)
+        rows.append([row["name"], str(row["evaluated"]), str(row["forwards"]), tokens, f"{ours:.2f} s", *ratios])
+    columns = ["evaluations", "forwards", "tokens (plain)", "ours", "ideal", "captum 0.9", "interpreto 0.5"]
+    report = Report("speed")
+    report.add("case", columns, rows, "speed")
+    report.save()
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import argparse
 
 import torch
 from accuracy import OURS
-from report import print_table
+from report import Report
 from tables import Tabulated, tables
 from torch import Tensor
 
@@ -65,7 +65,9 @@ def main() -> None:
     games = [game for game in everything if decided(game.truth)]
     rows = [row(games, name, ceiling, rule) for rule in (TopK(3), Tolerance(0.1)) for name in METHODS]
     rows += [row(games, "PermutationShapley", budget) for budget in FIXED]
-    print_table(f"of {len(games)} decided prompts, n = {n}, ceiling {ceiling}", COLUMNS, rows)
+    report = Report("stopping")
+    report.add(f"of {len(games)} decided prompts, n = {n}, ceiling {ceiling}", COLUMNS, rows, name="stop rules")
+    report.save()
 
 
 if __name__ == "__main__":

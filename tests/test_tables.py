@@ -1,0 +1,41 @@
+"""The benchmark tables of the README and the documentation are the published ones."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = runpy.run_path(str(ROOT / "benchmarks" / "fill_tables.py"))
+PAGES: list[Path] = SCRIPT["PAGES"]
+TABLES: dict[str, dict[str, Any]] = SCRIPT["published"]()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_holds_the_tables_that_make_tables_would_write(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert SCRIPT["filled"](text, TABLES) == text
+    assert text.count("<!-- table: ") == text.count("<!-- end -->") == len(SCRIPT["BLOCK"].findall(text))
+
+
+def test_every_published_table_is_on_a_page_in_full() -> None:
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert [name for name in TABLES if not any(f"<!-- table: {name} -->" in text for text in texts)] == []
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_published_table_has_as_many_cells_as_columns_in_each_row(name: str) -> None:
+    assert {len(row) for row in TABLES[name]["rows"]} == {len(TABLES[name]["columns"])}
+
+
+def test_rows_are_chosen_by_their_first_cells() -> None:
+    table = {"columns": ["method", "error"], "rows": [["one", "1"], ["two", "2"], ["three", "3"]]}
+    marker = "<!-- table: a/b | three | two -->\n"
+    page = f"{marker}old\n<!-- end -->\n"
+    expected = f"{marker}\n| method | error |\n| --- | ---: |\n| three | 3 |\n| two | 2 |\n\n<!-- end -->\n"
+    assert SCRIPT["filled"](page, {"a/b": table}) == expected
+    with pytest.raises(KeyError):
+        SCRIPT["filled"](page.replace("three", "four"), {"a/b": table})
