@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.core.evaluations import Evaluations, coalition_keys
+from interpreto_mllm.core.coalitions import complementary_rows
+from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.stratum import strata
 
 
@@ -73,7 +74,7 @@ class ComplementaryAggregator(Aggregator):
 
 
 def complements(evaluations: Evaluations) -> tuple[Int[Tensor, "q"], Int[Tensor, "q"]]:
-    """Rows of the pairs of complementary coalitions, each pair once, without (∅, N).
+    """Rows of the pairs of complementary coalitions in the order of the rows, without (∅, N).
 
     Example:
         >>> coalitions = torch.tensor([[0, 0], [1, 1], [1, 0], [0, 1]]).bool()
@@ -81,11 +82,9 @@ def complements(evaluations: Evaluations) -> tuple[Int[Tensor, "q"], Int[Tensor,
         >>> [rows.tolist() for rows in complements(Evaluations(coalitions, torch.zeros(4, 1), none.long(), none, none.long()))]
         [[2], [3]]
     """
-    row_of = {key: row for row, key in enumerate(coalition_keys(evaluations.coalitions))}
-    partners = [row_of.get(key, -1) for key in coalition_keys(~evaluations.coalitions)]
-    pairs = [(row, partner) for row, partner in enumerate(partners) if 1 < row < partner]
-    rows = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
-    return rows[:, 0], rows[:, 1]
+    side, other = complementary_rows(evaluations.coalitions[2:])
+    order = side.argsort()
+    return side[order] + 2, other[order] + 2
 
 
 def additive_part(sides: Bool[Tensor, "p n"], gains: Float[Tensor, "p t"], whole: Float[Tensor, "t"]) -> Float[Tensor, "n t"]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
+from interpreto_mllm.core.coalitions import whole_chains
 from interpreto_mllm.core.evaluations import Evaluations
 
 USUAL = 4
@@ -56,10 +57,8 @@ class MarginalAggregator(Aggregator):
 
 def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:
     """Rows of the n + 1 coalitions of each complete permutation, in order."""
-    n, chains = evaluations.n, evaluations.chains
-    _, name, length = chains.unique(return_inverse=True, return_counts=True)
-    whole = (chains >= 0) & (length[name] == n + 1)
-    rows = evaluations.draws[whole][name[whole].argsort(stable=True)].reshape(-1, n + 1)
+    n = evaluations.n
+    rows = whole_chains(evaluations.draws, evaluations.chains, n + 1)
     coalitions = evaluations.coalitions[rows]
     growing = (coalitions[:, 1:] >= coalitions[:, :-1]).all(2).all(1)
     rows = rows[growing & (coalitions.sum(2) == torch.arange(n + 1)).all(1)]

@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.core.evaluations import Evaluations, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.hierarchy import Node
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.core.coalitions import whole_chains
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -82,10 +83,8 @@ class SobolAggregator(Aggregator):
         return term - level * change if self.order == "first" else term, square - level.square()
 
     def _blocks(self, evaluations: Evaluations) -> Float[Tensor, "c m t"]:
-        n, chains = evaluations.n, evaluations.chains
-        _, name, length = chains.unique(return_inverse=True, return_counts=True)
-        whole = (chains >= 0) & (length[name] == n + 2)
-        rows = evaluations.draws[whole][name[whole].argsort(stable=True)].reshape(-1, n + 2)
+        n = evaluations.n
+        rows = whole_chains(evaluations.draws, evaluations.chains, n + 2)
         coalitions = evaluations.coalitions[rows]
         a, b = coalitions[:, :1], coalitions[:, 1:2]
         rows = rows[(coalitions[:, 2:] == torch.where(torch.eye(n, dtype=torch.bool), b, a)).all(2).all(1)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.coalitions import complementary_rows
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -44,7 +44,7 @@ class Units:
         n, coalitions = evaluations.n, evaluations.coalitions[2:]
         share = coalitions.double().mean(1, keepdim=True)
         values = evaluations.values[2:] - evaluations.empty - share * (evaluations.full - evaluations.empty)
-        first, second = _pairs(coalitions)
+        first, second = complementary_rows(coalitions)
         smaller = 2 * coalitions[first].sum(1) <= n
         low, high = torch.where(smaller, first, second), torch.where(smaller, second, first)
         alone = torch.ones(len(coalitions), dtype=torch.bool)
@@ -72,15 +72,3 @@ class Units:
         keys = self.sizes * 2 + (self.copies == 2)
         for key in keys.unique().tolist():
             yield (keys == key).nonzero()[:, 0], key != n + 1 or n % 2 == 1
-
-
-def _pairs(coalitions: Bool[Tensor, "p n"]) -> tuple[Int[Tensor, "q"], Int[Tensor, "q"]]:
-    """Rows of the coalitions whose complement is there too, and the rows of those complements."""
-    if not len(coalitions):
-        return torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
-    packed = np.packbits((coalitions ^ coalitions[:, :1]).numpy(), axis=1)
-    keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
-    names = np.unique(keys, return_inverse=True)[1].ravel()
-    order = np.argsort(names, kind="stable")
-    twins = np.flatnonzero(names[order][1:] == names[order][:-1])
-    return torch.from_numpy(order[twins]), torch.from_numpy(order[twins + 1])

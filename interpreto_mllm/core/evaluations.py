@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.coalitions import with_complements
 from interpreto_mllm.core.responses import Responses
 
 
@@ -31,6 +32,23 @@ class Draw:
     weights: Float[Tensor, "p"] | None = None
     chains: Int[Tensor, "p"] | None = None
     whole: bool = False
+
+    @staticmethod
+    def of_pairs(sides: Bool[Tensor, "q n"], weights: Float[Tensor, "q"] | None = None, first_chain: int = 0) -> Draw:
+        """Each of these coalitions and its complement, of the same weight, as a chain of two.
+
+        Args:
+            sides: one coalition of each pair.
+            weights: how many coalitions each of them stands for. Ones when absent.
+            first_chain: number of the first chain; the others count on from it.
+
+        Example:
+            >>> draw = Draw.of_pairs(torch.tensor([[True, False], [False, False]]), first_chain=7)
+            >>> draw.coalitions.int().tolist(), draw.chains.tolist()
+            ([[1, 0], [0, 1], [0, 0], [1, 1]], [7, 7, 8, 8])
+        """
+        chains = torch.arange(first_chain, first_chain + len(sides)).repeat_interleave(2)
+        return Draw(with_complements(sides), None if weights is None else weights.repeat_interleave(2), chains)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +98,7 @@ class Evaluations:
     @property
     def complete(self) -> bool:
         """Whether every one of the 2^n coalitions was evaluated."""
-        return self.n < 63 and len(self.coalitions) == 1 << self.n
+        return len(self.coalitions) == 2**self.n
 
     @property
     def drawn(self) -> Evaluations:
@@ -104,13 +122,3 @@ class Evaluations:
         merged = total / counts.clamp_min(1)
         merged[:2] = 1
         return merged
-
-
-def coalition_keys(coalitions: Bool[Tensor, "p n"]) -> list[bytes]:
-    """One hashable key per coalition, equal exactly where the coalitions are.
-
-    Example:
-        >>> len(set(coalition_keys(torch.tensor([[True, False], [True, False], [False, True]]))))
-        2
-    """
-    return [row.tobytes() for row in coalitions.cpu().numpy()]

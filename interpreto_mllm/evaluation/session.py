@@ -6,7 +6,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.core.evaluations import Draw, Evaluations, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.evaluation.stopping import StoppingMonitor
 from interpreto_mllm.perturbators.perturbator import Perturbator
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregate import aggregate
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.core.evaluations import Draw, Evaluations, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 FIRST, GROWTH = 8, 1.4

@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.core.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys, first_occurrences, split_complements
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.gaussian.design import most_telling
 from interpreto_mllm.gaussian.fit import fit
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
-from interpreto_mllm.perturbators.complementary import with_complements
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.strata import stratified_pairs
 from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size
@@ -92,9 +92,8 @@ class _Table:
 
     def ask(self, fresh: Bool[Tensor, "k n"]) -> Draw:
         """The round that evaluates these pairs."""
-        chains = len(self.sides) + torch.arange(len(fresh))
         weights = self._weights[torch.minimum(fresh.sum(1), (~fresh).sum(1))]
-        return Draw(with_complements(fresh), weights.repeat_interleave(2), chains.repeat_interleave(2))
+        return Draw.of_pairs(fresh, weights, len(self.sides))
 
     def learn(self, fresh: Bool[Tensor, "k n"], values: Float[Tensor, "q t"]) -> None:
         """Remember the values of the pairs just evaluated."""
@@ -107,15 +106,14 @@ class _Table:
         if left <= 0 or len(self.sides) >= MOST_DESIGNED:
             return self._unseen(self._kernel, left)
         if len(self.sides) > self.n:
-            values = torch.cat(self.values)
-            observations = Observations.of_pairs(self.sides, values[0::2], values[1::2])
+            observations = Observations.of_pairs(self.sides, *split_complements(torch.cat(self.values)))
             self.logs = fit(observations, self.logs).logs.mul(ROUNDING).round() / ROUNDING
         return self._designed(self.sides, min(left, max(ceil(self.n / 2), round(GROWTH * len(self.sides))), MOST_DESIGNED))
 
     def _designed(self, known: Bool[Tensor, "m n"], count: int) -> Bool[Tensor, "k n"]:
         """So many of a pool of new pairs, by what is believed of the game."""
         pool = torch.cat([self._unseen(self._kernel, max(count, POOL // 2)), self._unseen(self._even, max(count, POOL // 2))])
-        pool = pool[_firsts(pool)]
+        pool = pool[first_occurrences(pool)]
         chosen = most_telling(Kernel(self.logs), known.double() * 2 - 1, pool.double() * 2 - 1, count)
         others = torch.ones(len(pool), dtype=torch.bool)
         others[chosen] = False
@@ -133,11 +131,3 @@ class _Table:
 def _without_first(coalitions: Tensor) -> Tensor:
     """The side of each pair that does not hold the first feature."""
     return coalitions ^ coalitions[:, :1]
-
-
-def _firsts(coalitions: Tensor) -> Tensor:
-    """Rows of the first of each of several equal coalitions."""
-    first: dict[bytes, int] = {}
-    for row, key in enumerate(coalition_keys(coalitions)):
-        first.setdefault(key, row)
-    return torch.tensor(list(first.values()), dtype=torch.int64)

@@ -35,10 +35,9 @@ class BernoulliPerturbator(Perturbator):
             drawn = counting(n, 1 + torch.randperm(population, generator=generator)[:count])
         else:
             drawn = distinct(lambda k: self._flips(k, n, generator), count)
-        if self.paired:
-            drawn = torch.stack([drawn, ~drawn], 1).reshape(-1, n)
         weight = float(min(population // max(count, 1), 10**300)) if n > 60 else population / max(count, 1)
-        yield Draw(drawn, torch.full((len(drawn),), weight, dtype=torch.float64), torch.arange(len(drawn)) // copies)
+        weights = torch.full((len(drawn),), weight, dtype=torch.float64)
+        yield Draw.of_pairs(drawn, weights) if self.paired else Draw(drawn, weights)
 
     def minimum_budget(self, n: int) -> int:
         return min(2**n, 4)

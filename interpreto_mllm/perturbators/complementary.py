@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.core.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 
@@ -49,7 +50,7 @@ class ComplementaryPerturbator(Perturbator):
         sizes = coalitions.sum(1)
         existing = torch.tensor([float(min(deck.existing(int(size)), 10**300)) for size in sizes], dtype=torch.float64)
         weights = existing / torch.bincount(sizes, minlength=n)[sizes]
-        yield Draw(with_complements(coalitions), weights.repeat_interleave(2), torch.arange(pairs).repeat_interleave(2))
+        yield Draw.of_pairs(coalitions, weights)
 
 
 class PairDeck:
@@ -142,13 +143,3 @@ def share_out(total: int, weights: Float[Tensor, "s"], room: Sequence[int], gene
             whole[torch.multinomial(wanted, min(left, int((wanted > 0).sum())), generator=generator)] = 1
         counts += torch.minimum(whole, limits - counts)
     return counts
-
-
-def with_complements(sides: Bool[Tensor, "p n"]) -> Bool[Tensor, "q n"]:
-    """Each coalition followed by its complement.
-
-    Example:
-        >>> with_complements(torch.tensor([[True, True, False]])).int().tolist()
-        [[1, 1, 0], [0, 0, 1]]
-    """
-    return torch.stack([sides, ~sides], dim=1).flatten(0, 1)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interpreto_mllm.core.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.core.hierarchy import Node
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 

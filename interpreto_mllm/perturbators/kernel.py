@@ -43,7 +43,6 @@ class KernelPerturbator(Perturbator):
     def _nested(self, n: int, pairs: int, generator: torch.Generator) -> Draw:
         sizes = 1 + torch.randperm(n - 1, generator=generator)[:pairs]
         inside = torch.randperm(n, generator=generator) < sizes[:, None]
-        drawn = torch.stack([inside, ~inside], 1).reshape(-1, n)
         alike = torch.tensor([float(min(comb(n, size), 10**300)) for size in sizes.tolist()], dtype=torch.float64)
         weights = alike * (n - 1) / (2 * len(sizes))
-        return Draw(drawn, weights.repeat_interleave(2), torch.arange(len(drawn)) // 2)
+        return Draw.of_pairs(inside, weights)

@@ -6,9 +6,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.coalitions import split_complements
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.core.stratum import strata
-from interpreto_mllm.perturbators.complementary import PairDeck, share_out, with_complements
+from interpreto_mllm.perturbators.complementary import PairDeck, share_out
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 
@@ -60,12 +61,13 @@ class NeymanPerturbator(Perturbator):
             return
         left = pairs - sum(map(len, minimal))
         first = torch.cat(minimal + deck.deal_all(self._first_stage(deck, left, generator)))
-        values = yield Draw(with_complements(first), chains=torch.arange(len(first)).repeat_interleave(2))
-        spread = allocation(first, values[0::2] - values[1::2], deck.sizes)
+        values = yield Draw.of_pairs(first)
+        near, far = split_complements(values)
+        spread = allocation(first, near - far, deck.sizes)
         counts = share_out(pairs - len(first), spread, deck.room(), generator)
         if counts.any():
             second = torch.cat(deck.deal_all(counts))
-            yield Draw(with_complements(second), chains=torch.arange(len(first), pairs).repeat_interleave(2))
+            yield Draw.of_pairs(second, first_chain=len(first))
 
     def _first_stage(self, deck: PairDeck, left: int, generator: torch.Generator) -> Int[Tensor, "s"]:
         """Pairs of each size that give every feature `initial` of them, cut evenly to half of what is left."""

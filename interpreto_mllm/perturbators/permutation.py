@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from interpreto_mllm.core.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 PATIENCE = 64

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from interpreto_mllm.core.evaluations import Draw, coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 

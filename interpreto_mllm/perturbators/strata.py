@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.evaluations import Draw
-from interpreto_mllm.perturbators.subsets import expected_counts, paired_subsets, pairs_of_size, rounded
+from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size, rounded, smaller_sides
 
 
 def stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "h"], generator: torch.Generator) -> Draw:
@@ -23,12 +23,11 @@ def stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "h"], generator: 
     ]
     capacities = [min(pairs_of_size(n, size), 10**300) for size in sizes]
     expected = expected_counts(capacities, shares, min(pairs, sum(capacities)))
-    coalitions, weights = [torch.zeros(0, n, dtype=torch.bool)], [torch.zeros(0, dtype=torch.float64)]
+    sides, weights = [torch.zeros(0, n, dtype=torch.bool)], [torch.zeros(0, dtype=torch.float64)]
     counts = rounded(expected, generator)
     for size, capacity, mean, count, stream in zip(sizes, capacities, expected.tolist(), counts, streams, strict=True):
         count = min(count, capacity)
         if count:
-            coalitions.append(paired_subsets(n, size, count, stream))
-            weights.append(torch.full((2 * count,), capacity / (count if mean >= 1 - 1e-9 else mean), dtype=torch.float64))
-    drawn = torch.cat(coalitions)
-    return Draw(drawn, torch.cat(weights), torch.arange(len(drawn)) // 2)
+            sides.append(smaller_sides(n, size, count, stream))
+            weights.append(torch.full((count,), capacity / (count if mean >= 1 - 1e-9 else mean), dtype=torch.float64))
+    return Draw.of_pairs(torch.cat(sides), torch.cat(weights))

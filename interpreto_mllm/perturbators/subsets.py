@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import comb
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from interpreto_mllm.core.coalitions import first_occurrences
 
 LISTED = 1 << 20
 
@@ -22,10 +23,7 @@ def distinct(sample: Callable[[int], Bool[Tensor, "p n"]], count: int) -> Bool[T
     """The first `count` distinct rows of an endless stream, which `sample(k)` continues by up to k rows."""
     rows = sample(count)
     while True:
-        packed = np.packbits(rows.numpy(), axis=1)
-        keys = np.ascontiguousarray(packed).view(np.dtype((np.void, packed.shape[1]))).ravel()
-        first = np.sort(np.unique(keys, return_index=True)[1])
-        rows = rows[torch.from_numpy(first)]
+        rows = rows[first_occurrences(rows)]
         if len(rows) >= count:
             return rows[:count]
         rows = torch.cat([rows, sample(2 * (count - len(rows)) + 8)])
@@ -66,14 +64,11 @@ def pairs_of_size(n: int, size: int) -> int:
     return comb(n, size) // 2 if 2 * size == n else comb(n, size)
 
 
-def paired_subsets(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "q n"]:
-    """`count` distinct pairs (S, N∖S) with |S| = `size` ≤ n/2, each S directly followed by its complement."""
-    if 2 * size == n:
-        rest = subsets(n - 1, size, count, generator)
-        chosen = torch.cat([torch.zeros(count, 1, dtype=torch.bool), rest], 1)
-    else:
-        chosen = subsets(n, size, count, generator)
-    return torch.stack([chosen, ~chosen], 1).reshape(2 * count, n)
+def smaller_sides(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "q n"]:
+    """The sides S of `count` distinct pairs (S, N∖S) with |S| = `size` ≤ n/2."""
+    if 2 * size < n:
+        return subsets(n, size, count, generator)
+    return torch.cat([torch.zeros(count, 1, dtype=torch.bool), subsets(n - 1, size, count, generator)], 1)
 
 
 def expected_counts(capacities: list[int], shares: Float[Tensor, "h"], total: int) -> Float[Tensor, "h"]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.pairs import MOST_FEATURES, interactions, kernel_weights
 from interpreto_mllm.aggregators.units import population_weights
-from interpreto_mllm.core.evaluations import Evaluations, coalition_keys
+from interpreto_mllm.core.coalitions import pair_numbers
+from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.results.record import Record
 
 FOLDS = 5
@@ -125,7 +127,7 @@ def _predictions(evaluations: Evaluations, pairwise: bool) -> dict[str, Float[Te
     n, p = evaluations.n, len(evaluations.coalitions)
     if evaluations.complete:
         return _readings(evaluations, evaluations.coalitions[2:], pairwise) if n > 1 else None
-    unit = _unit_of(evaluations)
+    unit = pair_numbers(evaluations.coalitions[2:])
     units = int(unit.max()) + 1 if len(unit) else 0
     if units - -(-units // FOLDS) < n:
         return None
@@ -145,16 +147,8 @@ def _readings(train: Evaluations, coalitions: Bool[Tensor, "q n"], pairwise: boo
     if not pairwise:
         return {"additive": additive}
     matrices = interactions(train, "FSII").interactions
-    separated = torch.einsum("qi,tij,qj->qt", present, matrices, 1 - present)
+    separated = einsum(present, matrices, 1 - present, "q i, t i j, q j -> q t")
     return {"additive": additive, "pairwise": additive - separated / 2}
-
-
-def _unit_of(evaluations: Evaluations) -> Int[Tensor, "p"]:
-    """A number for every coalition but ∅ and N, that of its complement too."""
-    coalitions = evaluations.coalitions[2:]
-    names: dict[bytes, int] = {}
-    keys = coalition_keys(coalitions ^ coalitions[:, :1])
-    return torch.tensor([names.setdefault(key, len(names)) for key in keys], dtype=torch.int64)
 
 
 def _subset(evaluations: Evaluations, rows: Int[Tensor, "q"]) -> Evaluations:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.core.evaluations import coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.modalities import holding, modalities_of
 from interpreto_mllm.results.record import Record
 

@@ -17,7 +17,7 @@ from interpreto_mllm.aggregators import (
     ShapleyAggregator,
 )
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.core.evaluations import coalition_keys
+from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.evaluation.stopping import Rule, growing
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import (

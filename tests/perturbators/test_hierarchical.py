@@ -9,7 +9,8 @@ import torch
 
 from interpreto_mllm.aggregators import OwenAggregator
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.evaluation.session import SamplingSession, resolve_budget
+from interpreto_mllm.evaluation.budget import resolve_budget
+from interpreto_mllm.evaluation.session import SamplingSession
 from interpreto_mllm.perturbators import ExactPerturbator, HierarchicalPerturbator, PermutationPerturbator, Perturbator
 
 GROUPS = {
