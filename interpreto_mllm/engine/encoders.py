@@ -39,7 +39,7 @@ class _WholeReading:
         """Values of each query, batch by batch."""
         alike: dict[tuple, list[int]] = {}
         for index, query in enumerate(queries):
-            alike.setdefault(tuple(state.extent for state in query.reading.media), []).append(index)
+            alike.setdefault(tuple(state.size for state in query.reading.media), []).append(index)
         for group in alike.values():
             yield from self.batches.run(
                 group,

@@ -25,7 +25,7 @@ class Encoding:
     """What the encoders make of one state.
 
     Args:
-        state: which it is of; keeping it keeps its medium alive, so that keys stay unique.
+        state: which it is of.
         embeddings: what stands in the place of its tokens.
         layers: for models that add to the first layers' hidden states too, what each adds.
         facts: whole-number inputs of the model, such as the size of a grid, that positions depend on.
@@ -67,7 +67,7 @@ class Encodings:
             alike = [state for state in missing if state.medium.modality == modality]
             by_size: dict[Any, list[State]] = {}
             for state in alike:
-                by_size.setdefault(state.extent, []).append(state)
+                by_size.setdefault(state.size, []).append(state)
             for group in by_size.values():
                 for batch, encodings in self.batches.run(group, self._encode):
                     found |= {state.key: encoding for state, encoding in zip(batch, encodings, strict=True)}

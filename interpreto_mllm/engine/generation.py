@@ -245,7 +245,7 @@ class CausalGenerator(CausalEngine):
         """Answers of `model.generate`, rows of equal lengths together; drawn ones and those of the reference each alone."""
         alike: dict[Any, list[int]] = {}
         for index, query in enumerate(queries):
-            extents = tuple(state.extent for state in query.reading.media)
+            extents = tuple(state.size for state in query.reading.media)
             alone = self._alone or self.decoding.sampled
             alike.setdefault(index if alone else (len(query.reading.ids), extents), []).append(index)
         for group in alike.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -14,6 +13,7 @@ from jaxtyping import Bool, Float32
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter, Windows, check_audio_granularity, timed
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion, Silence, check_audio_occlusion
+from interpreto_mllm.media.content import digest
 from interpreto_mllm.media.packing import describe, pack_samples, revive, unpack_samples
 from interpreto_mllm.media.waveform import read_audio
 
@@ -120,17 +120,22 @@ class Clip:
         return np.where(there, self.samples, self._counterpart)
 
     @property
+    def size(self) -> int:
+        """How many samples it has."""
+        return len(self.samples)
+
+    @property
     def keeps_size(self) -> bool:
         """Whether what is left always has the size of the whole, so that it takes as many tokens."""
         return self._counterpart is not None
 
     def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
-        """Equal exactly for states that render equal; each is rendered once to find out."""
+        """Equal exactly for states, of this clip or another, that render equal; each is rendered once to find out."""
         pieces = present.tobytes()
         if pieces not in self._keys:
             rendered = self.render(present)
-            heard = None if rendered is None else (rendered + 0.0).tobytes()  # -0.0 and 0.0 are one sample
-            self._keys[pieces] = b"" if heard is None else hashlib.blake2b(heard, digest_size=16).digest()
+            content = () if rendered is None else (self.rate, (rendered + 0.0).tobytes())  # -0.0 and 0.0 are one sample
+            self._keys[pieces] = digest(self.modality, *content)
         return self._keys[pieces]
 
     def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.media.content import digest
 
 ABSENT = 1e-6
 """What stands for absent numbers: as good as zero, but Idefics 3 and SmolVLM take an image of exact zeros for padding."""
@@ -46,6 +49,12 @@ class Encoded:
 
     keeps_size: ClassVar[bool] = True
 
+    @cached_property
+    def size(self) -> tuple[tuple[str, tuple[int, ...]], ...]:
+        """The shapes of all tensors."""
+        named = [*self.tensors.items(), *self.around.items()]
+        return tuple((name, tuple(tensor.shape)) for name, tensor in named)
+
     @property
     def labels(self) -> tuple[str, ...]:
         """What to call the pieces."""
@@ -64,8 +73,16 @@ class Encoded:
         return rendered
 
     def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
-        """Equal exactly for states that render equal."""
-        return present.tobytes()
+        """Equal exactly for states of equal tensors with the same pieces present."""
+        return digest(self._content, present.tobytes())
+
+    @cached_property
+    def _content(self) -> bytes:
+        """A digest of everything that decides how states render."""
+        named = sorted([*self.tensors.items(), *((f"around {name}", tensor) for name, tensor in self.around.items())])
+        values = [(name, *tensor.shape, str(tensor.dtype), _bytes(tensor)) for name, tensor in named]
+        rows = [(name, *edges) for name, edges in sorted(self.rows.items())]
+        return digest(self.modality, "encoded", *(part for parts in (*values, *rows) for part in parts))
 
     def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:
         """The pieces as players of the game; see `Picture.features`."""
@@ -73,3 +90,8 @@ class Encoded:
             Feature(label, role=role, turn=turn, modality=self.modality, pieces=((medium, piece),))
             for piece, label in enumerate(self.labels)
         ]
+
+
+def _bytes(tensor: Shaped[Tensor, "..."]) -> bytes:
+    """The numbers of a tensor, whatever their type and device."""
+    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

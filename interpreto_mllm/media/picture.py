@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.media.content import digest
 from interpreto_mllm.media.image_granularity import (
     Cutter,
     ImageGranularity,
@@ -112,16 +112,22 @@ class Picture:
         return Image.fromarray(np.where(there[..., None], np.asarray(self.image), self._counterpart))
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, in pixels."""
+        return self.image.size
+
+    @property
     def keeps_size(self) -> bool:
         """Whether what is left always has the size of the whole, so that it takes as many tokens."""
         return self._counterpart is not None
 
     def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
-        """Equal exactly for states that render equal; each is rendered once to find out."""
+        """Equal exactly for states, of this picture or another, that render equal; each is rendered once to find out."""
         pieces = present.tobytes()
         if pieces not in self._keys:
             rendered = self.render(present)
-            self._keys[pieces] = b"" if rendered is None else hashlib.blake2b(rendered.tobytes(), digest_size=16).digest()
+            content = () if rendered is None else (*rendered.size, rendered.tobytes())
+            self._keys[pieces] = digest(self.modality, *content)
         return self._keys[pieces]
 
     def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +31,8 @@ class State:
 
     @property
     def key(self) -> bytes:
-        """Equal exactly for equal states of one medium, as long as the medium lives."""
-        return b"%d:" % id(self.medium) + self.medium.key(self.present)
+        """Equal exactly for states that the model cannot tell apart, in every process: a digest of what is rendered."""
+        return self.medium.key(self.present)
 
     @property
     def rendered(self) -> Any:
@@ -44,9 +45,9 @@ class State:
         return not self.medium.keeps_size and self.rendered is None
 
     @property
-    def extent(self) -> Any:
+    def size(self) -> Hashable:
         """The size of what is rendered, which decides how many tokens it takes; None when the medium is left out."""
         if self.medium.keeps_size:
-            return id(self.medium)
+            return self.medium.size
         rendered = self.rendered
-        return None if rendered is None else getattr(rendered, "size", None)
+        return None if rendered is None else rendered.size

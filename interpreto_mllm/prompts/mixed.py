@@ -42,7 +42,7 @@ class Mixed:
 
         Tokens that the processor puts in for an image or a clip belong to no text and count as special.
         """
-        key = tuple(state.extent for state in states)
+        key = tuple(state.size for state in states)
         if key not in self._known:
             self._known[key] = self._tokens(states)
         return self._known[key]
