@@ -1,4 +1,4 @@
-"""Errors against exact Shapley values, by estimator and budget, beside shapiq's estimators; then intervals, ranks and seconds.
+"""Errors against exact Shapley values by estimator and budget, beside shapiq's; then intervals, ranks and seconds.
 
     python benchmarks/accuracy.py [--games model response sight hearing synthetic] [--seeds 6] [--first-seed 0] [--peers PYTHON]
 
@@ -7,7 +7,7 @@ stay within the same count, and pairing is on where shapiq has it. Cells are geo
 six synthetic games is drawn from a third of the seeds. shapiq is the one installed here, or that of another interpreter given
 by --peers: later ones, with OddSHAP, RegressionMSR and ProxySHAP, need Python 3.12, xgboost and lightgbm.
 
-Records are kept in results/accuracy/ as they are made; those that are there are not made again.
+Records are kept in results/accuracy/ and reused by later runs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Record = dict[str, Any]
 
 
 def scores(values: torch.Tensor, truth: torch.Tensor) -> Record:
-    """How near some attributions are to the true ones: squared error, correlation of ranks, share of the top three found."""
+    """Errors of some attributions: relative squared error, rank correlation, share of the true top three found."""
     ranks = torch.stack([values, truth]).argsort(1).argsort(1).double()
     top = [set(v.abs().topk(3).indices.tolist()) for v in (values, truth)]
     return {
@@ -80,7 +80,7 @@ def ours(table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
 
 
 def theirs(shapiq: Shapiq, table: Tabulated, budget: int, seed: int) -> Iterator[Record]:
-    """One record per estimator of shapiq's that can work with the budget."""
+    """One record per estimator of shapiq that accepts the budget."""
     for name, answer in shapiq.answers({"path": str(table.path), "budget": budget, "seed": seed}).items():
         values = torch.tensor(answer["values"], dtype=torch.float64)
         yield {"estimator": name, "seconds": answer["seconds"], **scores(values, table.truth)}

@@ -1,10 +1,10 @@
-"""What an additive control variate could save at most: the true Shapley values themselves, taken off the game beforehand.
+"""The most that an additive control variate could save: the exact Shapley values, subtracted from the game beforehand.
 
     python benchmarks/control.py [--prompts 6]
 
-Gradients, attention or the explanation of another day give scores to start from: the game less their sum over the features
-present is explained, and they are added to what is found. None can be nearer to the truth than the truth. Prints, by estimator
-and budget, the geometric mean of the squared error with this best of control variates over that without one.
+Gradients, attention or an earlier explanation give initial scores: the game minus their sum over the features present is
+explained, and they are added to the result. None can be closer to the exact values than the exact values. Prints, by estimator
+and budget, the geometric mean of the squared error with this best possible control variate relative to that without one.
 """
 
 from __future__ import annotations

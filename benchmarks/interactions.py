@@ -46,13 +46,13 @@ def peers(n: int, seed: int) -> dict[str, Callable[[], object]]:
 
 
 def ours(draws: type, game: Tabulated, budget: int, seed: int) -> Interactions:
-    """Interactions read off a play of ours."""
+    """Interactions from a run of the library."""
     result = play(game, draws(), KernelAggregator(), n_features=game.n, budget=budget, seed=seed, progress=False)
     return result.interactions()
 
 
 def theirs(make: Callable[[], object], game: Counted, budget: int) -> Tensor | None:
-    """Those of a peer given as many calls as it can turn into at most `budget` distinct evaluations."""
+    """Interactions of a peer, from as many calls as make at most `budget` distinct evaluations."""
     calls, best = budget, None
     for _ in range(6):
         game.asked = set()

@@ -2,12 +2,12 @@
 
     python benchmarks/long.py [--games 2] [--peers PYTHON]
 
-Sets that are worth something together have Shapley values in closed form. No model has: for the shipped one's answers at the
-end of chats of one, two and four questions, each after its six facts, the reference is a run of 8192 evaluations drawn by the
-Shapley kernel, read by the Gaussian process. Its own error is what its standard errors say; the last table also tells how far
-KernelSHAP on the same evaluations is from it, and how far that should be by standard errors. Prints geometric means of
-relative squared errors, and the mean of the seconds that the estimator itself takes. --peers names the interpreter whose
-shapiq takes part.
+Games of random sets with a value each have Shapley values in closed form. A model's games do not: for the shipped model's
+answers at the end of chats of one, two and four questions, each after six facts, the reference is a run of 8192 evaluations
+sampled by the Shapley kernel and aggregated by the Gaussian process. The last table gives the error of the reference
+according to its standard errors, the distance of KernelSHAP on the same evaluations from it, and the distance that
+KernelSHAP's standard errors predict. Prints geometric means of relative squared errors, and the mean of the seconds that the
+estimator itself takes. --peers names the interpreter whose shapiq is compared.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Record = dict[str, Any]
 
 
 class Remembered:
-    """A game that answers each coalition once, and knows what it was asked for and how long it took."""
+    """A game that evaluates each coalition once, and records its values and the time spent."""
 
     def __init__(self, game: Game, n: int):
         self.game, self.n, self.seconds = game, n, 0.0
@@ -59,7 +59,7 @@ class Remembered:
 
 
 class Large(NamedTuple):
-    """A game, its Shapley values, and how well these are known."""
+    """A game, its Shapley values, and measures of their error."""
 
     game: Remembered
     truth: Tensor
@@ -72,13 +72,13 @@ def relative(values: Tensor, truth: Tensor) -> float:
 
 
 def set_games(n: int, games: int, make: Callable[[int, int], Dividends]) -> Iterator[Large]:
-    """Random sets that are worth something."""
+    """Random sets with a value each."""
     for game in (make(n, seed) for seed in range(games)):
         yield Large(Remembered(game, n), game.shapley(), {})
 
 
 def chats(n: int) -> Iterator[Game]:
-    """The shipped model's last answer in chats with `n` words of the user's, punctuation pinned."""
+    """The shipped model's last answer in chats with `n` words by the user; punctuation is pinned."""
     from interpreto_mllm import KernelShap, punctuation
     from interpreto_mllm.testbed import load_recall, sample_fact_prompts
 
@@ -93,7 +93,7 @@ def chats(n: int) -> Iterator[Game]:
 
 
 def chat_games(n: int, games: int) -> Iterator[Large]:
-    """Chats, and the long run of each."""
+    """Chats, with the reference run of each."""
     for game in islice(chats(n), games):
         remembered = Remembered(game, n)
         aggregator = GaussianProcessAggregator()
@@ -116,7 +116,7 @@ KINDS: dict[str, Callable[[int, int], Iterator[Large]]] = {
 
 
 def own_error(result: Attribution) -> float:
-    """What the standard errors of a result say its relative squared error is."""
+    """The relative squared error of a result according to its standard errors."""
     assert result.standard_errors is not None
     return float(result.standard_errors.square().sum() / result.attributions.square().sum())
 

@@ -2,7 +2,7 @@
 
 Run `python benchmarks/multimodal.py`. Prints a table and writes `benchmarks/results/multimodal.json`: encoder calls,
 forwards, tokens and time of the same coalitions of three games, in one run. The plain path is what captum's `ImageMaskInput`
-does; captum itself can play only the game of the image alone.
+does; captum itself can only explain the image alone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ CASES = [
 
 
 def make_model() -> tuple[Any, Any]:
-    """A LLaVA with random weights: 4 × 128 to see 196 patches, 4 × 256 to read; a token a word."""
+    """A LLaVA with random weights: vision 4 × 128 on 196 patches, language 4 × 256; one token per word."""
     torch.manual_seed(0)
     words = ["<pad>", "<s>", "</s>", "<image>", *(f"w{index}" for index in range(4000))]
     backend = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="<pad>"))
@@ -86,7 +86,7 @@ def make_model() -> tuple[Any, Any]:
 
 
 class Seen:
-    """Counts the images that go through an encoder, and the forwards of the language model."""
+    """Counts the images encoded, and the forwards and tokens of the language model."""
 
     def __init__(self, model: Any):
         self.images = self.forwards = self.tokens = 0
@@ -126,7 +126,7 @@ def captum_run(model: Any, processor: Any, image: Image.Image, text: str, case: 
 
 
 def timed(model: Any, work: Callable[[], Any], runs: int) -> dict[str, Any]:
-    """The shortest time of some runs, and what one of them costs."""
+    """The shortest time of some runs, and the counts of one."""
     seen = Seen(model)
     result = work()
     counts = {"images": seen.images, "forwards": seen.forwards, "tokens": seen.tokens}

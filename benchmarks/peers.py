@@ -1,8 +1,8 @@
-"""shapiq's Shapley estimators: needs shapiq and numpy alone, and runs with whatever version it finds.
+"""shapiq's Shapley estimators in a process of their own: needs only shapiq, of any version, and numpy.
 
-Reads one JSON line {"path", "budget", "seed"} after the other, and answers each by a line with every estimator's attributions
-and seconds; the first line it writes is shapiq's version. Games travel as files, so that it can run under another Python than
-the rest: later versions of shapiq want 3.12. Those too large to tabulate are named by {"n", ...} instead; for their values it
+The first line written is shapiq's version. Each line read is a job {"path", "budget", "seed"}; the answer is a line with every
+estimator's attributions and seconds. Games are passed as files, so that this script can run under another Python than the
+benchmarks: later versions of shapiq need 3.12. A game too large to tabulate is given as {"n", ...}; for its values the script
 writes lines {"coalitions"} of ones and zeros, and reads lines {"values"}.
 """
 
@@ -23,7 +23,7 @@ TRIES = 6
 
 
 def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
-    """Those of the installed version, as factories."""
+    """The estimators of the installed version, as factories."""
     seeded = {"random_state": seed}
     found = {
         "KernelSHAP, paired": lambda: approximator.KernelSHAP(n, pairing_trick=True, **seeded),
@@ -45,7 +45,7 @@ def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
 
 
 class Counted:
-    """A tabulated game that remembers which coalitions it was asked for."""
+    """A tabulated game that records the coalitions it evaluated."""
 
     def __init__(self, path: str):
         self.values = np.load(path)["values"]
@@ -58,7 +58,7 @@ class Counted:
 
 
 class Asked:
-    """A game whose values are had from whoever asks; remembers which coalitions it was asked for, and how long it waited."""
+    """A game evaluated by the parent process; records the coalitions and the time spent waiting."""
 
     def __init__(self, n: int):
         self.n, self.asked, self.waited = n, set(), 0.0
@@ -74,7 +74,7 @@ class Asked:
 
 
 def attributions(make: Callable[[], Any], game: Counted | Asked, budget: int) -> dict[str, Any] | None:
-    """Those from as many calls as can be turned into at most `budget` distinct evaluations."""
+    """Attributions from as many calls as make at most `budget` distinct evaluations."""
     calls, best = budget, None
     for _ in range(TRIES):
         game.asked = set()

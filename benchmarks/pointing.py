@@ -1,11 +1,10 @@
-"""How often each method puts the true words, picture regions and sounds first, on the shipped models' planted prompts.
+"""How often each method ranks the true words, image regions and sounds first, on prompts with known causes.
 
     python benchmarks/pointing.py [--prompts 30] [--budget 64]
 
-The pointing game: of the regions (or segments) of a prompt the strongest, that with the largest score of either sign, must be
-true, and of its words likewise: words that ask may count against an answer that the rest alone would give less of. Precision at
-k: of the k strongest features of a prompt with k true ones, the share that are true. Prints a table for each model and writes
-`benchmarks/results/pointing.json`.
+The pointing game: the region (or segment) with the largest absolute score must be a true one, and so must the word with the
+largest absolute score. Precision at k: for a prompt with k true features, the share of the k strongest features that are
+true. Prints a table for each model and writes `benchmarks/results/pointing.json`.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ METHODS = (
     *(im.NeymanShapley, im.HierarchicalShapley, im.Banzhaf, im.Lime, im.Sobol, im.Occlusion),
 )
 UNBUDGETED = (im.Occlusion,)
-"""Methods that choose their coalitions themselves."""
+"""Methods without a budget."""
 Span = tuple[float, float]
 
 
@@ -87,7 +86,7 @@ def sight_prompts(count: int) -> list[Planted]:
 
 
 def hearing_prompts(count: int) -> list[Planted]:
-    """Clips of four sounds; true are the windows that hold most of a sound that tells, and the words as for pictures."""
+    """Clips of four sounds; true are windows with most of a sound that decides the answer, and words as for pictures."""
 
     def planted(prompt: Any) -> Planted:
         named = words_are([word.text for word in prompt.question.words], prompt.question.text)
@@ -123,7 +122,7 @@ def judge(explanation: im.Attribution, planted: Planted) -> dict[str, float]:
 
 
 def chance(explanation: im.Attribution, planted: Planted) -> dict[str, float]:
-    """What scores drawn at random are expected to get."""
+    """The expected result of random scores."""
     true = torch.tensor([planted.true(feature, explanation.text) for feature in explanation.features]).double()
     found = {"precision": float(true.mean())}
     for name, modalities in (("word", ("text",)), ("region", ("image", "audio"))):

@@ -82,18 +82,18 @@ def _table_json(table: dict[str, Any]) -> str:
 
 
 def sampled(records: list[Record]) -> list[Record]:
-    """Those whose budget does not cover all coalitions."""
+    """Records whose budget does not cover all coalitions."""
     return [record for record in records if record["times"] * record["n"] < 2 ** record["n"]]
 
 
 def geometric_mean(values: list[float]) -> float:
-    """Over those that are numbers."""
+    """Of all values that are not NaN."""
     kept = [max(value, EXACT) for value in values if value == value]
     return float(np.exp(np.mean(np.log(kept)))) if kept else float("nan")
 
 
 def mean(values: list[float]) -> float:
-    """The plain one."""
+    """The arithmetic mean."""
     return float(np.mean(values))
 
 
@@ -126,7 +126,7 @@ def show(records: list[Record], report: Report) -> None:
 
 
 def show_means(report: Report, records: list[Record], what: str, title: str) -> None:
-    """One quantity by estimator and budget; of errors the geometric mean, the least in bold."""
+    """One quantity by estimator and budget; for errors the geometric mean, with the lowest in bold."""
     means = cells(records, what, ("times",), geometric_mean if what == "error" else mean)
     budgets = sorted({record["times"] for record in records})
     names = list(dict.fromkeys(name for name, _ in means))
@@ -142,7 +142,7 @@ def show_means(report: Report, records: list[Record], what: str, title: str) -> 
 
 
 def show_rest(report: Report, records: list[Record], title: str) -> None:
-    """Means of everything else by estimator."""
+    """Means of the remaining quantities by estimator."""
     means = {what: cells(records, what, (), mean) for what in REST}
     names = dict.fromkeys(record["estimator"] for record in records)
     rows = [[name, *(FORMATS[what](means[what][name,]) for what in REST)] for name in names]
@@ -150,7 +150,7 @@ def show_rest(report: Report, records: list[Record], title: str) -> None:
 
 
 def show_ratios(report: Report, records: list[Record]) -> None:
-    """What the library's estimators err beside the best of shapiq's, chosen afterwards for each game, n and budget."""
+    """Errors relative to the best of shapiq's estimators, chosen in hindsight for each game, n and budget."""
     means = cells(records, "error", ("source", "game", "n", "times"), geometric_mean)
     budgets = sorted({record["times"] for record in records})
     sources = list(dict.fromkeys(record["source"] for record in records))

@@ -1,4 +1,4 @@
-"""The similarity game against the literature's loop, which calls `generate` once per coalition.
+"""The similarity game against the usual loop, which calls `generate` once per coalition.
 
 Run `python benchmarks/responses.py`. Prints a table and writes `benchmarks/results/responses.json`: the time of both on the
 same model, prompt and coalitions, whether they give the same answers, and the time per coalition spent outside the model.
@@ -36,14 +36,14 @@ def words(count: int, vocabulary: int, seed: int) -> list[str]:
 
 
 def make_explainer(model: Any, tokenizer: Any, context: int, evaluations: int, new: int, batch: int = 32) -> KernelShap:
-    """Answers compared as texts, so that what is measured is the answering."""
+    """Answers are compared as texts, so that the time is that of generation."""
     mode = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": new})
     options: dict[str, Any] = {"budget": evaluations, "pinned": range(context), "batch_size": batch, "progress": False}
     return KernelShap(model, tokenizer, inference_mode=mode, **options)
 
 
 def one_by_one(model: Any, explainer: KernelShap, prompt: str, explanation: Attribution) -> list[list[int]]:
-    """The loop: each coalition is read in full and answered alone."""
+    """The loop: each coalition is processed in full and answered alone."""
     readings = explainer.game(prompt, "w9").prompt.inputs_for(explanation.coalitions)
     said = []
     with torch.no_grad():
@@ -57,7 +57,7 @@ def one_by_one(model: Any, explainer: KernelShap, prompt: str, explanation: Attr
 
 
 def measure_speed(evaluations: int, runs: int) -> dict[str, Any]:
-    """Both loops on a prompt of `CONTEXT` shared words and `FEATURES` to explain."""
+    """Times of both loops on a prompt of `CONTEXT` shared and `FEATURES` explained words."""
     model, tokenizer = make_model(8192, "cpu")
     model.generation_config.eos_token_id = None
     prompt = " ".join(words(CONTEXT + FEATURES, 8192, 1))
@@ -76,13 +76,13 @@ def measure_speed(evaluations: int, runs: int) -> dict[str, Any]:
 
 
 class Stopwatch:
-    """Processor time spent inside of what is timed."""
+    """CPU time spent inside the timed functions."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def calls(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, its calls timed."""
+        """The function, with its calls timed."""
 
         @functools.wraps(function)
         def timed(*positional: Any, **named: Any) -> Any:
@@ -95,7 +95,7 @@ class Stopwatch:
         return timed
 
     def steps(self, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-        """The generator function, the time until each of its items counted."""
+        """The generator function, with the time until each of its items added."""
 
         def timed(*positional: Any, **named: Any) -> Iterator[Any]:
             items = function(*positional, **named)
@@ -107,7 +107,7 @@ class Stopwatch:
 
 
 def measure_overhead(evaluations: int, runs: int) -> dict[str, Any]:
-    """Processor milliseconds per coalition, on one thread: outside the model's forward, and outside answering altogether."""
+    """CPU milliseconds per coalition, on one thread: outside the model's forward, and outside generation as a whole."""
     model, tokenizer = make_model(512, "cpu")
     torch.set_num_threads(1)
     forwards, answering = Stopwatch(), Stopwatch()

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Shapiq:
-    """Answers one job after the other; see peers.py.
+    """Runs jobs one after the other; see peers.py.
 
     Args:
         python: an interpreter that has shapiq.
@@ -22,7 +22,7 @@ class Shapiq:
         self.version = self._read()
 
     def answers(self, job: dict[str, Any], game: Callable[[list[list[int]]], list[float]] | None = None) -> dict[str, Any]:
-        """Attributions and seconds by estimator; `game` tells the values of a game that is no file."""
+        """Attributions and seconds by estimator; `game` evaluates a game that is not in a file."""
         self._write(job)
         while "coalitions" in (found := self._read()):
             assert game is not None

@@ -1,10 +1,10 @@
-"""How often `until=TopK(3)` stops with the true three strongest words, and what it spends.
+"""How often `until=TopK(3)` stops with the true three strongest words, and how many evaluations it uses.
 
     python benchmarks/stopping.py [--prompts 100] [--features 12] [--ceiling 1000]
 
-Games are log-probabilities of the shipped model's answers to prompts whose causes are planted, tabulated, with exact Shapley
-values for truth. A prompt counts as decided when its third and fourth strongest words differ by more than 2 % of the
-strongest; no rule can tell words that are equal. Beside it, what permutation sampling gets right with fixed budgets.
+Games are tabulated log-probabilities of the shipped model's answers to prompts with known causes, compared with exact Shapley
+values. A prompt counts as decided if its third and fourth strongest words differ by more than 2 % of the strongest; no rule
+can distinguish equal words. Permutation sampling with fixed budgets is shown for comparison.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ Game = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Dividends:
-    """Sets that are worth something when all of them is present (Harsanyi 1959): every game is one, few are short.
+    """Sets of features with a value each, added when the whole set is present (Harsanyi 1959).
 
     Args:
         sets: which features each set holds, `Bool[m n]`.
-        worth: of each set, `Float[m 1]`.
+        worth: the value of each set, `Float[m 1]`.
     """
 
     sets: Tensor
@@ -33,14 +33,14 @@ class Dividends:
 
 
 def unanimity(n: int, seed: int) -> Dividends:
-    """Three n random sets of any size, each worth something when all of it is present."""
+    """3n random sets of any size, each with a value that is added when the whole set is present."""
     generator = torch.Generator().manual_seed(seed)
     sets = torch.rand(3 * n, n, generator=generator) < torch.rand(3 * n, 1, generator=generator)
     return Dividends(sets, torch.randn(3 * n, 1, generator=generator).double())
 
 
 def low_order(n: int, seed: int) -> Dividends:
-    """Main effects, and pairs and triples that work together."""
+    """Main effects, and values of pairs and triples."""
     generator = torch.Generator().manual_seed(seed)
     main = torch.randn(n, 1, generator=generator).double()
     members = [torch.randperm(n, generator=generator)[: 2 + k % 2] for k in range(4 * n)]
@@ -50,7 +50,7 @@ def low_order(n: int, seed: int) -> Dividends:
 
 
 def sparse(n: int, seed: int) -> Game:
-    """Three features matter, through an arbitrary table; the others hardly do."""
+    """Three features matter, through an arbitrary table; the others have small effects."""
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(n, generator=generator)[:3]
     table = torch.randn(8, 1, generator=generator).double()

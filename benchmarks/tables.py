@@ -1,4 +1,4 @@
-"""Games as tables of all their 2^n values, made once and kept in results/games/."""
+"""Games as tables of all 2^n values, computed once and kept in results/games/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Tabulated:
-    """A game whose values are known, coalition by binary code, and with them its Shapley values."""
+    """A game with a table of its values, indexed by the coalition's binary code, and its exact Shapley values."""
 
     def __init__(self, path: Path):
         content = np.load(path)
@@ -33,7 +33,7 @@ class Tabulated:
 
     @staticmethod
     def make(game: Game, n: int, path: Path) -> None:
-        """Evaluate a game everywhere, and keep it."""
+        """Evaluate a game on every coalition and save the table."""
         coalitions = (torch.arange(2**n)[:, None] & (1 << torch.arange(n))) > 0
         values = torch.cat([game(chunk) for chunk in coalitions.split(2**16)]).double()[:, 0]
         place = 1 << torch.arange(n)
@@ -49,7 +49,7 @@ def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
 
 
 def _recall_games(n: int, seed: int, **options: Any) -> Iterator[tuple[str, Game]]:
-    """One of the shipped model's on a prompt of `n` words, punctuation pinned."""
+    """A game of the shipped model on a prompt of `n` words; punctuation is pinned."""
     from interpreto_mllm import KernelShap, punctuation
     from interpreto_mllm.testbed import load_recall, sample_fact_prompts
 
@@ -67,18 +67,18 @@ def model_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
 
 
 def response_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:
-    """Cosine similarity of what the shipped model answers to what it answered to the whole prompt."""
+    """Cosine similarity of the shipped model's answers to its answer to the whole prompt."""
     from interpreto_mllm import ResponseSimilarity
 
     yield from _recall_games(n, seed, inference_mode=ResponseSimilarity(generate={"max_new_tokens": 4}))
 
 
 WORDS = 4
-"""Of a question about a picture or a clip; the other features are pieces of it."""
+"""Words in a question about a picture or a clip; the other features are pieces of it."""
 
 
 def _media_game(n: int, loaded: tuple[Any, Any], prompts: list[Any], **cut: Any) -> Game:
-    """A shipped model's on the first prompt of `n` pieces and words; punctuation and articles are pinned."""
+    """A game of a shipped model on the first prompt with `n` pieces and words; punctuation and articles are pinned."""
     from interpreto_mllm import Feature, KernelShap, punctuation
 
     def pinned(feature: Feature) -> bool:

@@ -24,7 +24,7 @@ def explain(name: str, model: Any, processor: Any, inputs: Any, **options: Any) 
 
 
 def main() -> None:
-    transformers_logging.set_verbosity_error()  # no word of kernels that these small models do well without
+    transformers_logging.set_verbosity_error()  # no messages about kernels that these small models do not need
     transformers_logging.disable_progress_bar()
     logging.getLogger("interpreto_mllm").setLevel(logging.ERROR)
     OUTPUT.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Photograph the page that the demo writes: `make demo && .venv/bin/python examples/hero.py` (needs chromium)."""
+"""Take a screenshot of the page that the demo writes: `make demo && .venv/bin/python examples/hero.py` (needs chromium)."""
 
 import subprocess
 from pathlib import Path
