@@ -48,7 +48,7 @@ test: lint types ## lint, types and tests, warnings as errors, shapes checked
 	$(BIN)/python -m pytest -q -n 2
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
-	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/test_servers.py
+	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py
 
 lint: .venv/.dev ## ruff, rules and format; imports run one way
 	$(BIN)/lint-imports
