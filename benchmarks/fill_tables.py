@@ -11,7 +11,7 @@ Some of its rows only, chosen by their first cells:
     <!-- table: accuracy/log-probabilities | GaussianProcessShapley | KernelShap -->
 
 A benchmark writes its tables to benchmarks/results/tables/. To publish them, copy the file to benchmarks/published/ and run
-`make tables`.
+`make tables`. A file there may have another name, where a benchmark is published with several settings.
 """
 
 from __future__ import annotations
