@@ -6,7 +6,7 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
-from interpreto_mllm.aggregators.units import Units
+from interpreto_mllm.aggregators.split_evaluations import SplitEvaluations
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -29,18 +29,18 @@ class BanzhafAggregator(Aggregator):
     estimand = "Banzhaf value"
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
-        n, units = evaluations.n, Units.of(evaluations)
-        alone = units.copies == 1
-        design, values = units.coalitions.double() - 0.5, units.values.clone()
-        if alone.any():
-            share = units.weights[alone] / units.weights[alone].sum()
-            design[alone] -= share @ design[alone]
-            values[alone] -= share @ values[alone]
+        n, split = evaluations.n, SplitEvaluations.of(evaluations)
+        design, values, weights = split.coalitions.double() - 0.5, split.odd_observations, split.weights
+        if len(split.singles.weights):
+            single = ~split.paired
+            share = split.singles.weights / split.singles.weights.sum()
+            design[single] -= share @ design[single]
+            values[single] -= share @ values[single]
         slopes, errors = least_squares(
             torch.cat([torch.full((1, n), -0.5, dtype=torch.float64), design]),
             torch.cat([torch.zeros_like(evaluations.values[:1]), values]),
-            torch.cat([torch.full((1,), 2.0, dtype=torch.float64), units.weights * units.copies]),
-            torch.cat([torch.zeros(1, dtype=torch.float64), (1 - 1 / units.weights).clamp_min(0)]),
+            torch.cat([torch.full((1,), 2.0, dtype=torch.float64), weights * split.multiplicity]),
+            torch.cat([torch.zeros(1, dtype=torch.float64), (1 - 1 / weights).clamp_min(0)]),
         )
         attributions = slopes + ((evaluations.full - evaluations.empty) / n)[:, None]
         return Estimate(attributions, errors if evaluations.complete or len(design) > n else None)

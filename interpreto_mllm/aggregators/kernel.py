@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
-from interpreto_mllm.aggregators.units import Units
+from interpreto_mllm.aggregators.split_evaluations import SplitEvaluations
 from interpreto_mllm.core.coalitions import inverse_binomials
 from interpreto_mllm.core.evaluations import Evaluations
+
+OBSERVATIONS_PER_UNKNOWN = 1.5
+"""From how many observations per unknown on each size of coalition gets a mean of its own."""
 
 
 class KernelAggregator(Aggregator):
@@ -38,18 +41,18 @@ class KernelAggregator(Aggregator):
         self.size_effects = size_effects
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
-        n, units = evaluations.n, Units.of(evaluations)
-        sizes = units.sizes
-        weights = units.weights * units.copies * inverse_binomials(units.coalitions) / (sizes * (n - sizes))
-        design = units.coalitions.double() - (sizes.double() / n)[:, None]
-        values = units.values.clone()
-        strata = [rows for rows, centred in units.strata() if centred and len(rows) > 1]
-        if self.size_effects and len(design) >= 1.5 * (n + len(strata)):
-            for rows in strata:
+        n, split = evaluations.n, SplitEvaluations.of(evaluations)
+        coalitions, sizes, stands_for = split.coalitions, split.sizes, split.weights
+        weights = stands_for * split.multiplicity * inverse_binomials(coalitions) / (sizes * (n - sizes))
+        design = coalitions.double() - (sizes.double() / n)[:, None]
+        values = split.odd_observations
+        with_mean = [rows for rows, has_mean in split.size_groups() if has_mean and len(rows) > 1]
+        if self.size_effects and len(design) >= OBSERVATIONS_PER_UNKNOWN * (n + len(with_mean)):
+            for rows in with_mean:
                 share = weights[rows] / weights[rows].sum()
                 design[rows] -= share @ design[rows]
                 values[rows] -= share @ values[rows]
-        slopes, errors = least_squares(design, values, weights, (1 - 1 / units.weights).clamp_min(0))
+        slopes, errors = least_squares(design, values, weights, (1 - 1 / stands_for).clamp_min(0))
         attributions = slopes + ((evaluations.full - evaluations.empty) / n)[:, None]
         if evaluations.complete or len(design) <= n:
             return Estimate(attributions, errors if evaluations.complete else None)

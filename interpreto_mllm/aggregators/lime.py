@@ -6,7 +6,7 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
-from interpreto_mllm.aggregators.units import population_weights
+from interpreto_mllm.aggregators.split_evaluations import population_weights
 from interpreto_mllm.core.evaluations import Evaluations
 
 

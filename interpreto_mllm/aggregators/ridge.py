@@ -8,15 +8,20 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-ENOUGH, RIDGES = 1.5, torch.logspace(-8, 2, 31, dtype=torch.float64)
+OBSERVATIONS_PER_UNKNOWN = 1.5
+"""From how many observations per unknown on there is no ridge."""
+RIDGES = torch.logspace(-8, 2, 31, dtype=torch.float64)
+"""Ridges to choose from, relative to the largest squared singular value of the design."""
+LEAST_LEVERAGE_SLACK = 0.05
+"""Floor of 1 − leverage, where residuals without a ridge are divided by it."""
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
-    """A linear fit.
+class RidgeFit:
+    """A linear fit of k coefficients to u observations of t targets.
 
     Args:
-        influence: what each observation moves each coefficient by.
+        influence: coefficients = influence @ response.
         residuals: of each observation when it is left out.
         determined: whether the observations were enough to do without a ridge.
     """
@@ -26,9 +31,9 @@ class Fit:
     determined: bool
 
 
-def fit(
+def fit_ridge(
     design: Float[Tensor, "u k"], response: Float[Tensor, "u t"], weights: Float[Tensor, "u"], groups: Int[Tensor, "u"]
-) -> Fit:
+) -> RidgeFit:
     """Regress on the design and one free mean per group.
 
     With fewer than half as many observations again as unknowns, a ridge is put on the coefficients, the one whose predictions
@@ -42,7 +47,7 @@ def fit(
 
     Example:
         >>> line = torch.arange(5.0).double()[:, None]
-        >>> one = fit(line, 3 * line + 1, torch.ones(5).double(), torch.zeros(5).long())
+        >>> one = fit_ridge(line, 3 * line + 1, torch.ones(5).double(), torch.zeros(5).long())
         >>> (one.influence @ (3 * line + 1)).round(decimals=6).tolist()
         [[3.0]]
     """
@@ -50,7 +55,7 @@ def fit(
     member = torch.nn.functional.one_hot(groups).double()
     share = member * weights[:, None] / (weights @ member).clamp_min(1e-300)
 
-    def centred(columns: Tensor) -> Tensor:
+    def centred(columns: Float[Tensor, "u c"]) -> Float[Tensor, "u c"]:
         return columns - member @ (share.T @ columns)
 
     root = weights.sqrt()[:, None]
@@ -58,20 +63,22 @@ def fit(
     target = centred(response) * root
     own = (member * share).sum(1)
     unexplained = target - left @ (left.T @ target)
-    room = (1 - own - left.square().sum(1)).clamp_min(0)
+    leverage_slack = (1 - own - left.square().sum(1)).clamp_min(0)
 
-    def left_out(penalty: Tensor | float) -> Tensor:
-        kept = penalty / (values.square() + penalty)
-        residuals = unexplained + left @ (kept[:, None] * (left.T @ target))
-        return residuals / (room + left.square() @ kept).clamp_min(0.05 if penalty == 0 else 1e-9)[:, None]
+    def residuals_left_out(penalty: Tensor | float) -> Float[Tensor, "u t"]:
+        shrunk = penalty / (values.square() + penalty)
+        residuals = unexplained + left @ (shrunk[:, None] * (left.T @ target))
+        floor = LEAST_LEVERAGE_SLACK if penalty == 0 else 1e-9
+        return residuals / (leverage_slack + left.square() @ shrunk).clamp_min(floor)[:, None]
 
-    determined = len(design) >= ENOUGH * (design.shape[1] + member.shape[1])
+    determined = len(design) >= OBSERVATIONS_PER_UNKNOWN * (design.shape[1] + member.shape[1])
     best: Tensor | float = 0.0
     if not determined and len(values):
         scale = target.square().sum(0).clamp_min(1e-300)
-        best = min(RIDGES * values.max().square(), key=lambda penalty: float((left_out(penalty).square().sum(0) / scale).sum()))
+        candidates = RIDGES * values.max().square()
+        best = min(candidates, key=lambda penalty: float((residuals_left_out(penalty).square().sum(0) / scale).sum()))
     influence = (right.T * (values / (values.square() + best))) @ left.T * root.T
-    return Fit(influence - (influence @ member) @ share.T, left_out(best) / root.clamp_min(1e-300), determined)
+    return RidgeFit(influence - (influence @ member) @ share.T, residuals_left_out(best) / root.clamp_min(1e-300), determined)
 
 
 def _decomposed(matrix: Float[Tensor, "u k"]) -> tuple[Float[Tensor, "u r"], Float[Tensor, "r"], Float[Tensor, "r k"]]:

@@ -7,12 +7,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.aggregators.units import Units
+from interpreto_mllm.aggregators.split_evaluations import PairedCoalitions, SplitEvaluations
 from interpreto_mllm.core.coalitions import shapley_coefficients
 from interpreto_mllm.core.evaluations import Evaluations
 
-ENOUGH_FOR_A_MEAN = 7
-"""Units of a size from which its mean is subtracted; of fewer, the mean costs more noise than it takes away."""
+MIN_UNITS_FOR_MEAN = 7
+"""Units of one size from which on their mean is subtracted; the mean of fewer adds more noise than it removes."""
 
 
 class ShapleyAggregator(Aggregator):
@@ -44,16 +44,17 @@ class ShapleyAggregator(Aggregator):
                 "Use MonteCarloPerturbator, KernelPerturbator, PermutationPerturbator or ExactPerturbator, yield a Draw with "
                 "weights, or aggregate with KernelAggregator."
             )
-        units = Units.of(evaluations)
-        coefficients = shapley_coefficients(units.coalitions) * (units.weights * units.copies)[:, None]
-        additive = _border_slopes(units)
-        above = units.values - (units.coalitions.double() - units.sizes[:, None].double() / evaluations.n) @ additive
+        split = SplitEvaluations.of(evaluations)
+        coalitions, stands_for = split.coalitions, split.weights
+        coefficients = shapley_coefficients(coalitions) * (stands_for * split.multiplicity)[:, None]
+        additive = _singleton_slopes(split.pairs)
+        above = split.odd_observations - (coalitions.double() - split.sizes[:, None].double() / evaluations.n) @ additive
         total = additive.T + ((evaluations.full - evaluations.empty) / evaluations.n)[:, None]
         variance = torch.zeros_like(total)
-        for rows, centred in units.strata():
-            values, weights, k = above[rows], units.weights[rows], len(rows)
+        for rows, has_mean in split.size_groups():
+            values, weights, k = above[rows], stands_for[rows], len(rows)
             population = weights.sum()
-            if centred and k >= ENOUGH_FOR_A_MEAN:
+            if has_mean and k >= MIN_UNITS_FOR_MEAN:
                 values = (values - values.mean(0)) * ((population - 1) / population * k / (k - 1))
             terms = coefficients[rows]
             sums = terms.T @ values
@@ -65,12 +66,12 @@ class ShapleyAggregator(Aggregator):
         return Estimate(total, variance.clamp_min(0).sqrt())
 
 
-def _border_slopes(units: Units) -> Float[Tensor, "n t"]:
-    """Slopes, summing to nothing, of the additive game that fits all pairs ({i}, N∖{i}); zeros unless all are known."""
-    n = units.coalitions.shape[1]
-    border = (units.sizes == 1) & (units.copies == 2)
-    slopes = torch.zeros(n, units.values.shape[1], dtype=torch.float64)
-    if int(border.sum()) == n:
-        values = units.values[border]
-        slopes[units.coalitions[border].int().argmax(1)] = values - values.mean(0)
+def _singleton_slopes(pairs: PairedCoalitions) -> Float[Tensor, "n t"]:
+    """Slopes of sum zero of the additive game that fits all pairs ({i}, N∖{i}); zeros unless all of these are known."""
+    n = pairs.sides.shape[1]
+    singleton = pairs.sides.sum(1) == 1
+    slopes = torch.zeros(n, pairs.odd.shape[1], dtype=torch.float64)
+    if int(singleton.sum()) == n:
+        odd = pairs.odd[singleton]
+        slopes[pairs.sides[singleton].int().argmax(1)] = odd - odd.mean(0)
     return slopes

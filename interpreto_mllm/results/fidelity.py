@@ -9,9 +9,9 @@ from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interpreto_mllm.aggregators.interactions import MOST_FEATURES, interactions
 from interpreto_mllm.aggregators.kernel import KernelAggregator
-from interpreto_mllm.aggregators.pairs import MOST_FEATURES, interactions, kernel_weights
-from interpreto_mllm.aggregators.units import population_weights
+from interpreto_mllm.aggregators.split_evaluations import population_weights
 from interpreto_mllm.core.coalitions import pair_numbers
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.results.record import Record
@@ -79,7 +79,7 @@ def fidelity(record: Record) -> Fidelity:
             f"Fidelity is measured on coalitions that are held out, and {len(evaluations.coalitions)} evaluations of "
             f"{evaluations.n} features are too few for that: explain again with a larger budget and evaluations=[explanation]."
         )
-    truth, weights = evaluations.values[2:], kernel_weights(evaluations)
+    truth, weights = evaluations.values[2:], _kernel_weights(evaluations)
     scores = {reading: _determination(truth, predicted, weights) for reading, predicted in predictions.items()}
     ranks = {reading: _rank_correlation(truth, predicted) for reading, predicted in predictions.items()}
     mass = record.attributions.abs().double().sum(1)
@@ -111,7 +111,7 @@ def fidelity_sentence(record: Record) -> str:
     predictions = _predictions(evaluations, pairwise=False) if evaluations.n > 1 else None
     if predictions is None:
         return ""
-    share = _pooled(evaluations.values[2:], predictions["additive"], kernel_weights(evaluations))
+    share = _pooled(evaluations.values[2:], predictions["additive"], _kernel_weights(evaluations))
     if share != share:
         return "The answer does not change when parts are left out."
     scores = "These scores explain" if record.estimand.startswith("Shapley value") else "A sum of scores explains"
@@ -149,6 +149,13 @@ def _readings(train: Evaluations, coalitions: Bool[Tensor, "q n"], pairwise: boo
     matrices = interactions(train, "FSII").interactions
     separated = einsum(present, matrices, 1 - present, "q i, t i j, q j -> q t")
     return {"additive": additive, "pairwise": additive - separated / 2}
+
+
+def _kernel_weights(evaluations: Evaluations) -> Float[Tensor, "q"]:
+    """Weights of all coalitions but ∅ and N that give every size its mass 1/(s(n−s)) under the Shapley kernel."""
+    sizes = evaluations.sizes[2:]
+    mass = 1 / (sizes * (evaluations.n - sizes)).double()
+    return mass / torch.bincount(sizes, minlength=1)[sizes]
 
 
 def _subset(evaluations: Evaluations, rows: Int[Tensor, "q"]) -> Evaluations:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.aggregators.pairs import interactions
+from interpreto_mllm.aggregators.interactions import interactions
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.results.record import Record
 

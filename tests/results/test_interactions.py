@@ -11,7 +11,8 @@ from support.games import dense_game, everything, value
 
 from interpreto_mllm import Feature
 from interpreto_mllm.aggregators import KernelAggregator
-from interpreto_mllm.aggregators.pairs import INDICES, exact, interactions, regressed
+from interpreto_mllm.aggregators.interactions import INDICES, interactions, sum_over_coalitions
+from interpreto_mllm.aggregators.pair_regression import regress_pairs
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.explainers.play import play
@@ -87,7 +88,10 @@ def test_all_coalitions_give_the_definition(n, index):
 def test_the_regression_over_all_coalitions_is_the_index(n, index):
     evaluations = complete(dense_game(n), n)
     torch.testing.assert_close(
-        regressed(evaluations, index).interactions, exact(evaluations, index).interactions, atol=1e-9, rtol=1e-9
+        regress_pairs(evaluations, index).interactions,
+        sum_over_coalitions(evaluations, index).interactions,
+        atol=1e-9,
+        rtol=1e-9,
     )
 
 
@@ -95,13 +99,13 @@ def test_the_regression_over_all_coalitions_is_the_index(n, index):
 def test_the_regression_without_complements_is_the_index_too(index):
     n = 9
     evaluations = complete(dense_game(n), n)
-    found = regressed(evaluations, index).interactions
+    found = regress_pairs(evaluations, index).interactions
     keys = (evaluations.coalitions ^ evaluations.coalitions[:, :1]).long() @ (1 << torch.arange(n))
     side = torch.rand(2**n, generator=torch.Generator().manual_seed(0))[keys] < 0.5
     rows = ((evaluations.coalitions[:, 0] == side) | (torch.arange(2**n) < 2)).nonzero()[:, 0]
     draws, ones = torch.arange(len(rows)), torch.ones(len(rows), dtype=torch.float64)
     some = Evaluations(evaluations.coalitions[rows], evaluations.values[rows], draws, ones, draws)
-    error = (regressed(some, index).interactions - found).square().sum() / found.square().sum()
+    error = (regress_pairs(some, index).interactions - found).square().sum() / found.square().sum()
     assert error < 0.15
 
 
@@ -121,10 +125,12 @@ def test_the_regression_without_complements_is_the_index_too(index):
 def test_more_evaluations_of_any_kind_bring_it_nearer(perturbator, index):
     n = 10
     game = dense_game(n)
-    truth = exact(complete(game, n), index).interactions
+    truth = sum_over_coalitions(complete(game, n), index).interactions
     errors = [
         sum(
-            float((regressed(run(game, perturbator, n, budget, seed).evaluations, index).interactions - truth).square().sum())
+            float(
+                (regress_pairs(run(game, perturbator, n, budget, seed).evaluations, index).interactions - truth).square().sum()
+            )
             for seed in range(6)
         )
         / 6
@@ -154,10 +160,10 @@ def test_a_game_of_pairs_is_found_from_few_coalitions():
 def test_standard_errors_are_those_seen_over_seeds(index):
     n = 10
     game = dense_game(n, targets=1)
-    truth = exact(complete(game, n), index).interactions
+    truth = sum_over_coalitions(complete(game, n), index).interactions
     covered, count = 0, 0
     for seed in range(25):
-        found = regressed(run(game, KernelPerturbator(), n, 300, seed).evaluations, index)
+        found = regress_pairs(run(game, KernelPerturbator(), n, 300, seed).evaluations, index)
         assert found.standard_errors is not None
         off = ~torch.eye(n, dtype=torch.bool)
         inside = ((found.interactions - truth).abs() <= 1.96 * found.standard_errors + 1e-9)[:, off]
@@ -257,3 +263,23 @@ def test_pictures_show_the_pairs(kind, tmp_path):
 
         kinds = [type(patch) for patch in axes.patches]
         assert (kinds.count(Rectangle), kinds.count(Arc), kinds.count(FancyArrowPatch)) == (4, 1, 1)
+
+
+@pytest.mark.parametrize("index", ["SII", "FSII"])
+def test_coalitions_evaluated_beside_the_sample_change_nothing(index):
+    n, budget = 10, 80
+    beside = torch.tensor([[i < 4 for i in range(n)], [i >= 4 for i in range(n)]])
+    smooth = dense_game(n)
+
+    def peculiar(coalitions):
+        return smooth(coalitions) + 5 * (coalitions[:, None] == beside).all(2).any(1, keepdim=True)
+
+    found = [
+        play(game, KernelPerturbator(), KernelAggregator(), n_features=n, budget=budget, extra=beside, progress=False)
+        for game in (smooth, peculiar)
+    ]
+    drawn = found[0].evaluations.drawn
+    assert len(drawn.coalitions) == len(found[0].coalitions) - 2
+    without, having = (result.interactions(index=index) for result in found)
+    assert torch.equal(without.values, having.values)
+    assert torch.equal(without.values, regress_pairs(drawn, index).interactions)
