@@ -126,7 +126,6 @@ SAMPLED = "answers are drawn from the model's probabilities"
 RANKED = "ranks of nearly equal values may change places"
 
 RESCORED = "rescore aggregates coalitions that are no part of the sample"
-REPEATED = "a rule to stop does not see the spread of repeated answers"
 
 Part = Attribution | Mapping[str, Any]
 Then = Callable[[Attribution], Mapping[str, Part]]
@@ -1091,7 +1090,7 @@ def faulty() -> list[Case]:
     again = rescored(same=_compared(TfIdf()), other=_compared(RougeL()))
     seen: dict[str, Any] = {"inference_mode": mode, "image_granularity": Patches(2, 2), "budget": 32, "then": again}
     heard: dict[str, Any] = {"inference_mode": mode, "budget": 24, "then": again}
-    drawn: dict[str, Any] = {"inference_mode": thrice, "budget": 300, "sensitive": ADAPTIVE, "fault": REPEATED}
+    drawn: dict[str, Any] = {"inference_mode": thrice, "budget": 300, "sensitive": ADAPTIVE}
     return [
         picture("rescored", KernelShap, None, **seen, fault=RESCORED),
         picture("rescored, Gaussian process", GaussianProcessShapley, None, **seen, sensitive=ADAPTIVE, fault=RESCORED),

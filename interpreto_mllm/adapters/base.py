@@ -124,8 +124,8 @@ class ModelAdapter(ABC):
         """What reads inputs, from the parts of `PromptReader` after the processing."""
         return PromptReader(self.processing, *parts)
 
-    def lent(self) -> AbstractContextManager[None]:
-        """While it is used, the model is preserved_state."""
+    def preserved_state(self) -> AbstractContextManager[None]:
+        """A context in which the model may be used and after which it is as it was."""
         return preserved_state(self.model, self.tokenizer)
 
     def game(self, prompt: Prompt, *parts: Any) -> ModelGame:

@@ -12,7 +12,9 @@ from interpreto_mllm.games.targets import Answer, Question, pose
 from interpreto_mllm.prompts.prompt import Prompt
 
 
-def ask(kind: ModelAdapter, prompt: Prompt, given: list[Any] | None, generate: Mapping[str, Any], product: bool) -> Question:
+def build_question(
+    kind: ModelAdapter, prompt: Prompt, given: list[Any] | None, generate: Mapping[str, Any], product: bool
+) -> Question:
     """The question that targets pose about a prompt.
 
     Args:

@@ -37,25 +37,27 @@ class Counts:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a call has cost.
+    """What a call has cost, all inputs together.
 
     Args:
-        paid: evaluations made for each input.
-        forwards, tokens, seconds: of all inputs together.
+        paid: evaluations made.
+        forwards: forward passes of the model.
+        tokens: tokens processed by the model.
+        seconds: wall-clock time.
     """
 
-    paid: list[int]
+    paid: int
     forwards: int
     tokens: int
     seconds: float
 
-    def share(self, index: int, evaluations: int, saved: int) -> Counts:
-        """The part of one input, in proportion to the evaluations made for it.
+    def share(self, paid: int, evaluations: int, saved: int) -> Counts:
+        """The costs of one input, in proportion to the evaluations made for it.
 
         Example:
-            >>> Spent([30, 10], forwards=8, tokens=400, seconds=2.0).share(1, evaluations=16, saved=0).tokens
+            >>> Spent(40, forwards=8, tokens=400, seconds=2.0).share(10, evaluations=16, saved=0).tokens
             100
         """
-        share = self.paid[index] / max(sum(self.paid), 1)
+        share = paid / max(self.paid, 1)
         forwards, tokens = round(self.forwards * share), round(self.tokens * share)
-        return Counts(evaluations, self.paid[index], forwards, tokens, self.seconds * share, saved)
+        return Counts(evaluations, paid, forwards, tokens, self.seconds * share, saved)

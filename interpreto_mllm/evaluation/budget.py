@@ -5,8 +5,20 @@ from __future__ import annotations
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
+def covers_all_coalitions(budget: int, n: int) -> bool:
+    """Whether a budget suffices to evaluate every coalition of `n` features.
+
+    Example:
+        >>> covers_all_coalitions(8, n=3), covers_all_coalitions(8, n=4)
+        (True, False)
+    """
+    return budget >= 2**n
+
+
 def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None) -> int:
     """The number of distinct evaluations allowed: `budget` as an int, or as a fraction of 2^n, or the perturbator's default.
+
+    It is never more than 2^n.
 
     Raises:
         ValueError: when the budget is not a positive number, or below what the perturbator needs for `n` features.
@@ -20,10 +32,10 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
     if isinstance(budget, float):
         if budget > 1:
             raise ValueError(f"A float budget is a fraction of 2^n and lies in (0, 1]; got {budget}. Give an int for a count.")
-        budget = int(min(budget * 2.0**n, 2.0**62))
+        budget = int(min(budget * 2.0 ** min(n, 1023), 2.0**62))
     minimum = perturbator.minimum_budget(n)
     if budget < minimum:
         raise ValueError(
             f"{type(perturbator).__name__} needs a budget of at least {minimum} evaluations for {n} features; got {budget}."
         )
-    return min(budget, 2**n) if n < 63 else budget
+    return 2**n if covers_all_coalitions(budget, n) else budget

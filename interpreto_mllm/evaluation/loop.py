@@ -1,24 +1,36 @@
-"""Several plays side by side."""
+"""The loop that evaluates the games of several runs side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from interpreto_mllm.core.progress import progress_bar
-from interpreto_mllm.evaluation.session import SamplingSession
-from interpreto_mllm.games.game import ModelGame, evaluate
+from interpreto_mllm.evaluation.checkpoint import Checkpoint
+from interpreto_mllm.evaluation.run import G, Run
+
+Evaluate = Callable[[Sequence[G], Sequence[Bool[Tensor, "_ _"]]], Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]]
+"""Evaluates coalitions of several games together; yields the index of a game, indices of its coalitions, and their values."""
 
 
-def run_sessions(games: list[ModelGame], hands: list[SamplingSession], progress: bool) -> Iterator[tuple[int, int]]:
-    """Play all hands to their ends, every round of all of them in shared batches.
+def run_sessions(
+    runs: Sequence[Run[G]], evaluate: Evaluate[G], *, progress: bool, checkpoint: Checkpoint | None = None
+) -> None:
+    """Carry out all runs to their ends, each round of all of them in shared batches.
 
-    Yields:
-        (index of a hand, how many values it has just recorded), so that what is known can be kept as it comes.
+    Values are recorded as they arrive, and written to the checkpoint from time to time and at the end, also after an error.
     """
-    with progress_bar(sum(hand.budget for hand in hands), progress) as advance:
-        while active := [(i, rows) for i, hand in enumerate(hands) if (rows := hand.missing()) is not None]:
-            for place, done, values in evaluate([games[i] for i, _ in active], [rows for _, rows in active]):
-                i, rows = active[place]
-                hands[i].record(rows[done], values)
-                advance(len(done))
-                yield i, len(done)
+    try:
+        with progress_bar(sum(run.session.budget for run in runs), progress) as advance:
+            while active := [(run, rows) for run in runs if (rows := run.session.missing()) is not None]:
+                for place, done, values in evaluate([run.game for run, _ in active], [rows for _, rows in active]):
+                    run, rows = active[place]
+                    run.record(rows[done], values)
+                    advance(len(done))
+                    if checkpoint is not None and checkpoint.due:
+                        checkpoint.save([run.evaluations() for run in runs])
+    finally:
+        if checkpoint is not None:
+            checkpoint.save([run.evaluations() for run in runs])

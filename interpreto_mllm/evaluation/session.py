@@ -1,4 +1,4 @@
-"""One play of one game: asks a perturbator for coalitions, remembers every value, keeps to the budget."""
+"""The sampling of one game: coalitions from a perturbator, every value remembered, the budget kept."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.evaluations import Draw, Evaluations
-from interpreto_mllm.evaluation.stopping import StoppingMonitor
+from interpreto_mllm.evaluation.budget import covers_all_coalitions
+from interpreto_mllm.evaluation.monitor import StoppingMonitor, stoppable_drawing
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
 class SamplingSession:
-    """The state of one play. Evaluate the coalitions of `missing()` and `record(...)` their values until it returns None.
+    """The state of sampling one game. Evaluate the coalitions of `missing()` and `record(...)` their values until it is None.
 
     Args:
         perturbator: draws the coalitions.
         n: number of features.
         budget: ceiling on distinct evaluations, v(∅) and v(N) included.
-        seed: of the generator handed to the perturbator.
-        known: evaluations of an earlier, perhaps interrupted, play of the same game; none of them is asked for again.
-        watch: asked after every round whether to go on.
-        extra: coalitions evaluated besides what the perturbator draws, out of the same budget; left out if it is too small.
+        seed: of the generator passed to the perturbator.
+        known: earlier evaluations of the same game, perhaps of an interrupted session; none of them is requested again.
+        monitor: decides after every round whether to stop.
+        extra: coalitions evaluated besides those that the perturbator draws, within the budget; skipped if it is too small.
+
+    Raises:
+        ValueError: when the known evaluations are of another number of features.
     """
 
     def __init__(
@@ -32,10 +36,11 @@ class SamplingSession:
         budget: int,
         seed: int,
         known: Evaluations | None = None,
-        watch: StoppingMonitor | None = None,
+        monitor: StoppingMonitor | None = None,
         extra: Bool[Tensor, "e n"] | None = None,
     ):
         self.n, self.budget = n, budget
+        self._monitor = monitor
         self._known: dict[bytes, Tensor] = {}
         if known is not None:
             if known.n != n:
@@ -48,49 +53,48 @@ class SamplingSession:
         self._weights: list[Tensor] = []
         self._chains: list[Tensor] = []
         self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
-        complete = n < 63 and budget >= 2**n
+        complete = covers_all_coalitions(budget, n)
         if extra is not None and (complete or budget - len(extra) >= perturbator.minimum_budget(n)):
             self._add(extra.cpu())
             budget -= 0 if complete else len(extra)
-        self._watch = watch
-        if watch is None:
+        if monitor is None:
             self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
         else:
-            self._drawing = watch.draw(perturbator, n, budget, seed)
-        self._asked: list[int] | None = None
-        self._over = False
+            self._drawing = stoppable_drawing(perturbator, n, budget, seed)
+        self._round: list[int] | None = None
+        self._exhausted = False
 
     @property
     def evaluated(self) -> int:
-        """Distinct coalitions whose values are known to this play."""
+        """Distinct coalitions whose values are known."""
         return sum(value is not None for value in self._values)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Why a watched play ended."""
-        return () if self._watch is None else (self._watch.note(self.evaluated, self.budget),)
+        """Why a monitored session ended."""
+        return () if self._monitor is None else (self._monitor.note(self.evaluated, self.budget),)
 
     @property
     def saved(self) -> int:
-        """What a rule left of the budget."""
-        return self.budget - self.evaluated if self._watch is not None and self._watch.met else 0
+        """Evaluations of the budget that a stopping rule saved."""
+        return self.budget - self.evaluated if self._monitor is not None and self._monitor.stopped else 0
 
     def missing(self) -> Bool[Tensor, "p n"] | None:
-        """The coalitions that must be evaluated next, all distinct and new; None when the play is over."""
+        """The coalitions to evaluate next, all distinct and new; None when the session is over."""
         while True:
             rows = [row for row, value in enumerate(self._values) if value is None]
             if rows:
                 return torch.stack([self._coalitions[row] for row in rows])
-            if self._over or not self._next_round():
+            if self._exhausted or not self._next_round():
                 return None
 
     def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
-        """Remember the values of some of the coalitions that were missing."""
+        """Remember the values of some of the missing coalitions."""
         for key, value in zip(coalition_keys(coalitions), values.detach().cpu().double(), strict=True):
             self._values[self._row[key]] = value
 
     def evaluations(self) -> Evaluations:
-        """What is known so far. Draws whose value is not known yet are left out."""
+        """What is known so far, without the draws whose values are still missing."""
         known = [row for row, value in enumerate(self._values) if value is not None]
         new_row = {row: index for index, row in enumerate(known)}
         kept = torch.tensor([row in new_row for row in self._draws], dtype=torch.bool)
@@ -112,14 +116,14 @@ class SamplingSession:
         return value
 
     def _next_round(self) -> bool:
-        """Let the perturbator draw once more; False when it is done, the budget is spent or a rule is met."""
-        if self._asked is not None and self._watch is not None and self._watch.settled(self.evaluations()):
+        """Draw the next round; False when the perturbator is done, the budget is spent or the monitor says stop."""
+        if self._round is not None and self._monitor is not None and self._monitor.should_stop(self.evaluations()):
             return False
         try:
-            if self._asked is None:
+            if self._round is None:
                 drawn = next(self._drawing)
             else:
-                drawn = self._drawing.send(torch.stack([self._value(row) for row in [0, *self._asked]])[1:])
+                drawn = self._drawing.send(torch.stack([self._value(row) for row in [0, *self._round]])[1:])
         except StopIteration:
             return False
         draw = drawn if isinstance(drawn, Draw) else Draw(drawn)
@@ -127,7 +131,7 @@ class SamplingSession:
         return True
 
     def _accept(self, draw: Draw) -> None:
-        """Add a round to the play, cut where the budget ends."""
+        """Add a round to the sample, cut where the budget ends."""
         coalitions = draw.coalitions.cpu()
         if coalitions.ndim != 2 or coalitions.shape[1] != self.n or coalitions.dtype != torch.bool:
             raise ValueError(
@@ -138,16 +142,16 @@ class SamplingSession:
         p = len(rows)
         weights = draw.weights[:p].cpu().double() if draw.weights is not None else torch.ones(p, dtype=torch.float64)
         chains = draw.chains[:p].cpu().long() if draw.chains is not None else torch.full((p,), -1)
-        self._asked = rows
+        self._round = rows
         if draw.whole:
             self._draws, self._weights, self._chains = [], [], []
         self._draws += rows
         self._weights.append(weights)
         self._chains.append(chains)
-        self._over = p < len(coalitions)
+        self._exhausted = p < len(coalitions)
 
     def _add(self, coalitions: Bool[Tensor, "p n"]) -> list[int]:
-        """Rows of these coalitions, new ones appended; stops before the first one that the budget cannot pay."""
+        """Rows of these coalitions, new ones appended; ends before the first one that exceeds the budget."""
         rows: list[int] = []
         for key, coalition in zip(coalition_keys(coalitions), coalitions, strict=True):
             if key not in self._row:

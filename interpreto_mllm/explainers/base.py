@@ -1,17 +1,18 @@
-"""The explainer: a perturbator and an aggregator play the game of a prompt on a model."""
+"""The explainer: a perturbator and an aggregator applied to the game of a prompt on a model."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from interpreto_mllm.adapters.choose import choose_adapter
-from interpreto_mllm.adapters.questions import ask
+from interpreto_mllm.adapters.questions import build_question
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
-from interpreto_mllm.core.counts import Counts, Spent
+from interpreto_mllm.core.counts import Spent
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.modalities import modality_coalitions
 from interpreto_mllm.core.responses import Response
@@ -19,29 +20,23 @@ from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.loop import run_sessions
-from interpreto_mllm.evaluation.session import SamplingSession
-from interpreto_mllm.evaluation.stopping import Rule, StoppingMonitor
-from interpreto_mllm.explainers.checks import check_settings, known_evaluations
+from interpreto_mllm.evaluation.run import Run
+from interpreto_mllm.explainers.checks import check_parts, known_evaluations
+from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import extended
+from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
-from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
-from interpreto_mllm.games.targets import Question, per_input
-from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
-from interpreto_mllm.media.audio_occlusion import AudioOcclusion
+from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.encoded import Encoded
-from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
-from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.chat import is_chat
-from interpreto_mllm.prompts.filters import Pins
-from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
-from interpreto_mllm.prompts.occlusion import TextOcclusion
+from interpreto_mllm.prompts.granularity import check_granularity
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.prompts.tokens import stand_in
-from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -50,44 +45,23 @@ if TYPE_CHECKING:
 
 
 class AttributionExplainer:
-    """Tells which parts of a prompt caused a model's answer. Call it with inputs and targets.
+    """Explains which parts of a prompt caused a model's answer. Call it with inputs and targets.
 
     Args:
         model: a causal, encoder-decoder or classification model of transformers, for text or several modalities, or a
             `RemoteModel`. It is never moved or changed.
-        tokenizer: the model's own tokenizer; its processor for models that see or hear; its image processor or feature
+        tokenizer: the model's own tokenizer; its processor for models of several modalities; its image processor or feature
             extractor for classifiers of images or clips. A remote model has none.
         perturbator: draws coalitions of features.
         aggregator: turns their values into attributions.
-        granularity: what a feature of a text is: a `Granularity`, a callable from a text to spans, or a list of spans of a
-            plain prompt.
-        inference_mode: what a coalition is worth: an `InferenceModes`, a `ResponseSimilarity`, or a callable from logits and
-            target ids to values.
-        occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language
-            models drop it and classifiers replace it by the mask token where there is one.
-        image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
-            `WholeImage`, or a callable from pixels to masks.
-        image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `Other` or `DropImage`.
-        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a
-            callable from samples and their rate to segments.
-        audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
-        budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n.
-        until: a rule that ends the play of an input early, such as `TopK(3)`; the budget is then the ceiling.
-        batch_size: rows in a forward.
-        seed: of all randomness.
-        roles: the chat roles whose messages are explained.
-        pinned: features that are always present and get no score: texts, indices, or a filter such as `punctuation`.
-        groups: a label per feature, or a callable giving them; features with equal labels are one player.
-        generate: arguments of `model.generate` where the target is None; greedy decoding by default.
-        share_prefixes: False runs one plain forward per row, the reference that the fast path is checked against.
-        progress: show a progress bar when it takes longer than a moment.
+        options: see `Options`.
 
     Attributes:
-        unfinished: after an interrupted call, the evaluations made for each input; hand them to the next call as `evaluations`.
+        unfinished: after an interrupted call, the evaluations made for each input; pass them to the next call as `evaluations`.
 
     Raises:
-        TypeError: for parts or models of an unknown kind.
-        ValueError: for a setting that cannot work, in words that say what is accepted.
+        TypeError: for a perturbator, an aggregator or a model of an unknown kind, or an option that does not exist.
+        ValueError: for an option that cannot work; the message says what is accepted.
 
     Example:
         >>> from interpreto_mllm.aggregators import KernelAggregator
@@ -106,44 +80,21 @@ class AttributionExplainer:
         *,
         perturbator: Perturbator,
         aggregator: Aggregator,
-        granularity: Granularity | Splitter | list[Span] = Granularity.WORD,
-        inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX,
-        occlusion: TextOcclusion | None = None,
-        image_granularity: ImageGranularity | Cutter | None = None,
-        image_occlusion: ImageOcclusion | None = None,
-        audio_granularity: AudioGranularity | Segmenter | None = None,
-        audio_occlusion: AudioOcclusion | None = None,
-        budget: int | float | None = None,
-        until: Rule | None = None,
-        batch_size: int = 32,
-        seed: int = 0,
-        roles: Collection[str] = ("user",),
-        pinned: Pins = (),
-        groups: Groups | None = None,
-        generate: Mapping[str, Any] | None = None,
-        share_prefixes: bool = True,
-        progress: bool = True,
+        **options: Unpack[Options],
     ):
-        check_settings(perturbator, aggregator, batch_size, roles, pinned, seed)
+        check_names(options, type(self))
+        check_parts(perturbator, aggregator)
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
-        self.mode, self.budget, self.seed, self.progress = check_mode(inference_mode), budget, seed, progress
-        self.until = until if until is None else StoppingMonitor(until, aggregator).rule
-        self.generate = dict(generate or {})
-        self._kind = choose_adapter(model, tokenizer, self.mode, self.generate, seed)
-        self._kind.check_tokenizer()
-        occlusion = self._kind.default_occlusion() if occlusion is None else occlusion
-        if not isinstance(occlusion, TextOcclusion):
-            raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {occlusion!r}.")
-        self._kind.check_occlusion(occlusion)
-        self._engine = self._kind.engine(cast(Mode, self.mode), batch_size, share_prefixes)
-        with self._kind.lent():
-            prepared = occlusion.prepared(self._kind.tokenizer)
-        cuts = Cuts(image_granularity, image_occlusion, audio_granularity, audio_occlusion, self._kind.processing.rate)
-        text = check_granularity(granularity)
-        self._reader = self._kind.reader(text, prepared, tuple(roles), pinned, groups, cuts)
+        self.settings = settings = Settings(**options)
+        self._mode = check_mode(settings.inference_mode)
+        self._generate = dict(settings.generate or {})
+        self._adapter = choose_adapter(model, tokenizer, self._mode, self._generate, settings.seed)
+        self._adapter.check_tokenizer()
+        self._engine = self._adapter.engine(cast(Mode, self._mode), settings.batch_size, settings.share_prefixes)
+        self._reader = self._make_reader()
         self.unfinished: list[Evaluations] | None = None
-        self._between: dict[bytes, Response] = {}
+        self._intermediate_responses: dict[bytes, Response] = {}
 
     def __call__(
         self,
@@ -167,53 +118,36 @@ class AttributionExplainer:
         """One attribution per input.
 
         Args:
-            inputs: a text, a chat (a list of messages), a tokenizer's encoding, a `Template`, or a list of the first, second
-                or last.
+            inputs: a text, a chat (a list of messages), a tokenizer's encoding, a `Template`, or a list of texts, chats or
+                templates.
             targets: what the attribution is of. None: the model's own answer, or the class it predicts. A text, ids, a class
                 index or name, a `Contrast`, or a list of them for several rows. With a list of inputs, one target (or one
                 list of targets) per input, or a single one for all.
-            evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not made again.
-            checkpoint: a file that keeps what was evaluated, written every some seconds; the same call goes on from there, in
-                another process too.
+            evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not repeated.
+            checkpoint: a file that keeps what was evaluated, rewritten every ten seconds; the same call resumes from it, also
+                in another process.
 
         Raises:
             TypeError, ValueError: for inputs and targets that cannot be explained, before any evaluation is made.
         """
         if evaluations is not None and checkpoint is not None:
-            raise ValueError("Give evaluations or a checkpoint to go on from, not both.")
+            raise ValueError("Give either evaluations or a checkpoint to continue from, not both.")
         started = time.perf_counter()
         self.unfinished = None
-        self._kind.forget()
-        with self._kind.lent():
+        self._adapter.forget()
+        with self._adapter.preserved_state():
             prompts = self._reader.read(inputs)
-            parts = [self.parts(prompt) for prompt in prompts]
-            budgets = [
-                resolve_budget(p, len(prompt.features), self.budget) for (p, _), prompt in zip(parts, prompts, strict=True)
-            ]
-            games = [
-                self._kind.game(prompt, question, self._engine, stand_in(self._kind.tokenizer))
-                for prompt, question in zip(prompts, self._questions(prompts, inputs, targets), strict=True)
-            ]
-            kept = None if checkpoint is None else Checkpoint(checkpoint, games, mode_name(self.mode))
+            choices = [self.choose(prompt) for prompt in prompts]
+            budgets = [self._budget(choice, prompt) for choice, prompt in zip(choices, prompts, strict=True)]
+            games = self._games(prompts, inputs, targets)
+            kept = None if checkpoint is None else Checkpoint(checkpoint, games, mode_name(self._mode))
             known = known_evaluations(kept.load() if kept else evaluations, games)
-            hands = [
-                SamplingSession(
-                    perturbator,
-                    game.n,
-                    budget,
-                    self.seed,
-                    earlier,
-                    self.until and StoppingMonitor(self.until, aggregator),
-                    modality_coalitions(game.features),
-                )
-                for (perturbator, aggregator), game, budget, earlier in zip(parts, games, budgets, known, strict=True)
+            runs = [
+                self._prepared(game, choice, budget, earlier)
+                for game, choice, budget, earlier in zip(games, choices, budgets, known, strict=True)
             ]
-            paid, forwards, tokens = self._play(games, hands, kept)
-        spent = Spent(paid, forwards, tokens, time.perf_counter() - started)
-        return [
-            self._result(game, hand, aggregator, game.counted(spent.share(index, hand.evaluated, hand.saved)))
-            for index, (game, hand, (_, aggregator)) in enumerate(zip(games, hands, parts, strict=True))
-        ]
+            spent = self._carry_out(runs, kept, started)
+        return [self._result(run, choice, spent) for run, choice in zip(runs, choices, strict=True)]
 
     def extend(
         self,
@@ -223,21 +157,22 @@ class AttributionExplainer:
         evaluations: Sequence[Attribution | Evaluations] | None = None,
         checkpoint: str | PathLike[str] | None = None,
     ) -> Attribution:
-        """Explain the next answer of a conversation in the similarity game, each coalition answered anew in every turn.
+        """Explain the next answer of a conversation in which the model answers each coalition in every turn.
 
-        Players are those of the explanation and then the new turn's. A coalition is played as the conversation would have gone:
-        after its old part comes what the model answered to that part, known from the explanation or else asked for now, then
-        its part of the new turn; its value is the likeness of the next answer to that with everything present. The scores are
-        total effects, through answers in between as well; the longer chat given to `explain` keeps those, for direct effects.
+        This is a similarity game. The features are those of the explanation, followed by those of the new turn. Each coalition
+        gets the conversation that it would have led to: its part of the earlier turns, the model's answer to that part (known
+        from the explanation, or generated now), and its part of the new turn. Its value is the similarity of the next answer
+        to the answer with every feature present. The scores are total effects, those through intermediate answers included.
+        For direct effects, pass the longer chat to `explain`, which keeps the intermediate answers fixed.
 
         Args:
-            explanation: of a chat, by this explainer or one with the same settings; loaded from a file or itself extended too.
+            explanation: of a chat, by this explainer or one with the same settings; it may come from a file or from `extend`.
             new_turn: what the user says next: a text, a message, or a list of messages.
-            evaluations, checkpoint: see `explain`. This explainer remembers all answers in between of an interrupted run; for
-                another process, a checkpoint keeps those of evaluated coalitions.
+            evaluations, checkpoint: see `explain`. This explainer remembers all intermediate answers of an interrupted call;
+                for another process, a checkpoint keeps those of evaluated coalitions.
 
         Raises:
-            TypeError, ValueError: for what cannot go on, before the model is asked.
+            TypeError, ValueError: when the conversation cannot go on, before the model is called.
 
         Example:
             >>> from interpreto_mllm import ExactShapley, Granularity
@@ -249,71 +184,102 @@ class AttributionExplainer:
             >>> second.n, second.counts.paid, second.counts.answers_reused, second.counts.answers_asked
             (3, 8, 4, 0)
         """
-        with self._kind.lent():
-            longer = extended(explanation, new_turn, self._kind, self._reader, self.progress, self._between)
+        with self._adapter.preserved_state():
+            longer = extended(
+                explanation, new_turn, self._adapter, self._reader, self.settings.progress, self._intermediate_responses
+            )
         [result] = self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)
-        self._between.clear()
+        self._intermediate_responses.clear()
         return result
 
     def plan(self, inputs: Any) -> Plan:
-        """What explaining these inputs costs at most; the model is not asked."""
-        with self._kind.lent():
+        """The most that explaining these inputs can cost; the model is not called."""
+        with self._adapter.preserved_state():
             prompts = self._reader.read(inputs)
-            budgets = [resolve_budget(self.parts(prompt)[0], len(prompt.features), self.budget) for prompt in prompts]
-            return planned(self._kind, prompts, budgets)
+            budgets = [self._budget(self.choose(prompt), prompt) for prompt in prompts]
+            return planned(self._adapter, prompts, budgets)
+
+    def choose(self, prompt: Prompt) -> Choice:
+        """What one prompt is explained with, under which name; `AutoShapley` overrides this."""
+        return Choice(*self.parts(prompt), method=type(self).__name__)
 
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
-        """The perturbator and the aggregator for one prompt; methods that need to know the prompt override this."""
+        """The perturbator and the aggregator for one prompt; methods that depend on the prompt override this."""
         return self.perturbator, self.aggregator
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
-        """The game of one input as a callable from coalitions `Bool[p n]` to values `Float[p t]`, for `play` or by hand."""
-        with self._kind.lent():
+        """The game of one input: a callable from coalitions `Bool[p n]` to values `Float[p t]`, which `play` takes too."""
+        with self._adapter.preserved_state():
             [prompt] = self._reader.read(inputs)
-            [question] = self._questions([prompt], inputs, targets)
-        return self._kind.game(prompt, question, self._engine, stand_in(self._kind.tokenizer), self._kind.lent)
+            [game] = self._games([prompt], inputs, targets)
+        return replace(game, lent=self._adapter.preserved_state)
 
-    def _questions(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[Question]:
+    def _make_reader(self) -> PromptReader:
+        adapter, settings = self._adapter, self.settings
+        occlusion = adapter.default_occlusion() if settings.occlusion is None else settings.occlusion
+        adapter.check_occlusion(occlusion)
+        with adapter.preserved_state():
+            prepared = occlusion.prepared(adapter.tokenizer)
+        cuts = Cuts(
+            settings.image_granularity,
+            settings.image_occlusion,
+            settings.audio_granularity,
+            settings.audio_occlusion,
+            adapter.processing.rate,
+        )
+        text = check_granularity(settings.granularity)
+        return adapter.reader(text, prepared, tuple(settings.roles), settings.pinned, settings.groups, cuts)
+
+    def _budget(self, choice: Choice, prompt: Prompt) -> int:
+        return resolve_budget(choice.perturbator, len(prompt.features), self.settings.budget)
+
+    def _games(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[ModelGame]:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
-        asked = per_input(targets, len(prompts), single and len(prompts) == 1, self._kind.ids_are_one)
-        product = self.mode is InferenceModes.SOFTMAX
-        return [ask(self._kind, prompt, given, self.generate, product) for prompt, given in zip(prompts, asked, strict=True)]
+        given = per_input(targets, len(prompts), single and len(prompts) == 1, self._adapter.ids_are_one)
+        product = self._mode is InferenceModes.SOFTMAX
+        anchor = stand_in(self._adapter.tokenizer)
+        games = []
+        for prompt, wanted in zip(prompts, given, strict=True):
+            question = build_question(self._adapter, prompt, wanted, self._generate, product)
+            games.append(self._adapter.game(prompt, question, self._engine, anchor))
+        return games
 
-    def _play(
-        self, games: list[ModelGame], hands: list[SamplingSession], checkpoint: Checkpoint | None
-    ) -> tuple[list[int], int, int]:
-        """Play all hands to their ends, for what `Spent` tells; what was evaluated by then is kept when that fails."""
+    def _prepared(self, game: ModelGame, choice: Choice, budget: int, known: Evaluations | None) -> Run[ModelGame]:
+        return Run.prepared(
+            game,
+            choice.perturbator,
+            choice.aggregator,
+            budget=budget,
+            seed=self.settings.seed,
+            known=known,
+            until=self.settings.until,
+            extra=modality_coalitions(game.features),
+        )
+
+    def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, started: float) -> Spent:
+        """Evaluate all games, and say what that has cost; what was evaluated by then is kept when it fails."""
         forwards, tokens = self._engine.forwards, self._engine.tokens
-        paid = [0] * len(hands)
-
-        def known() -> list[Evaluations]:
-            return [game.completed(hand.evaluations()) for game, hand in zip(games, hands, strict=True)]
-
         try:
-            for place, count in run_sessions(games, hands, self.progress):
-                paid[place] += count
-                if checkpoint and checkpoint.due:
-                    checkpoint.save(known())
+            run_sessions(runs, evaluate, progress=self.settings.progress, checkpoint=checkpoint)
         except BaseException:
-            self.unfinished = known()
+            self.unfinished = [run.evaluations() for run in runs]
             raise
-        finally:
-            if checkpoint:
-                checkpoint.save(known())
-        return paid, self._engine.forwards - forwards, self._engine.tokens - tokens
+        forwards, tokens = self._engine.forwards - forwards, self._engine.tokens - tokens
+        return Spent(sum(run.paid for run in runs), forwards, tokens, time.perf_counter() - started)
 
-    def _result(self, game: ModelGame, hand: SamplingSession, aggregator: Aggregator, counts: Counts) -> Attribution:
+    def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent) -> Attribution:
+        game, session = run.game, run.session
         return Attribution.from_evaluations(
-            game.completed(hand.evaluations()),
-            aggregator,
-            counts=counts,
-            method=type(self).__name__,
+            run.evaluations(),
+            run.aggregator,
+            counts=game.counted(spent.share(run.paid, session.evaluated, session.saved)),
+            method=choice.method,
             features=game.features,
             targets=game.question.labels,
             text=game.prompt.text,
             media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
-            mode=mode_name(self.mode),
+            mode=mode_name(self._mode),
             unit=game.question.unit,  # type: ignore[arg-type]
-            notes=(*hand.notes, *game.notes),
+            notes=(*choice.notes, *session.notes, *game.notes),
             conversation=game.prompt.conversation,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
@@ -11,25 +11,17 @@ from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
-def check_settings(
-    perturbator: object, aggregator: object, batch_size: object, roles: object, pinned: object, seed: object
-) -> None:
-    """Raise a TypeError or ValueError that says what is accepted where a setting is not."""
+def check_parts(perturbator: object, aggregator: object) -> None:
+    """Raise a TypeError unless these are a perturbator and an aggregator."""
     for name, part, base in (("perturbator", perturbator, Perturbator), ("aggregator", aggregator, Aggregator)):
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be a positive int; got {batch_size!r}.")
-    if isinstance(roles, str) or not isinstance(roles, Collection):
-        raise ValueError(f"roles must be a collection of role names, such as ('user',); got {roles!r}.")
-    if isinstance(pinned, str) or not (callable(pinned) or isinstance(pinned, Collection)):
-        raise ValueError(f"pinned must be a list of texts or indices, or a filter such as punctuation; got {pinned!r}.")
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ValueError(f"seed must be an int; got {seed!r}.")
 
 
-def known_evaluations(earlier: Sequence[Attribution | Evaluations] | None, games: list[ModelGame]) -> list[Evaluations | None]:
+def known_evaluations(
+    earlier: Sequence[Attribution | Evaluations] | None, games: Sequence[ModelGame]
+) -> list[Evaluations | None]:
     """What is known of each game from earlier results.
 
     Raises:

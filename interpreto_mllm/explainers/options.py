@@ -1,25 +1,54 @@
-"""The options that every method passes on to the explainer."""
+"""The options that all explainers share: their names, meanings, defaults and checks."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
 from interpreto_mllm.engine.queries import Mode
-from interpreto_mllm.evaluation.stopping import Rule
+from interpreto_mllm.evaluation.stopping import Rule, check_rule
+from interpreto_mllm.games.modes import InferenceModes, check_mode
 from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
 from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.prompts.filters import Pins
-from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 
 class Options(TypedDict, total=False):
-    """Keyword arguments of `AttributionExplainer`, where each is explained."""
+    """Keyword arguments that every explainer and `explain` accept.
+
+    Args:
+        granularity: what a feature of a text is: a `Granularity` (words by default), a callable from a text to spans, or a
+            list of spans of a plain prompt.
+        inference_mode: what a coalition is worth: an `InferenceModes` (LOG_SOFTMAX by default), a `ResponseSimilarity`, or a
+            callable from logits and target ids to values.
+        occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language
+            models drop it, and classifiers replace it by the mask token where there is one.
+        image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
+            `WholeImage`, or a callable from pixels to masks.
+        image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `Other` or `DropImage`.
+        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a
+            callable from samples and their rate to segments.
+        audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
+        budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n; the method's own
+            default when None.
+        until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
+        batch_size: rows per forward pass, 32 by default.
+        seed: of all randomness, 0 by default.
+        roles: the chat roles whose messages are explained, `("user",)` by default.
+        pinned: features that are always present and get no score: texts, indices, or a filter such as `punctuation`.
+        groups: one label per feature, or a callable that returns them; features with equal labels form one player.
+        generate: arguments of `model.generate` where the target is None; greedy decoding by default.
+        share_prefixes: False runs one plain forward pass per row, the reference for the fast path.
+        progress: show a progress bar when the call takes longer than a second; True by default.
+    """
 
     granularity: Granularity | Splitter | list[Span]
     inference_mode: Mode | ResponseSimilarity
@@ -38,3 +67,67 @@ class Options(TypedDict, total=False):
     generate: Mapping[str, Any] | None
     share_prefixes: bool
     progress: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of one explainer, those that were not given at their defaults. What they mean is said in `Options`.
+
+    Raises:
+        TypeError, ValueError: for a value that cannot work; the message says what is accepted.
+    """
+
+    granularity: Granularity | Splitter | list[Span] = Granularity.WORD
+    inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX
+    occlusion: TextOcclusion | None = None
+    image_granularity: ImageGranularity | Cutter | None = None
+    image_occlusion: ImageOcclusion | None = None
+    audio_granularity: AudioGranularity | Segmenter | None = None
+    audio_occlusion: AudioOcclusion | None = None
+    budget: int | float | None = None
+    until: Rule | None = None
+    batch_size: int = 32
+    seed: int = 0
+    roles: Collection[str] = ("user",)
+    pinned: Pins = ()
+    groups: Groups | None = None
+    generate: Mapping[str, Any] | None = None
+    share_prefixes: bool = True
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        check_granularity(self.granularity)
+        check_mode(self.inference_mode)
+        check_rule(self.until)
+        if not (self.occlusion is None or isinstance(self.occlusion, TextOcclusion)):
+            raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {self.occlusion!r}.")
+        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise ValueError(f"batch_size must be a positive int; got {self.batch_size!r}.")
+        if isinstance(self.roles, str) or not isinstance(self.roles, Collection):
+            raise ValueError(f"roles must be a collection of role names, such as ('user',); got {self.roles!r}.")
+        if isinstance(self.pinned, str) or not (callable(self.pinned) or isinstance(self.pinned, Collection)):
+            raise ValueError(
+                f"pinned must be a list of texts or indices, or a filter such as punctuation; got {self.pinned!r}."
+            )
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise ValueError(f"seed must be an int; got {self.seed!r}.")
+
+
+def check_names(options: Mapping[str, Any], method: type) -> None:
+    """Raise a TypeError for an option that a method does not have; the message lists those that it has.
+
+    Example:
+        >>> from interpreto_mllm import KernelShap
+        >>> check_names({"granularty": None}, KernelShap)
+        Traceback (most recent call last):
+        ...
+        TypeError: KernelShap has no option 'granularty'. Its options are: size_effects, granularity, inference_mode, ...
+    """
+    shared = [field.name for field in fields(Settings)]
+    unknown = [name for name in options if name not in shared]
+    if unknown:
+        parameters = inspect.signature(method).parameters.values()
+        own = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        raise TypeError(
+            f"{method.__name__} has no option {', '.join(map(repr, unknown))}. Its options are: {', '.join([*own, *shared])}."
+        )

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any, Literal, Unpack
 
 from interpreto_mllm.aggregators import BanzhafAggregator, LeaveOneOutAggregator, SobolAggregator
-from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.method import Method
 from interpreto_mllm.explainers.options import Options
 from interpreto_mllm.perturbators import BernoulliPerturbator, OcclusionPerturbator, SobolPerturbator
 
 
-class Banzhaf(AttributionExplainer):
+class Banzhaf(Method):
     """Banzhaf values: a feature's mean marginal contribution when every other one is present or not by a fair coin.
 
     Banzhaf: Weighted voting doesn't work, 1965; one sample serves all features after Wang, Jia: Data Banzhaf, AISTATS 2023.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -25,17 +25,17 @@ class Banzhaf(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=BanzhafAggregator(), **options)
+    perturbator = BernoulliPerturbator()
+    aggregator = BanzhafAggregator()
 
 
-class Occlusion(AttributionExplainer):
+class Occlusion(Method):
     """What the value loses when a feature, or a window of features, is left out.
 
     Zeiler, Fergus: Visualizing and understanding convolutional networks, ECCV 2014.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         window: features left out together.
         stride: features from one window to the next.
 
@@ -47,22 +47,18 @@ class Occlusion(AttributionExplainer):
     """
 
     def __init__(self, model: Any, tokenizer: Any = None, *, window: int = 1, stride: int = 1, **options: Unpack[Options]):
-        super().__init__(
-            model,
-            tokenizer,
-            perturbator=OcclusionPerturbator(window, stride),
-            aggregator=LeaveOneOutAggregator(window),
-            **options,
-        )
+        self.perturbator = OcclusionPerturbator(window, stride)
+        self.aggregator = LeaveOneOutAggregator(window)
+        super().__init__(model, tokenizer, **options)
 
 
-class Sobol(AttributionExplainer):
+class Sobol(Method):
     """Sobol indices: the share of the value's variance that a feature explains alone ("first") or in company ("total").
 
     Sobol: Global sensitivity indices, 2001; estimators of Saltelli et al., 2010 and Jansen, 1999.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         order: "first" or "total".
 
     Example:
@@ -72,7 +68,10 @@ class Sobol(AttributionExplainer):
         True
     """
 
+    perturbator = SobolPerturbator()
+
     def __init__(
         self, model: Any, tokenizer: Any = None, *, order: Literal["first", "total"] = "total", **options: Unpack[Options]
     ):
-        super().__init__(model, tokenizer, perturbator=SobolPerturbator(), aggregator=SobolAggregator(order), **options)
+        self.aggregator = SobolAggregator(order)
+        super().__init__(model, tokenizer, **options)

@@ -1,23 +1,25 @@
-"""Play any game: the loop of the explainer, on a plain callable instead of a model."""
+"""Attributions of any game: the loop of the explainers on a plain callable instead of a model."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.core.progress import progress_bar
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.evaluation.budget import resolve_budget
-from interpreto_mllm.evaluation.session import SamplingSession
-from interpreto_mllm.evaluation.stopping import Rule, StoppingMonitor
+from interpreto_mllm.evaluation.loop import run_sessions
+from interpreto_mllm.evaluation.run import Run
+from interpreto_mllm.evaluation.stopping import Rule, check_rule
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
@@ -34,19 +36,19 @@ def play(
     extra: Bool[Tensor, "e n"] | None = None,
     progress: bool = True,
 ) -> Attribution:
-    """Attributions of the players of any game.
+    """Attributions of the features of any game.
 
     Args:
         game: callable from coalitions `Bool[p n]` to values `Float[p t]` or `Float[p]`, torch or numpy.
         perturbator: draws the coalitions.
         aggregator: turns their values into attributions.
-        n_features: number of players.
+        n_features: number of features.
         budget: distinct evaluations allowed, as an int or a fraction of 2^n; the perturbator's default when None.
         seed: of all randomness.
-        evaluations: of an earlier play of the same game; nothing in it is evaluated again.
-        until: a rule that ends the play early, such as `TopK(3)`; the budget is then the ceiling.
-        extra: coalitions evaluated besides those drawn, out of the same budget if it suffices; the aggregator never sees them.
-        progress: show a progress bar when it takes longer than a moment.
+        evaluations: earlier ones of the same game; none of them is repeated.
+        until: a rule that ends the sampling early, such as `TopK(3)`; the budget is then the upper limit.
+        extra: coalitions evaluated besides those drawn, within the same budget if it suffices; the aggregator never sees them.
+        progress: show a progress bar when the call takes longer than a second.
 
     Returns:
         An `Attribution` of shape `(t, n)`.
@@ -64,27 +66,73 @@ def play(
     """
     started = time.perf_counter()
     budget = resolve_budget(perturbator, n_features, budget)
-    watch = None if until is None else StoppingMonitor(until, aggregator)
-    hand = SamplingSession(perturbator, n_features, budget, seed, evaluations, watch, extra)
-    paid = 0
-    with progress_bar(hand.budget, progress) as advance:
-        while (coalitions := hand.missing()) is not None:
-            hand.record(coalitions, _values(game(coalitions), len(coalitions)))
-            paid += len(coalitions)
-            advance(len(coalitions))
-    counts = Counts(evaluations=hand.evaluated, paid=paid, seconds=time.perf_counter() - started, saved=hand.saved)
-    method = type(perturbator).__name__
-    return Attribution.from_evaluations(hand.evaluations(), aggregator, counts=counts, method=method, notes=hand.notes)
+    run = Run.prepared(
+        CallableGame(game, n_features),
+        perturbator,
+        aggregator,
+        budget=budget,
+        seed=seed,
+        known=evaluations,
+        until=check_rule(until),
+        extra=extra,
+    )
+    run_sessions([run], evaluate, progress=progress)
+    session = run.session
+    return Attribution.from_evaluations(
+        run.evaluations(),
+        aggregator,
+        counts=Counts(session.evaluated, run.paid, seconds=time.perf_counter() - started, saved=session.saved),
+        method=type(perturbator).__name__,
+        notes=session.notes,
+    )
 
 
-def _values(returned: Any, p: int) -> Tensor:
-    values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
-    values = values.double()
-    values = values[:, None] if values.ndim == 1 else values
-    if values.ndim != 2 or len(values) != p:
-        raise ValueError(f"The game must return one row of values per coalition, {p} here; got shape {tuple(values.shape)}.")
-    if not values.isfinite().all():
-        raise ValueError(
-            "The game returned values that are not finite (NaN or infinite); an attribution of them has no meaning."
-        )
-    return values
+@dataclass(frozen=True)
+class CallableGame:
+    """A game given as a callable.
+
+    Args:
+        values: from coalitions `Bool[p n]` to values `Float[p t]` or `Float[p]`, torch or numpy.
+        n: number of features.
+    """
+
+    values: Callable[[Bool[Tensor, "p n"]], Any]
+    n: int
+
+    @property
+    def features(self) -> list[Feature]:
+        """The features, named by their numbers."""
+        return [Feature(str(index)) for index in range(self.n)]
+
+    def completed(self, evaluations: Evaluations) -> Evaluations:
+        """The evaluations themselves: nothing else is known of them."""
+        return evaluations
+
+    def __call__(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p t"]:
+        """The values, checked.
+
+        Raises:
+            ValueError: when they are not finite or of the wrong shape.
+        """
+        returned = self.values(coalitions)
+        values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
+        values = values.double()
+        values = values[:, None] if values.ndim == 1 else values
+        p = len(coalitions)
+        if values.ndim != 2 or len(values) != p:
+            raise ValueError(
+                f"The game must return one row of values per coalition, {p} here; got shape {tuple(values.shape)}."
+            )
+        if not values.isfinite().all():
+            raise ValueError(
+                "The game returned values that are not finite (NaN or infinite); an attribution of them has no meaning."
+            )
+        return values
+
+
+def evaluate(
+    games: Sequence[CallableGame], coalitions: Sequence[Bool[Tensor, "_ _"]]
+) -> Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]:
+    """Evaluate coalitions of several games, one game after the other; see `run_sessions`."""
+    for index, (game, rows) in enumerate(zip(games, coalitions, strict=True)):
+        yield index, list(range(len(rows))), game(rows)

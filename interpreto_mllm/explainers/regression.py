@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Unpack
 
 from interpreto_mllm.aggregators import KernelAggregator, LimeAggregator
-from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.method import Method
 from interpreto_mllm.explainers.options import Options
 from interpreto_mllm.perturbators import BernoulliPerturbator, KernelPerturbator
 
 
-class KernelShap(AttributionExplainer):
+class KernelShap(Method):
     """Shapley values by weighted least squares over paired coalitions; the choice where evaluations cost next to nothing.
 
     Sizes are enumerated from the border while the budget covers them, the rest is drawn without replacement; exact once the
@@ -18,7 +18,7 @@ class KernelShap(AttributionExplainer):
     Lee: Improving KernelSHAP, AISTATS 2021.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         size_effects: also fit one effect of each coalition size, which language models have and which costs nothing.
 
     Example:
@@ -28,19 +28,20 @@ class KernelShap(AttributionExplainer):
         True
     """
 
+    perturbator = KernelPerturbator()
+
     def __init__(self, model: Any, tokenizer: Any = None, *, size_effects: bool = True, **options: Unpack[Options]):
-        super().__init__(
-            model, tokenizer, perturbator=KernelPerturbator(), aggregator=KernelAggregator(size_effects), **options
-        )
+        self.aggregator = KernelAggregator(size_effects)
+        super().__init__(model, tokenizer, **options)
 
 
-class Lime(AttributionExplainer):
+class Lime(Method):
     """Weights of a linear surrogate, fitted where the prompt is nearly whole.
 
     Ribeiro, Singh, Guestrin: "Why should I trust you?", KDD 2016.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         kernel_width: how fast the weight falls with the distance from the whole prompt.
         alpha: ridge penalty.
 
@@ -51,9 +52,10 @@ class Lime(AttributionExplainer):
         True
     """
 
+    perturbator = BernoulliPerturbator()
+
     def __init__(
         self, model: Any, tokenizer: Any = None, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]
     ):
-        super().__init__(
-            model, tokenizer, perturbator=BernoulliPerturbator(), aggregator=LimeAggregator(kernel_width, alpha), **options
-        )
+        self.aggregator = LimeAggregator(kernel_width, alpha)
+        super().__init__(model, tokenizer, **options)

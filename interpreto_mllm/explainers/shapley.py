@@ -10,7 +10,7 @@ from interpreto_mllm.aggregators import (
     MarginalAggregator,
     ShapleyAggregator,
 )
-from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.method import Method
 from interpreto_mllm.explainers.options import Options
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
@@ -22,11 +22,11 @@ from interpreto_mllm.perturbators import (
 )
 
 
-class ExactShapley(AttributionExplainer):
+class ExactShapley(Method):
     """Shapley values from all 2^n coalitions; for at most about 20 features.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -35,18 +35,18 @@ class ExactShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=ExactPerturbator(), aggregator=ShapleyAggregator(), **options)
+    perturbator = ExactPerturbator()
+    aggregator = ShapleyAggregator()
 
 
-class MonteCarloShapley(AttributionExplainer):
+class MonteCarloShapley(Method):
     """Shapley values as an unbiased sum over coalitions drawn without replacement, sizes stratified, complements paired.
 
     Below 4n + 2 evaluations it lacks its control variate and errs much. Its 95 % intervals held about 90 % of the exact values
     of language games at 5n and 10n evaluations, 95 % at 20n.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -55,18 +55,18 @@ class MonteCarloShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any = None, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=MonteCarloPerturbator(), aggregator=ShapleyAggregator(), **options)
+    perturbator = MonteCarloPerturbator()
+    aggregator = ShapleyAggregator()
 
 
-class PermutationShapley(AttributionExplainer):
+class PermutationShapley(Method):
     """Shapley values as mean marginal contributions over random orders of the features.
 
     Castro, Gómez, Tejada: Polynomial calculation of the Shapley value based on sampling, 2009; antithetic orders after
     Mitchell, Cooper, Frank, Holmes: Sampling permutations for Shapley value estimation, 2022.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         antithetic: follow each order by its reverse.
 
     Example:
@@ -76,13 +76,14 @@ class PermutationShapley(AttributionExplainer):
         True
     """
 
+    aggregator = MarginalAggregator()
+
     def __init__(self, model: Any, tokenizer: Any = None, *, antithetic: bool = True, **options: Unpack[Options]):
-        super().__init__(
-            model, tokenizer, perturbator=PermutationPerturbator(antithetic), aggregator=MarginalAggregator(), **options
-        )
+        self.perturbator = PermutationPerturbator(antithetic)
+        super().__init__(model, tokenizer, **options)
 
 
-class ComplementaryShapley(AttributionExplainer):
+class ComplementaryShapley(Method):
     """Shapley values from complementary contributions v(S) − v(N∖S), averaged by size.
 
     Its 95 % intervals held 87 % to 90 % of the exact values of language games at 5n evaluations, 91 % and more from 10n on.
@@ -90,7 +91,7 @@ class ComplementaryShapley(AttributionExplainer):
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         cover_minimal: first evaluate the leave-one-out coalitions and their complements ("limited"), or not ("standard").
 
     Example:
@@ -100,17 +101,14 @@ class ComplementaryShapley(AttributionExplainer):
         True
     """
 
+    aggregator = ComplementaryAggregator()
+
     def __init__(self, model: Any, tokenizer: Any = None, *, cover_minimal: bool = True, **options: Unpack[Options]):
-        super().__init__(
-            model,
-            tokenizer,
-            perturbator=ComplementaryPerturbator(cover_minimal),
-            aggregator=ComplementaryAggregator(),
-            **options,
-        )
+        self.perturbator = ComplementaryPerturbator(cover_minimal)
+        super().__init__(model, tokenizer, **options)
 
 
-class NeymanShapley(AttributionExplainer):
+class NeymanShapley(Method):
     """Complementary contributions in two stages: variances are measured first, then the sizes that vary most get the budget.
 
     Its 95 % intervals held about 89 % of the exact values of language games at 5n and 10n evaluations, 92 % at 20n.
@@ -118,7 +116,7 @@ class NeymanShapley(AttributionExplainer):
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
         initial: evaluations per stratum of the first stage.
         cover_minimal: first evaluate the leave-one-out coalitions and their complements ("limited"), or not ("standard").
 
@@ -129,19 +127,16 @@ class NeymanShapley(AttributionExplainer):
         True
     """
 
+    aggregator = ComplementaryAggregator()
+
     def __init__(
         self, model: Any, tokenizer: Any = None, *, initial: int = 2, cover_minimal: bool = True, **options: Unpack[Options]
     ):
-        super().__init__(
-            model,
-            tokenizer,
-            perturbator=NeymanPerturbator(initial, cover_minimal),
-            aggregator=ComplementaryAggregator(),
-            **options,
-        )
+        self.perturbator = NeymanPerturbator(initial, cover_minimal)
+        super().__init__(model, tokenizer, **options)
 
 
-class GaussianProcessShapley(AttributionExplainer):
+class GaussianProcessShapley(Method):
     """Shapley values of a Gaussian process over coalitions, which also chooses what to evaluate.
 
     Each round evaluates the coalitions, in pairs with their complements, that lower the uncertainty of the Shapley values most.
@@ -149,7 +144,7 @@ class GaussianProcessShapley(AttributionExplainer):
     size; for models that answer in microseconds take `KernelShap`.
 
     Args:
-        model, tokenizer: see `AttributionExplainer`, which also explains all options.
+        model, tokenizer, options: see `AttributionExplainer`.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -158,5 +153,5 @@ class GaussianProcessShapley(AttributionExplainer):
         True
     """
 
-    def __init__(self, model: Any, tokenizer: Any, **options: Unpack[Options]):
-        super().__init__(model, tokenizer, perturbator=ActivePerturbator(), aggregator=GaussianProcessAggregator(), **options)
+    perturbator = ActivePerturbator()
+    aggregator = GaussianProcessAggregator()

@@ -36,18 +36,23 @@ def test_sampled_where_it_does_not(recall):
 
 
 def test_the_regression_where_evaluations_are_plenty(recall, monkeypatch):
-    monkeypatch.setattr("interpreto_mllm.explainers.auto.PLENTY", 100)
+    monkeypatch.setattr("interpreto_mllm.explainers.auto.MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS", 100)
     [found] = explain(*recall, LONG, " red", budget=150, progress=False)
     [kernel] = KernelShap(*recall, budget=150, progress=False)(LONG, " red")
     torch.testing.assert_close(found.attributions, kernel.attributions)
-    assert found.method == "KernelShap" and "KernelShap, as so many are plenty" in found.notes[0]
+    assert found.method == "KernelShap" and "KernelShap, as there are more than 100 evaluations." in found.notes[0]
 
 
 def test_hierarchical_above_many_features(recall, monkeypatch):
-    monkeypatch.setattr("interpreto_mllm.explainers.auto.MANY", 40)  # the shipped model does not read as many as 256
+    monkeypatch.setattr(
+        "interpreto_mllm.explainers.auto.MOST_UNGROUPED_FEATURES", 40
+    )  # the shipped model does not read as many as 256
     [found] = explain(*recall, "the apple is red . " * 9, " red", budget=60, progress=False)
     assert found.n == 45 and found.method == "HierarchicalShapley" and found.estimand == "Owen value"
-    assert "HierarchicalShapley (Owen values), as 45 features are many" in found.notes[0]
+    assert (
+        "for 45 features and 60 evaluations: HierarchicalShapley (Owen values), as there are more than 40 features."
+        in found.notes[0]
+    )
 
 
 def test_each_prompt_gets_its_own_method(recall):

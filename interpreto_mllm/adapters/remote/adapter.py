@@ -32,7 +32,7 @@ KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprob
 class RemoteAdapter(ModelAdapter):
     """A model on a server, however it is asked."""
 
-    def lent(self) -> AbstractContextManager[None]:
+    def preserved_state(self) -> AbstractContextManager[None]:
         return nullcontext()
 
     def reader(self, granularity: Any, *parts: Any) -> PromptReader:

@@ -1,0 +1,63 @@
+"""One game being explained: what is sampled of it, and how its values are aggregated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.evaluation.game import Game
+from interpreto_mllm.evaluation.monitor import StoppingMonitor
+from interpreto_mllm.evaluation.session import SamplingSession
+from interpreto_mllm.evaluation.stopping import Rule
+from interpreto_mllm.perturbators.perturbator import Perturbator
+
+G = TypeVar("G", bound=Game)
+
+
+@dataclass(eq=False)
+class Run(Generic[G]):
+    """A game, the session that samples it, and the aggregator of its values.
+
+    Attributes:
+        paid: evaluations made in this run; those known beforehand do not count.
+    """
+
+    game: G
+    aggregator: Aggregator
+    session: SamplingSession
+    paid: int = 0
+
+    @classmethod
+    def prepared(
+        cls: type[Run[G]],
+        game: G,
+        perturbator: Perturbator,
+        aggregator: Aggregator,
+        *,
+        budget: int,
+        seed: int,
+        known: Evaluations | None = None,
+        until: Rule | None = None,
+        extra: Bool[Tensor, "e n"] | None = None,
+    ) -> Run[G]:
+        """A run that has evaluated nothing yet; see `SamplingSession` for the arguments.
+
+        Raises:
+            ValueError: when the known evaluations do not fit the game, or the perturbator cannot be stopped early.
+        """
+        monitor = None if until is None else StoppingMonitor(until, aggregator, game)
+        return cls(game, aggregator, SamplingSession(perturbator, game.n, budget, seed, known, monitor, extra))
+
+    def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
+        """Add the values of some missing coalitions."""
+        self.session.record(coalitions, values)
+        self.paid += len(values)
+
+    def evaluations(self) -> Evaluations:
+        """Everything known of the game so far."""
+        return self.game.completed(self.session.evaluations())
