@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test servers lint types docs tables bench clean
+.PHONY: help demo test servers lint types docs tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
 
@@ -73,6 +73,9 @@ bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/resul
 	$(BIN)/python benchmarks/pointing.py
 	$(BIN)/python benchmarks/interactions.py
 	$(BIN)/python benchmarks/stopping.py
+
+sweep: .venv/.dev ## every text family of transformers, each number against a plain forward; half an hour
+	$(BIN)/python benchmarks/sweep.py
 
 clean: ## remove what was made
 	rm -rf .venv .venv-llama .venv-vllm site demo_output .pytest_cache .ruff_cache

@@ -71,6 +71,7 @@ def save(results: Results) -> None:
 def sweep(jobs: list[Job], workers: int, seconds: float) -> Iterator[tuple[Job, Results]]:
     """What was found of each family, in a process each; one that takes too long or dies is a crash of the check it was at."""
     context = get_context("fork")
+    _import_what_all_need()
     waiting, live = list(jobs), dict[Connection, Work]()
     while waiting or live:
         while waiting and len(live) < workers:
@@ -88,6 +89,12 @@ def sweep(jobs: list[Job], workers: int, seconds: float) -> Iterator[tuple[Job, 
             if time.monotonic() - work.started > seconds:
                 work.process.kill()
                 yield _finished(live.pop(connection), f"took more than {seconds:.0f} seconds")
+
+
+def _import_what_all_need() -> None:
+    """Once and before the processes part, which saves seconds in each: transformers imports most of itself when first used."""
+    for name in ("LlamaForCausalLM", "T5ForConditionalGeneration", "BertForSequenceClassification"):
+        getattr(transformers, name)
 
 
 def _ended(connection: Connection, work: Work) -> bool:

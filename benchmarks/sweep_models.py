@@ -173,20 +173,23 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
     "zamba": {"layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"], "num_hidden_layers": 4},
     "zaya": {"num_experts_per_tok": 1},
 }
-"""By type, what the general recipe does not know; `LEFT_ALONE` is for a setting that the config must find by itself."""
+"""By the type of the config, what the general recipe does not know.
+
+`LEFT_ALONE` is for a setting that the config must find by itself.
+"""
 
 
 def families() -> Iterator[Family]:
-    """All classes of the auto mappings, each once, with the variants."""
+    """All classes of the auto mappings, each once, with the variants; of several types of a class, the shortest name."""
     for kind, mapping in KINDS.items():
-        seen: set[str] = set()
+        types: dict[str, list[str]] = {}
         for model_type, names in mapping.items():
             for name in [names] if isinstance(names, str) else names:
-                if name not in seen:
-                    seen.add(name)
-                    yield Family(kind, model_type, name)
-                    for variant in VARIANTS.get(name, {}) if kind == "causal" else {}:
-                        yield Family(kind, model_type, name, variant)
+                types.setdefault(name, []).append(model_type)
+        for name, found in types.items():
+            yield Family(kind, min(found, key=len), name)
+            for variant in VARIANTS.get(name, {}) if kind == "causal" else {}:
+                yield Family(kind, min(found, key=len), name, variant)
 
 
 class NotText(ValueError):
@@ -201,7 +204,7 @@ def small_config(family: Family, eos: int) -> Any:
     if not _only_text(config_class):
         raise NotText(f"{config_class.__name__} also configures {', '.join(config_class.sub_configs)}")
     given = _settings(family, config_class(), getattr(config_class, "sub_configs", {}))
-    given |= IDS | {"eos_token_id": eos, "num_labels": 3} | EXCEPTIONS.get(family.type, {})
+    given |= IDS | {"eos_token_id": eos, "num_labels": 3} | EXCEPTIONS.get(config_class.model_type, {})
     given |= VARIANTS.get(family.model, {}).get(family.variant, {})
     return config_class(**{name: value for name, value in given.items() if value is not LEFT_ALONE})
 

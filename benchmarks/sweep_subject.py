@@ -17,7 +17,7 @@ CONTEXT = {"it", "was", "the", "best", "of", "times", "worst", ",", ".", "?"}
 ANSWER = " green apple"
 CLASSES = (0, 1, 2)
 NEW_TOKENS = 3
-SCALES = (4.0, 8.0, 16.0, 2.0, 1.0)
+SCALES = (4.0, 8.0, 16.0, 32.0, 2.0)
 ENOUGH = 1.0
 """Nats between coalitions: weights are multiplied until a model's outputs differ by so much."""
 
