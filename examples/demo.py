@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers.utils import logging as transformers_logging
 
-from interpreto_mllm import KernelShap, Patches, Replace, Silences, punctuation
+from interpreto_mllm import KernelShap, Patches, Replace, SplitOnSilence, punctuation
 from interpreto_mllm.testbed import load_hearing, load_recall, load_sight, sample_clip_prompts, sample_scene_prompts
 
 QUESTION = "the apple is red . the sky is blue . what is the apple ?"
@@ -32,7 +32,7 @@ def main() -> None:
     [scene] = sample_scene_prompts(1, things=5, seed=1, asks="colour")
     explain("image", *load_sight(), scene.messages, image_granularity=Patches(3, 3))
     [clip] = sample_clip_prompts(1, sounds=4, seed=1, asks="after")
-    explain("audio", *load_hearing(), clip.messages, audio_granularity=Silences())
+    explain("audio", *load_hearing(), clip.messages, audio_granularity=SplitOnSilence())
 
 
 if __name__ == "__main__":

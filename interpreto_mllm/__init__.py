@@ -37,18 +37,19 @@ from interpreto_mllm.media import (
     Fill,
     Masks,
     MeanLevel,
-    Noise,
-    Other,
+    Mute,
     Patches,
     Picture,
-    Silence,
-    Silences,
+    ReplaceImage,
+    SplitOnSilence,
+    SpokenWords,
     Superpixels,
+    WhiteNoise,
     WholeClip,
     WholeImage,
     Windows,
-    Words,
 )
+from interpreto_mllm.media.renamed import renamed
 from interpreto_mllm.perturbators import Perturbator
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
@@ -89,10 +90,9 @@ __all__ = [
     "Masks",
     "MeanLevel",
     "MonteCarloShapley",
+    "Mute",
     "NeymanShapley",
-    "Noise",
     "Occlusion",
-    "Other",
     "Patches",
     "PermutationShapley",
     "Perturbator",
@@ -100,24 +100,30 @@ __all__ = [
     "Plan",
     "RemoteModel",
     "Replace",
+    "ReplaceImage",
     "Response",
     "ResponseSimilarity",
     "Responses",
     "Rule",
     "Sign",
-    "Silence",
-    "Silences",
     "Sobol",
+    "SplitOnSilence",
+    "SpokenWords",
     "StopPhrases",
     "Superpixels",
     "Template",
     "Tolerance",
     "TopK",
+    "WhiteNoise",
     "WholeClip",
     "WholeImage",
     "Windows",
-    "Words",
     "explain",
     "play",
     "punctuation",
 ]
+
+
+def __getattr__(name: str) -> type:
+    """Classes under the names they had before."""
+    return renamed(__name__, name)

@@ -46,26 +46,26 @@ from interpreto_mllm import (
     MeanLevel,
     MonteCarloShapley,
     NeymanShapley,
-    Noise,
     Occlusion,
-    Other,
     Patches,
     PermutationShapley,
     RemoteModel,
     Replace,
+    ReplaceImage,
     ResponseSimilarity,
     Sign,
-    Silences,
     Sobol,
+    SplitOnSilence,
+    SpokenWords,
     StopPhrases,
     Superpixels,
     Template,
     Tolerance,
     TopK,
+    WhiteNoise,
     WholeClip,
     WholeImage,
     Windows,
-    Words,
     explain,
     play,
     punctuation,
@@ -1026,9 +1026,9 @@ def halves(features: Sequence[Any]) -> list[Any]:
     ]
 
 
-def _other() -> Other:
+def _other() -> ReplaceImage:
     shade = np.linspace(0, 255, 192 * 192 * 3).reshape(192, 192, 3).astype(np.uint8)
-    return Other(shade)
+    return ReplaceImage(shade)
 
 
 def _boxes() -> list[tuple[int, int, int, int]]:
@@ -1044,12 +1044,12 @@ def sounds() -> list[Case]:
     return [
         sound("KernelShap", KernelShap, budget=40, then=by_modality),
         sound("ExactShapley, sentences", ExactShapley, granularity=Granularity.SENTENCE, pinned=()),
-        sound("PermutationShapley, between silences", PermutationShapley, budget=36, audio_granularity=Silences()),
+        sound("PermutationShapley, between silences", PermutationShapley, budget=36, audio_granularity=SplitOnSilence()),
         sound("GaussianProcessShapley", GaussianProcessShapley, budget=26, sensitive=ADAPTIVE),
         sound("HierarchicalShapley", HierarchicalShapley, budget=26, sensitive=ADAPTIVE),
         sound("Banzhaf", Banzhaf, budget=26, audio_granularity=WholeClip()),
-        sound("ComplementaryShapley, words", ComplementaryShapley, budget=30, audio_granularity=Words(_said())),
-        sound("noise", KernelShap, budget=24, audio_occlusion=Noise(seed=1, level=0.1)),
+        sound("ComplementaryShapley, words", ComplementaryShapley, budget=30, audio_granularity=SpokenWords(_said())),
+        sound("noise", KernelShap, budget=24, audio_occlusion=WhiteNoise(seed=1, level=0.1)),
         sound("mean level", Occlusion, audio_occlusion=MeanLevel()),
         sound("cut out", KernelShap, None, budget=24, audio_occlusion=CutOut()),
         sound(

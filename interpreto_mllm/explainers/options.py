@@ -10,9 +10,9 @@ from typing import Any, TypedDict
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.evaluation.stopping import Rule, check_rule
 from interpreto_mllm.games.modes import InferenceModes, check_mode
-from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
+from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
-from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
+from interpreto_mllm.media.image_granularity import ImageGranularity, ImageSegmenter
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
@@ -33,10 +33,10 @@ class Options(TypedDict, total=False):
             models drop it, and classifiers replace it by the mask token where there is one.
         image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,
             `WholeImage`, or a callable from pixels to masks.
-        image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `Other` or `DropImage`.
-        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `Silences`, `Words`, `WholeClip`, or a
-            callable from samples and their rate to segments.
-        audio_occlusion: how it disappears: `Silence()` by default, `Noise`, `MeanLevel` or `CutOut`.
+        image_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `ReplaceImage` or `DropImage`.
+        audio_granularity: what a feature of a clip is: `Windows(500)` by default, `SplitOnSilence`, `SpokenWords`, `WholeClip`,
+            or a callable from samples and their rate to segments.
+        audio_occlusion: how it disappears: `Mute()` by default, `WhiteNoise`, `MeanLevel` or `CutOut`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n; the method's own
             default when None.
         until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
@@ -53,9 +53,9 @@ class Options(TypedDict, total=False):
     granularity: Granularity | Splitter | list[Span]
     inference_mode: Mode | ResponseSimilarity
     occlusion: TextOcclusion | None
-    image_granularity: ImageGranularity | Cutter | None
+    image_granularity: ImageGranularity | ImageSegmenter | None
     image_occlusion: ImageOcclusion | None
-    audio_granularity: AudioGranularity | Segmenter | None
+    audio_granularity: AudioGranularity | AudioSegmenter | None
     audio_occlusion: AudioOcclusion | None
     budget: int | float | None
     until: Rule | None
@@ -80,9 +80,9 @@ class Settings:
     granularity: Granularity | Splitter | list[Span] = Granularity.WORD
     inference_mode: Mode | ResponseSimilarity = InferenceModes.LOG_SOFTMAX
     occlusion: TextOcclusion | None = None
-    image_granularity: ImageGranularity | Cutter | None = None
+    image_granularity: ImageGranularity | ImageSegmenter | None = None
     image_occlusion: ImageOcclusion | None = None
-    audio_granularity: AudioGranularity | Segmenter | None = None
+    audio_granularity: AudioGranularity | AudioSegmenter | None = None
     audio_occlusion: AudioOcclusion | None = None
     budget: int | float | None = None
     until: Rule | None = None

@@ -1,11 +1,12 @@
-"""Images and clips of a prompt: their pieces, and what is left of them when some are absent. Nothing here knows a model."""
+"""Images and clips of a prompt: their pieces, and what is left of them when some are absent. Nothing here uses a model."""
 
-from interpreto_mllm.media.audio_granularity import AudioGranularity, Silences, WholeClip, Windows, Words
-from interpreto_mllm.media.audio_occlusion import AudioOcclusion, CutOut, MeanLevel, Noise, Silence
+from interpreto_mllm.media.audio_granularity import AudioGranularity, SplitOnSilence, SpokenWords, WholeClip, Windows
+from interpreto_mllm.media.audio_occlusion import AudioOcclusion, CutOut, MeanLevel, Mute, WhiteNoise
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.image_granularity import Boxes, ImageGranularity, Masks, Patches, Superpixels, WholeImage
-from interpreto_mllm.media.image_occlusion import Blur, DropImage, Fill, ImageOcclusion, Other
+from interpreto_mllm.media.image_occlusion import Blur, DropImage, Fill, ImageOcclusion, ReplaceImage
 from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.renamed import renamed
 
 __all__ = [
     "AudioGranularity",
@@ -20,15 +21,20 @@ __all__ = [
     "ImageOcclusion",
     "Masks",
     "MeanLevel",
-    "Noise",
-    "Other",
+    "Mute",
     "Patches",
     "Picture",
-    "Silence",
-    "Silences",
+    "ReplaceImage",
+    "SplitOnSilence",
+    "SpokenWords",
     "Superpixels",
+    "WhiteNoise",
     "WholeClip",
     "WholeImage",
     "Windows",
-    "Words",
 ]
+
+
+def __getattr__(name: str) -> type:
+    """Classes under the names they had before."""
+    return renamed(__name__, name)

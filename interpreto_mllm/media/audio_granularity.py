@@ -15,27 +15,27 @@ from interpreto_mllm.media.flux import sharpest
 Segments = list[tuple[int, int]]
 """Start and end (exclusive) of each segment, in samples."""
 
-Segmenter = Callable[[np.ndarray, int], Any]
+AudioSegmenter = Callable[[np.ndarray, int], Any]
 """A user's own granularity: from mono samples `Float32[s]` and their rate to `Segments`."""
 
 
 class AudioGranularity(ABC):
-    """What the segments of a clip are. Called with its samples and their rate, it gives start and end of each."""
+    """What the segments of a clip are. Called with its samples and their rate, it returns the start and end of each."""
 
     @abstractmethod
     def __call__(self, samples: Float32[np.ndarray, "s"], rate: int) -> Segments:
-        """The segments. What none covers is always present."""
+        """The segments. What none of them covers is always present."""
 
     def labels(self, segments: Segments, rate: int) -> tuple[str, ...]:
-        """What to call the segments: their times, unless there is something better."""
+        """Names of the segments: their times by default."""
         return timed(segments, rate)
 
 
 @dataclass(frozen=True)
 class Windows(AudioGranularity):
-    """Windows of equal length; a rest shorter than half a window belongs to the last one.
+    """Windows of equal length; a remainder shorter than half a window belongs to the last one.
 
-    The default of clips, half a second each: about a word or two of speech, and no pause or transcript is needed.
+    The default for clips, half a second each: about one or two spoken words. They need no pauses and no transcript.
 
     Raises:
         ValueError: for a length that is not positive.
@@ -61,11 +61,12 @@ class Windows(AudioGranularity):
 
 
 @dataclass(frozen=True)
-class Silences(AudioGranularity):
-    """The stretches between pauses, cut in the middle of each pause, so that the segments cover the clip.
+class SplitOnSilence(AudioGranularity):
+    """What lies between pauses. Cuts are in the middle of each pause, so that the segments cover the clip.
 
-    A pause is `pause` milliseconds or more in which the loudness of every 10 ms stays `decibels` under the loudest 10 ms of the
-    clip. A clip without pauses is one segment.
+    Args:
+        decibels: how far below the loudest 10 ms of the clip every 10 ms of a pause must be.
+        pause: the shortest pause, in milliseconds. A clip without pauses is one segment.
 
     Raises:
         ValueError: for a pause or a difference in loudness that is not positive.
@@ -73,7 +74,7 @@ class Silences(AudioGranularity):
     Example:
         >>> import numpy as np
         >>> beeps = np.repeat([1, 0, 1, 0, 1], 200).astype(np.float32)
-        >>> Silences()(beeps, 1000)
+        >>> SplitOnSilence()(beeps, 1000)
         [(0, 300), (300, 700), (700, 1000)]
     """
 
@@ -81,32 +82,31 @@ class Silences(AudioGranularity):
     pause: float = 100.0
 
     def __post_init__(self) -> None:
-        _positive("Silences: decibels", self.decibels)
-        _positive("Silences: pause", self.pause)
+        _positive("SplitOnSilence: decibels", self.decibels)
+        _positive("SplitOnSilence: pause", self.pause)
 
     def __call__(self, samples: Float32[np.ndarray, "s"], rate: int) -> Segments:
         frame = max(1, round(rate / 100))
         energies = _energies(samples, frame)
         quiet = energies < energies.max() * 10 ** (-self.decibels / 10)
-        turns = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(int), [0]])))
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(int), [0]])))
         cuts = [
             (start + end) * frame // 2
-            for start, end in turns.reshape(-1, 2).tolist()
+            for start, end in edges.reshape(-1, 2).tolist()
             if start > 0 and end < len(quiet) and (end - start) * frame * 1000 >= self.pause * rate
         ]
         return list(zip([0, *cuts], [*cuts, len(samples)], strict=True))
 
 
 @dataclass(frozen=True)
-class Words(AudioGranularity):
-    """Words at the times where they are spoken, as a transcriber or a forced aligner gives them. Between words nothing is a
-    player.
+class SpokenWords(AudioGranularity):
+    """Words at their times, as a transcriber or a forced aligner gives them. What lies between words is always present.
 
     Args:
         words: (text, start, end) of each word in order, in seconds.
-        refine: move each boundary to where the spectrum changes most within `reach`: timestamps are often off by some tens of
-            milliseconds, and a boundary within a vowel leaves half of it to the wrong player. The change is the spectral flux
-            between the 20 ms before and the 20 ms after; words that touch keep touching and no boundary passes another.
+        refine: move each boundary to where the spectrum changes most within `reach`. Timestamps are often off by tens of
+            milliseconds, and a boundary within a vowel gives half of it to the wrong word. The change is the spectral flux
+            between the 20 ms before and after; words that touch keep touching, and no boundary moves past another.
         reach: how far a boundary may move, in milliseconds.
 
     Raises:
@@ -115,9 +115,9 @@ class Words(AudioGranularity):
     Example:
         >>> import numpy as np
         >>> tones = np.sin(np.arange(8000) * np.repeat([0.2, 0.9], 4000)).astype(np.float32)
-        >>> Words([("low", 0.0, 0.48), ("high", 0.48, 1.0)])(tones, 8000)
+        >>> SpokenWords([("low", 0.0, 0.48), ("high", 0.48, 1.0)])(tones, 8000)
         [(0, 3840), (3840, 8000)]
-        >>> [(_, boundary), _] = Words([("low", 0.0, 0.48), ("high", 0.48, 1.0)], refine=True)(tones, 8000)
+        >>> [(_, boundary), _] = SpokenWords([("low", 0.0, 0.48), ("high", 0.48, 1.0)], refine=True)(tones, 8000)
         >>> abs(boundary - 4000) <= 8
         True
     """
@@ -129,23 +129,23 @@ class Words(AudioGranularity):
     def __init__(self, words: Sequence[tuple[str, float, float]], *, refine: bool = False, reach: int | float = 50.0):
         read = tuple((str(text), float(start), float(end)) for text, start, end in words)
         if not read:
-            raise ValueError("Words: there is no word; give at least one (text, start, end), in seconds.")
-        before = 0.0
+            raise ValueError("SpokenWords: there are no words; give at least one (text, start, end), in seconds.")
+        previous = 0.0
         for text, start, end in read:
-            if not before <= start < end:
+            if not previous <= start < end:
                 raise ValueError(
-                    f"Words: {text!r} from {start:g} to {end:g} s is empty or begins before the word before it ends, at "
-                    f"{before:g} s; give (text, start, end) in seconds and in order."
+                    f"SpokenWords: {text!r} from {start:g} to {end:g} s is empty or starts before the previous word ends, at "
+                    f"{previous:g} s; give (text, start, end) in seconds and in order."
                 )
-            before = end
-        _positive("Words: reach", reach)
+            previous = end
+        _positive("SpokenWords: reach", reach)
         for name, value in (("words", read), ("refine", refine), ("reach", float(reach))):
             object.__setattr__(self, name, value)
 
     def __call__(self, samples: Float32[np.ndarray, "s"], rate: int) -> Segments:
         text, _, last = self.words[-1]
         if last > len(samples) / rate + 0.1:
-            raise ValueError(f"Words: {text!r} ends at {last:g} s, but the clip is {len(samples) / rate:g} s long.")
+            raise ValueError(f"SpokenWords: {text!r} ends at {last:g} s, but the clip is {len(samples) / rate:g} s long.")
         given = [(min(round(start * rate), len(samples)), min(round(end * rate), len(samples))) for _, start, end in self.words]
         if not self.refine:
             return given
@@ -184,13 +184,13 @@ def timed(segments: Segments, rate: int) -> tuple[str, ...]:
     return tuple(f"{start / rate:.2f}–{end / rate:.2f} s" for start, end in segments)
 
 
-def check_audio_granularity(granularity: object) -> AudioGranularity | Segmenter:
+def check_audio_granularity(granularity: object) -> AudioGranularity | AudioSegmenter:
     """The granularity as given, or a TypeError that lists what is accepted."""
     if isinstance(granularity, AudioGranularity) or (callable(granularity) and not isinstance(granularity, type)):
         return granularity
     raise TypeError(
-        "The audio granularity must be Windows(milliseconds), Silences(), Words([...]), WholeClip() or a callable from samples "
-        f"and rate to (start, end) in samples; got {granularity!r}."
+        "The audio granularity must be Windows(milliseconds), SplitOnSilence(), SpokenWords([...]), WholeClip() or a callable "
+        f"from samples and rate to (start, end) in samples; got {granularity!r}."
     )
 
 

@@ -1,4 +1,4 @@
-"""How an absent stretch of a clip disappears: silence, noise, the mean, or cut out."""
+"""How an absent segment of a clip disappears: silenced, replaced by noise or by the mean, or cut out."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from jaxtyping import Float32
 
 
 class AudioOcclusion(ABC):
-    """What is heard where an absent stretch was."""
+    """What is heard in place of an absent segment."""
 
     @abstractmethod
     def counterpart(self, samples: Float32[np.ndarray, "s"]) -> Float32[np.ndarray, "s"] | None:
-        """The clip whose samples are heard where stretches are absent; None to cut them out, the rest closing up."""
+        """The clip whose samples are heard where segments are absent; None to cut them out, so that the rest moves together."""
 
 
 @dataclass(frozen=True)
-class Silence(AudioOcclusion):
-    """Absent stretches are silent.
+class Mute(AudioOcclusion):
+    """Absent segments are silent.
 
-    The default of clips: the clip keeps its length and everything else its time, so nothing but the stretch changes, and pauses
-    are something that every audio model has heard.
+    The default for clips. The clip keeps its length and everything else its time, so only the segment changes, and every audio
+    model was trained on recordings with pauses.
 
     Example:
         >>> import numpy as np
-        >>> Silence().counterpart(np.ones(2, dtype=np.float32)).tolist()
+        >>> Mute().counterpart(np.ones(2, dtype=np.float32)).tolist()
         [0.0, 0.0]
     """
 
@@ -35,19 +35,19 @@ class Silence(AudioOcclusion):
 
 
 @dataclass(frozen=True)
-class Noise(AudioOcclusion):
-    """Absent stretches hold white noise, the same in every coalition.
+class WhiteNoise(AudioOcclusion):
+    """Absent segments hold white noise, the same in every coalition.
 
     Args:
-        seed: of the noise.
-        level: its loudness (root mean square) relative to the clip's own.
+        seed: seed of the noise.
+        level: its root mean square, relative to that of the clip.
 
     Raises:
         ValueError: for a level that is not positive.
 
     Example:
         >>> import numpy as np
-        >>> noise = Noise(level=0.5).counterpart(np.ones(1000, dtype=np.float32))
+        >>> noise = WhiteNoise(level=0.5).counterpart(np.ones(1000, dtype=np.float32))
         >>> bool(0.45 < np.sqrt((noise**2).mean()) < 0.55)
         True
     """
@@ -57,7 +57,7 @@ class Noise(AudioOcclusion):
 
     def __post_init__(self) -> None:
         if not 0 < self.level < float("inf"):
-            raise ValueError(f"Noise: the level is a positive multiple of the clip's own loudness; got {self.level!r}.")
+            raise ValueError(f"WhiteNoise: the level must be a positive multiple of the clip's loudness; got {self.level!r}.")
 
     def counterpart(self, samples: Float32[np.ndarray, "s"]) -> Float32[np.ndarray, "s"]:
         loudness = np.sqrt(np.mean(samples.astype(np.float64) ** 2)) * self.level
@@ -66,8 +66,7 @@ class Noise(AudioOcclusion):
 
 @dataclass(frozen=True)
 class MeanLevel(AudioOcclusion):
-    """Absent stretches hold the clip's mean sample: the zero line of the recording itself, without a step where it has an
-    offset.
+    """Absent segments hold the clip's mean sample, so that a recording with a constant offset gets no step.
 
     Example:
         >>> import numpy as np
@@ -81,10 +80,9 @@ class MeanLevel(AudioOcclusion):
 
 @dataclass(frozen=True)
 class CutOut(AudioOcclusion):
-    """Absent stretches are cut out and the rest closes up; where nothing is left, the clip is left out of the prompt
-    altogether.
+    """Absent segments are cut out and the rest moves together. When nothing is left, the clip is left out of the prompt.
 
-    What follows a cut is heard earlier, so a score also holds what that shift does. `Silence` keeps every time.
+    What follows a cut is heard earlier, so scores include the effect of that shift. `Mute` keeps every time.
 
     Example:
         >>> import numpy as np
@@ -99,5 +97,5 @@ class CutOut(AudioOcclusion):
 def check_audio_occlusion(occlusion: object) -> AudioOcclusion:
     """The occlusion as given, or a TypeError that lists what is accepted."""
     if not isinstance(occlusion, AudioOcclusion):
-        raise TypeError(f"The audio occlusion must be Silence(), Noise(...), MeanLevel() or CutOut(); got {occlusion!r}.")
+        raise TypeError(f"The audio occlusion must be Mute(), WhiteNoise(...), MeanLevel() or CutOut(); got {occlusion!r}.")
     return occlusion

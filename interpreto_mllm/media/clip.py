@@ -1,4 +1,4 @@
-"""A clip of the prompt with its segments, and what is left of it when some are absent."""
+"""A clip of the prompt with its segments, and what is left of it when some segments are absent."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Bool, Float32
 
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter, Windows, check_audio_granularity, timed
-from interpreto_mllm.media.audio_occlusion import AudioOcclusion, Silence, check_audio_occlusion
+from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter, Windows, check_audio_granularity, timed
+from interpreto_mllm.media.audio_occlusion import AudioOcclusion, Mute, check_audio_occlusion
 from interpreto_mllm.media.content import digest
 from interpreto_mllm.media.packing import describe, pack_samples, revive, unpack_samples
 from interpreto_mllm.media.waveform import read_audio
@@ -20,14 +20,14 @@ from interpreto_mllm.media.waveform import read_audio
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A recording cut into `k` segments. A sample is there when some present segment covers it, or when no segment does.
+    """A recording cut into `k` segments. A sample is present when a present segment covers it, or when no segment does.
 
     Args:
         samples: mono.
         rate: samples per second.
         segments: start and end (exclusive) of each, in samples; they may overlap and need not cover the clip.
-        labels: what to call the segments.
-        occlusion: how absent segments disappear; None for a loaded result whose occlusion could not be found again.
+        labels: names of the segments.
+        occlusion: how absent segments disappear; None when a result was loaded and the class of its occlusion was not found.
 
     Raises:
         ValueError: for segments that are empty or leave the clip.
@@ -67,22 +67,22 @@ class Clip:
         cls,
         given: Any,
         rate: int,
-        granularity: AudioGranularity | Segmenter | None = None,
+        granularity: AudioGranularity | AudioSegmenter | None = None,
         occlusion: AudioOcclusion | None = None,
     ) -> Clip:
         """Read a recording and cut it.
 
         Args:
             given: the path of a file, a mapping {"array", "sampling_rate"}, or an array or tensor of shape `s`, `c s` or `s c`,
-                taken to be at the wanted rate; or a `Clip` at that rate, which is taken as it is. Channels are averaged and
+                taken to be at the wanted rate; or a `Clip` at that rate, which is returned unchanged. Channels are averaged and
                 other rates resampled, each with a logged warning.
             rate: samples per second that the model wants.
             granularity: what a segment is: `Windows(500)` by default, or a callable from samples and rate to (start, end)
                 pairs.
-            occlusion: how an absent segment disappears: `Silence()` by default.
+            occlusion: how an absent segment disappears: `Mute()` by default.
 
         Raises:
-            FileNotFoundError, TypeError, ValueError: for what cannot be read or cut, telling why.
+            FileNotFoundError, TypeError, ValueError: for what cannot be read or cut; the message says why.
         """
         if isinstance(given, Clip):
             if given.rate != rate:
@@ -91,7 +91,7 @@ class Clip:
                 )
             return given
         granularity = check_audio_granularity(Windows() if granularity is None else granularity)
-        occlusion = check_audio_occlusion(Silence() if occlusion is None else occlusion)
+        occlusion = check_audio_occlusion(Mute() if occlusion is None else occlusion)
         samples = read_audio(given, rate)
         segments = [(int(start), int(end)) for start, end in granularity(samples, rate)]
         labels = granularity.labels if isinstance(granularity, AudioGranularity) else timed
@@ -99,11 +99,11 @@ class Clip:
 
     @property
     def seconds(self) -> float:
-        """How long it is."""
+        """Its length in seconds."""
         return len(self.samples) / self.rate
 
     def render(self, present: Bool[np.ndarray, "k"]) -> Float32[np.ndarray, "r"] | None:
-        """What the model hears when only these segments are there; None when nothing is left of the clip.
+        """What the model hears when only these segments are present; None when nothing is left of the clip.
 
         Raises:
             ValueError: when it is not known how absent segments disappear.
@@ -139,12 +139,12 @@ class Clip:
         return self._keys[pieces]
 
     def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:
-        """The segments as players of the game.
+        """The segments as features.
 
         Args:
             medium: index of this clip among the images and clips of the prompt.
-            role: of the chat message it belongs to.
-            turn: index of that message.
+            role: role of its chat message.
+            turn: index of its chat message.
         """
         return [
             Feature(
@@ -180,7 +180,7 @@ class Clip:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Clip:
-        """What `to_data` wrote. An occlusion of one's own must be imported already, else the clip can be looked at only."""
+        """Inverse of `to_data`. Import your own occlusion class first, else the clip can only be displayed."""
         segments = tuple((start, end) for start, end in data["segments"])
         occlusion = revive(AudioOcclusion, data["occlusion"])
         return cls(unpack_samples(data["samples"]), data["rate"], segments, tuple(data["labels"]), occlusion)

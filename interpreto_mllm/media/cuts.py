@@ -1,38 +1,38 @@
-"""How the images and clips of a prompt are cut into pieces, and how those disappear."""
+"""How the images and clips of a prompt are cut into pieces, and how these disappear."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from interpreto_mllm.media.audio_granularity import AudioGranularity, Segmenter
+from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
 from interpreto_mllm.media.clip import Clip
-from interpreto_mllm.media.image_granularity import Cutter, ImageGranularity
+from interpreto_mllm.media.image_granularity import ImageGranularity, ImageSegmenter
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.media.picture import Picture
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Cuts whatever a user gives as an image or a clip.
+    """Reads and cuts an image or a clip that a user gave.
 
     Args:
         image_granularity: what a piece of an image is; see `Picture.of`.
         image_occlusion: how it disappears.
         audio_granularity: what a piece of a clip is; see `Clip.of`.
         audio_occlusion: how it disappears.
-        rate: samples per second that the model wants, None where it hears nothing.
+        rate: samples per second that the model wants, None when it takes no audio.
     """
 
-    image_granularity: ImageGranularity | Cutter | None = None
+    image_granularity: ImageGranularity | ImageSegmenter | None = None
     image_occlusion: ImageOcclusion | None = None
-    audio_granularity: AudioGranularity | Segmenter | None = None
+    audio_granularity: AudioGranularity | AudioSegmenter | None = None
     audio_occlusion: AudioOcclusion | None = None
     rate: int | None = None
 
     def __call__(self, modality: str, given: Any) -> Picture | Clip:
-        """The image or clip in its pieces; errors tell what cannot be read or cut."""
+        """The image or clip in its pieces; errors say what cannot be read or cut."""
         if modality == "image":
             return Picture.of(given, self.image_granularity, self.image_occlusion)
         assert self.rate is not None

@@ -1,4 +1,4 @@
-"""Images or clips of a ready encoding: tensors of which nobody knows the pixels and samples any more."""
+"""Images or clips that a processor has already encoded: only their tensors are known, not their pixels or samples."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.content import digest
 
 ABSENT = 1e-6
-"""What stands for absent numbers: as good as zero, but Idefics 3 and SmolVLM take an image of exact zeros for padding."""
+"""The value of absent numbers: nearly zero, because Idefics 3 and SmolVLM take an image of exact zeros for padding."""
 
 Tensors = dict[str, Shaped[Tensor, "..."]]
 
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """The images, or the clips, of one prompt, as a processor encoded them. Each is a piece, which nothing can cut further.
+    """The images, or the clips, of one prompt, as a processor encoded them. Each is one piece that cannot be cut further.
 
-    The numbers of an absent one are zero: the mean, after the normalisation that processors do.
+    An absent piece is zero, which is the mean after the normalisation that processors do.
 
     Args:
         modality: "image" or "audio".
         tensors: what the model is given for them.
-        rows: for each tensor that holds their numbers, where each piece begins in it, and its end.
-        around: the tensors with a number per token, for the tokens that wait for these and the marks around them.
+        rows: for each tensor with a part per piece, where each part begins, and the end of the last.
+        around: the tensors with a number per token, for their placeholder tokens and the marks around these.
 
     Example:
         >>> import torch
@@ -57,13 +57,13 @@ class Encoded:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What to call the pieces."""
+        """Names of the pieces."""
         name = {"audio": "clip"}.get(self.modality, self.modality)
         count = len(next(iter(self.rows.values()))) - 1
         return (name,) if count == 1 else tuple(f"{name} {number + 1}" for number in range(count))
 
     def render(self, present: Bool[np.ndarray, "k"]) -> Tensors:
-        """What the model is given when only these pieces are there."""
+        """What the model is given when only these pieces are present."""
         rendered = dict(self.tensors)
         for name, edges in self.rows.items():
             rendered[name] = self.tensors[name].clone()
@@ -85,7 +85,7 @@ class Encoded:
         return digest(self.modality, "encoded", *(part for parts in (*values, *rows) for part in parts))
 
     def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:
-        """The pieces as players of the game; see `Picture.features`."""
+        """The pieces as features; see `Picture.features`."""
         return [
             Feature(label, role=role, turn=turn, modality=self.modality, pieces=((medium, piece),))
             for piece, label in enumerate(self.labels)
@@ -93,5 +93,5 @@ class Encoded:
 
 
 def _bytes(tensor: Shaped[Tensor, "..."]) -> bytes:
-    """The numbers of a tensor, whatever their type and device."""
+    """The numbers of a tensor of any type, on any device."""
     return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

@@ -1,4 +1,4 @@
-"""Paths as people write them, found or told about."""
+"""Local files, from paths and `file://` addresses."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def local_path(given: str | os.PathLike[str], what: str) -> Path:
     """The file at a path or a `file://` address.
 
     Raises:
-        FileNotFoundError: when there is none.
-        ValueError: for another kind of address; nothing is downloaded.
+        FileNotFoundError: when there is no such file.
+        ValueError: for any other address; nothing is downloaded.
 
     Example:
         >>> local_path("https://example.org/cat.png", "image")

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 
-WINDOW, STEP = 0.020, 0.001
-"""Seconds on either side, and seconds between candidates."""
+WINDOW_SECONDS = 0.020
+"""How much sound before and after a time is compared."""
+
+STEP_SECONDS = 0.001
+"""From one candidate to the next."""
 
 
 def sharpest(samples: Float32[np.ndarray, "s"], rate: int, edges: Sequence[int], reach: int | float) -> list[int]:
     """Each edge moved to the sharpest change of sound within `reach` milliseconds.
 
-    Edges stay in order: none moves more than half way towards its neighbour. Edges at the ends of the clip stay, and so does an
-    edge where nothing around it sounds sharper.
+    Edges stay in order: none moves more than halfway to its neighbour. Edges at the ends of the clip stay, as do edges with no
+    sharper change around them.
 
     Args:
         samples: the clip.
@@ -23,7 +26,7 @@ def sharpest(samples: Float32[np.ndarray, "s"], rate: int, edges: Sequence[int],
         edges: in samples, in order.
         reach: in milliseconds.
     """
-    step, far = max(1, round(STEP * rate)), round(reach * rate / 1000)
+    step, far = max(1, round(STEP_SECONDS * rate)), round(reach * rate / 1000)
     moved = []
     for place, edge in enumerate(edges):
         before = (edges[place - 1] + edge) // 2 + 1 if place else 1
@@ -39,14 +42,14 @@ def sharpest(samples: Float32[np.ndarray, "s"], rate: int, edges: Sequence[int],
     return moved
 
 
-def flux(samples: Float32[np.ndarray, "s"], rate: int, times: np.ndarray) -> Float[np.ndarray, "m"]:
+def flux(samples: Float32[np.ndarray, "s"], rate: int, times: Int64[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
     """How much the spectrum changes at each time: the mean absolute difference of the square roots of its magnitudes, which
-    weighs soft and loud sounds more as ears do than magnitudes would.
+    weighs soft and loud sounds more as hearing does than the magnitudes would. Times are in samples.
 
-    The spectra are of the 20 ms before and after, each under half a Hann window that is highest at the time in question, so
-    that the change peaks there; beyond the ends of the clip there is silence.
+    The spectra are those of the 20 ms before and after, each under half a Hann window that is highest at the time itself, so
+    that the change peaks there. Beyond the ends of the clip there is silence.
     """
-    width = max(2, round(WINDOW * rate))
+    width = max(2, round(WINDOW_SECONDS * rate))
     padded = np.concatenate([np.zeros(width), samples, np.zeros(width)])
     fall = np.cos(np.pi / 2 * np.arange(width) / width) ** 2
     before = np.stack([padded[time : time + width] for time in times]) * fall[::-1]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Int64, UInt8
 
 logger = logging.getLogger(__name__)
 
-Cutter = Callable[[np.ndarray], Any]
+ImageSegmenter = Callable[[np.ndarray], Any]
 """A user's own granularity: from RGB pixels `UInt8[h w 3]` to masks `Bool[k h w]`."""
 
 
@@ -35,11 +35,11 @@ class ImageGranularity(ABC):
 class Patches(ImageGranularity):
     """A grid. Sides that do not divide evenly give patches that differ by a pixel.
 
-    The default of images, four by four: no library and no model is needed to find the pieces, they are the same for every image
-    of a size, and sixteen of them leave room for the words under an ordinary budget.
+    The default for images, four by four: the pieces need no library and no model, are the same for every image of one size, and
+    sixteen of them leave enough of an ordinary budget to the words.
 
     Raises:
-        ValueError: for less than one row or column, or more of them than an image has pixels.
+        ValueError: for less than one row or column, or more than the image has pixels.
 
     Example:
         >>> import numpy as np
@@ -72,12 +72,11 @@ class Patches(ImageGranularity):
 
 @dataclass(frozen=True)
 class Superpixels(ImageGranularity):
-    """Connected regions of alike colour, by SLIC (Achanta et al. 2012, scikit-image).
+    """Connected regions of similar colour, by SLIC (Achanta et al. 2012, scikit-image).
 
     Args:
-        count: about how many; SLIC gives some less or more, and few where fine texture leaves no regions of one colour, which a
-            logged warning tells.
-        compactness: the larger, the squarer; 1 follows colours closely, 100 is nearly a grid.
+        count: about how many. SLIC returns a few more or fewer; on fine textures far fewer, which is logged as a warning.
+        compactness: larger values give squarer regions; 1 follows colours closely, 100 is almost a grid.
 
     Raises:
         ImportError: without scikit-image.
@@ -115,7 +114,7 @@ class Superpixels(ImageGranularity):
 
 @dataclass(frozen=True)
 class Boxes(ImageGranularity):
-    """Boxes of one's own, such as a detector's: left, top, right, bottom in pixels, the last two exclusive. They may overlap.
+    """Your own boxes, such as a detector's: left, top, right, bottom in pixels, the last two exclusive. They may overlap.
 
     Raises:
         ValueError: for a box that is empty or leaves the image, or no boxes at all.
@@ -153,7 +152,7 @@ class Boxes(ImageGranularity):
 
 @dataclass(frozen=True, eq=False)
 class Masks(ImageGranularity):
-    """Masks of one's own, such as a segmentation model's; they may overlap. What none covers is always present.
+    """Your own masks, such as a segmentation model's. They may overlap; what none of them covers is always present.
 
     Args:
         masks: `k h w` or a list of `h w`, numpy or torch: booleans, or 0 and 1, or 0 and 255.
@@ -195,7 +194,7 @@ class WholeImage(ImageGranularity):
 
 
 def read_masks(given: Any) -> Bool[np.ndarray, "k h w"]:
-    """Masks as people have them, as booleans of one's own.
+    """A boolean copy of the given masks.
 
     Raises:
         ValueError: for masks of another shape or other values.
@@ -217,16 +216,16 @@ def read_masks(given: Any) -> Bool[np.ndarray, "k h w"]:
     return array.astype(bool)
 
 
-def check_fit(masks: Bool[np.ndarray, "k a b"], width: int, height: int) -> None:
+def check_fit(masks: Bool[np.ndarray, "k _ _"], width: int, height: int) -> None:
     """Raise a ValueError where masks and image differ in size."""
     if masks.shape[1:] != (height, width):
         raise ValueError(
             f"The masks are {masks.shape[2]} wide and {masks.shape[1]} high, the image is {width} wide and {height} high: they "
-            "must be of one size."
+            "must have the same size."
         )
 
 
-def check_image_granularity(granularity: object) -> ImageGranularity | Cutter:
+def check_image_granularity(granularity: object) -> ImageGranularity | ImageSegmenter:
     """The granularity as given, or a TypeError that lists what is accepted."""
     if isinstance(granularity, ImageGranularity) or (callable(granularity) and not isinstance(granularity, type)):
         return granularity
@@ -236,7 +235,8 @@ def check_image_granularity(granularity: object) -> ImageGranularity | Cutter:
     )
 
 
-def _one_each(owner: np.ndarray, count: int) -> Bool[np.ndarray, "k h w"]:
+def _one_each(owner: Int64[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "k h w"]:
+    """One mask per piece, from the piece of each pixel."""
     return owner[None] == np.arange(count)[:, None, None]
 
 

@@ -27,9 +27,9 @@ class ImageOcclusion(ABC):
 class Fill(ImageOcclusion):
     """Absent pieces are painted over in one colour.
 
-    The default of images, with the mean colour: the image keeps its size and the prompt its length, so nothing but the piece
-    changes; and the mean shows neither an object nor an edge within the piece, where black or white would be colours that the
-    model may have an opinion on, and lies near the zero that image processors normalise to.
+    The default for images, with the mean colour. The image keeps its size and the prompt its length, so only the piece changes.
+    The mean colour shows no object and no edge within the piece and lies near the zero that image processors normalise to;
+    black or white may mean something to the model.
 
     Args:
         colour: "mean" for the mean colour of the image, a name such as "grey" or "#808080", or red, green and blue from 0 to
@@ -51,7 +51,7 @@ class Fill(ImageOcclusion):
             self._named()
 
     def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-        colour = pixels.reshape(-1, 3).mean(0).round() if self.colour == "mean" else np.asarray(self._named())
+        colour = pixels.mean((0, 1)).round() if self.colour == "mean" else np.asarray(self._named())
         return np.broadcast_to(colour.astype(np.uint8), pixels.shape).copy()
 
     def _named(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class Fill(ImageOcclusion):
 
 @dataclass(frozen=True)
 class Blur(ImageOcclusion):
-    """Absent pieces are blurred: details go, the coarse colours stay. Small radii hide little.
+    """Absent pieces are blurred: details go, coarse colours stay. A small radius hides little.
 
     Args:
         radius: standard deviation of the Gaussian blur, in pixels.
@@ -98,18 +98,18 @@ class Blur(ImageOcclusion):
 
 
 @dataclass(frozen=True, eq=False)
-class Other(ImageOcclusion):
-    """Absent pieces show what another image shows there, resized to fit: a typical scene, or a pair that differs in one object.
+class ReplaceImage(ImageOcclusion):
+    """Absent pieces show the same region of another image, resized to fit: a typical scene, or one that differs in one object.
 
     Args:
-        image: whatever `Picture.of` reads.
+        image: anything that `Picture.of` accepts.
 
     Raises:
-        TypeError, ValueError: for something that is no image.
+        TypeError, ValueError: for something that is not an image.
 
     Example:
         >>> import numpy as np
-        >>> Other(np.ones((9, 9))).counterpart(np.zeros((1, 1, 3), dtype=np.uint8)).tolist()
+        >>> ReplaceImage(np.ones((9, 9))).counterpart(np.zeros((1, 1, 3), dtype=np.uint8)).tolist()
         [[[255, 255, 255]]]
     """
 
@@ -124,10 +124,10 @@ class Other(ImageOcclusion):
 
 @dataclass(frozen=True)
 class DropImage(ImageOcclusion):
-    """The absent image is left out of the prompt, its placeholder tokens included: as if it had never been attached.
+    """The absent image is left out of the prompt together with its placeholder tokens, as if it had never been attached.
 
-    Only for the image as one piece: an image cannot be left out in part. With `Fill` the prompt keeps its length, with this it
-    does not, so the two answer different questions: "what if nothing was to be seen" and "what if there was no image".
+    Only for images that are one piece: an image cannot be left out in part. `Fill` keeps the length of the prompt and this does
+    not, so they answer different questions: "what if nothing could be seen" and "what if there were no image".
 
     Example:
         >>> import numpy as np
@@ -150,5 +150,7 @@ class DropImage(ImageOcclusion):
 def check_image_occlusion(occlusion: object) -> ImageOcclusion:
     """The occlusion as given, or a TypeError that lists what is accepted."""
     if not isinstance(occlusion, ImageOcclusion):
-        raise TypeError(f"The image occlusion must be Fill(...), Blur(radius), Other(image) or DropImage(); got {occlusion!r}.")
+        raise TypeError(
+            f"The image occlusion must be Fill(...), Blur(radius), ReplaceImage(image) or DropImage(); got {occlusion!r}."
+        )
     return occlusion

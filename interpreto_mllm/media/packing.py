@@ -1,4 +1,4 @@
-"""Pixels, masks, samples and occlusions as plain text and numbers that JSON can hold, and exactly back."""
+"""Pixels, masks, samples and occlusions as JSON, without loss."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from jaxtyping import Bool, Float32
 if TYPE_CHECKING:
     import PIL.Image
 
+RENAMED = {"Noise": "WhiteNoise", "Other": "ReplaceImage", "Silence": "Mute"}
+"""Occlusions of this library that files may hold under an older name."""
+
 
 def pack_image(image: PIL.Image.Image) -> str:
-    """A PNG, which loses nothing, in base64."""
+    """A PNG, which is lossless, in base64."""
     file = io.BytesIO()
     image.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
 def unpack_image(text: str) -> PIL.Image.Image:
-    """What `pack_image` wrote."""
+    """Inverse of `pack_image`."""
     from interpreto_mllm.media.pixels import read_image
 
     try:
@@ -41,7 +44,7 @@ def pack_masks(masks: Bool[np.ndarray, "k h w"]) -> dict[str, Any]:
 
 
 def unpack_masks(packed: dict[str, Any]) -> Bool[np.ndarray, "k h w"]:
-    """What `pack_masks` wrote."""
+    """Inverse of `pack_masks`."""
     bits = np.frombuffer(_expanded(packed["bits"]), dtype=np.uint8)
     return np.unpackbits(bits, count=math.prod(packed["shape"])).astype(bool).reshape(packed["shape"])
 
@@ -52,12 +55,12 @@ def pack_samples(samples: Float32[np.ndarray, "s"]) -> str:
 
 
 def unpack_samples(text: str) -> Float32[np.ndarray, "s"]:
-    """What `pack_samples` wrote."""
+    """Inverse of `pack_samples`."""
     return np.frombuffer(_expanded(text), dtype="<f4").astype(np.float32)
 
 
 def describe(occlusion: object) -> dict[str, Any] | None:
-    """An occlusion's class and settings; None for settings that cannot be written, as those of a class of one's own may be."""
+    """An occlusion's class and settings; None when the settings of a user's class cannot be written as JSON."""
     if not is_dataclass(occlusion):
         return None
     settings = {field.name: getattr(occlusion, field.name) for field in fields(occlusion)}
@@ -71,11 +74,13 @@ def describe(occlusion: object) -> dict[str, Any] | None:
 
 
 def revive(base: type, description: dict[str, Any] | None) -> Any:
-    """The occlusion described, if its class is this library's or imported already, else None; nothing is ever imported."""
+    """The occlusion described, or None unless its class is this library's or already imported; nothing is ever imported."""
     if description is None:
         return None
-    name = (description["kind"], description["module"])
-    kind = next((kind for kind in _kinds(base) if (kind.__qualname__, kind.__module__) == name), None)
+    name, module = description["kind"], description["module"]
+    if module.startswith("interpreto_mllm."):
+        name = RENAMED.get(name, name)
+    kind = next((kind for kind in _subclasses(base) if (kind.__qualname__, kind.__module__) == (name, module)), None)
     if kind is None:
         return None
     return kind(**{name: _revived(value) for name, value in description["settings"].items()})
@@ -87,10 +92,10 @@ def _revived(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _kinds(base: type) -> Iterator[type]:
-    for kind in base.__subclasses__():
-        yield kind
-        yield from _kinds(kind)
+def _subclasses(base: type) -> Iterator[type]:
+    for subclass in base.__subclasses__():
+        yield subclass
+        yield from _subclasses(subclass)
 
 
 def _compressed(data: bytes) -> str:

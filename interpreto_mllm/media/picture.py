@@ -1,4 +1,4 @@
-"""An image of the prompt with its pieces, and what is left of it when some are absent."""
+"""An image of the prompt with its pieces, and what is left of it when some pieces are absent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import Bool, Int64, UInt8
 
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.content import digest
 from interpreto_mllm.media.image_granularity import (
-    Cutter,
     ImageGranularity,
+    ImageSegmenter,
     Patches,
     check_fit,
     check_image_granularity,
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """An image cut into `k` pieces. A pixel is there when some present piece covers it, or when no piece does.
+    """An image cut into `k` pieces. A pixel is present when a present piece covers it, or when no piece does.
 
     Args:
         image: in RGB.
         masks: the pixels of each piece; they may overlap and need not cover the image.
-        labels: what to call the pieces.
-        occlusion: how absent pieces disappear; None for a loaded result whose occlusion could not be found again.
+        labels: names of the pieces.
+        occlusion: how absent pieces disappear; None when a result was loaded and the class of its occlusion was not found.
 
     Raises:
         ValueError: for masks that do not fit the image or hold no pixel, and for an occlusion that cannot hide these pieces.
@@ -68,20 +69,20 @@ class Picture:
 
     @classmethod
     def of(
-        cls, given: Any, granularity: ImageGranularity | Cutter | None = None, occlusion: ImageOcclusion | None = None
+        cls, given: Any, granularity: ImageGranularity | ImageSegmenter | None = None, occlusion: ImageOcclusion | None = None
     ) -> Picture:
         """Read an image and cut it.
 
         Args:
             given: a PIL image of any mode (transparent pixels are laid on white), a path or `file://` address, an array or
-                tensor of shape `h w`, `h w c` or `c h w` in uint8 or floats from 0 to 1; or a `Picture`, which is taken as it
-                is.
+                tensor of shape `h w`, `h w c` or `c h w` in uint8 or floats from 0 to 1; or a `Picture`, which is returned
+                unchanged.
             granularity: what a piece is: `Patches(4, 4)` by default, or a callable from pixels `UInt8[h w 3]` to masks `Bool[k
                 h w]`.
             occlusion: how an absent piece disappears: `Fill("mean")` by default.
 
         Raises:
-            FileNotFoundError, TypeError, ValueError: for what cannot be read or cut, telling why.
+            FileNotFoundError, TypeError, ValueError: for what cannot be read or cut; the message says why.
         """
         if isinstance(given, Picture):
             return given
@@ -93,7 +94,7 @@ class Picture:
         return cls(image, masks, tuple(labels(len(masks))), occlusion)
 
     def render(self, present: Bool[np.ndarray, "k"]) -> PIL.Image.Image | None:
-        """What the model is shown when only these pieces are there; None when the image is left out of the prompt altogether.
+        """What the model is shown when only these pieces are present; None when the image is left out of the prompt.
 
         Raises:
             ValueError: when it is not known how absent pieces disappear.
@@ -131,12 +132,12 @@ class Picture:
         return self._keys[pieces]
 
     def features(self, medium: int, role: str | None = None, turn: int | None = None) -> list[Feature]:
-        """The pieces as players of the game.
+        """The pieces as features.
 
         Args:
             medium: index of this image among the images and clips of the prompt.
-            role: of the chat message it belongs to.
-            turn: index of that message.
+            role: role of its chat message.
+            turn: index of its chat message.
         """
         return [
             Feature(label, role=role, turn=turn, modality="image", pieces=((medium, piece),), box=_box(mask))
@@ -146,14 +147,14 @@ class Picture:
     @cached_property
     def areas(self) -> tuple[Int64[np.ndarray, "h w"], Bool[np.ndarray, "a k"]]:
         """The image cut wherever the pieces that cover it change: the area of each pixel, and the pieces of each area."""
-        flat = self.masks.reshape(len(self.masks), -1)
+        flat = rearrange(self.masks, "k h w -> k (h w)")
         area = np.zeros(flat.shape[1], dtype=np.int64)
         for first in range(0, len(flat), 32):
             for bit, mask in enumerate(flat[first : first + 32]):
                 area = (area << 32 if not bit else area) | (mask.astype(np.int64) << bit)
             area = np.unique(area, return_inverse=True)[1]
         _, where = np.unique(area, return_index=True)
-        return area.reshape(self.masks.shape[1:]), flat[:, where].T
+        return rearrange(area, "(h w) -> h w", w=self.image.width), flat[:, where].T
 
     def to_data(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
@@ -167,7 +168,7 @@ class Picture:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Picture:
-        """What `to_data` wrote. An occlusion of one's own must be imported already, else the picture can be looked at only."""
+        """Inverse of `to_data`. Import your own occlusion class first, else the picture can only be displayed."""
         occlusion = revive(ImageOcclusion, data["occlusion"])
         return cls(unpack_image(data["image"]), unpack_masks(data["masks"]), tuple(data["labels"]), occlusion)
 

@@ -1,4 +1,4 @@
-"""What is left of an image or a clip when only some of its pieces are there."""
+"""What is left of an image or a clip when only some of its pieces are present."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
 
 Medium = Picture | Clip | Encoded
-"""An image or a clip, cut into pieces that can be absent, or those of a ready encoding."""
+"""An image or a clip cut into pieces that can be absent, or images and clips that are encoded already."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """An image or a clip with only some of its pieces."""
+    """A medium with only some of its pieces."""
 
     medium: Medium
     present: Bool[np.ndarray, "k"]

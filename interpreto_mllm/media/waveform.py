@@ -1,4 +1,4 @@
-"""From whatever people call a recording to mono samples at the rate that a model wants."""
+"""Reads recordings as mono samples at the rate that a model wants."""
 
 from __future__ import annotations
 
@@ -14,41 +14,45 @@ from interpreto_mllm.media.files import local_path
 
 logger = logging.getLogger(__name__)
 
-CHANNELS, LOUDEST = 8, 2.0
+MAX_CHANNELS = 8
+"""A longer axis holds samples."""
+
+MAX_AMPLITUDE = 2.0
+"""Full scale is 1; larger values are a mistake in units, not clipping."""
 
 
 def read_audio(given: Any, rate: int) -> Float32[np.ndarray, "s"]:
-    """Mono samples at the wanted rate. Mixing channels and resampling are told as a logged warning.
+    """Mono samples at the wanted rate. Averaging channels and resampling each log a warning.
 
     Args:
         given: the path of a file, a mapping {"array", "sampling_rate"}, or an array or tensor of shape `s`, `c s` or `s c`,
-            which is taken to be at the wanted rate already. Samples are floats from -1 to 1, or int16 or int32.
-        rate: the wanted samples per second.
+            which must be at the wanted rate already. Samples are floats from -1 to 1, or int16 or int32.
+        rate: the wanted rate, in samples per second.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ImportError: where reading a file or resampling needs the extra `audio`.
-        TypeError: for something that is no recording.
-        ValueError: for a file that is none, an empty one, and values, shapes or rates that cannot be right.
+        TypeError: for something that is not a recording.
+        ValueError: for a file that cannot be read, an empty recording, and values, shapes or rates that cannot be right.
 
     Example:
         >>> import numpy as np
         >>> read_audio(np.array([0, 16384], dtype=np.int16), 16_000).tolist()
         [0.0, 0.5]
     """
-    own: Any = rate
+    own_rate: Any = rate
     if isinstance(given, (str, os.PathLike)):
-        given, own = _file(given)
+        given, own_rate = _file(given)
     elif isinstance(given, Mapping):
         if not {"array", "sampling_rate"} <= set(given):
             raise ValueError(
                 f'A recording as a mapping is {{"array": ..., "sampling_rate": ...}}; this one has {sorted(given)}.'
             )
-        given, own = given["array"], given["sampling_rate"]
-    if isinstance(own, bool) or not isinstance(own, (int, float, np.integer)) or not own > 0:
-        raise ValueError(f"A sampling rate is a positive number of samples per second; got {own!r}.")
+        given, own_rate = given["array"], given["sampling_rate"]
+    if isinstance(own_rate, bool) or not isinstance(own_rate, (int, float, np.integer)) or not own_rate > 0:
+        raise ValueError(f"A sampling rate is a positive number of samples per second; got {own_rate!r}.")
     samples = _mono(_floats(given))
-    return samples if own == rate else _resampled(samples, float(own), rate)
+    return samples if own_rate == rate else _resampled(samples, float(own_rate), rate)
 
 
 def _file(given: str | os.PathLike[str]) -> tuple[Shaped[np.ndarray, "..."], int]:
@@ -82,7 +86,7 @@ def _floats(given: Any) -> Float32[np.ndarray, "..."]:
     if not np.issubdtype(given.dtype, np.floating):
         raise ValueError(f"Samples are floats from -1 to 1, int16 or int32; got {given.dtype}.")
     peak = float(np.abs(given).max())
-    if not peak <= LOUDEST:
+    if not peak <= MAX_AMPLITUDE:
         hint = " or infinite" if np.isinf(peak) else "" if np.isnan(peak) else ": divide 16-bit samples by 32768"
         raise ValueError(f"Samples are floats from -1 to 1; the largest of these is {peak:g}{hint}.")
     return given.astype(np.float32)
@@ -91,15 +95,15 @@ def _floats(given: Any) -> Float32[np.ndarray, "..."]:
 def _mono(samples: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "s"]:
     if samples.ndim == 1:
         return samples
-    few = [axis for axis, length in enumerate(samples.shape) if length <= CHANNELS]
-    if samples.ndim != 2 or len(few) != 1:
+    channels = [axis for axis, length in enumerate(samples.shape) if length <= MAX_CHANNELS]
+    if samples.ndim != 2 or len(channels) != 1:
         raise ValueError(
-            f"A recording has the shape (samples,), (channels, samples) or (samples, channels), at most {CHANNELS} channels; "
-            f"got {samples.shape}."
+            f"A recording has the shape (samples,), (channels, samples) or (samples, channels), at most {MAX_CHANNELS} "
+            f"channels; got {samples.shape}."
         )
-    if samples.shape[few[0]] > 1:
-        logger.warning("The recording has %d channels: explaining their mean.", samples.shape[few[0]])
-    return samples.mean(axis=few[0], dtype=np.float64).astype(np.float32)
+    if samples.shape[channels[0]] > 1:
+        logger.warning("The recording has %d channels: explaining their mean.", samples.shape[channels[0]])
+    return samples.mean(axis=channels[0], dtype=np.float64).astype(np.float32)
 
 
 def _resampled(samples: Float32[np.ndarray, "s"], own: int | float, rate: int) -> Float32[np.ndarray, "r"]:

@@ -161,7 +161,7 @@ class PromptReader:
         [[empty]] = prompt.inputs_for(torch.zeros(1, len(prompt.features), dtype=torch.bool))
         if not empty.media:
             raise ValueError(
-                "With every piece absent nothing is left for the model to read: use Fill() for images and Silence() for clips, "
+                "With every piece absent nothing is left for the model to read: use Fill() for images and Mute() for clips, "
                 "or pin a piece."
             )
         return prompt
@@ -186,7 +186,7 @@ class PromptReader:
         if self.granularity is Granularity.ALL_TOKENS and not all(medium.keeps_size for medium in mixed.media):
             raise ValueError(
                 "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
-                "Fill() for images and Silence() for clips, or another granularity."
+                "Fill() for images and Mute() for clips, or another granularity."
             )
         return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout if mixed.media else None)
 

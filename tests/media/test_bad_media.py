@@ -27,8 +27,8 @@ from interpreto_mllm import (
     Patches,
     Picture,
     Replace,
+    SpokenWords,
     Template,
-    Words,
 )
 
 SEEING, HEARING, BOTH = "qwen2_vl", "qwen2_audio", "qwen2_5_omni"
@@ -227,7 +227,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], str]] = {
         {"image_occlusion": DropImage()},
         "DropImage() leaves out whole images, and this one is cut into 4",
     ),
-    "words after the end": (HEARING, {"audio_granularity": Words([("high", 0.0, 3.0)])}, "the clip is 0.6 s long"),
+    "words after the end": (HEARING, {"audio_granularity": SpokenWords([("high", 0.0, 3.0)])}, "the clip is 0.6 s long"),
     "everything pinned": (BOTH, {"pinned": lambda feature: True}, "every feature of the prompt is pinned"),
     "an unknown pin": (BOTH, {"pinned": ["row 9, column 9"]}, "pinned names 'row 9, column 9', which is not a feature"),
     "too few labels": (BOTH, {"groups": [0, 1]}, "groups needs one label per feature: 13 features, 2 labels"),
@@ -247,7 +247,7 @@ def test_settings(name: str, options: dict[str, Any], message: str) -> None:
 
 def test_a_clip_that_cuts_to_nothing() -> None:
     for name in ("wav2vec2", "whisper"):
-        message = "With every piece absent nothing is left for the model to read: use Fill() for images and Silence() for clips"
+        message = "With every piece absent nothing is left for the model to read: use Fill() for images and Mute() for clips"
         refused(name, {"audio": clip(0)}, message, target=None, audio_occlusion=CutOut())
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from interpreto_mllm import Clip, CutOut, MeanLevel, Noise, Silence, Silences, WholeClip, Windows, Words
+from interpreto_mllm import Clip, CutOut, MeanLevel, Mute, SplitOnSilence, SpokenWords, WhiteNoise, WholeClip, Windows
 from interpreto_mllm.media import AudioGranularity, AudioOcclusion
 
 RNG = np.random.default_rng(0)
@@ -21,14 +21,14 @@ RATE = 1000
 WAVE = (RNG.standard_normal(1100) * 0.2).astype(np.float32)
 GRANULARITIES: dict[str, AudioGranularity] = {
     "windows": Windows(250),
-    "silences": Silences(),
-    "words": Words([("a", 0.1, 0.3), ("b", 0.3, 0.5), ("c", 0.9, 1.15)]),
-    "refined": Words([("a", 0.1, 0.3), ("b", 0.35, 0.5)], refine=True),
+    "silences": SplitOnSilence(),
+    "words": SpokenWords([("a", 0.1, 0.3), ("b", 0.3, 0.5), ("c", 0.9, 1.15)]),
+    "refined": SpokenWords([("a", 0.1, 0.3), ("b", 0.35, 0.5)], refine=True),
     "whole": WholeClip(),
 }
 OCCLUSIONS: dict[str, AudioOcclusion] = {
-    "silence": Silence(),
-    "noise": Noise(3, 0.5),
+    "silence": Mute(),
+    "noise": WhiteNoise(3, 0.5),
     "mean": MeanLevel(),
     "cut": CutOut(),
 }
@@ -83,7 +83,7 @@ def test_cutting_everything_out_leaves_no_clip():
 
 
 def test_noise_is_seeded_and_as_loud_as_asked():
-    one, again, other = Noise(1).counterpart(WAVE), Noise(1).counterpart(WAVE), Noise(2).counterpart(WAVE)
+    one, again, other = WhiteNoise(1).counterpart(WAVE), WhiteNoise(1).counterpart(WAVE), WhiteNoise(2).counterpart(WAVE)
     assert (one == again).all() and (one != other).any()
     assert math.isclose(np.sqrt((one**2).mean()), np.sqrt((WAVE**2).mean()), rel_tol=0.1)
     assert np.isclose(MeanLevel().counterpart(WAVE), sum(WAVE.tolist()) / len(WAVE)).all()
@@ -105,13 +105,13 @@ def test_silences_are_found_by_loudness_and_cut_in_the_middle():
     loud[1600:2400] *= 0.001  # 100 ms, 60 dB down: a pause
     loud[4000:4640] *= 0.001  # 80 ms: too short
     loud[6000:6800] *= 0.1  # 20 dB down: not quiet enough
-    assert Silences()(loud, rate) == [(0, 2000), (2000, 8000)]
-    assert Silences(pause=70)(loud, rate) == [(0, 2000), (2000, 4320), (4320, 8000)]
-    assert [cut for _, cut in Silences(decibels=15, pause=70)(loud, rate)] == [2000, 4320, 6400, 8000]
+    assert SplitOnSilence()(loud, rate) == [(0, 2000), (2000, 8000)]
+    assert SplitOnSilence(pause=70)(loud, rate) == [(0, 2000), (2000, 4320), (4320, 8000)]
+    assert [cut for _, cut in SplitOnSilence(decibels=15, pause=70)(loud, rate)] == [2000, 4320, 6400, 8000]
     edges = np.concatenate([np.zeros(1600), loud, np.zeros(1600)]).astype(np.float32)
-    assert Silences()(edges, rate) == [(0, 3600), (3600, 11200)]
+    assert SplitOnSilence()(edges, rate) == [(0, 3600), (3600, 11200)]
     for flat in (np.zeros(900, dtype=np.float32), np.ones(900, dtype=np.float32)):
-        assert Silences()(flat, rate) == [(0, 900)]
+        assert SplitOnSilence()(flat, rate) == [(0, 900)]
 
 
 def naive_flux(samples: np.ndarray, rate: int, time: int) -> float:
@@ -135,7 +135,7 @@ def naive_flux(samples: np.ndarray, rate: int, time: int) -> float:
 
 def test_refined_boundaries_are_where_the_spectrum_changes_most():
     given = [("a", 0.1, 0.3), ("b", 0.35, 0.5)]
-    refined = Clip.of(WAVE, RATE, Words(given, refine=True, reach=20))
+    refined = Clip.of(WAVE, RATE, SpokenWords(given, refine=True, reach=20))
     edges = [100, 300, 350, 500]
     bounds = [(80, 120), (280, 320), (330, 370), (480, 520)]
     best = [max(range(low, high + 1), key=lambda time: naive_flux(WAVE, RATE, time)) for low, high in bounds]
@@ -149,7 +149,7 @@ def test_refined_boundaries_find_the_true_ones(off):
     vowels = [sum(np.sin(2 * np.pi * pitch * k * time) / k for k in range(1, 9)) for pitch in (110, 160)]
     speech = np.where(time < 0.2, 0, np.where(time < 0.5, vowels[0], np.where(time < 0.7, vowels[1], 0))) * 0.2
     speech = speech + RNG.standard_normal(16_000) * 0.001
-    words = Words([("one", 0.2 + off, 0.5 - off), ("two", 0.5 - off, 0.7 + off)], refine=True)
+    words = SpokenWords([("one", 0.2 + off, 0.5 - off), ("two", 0.5 - off, 0.7 + off)], refine=True)
     [(a, b), (c, d)] = words(speech.astype(np.float32), rate)
     assert b == c
     assert np.abs(np.array([a, b, d]) / rate - [0.2, 0.5, 0.7]).max() <= 0.006
@@ -157,15 +157,15 @@ def test_refined_boundaries_find_the_true_ones(off):
 
 def test_refined_boundaries_keep_their_order_and_silence_moves_nothing():
     close = [("a", 0.1, 0.11), ("b", 0.112, 0.115), ("c", 0.115, 0.9)]
-    [(a, b), (c, d), (e, f)] = Words(close, refine=True)(WAVE, RATE)
+    [(a, b), (c, d), (e, f)] = SpokenWords(close, refine=True)(WAVE, RATE)
     assert 0 < a < b < c < d == e < f
     silent = np.zeros(1000, dtype=np.float32)
-    assert Words(close, refine=True)(silent, RATE) == Words(close)(silent, RATE)
-    assert Words([("all", 0.0, 1.0)], refine=True)(silent, RATE) == [(0, 1000)]
+    assert SpokenWords(close, refine=True)(silent, RATE) == SpokenWords(close)(silent, RATE)
+    assert SpokenWords([("all", 0.0, 1.0)], refine=True)(silent, RATE) == [(0, 1000)]
 
 
 def test_features_know_clip_time_segment_role_and_turn():
-    [first, second] = Clip.of(WAVE, RATE, Words([("hey", 0.1, 0.3), ("you", 0.3, 0.55)])).features(1, "user", 2)
+    [first, second] = Clip.of(WAVE, RATE, SpokenWords([("hey", 0.1, 0.3), ("you", 0.3, 0.55)])).features(1, "user", 2)
     assert (first.text, first.modality, first.pieces, first.time) == ("hey", "audio", ((1, 0),), (0.1, 0.3))
     assert (second.text, second.role, second.turn, second.time) == ("you", "user", 2, (0.3, 0.55))
     assert Clip.of(WAVE, RATE, WholeClip()).labels == ("clip",)
@@ -266,16 +266,20 @@ def test_corrupt_files_are_told(tmp_path):
     [
         (lambda: Windows(0), ValueError, "must be a positive number; got 0"),
         (lambda: Clip.of(WAVE, RATE, Windows(0.5)), ValueError, "shorter than a sample"),
-        (lambda: Silences(pause=-1), ValueError, "pause must be a positive number"),
-        (lambda: Words([]), ValueError, "there is no word"),
-        (lambda: Words([("a", 0.2, 0.2)]), ValueError, "'a' from 0.2 to 0.2 s is empty"),
-        (lambda: Words([("a", 0.2, 0.5), ("b", 0.4, 0.6)]), ValueError, "'b' from 0.4 .* begins before .* ends, at 0.5 s"),
-        (lambda: Clip.of(WAVE, RATE, Words([("a", 0.2, 1.3)])), ValueError, "ends at 1.3 s, but the clip is 1.1 s long"),
+        (lambda: SplitOnSilence(pause=-1), ValueError, "pause must be a positive number"),
+        (lambda: SpokenWords([]), ValueError, "there are no words"),
+        (lambda: SpokenWords([("a", 0.2, 0.2)]), ValueError, "'a' from 0.2 to 0.2 s is empty"),
+        (
+            lambda: SpokenWords([("a", 0.2, 0.5), ("b", 0.4, 0.6)]),
+            ValueError,
+            "'b' from 0.4 .* starts before the previous word ends, at 0.5 s",
+        ),
+        (lambda: Clip.of(WAVE, RATE, SpokenWords([("a", 0.2, 1.3)])), ValueError, "ends at 1.3 s, but the clip is 1.1 s long"),
         (lambda: Clip.of(WAVE, RATE, lambda samples, rate: [(5, 5)]), ValueError, "is empty or leaves the clip"),
         (lambda: Clip.of(WAVE, RATE, lambda samples, rate: []), ValueError, "needs a segment"),
         (lambda: Clip.of(WAVE, RATE, "words"), TypeError, "must be Windows"),  # type: ignore[arg-type]
-        (lambda: Clip.of(WAVE, RATE, Windows(100), "silence"), TypeError, "must be Silence"),  # type: ignore[arg-type]
-        (lambda: Noise(level=0), ValueError, "positive multiple"),
+        (lambda: Clip.of(WAVE, RATE, Windows(100), "silence"), TypeError, "must be Mute"),  # type: ignore[arg-type]
+        (lambda: WhiteNoise(level=0), ValueError, "positive multiple"),
     ],
 )
 def test_cuts_and_occlusions_that_cannot_work_are_told(make, error, words):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from interpreto_mllm import Blur, Boxes, DropImage, Fill, Masks, Other, Patches, Picture, Superpixels, WholeImage
+from interpreto_mllm import Blur, Boxes, DropImage, Fill, Masks, Patches, Picture, ReplaceImage, Superpixels, WholeImage
 from interpreto_mllm.media import ImageGranularity, ImageOcclusion
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ OCCLUSIONS: dict[str, ImageOcclusion] = {
     "named": Fill("navy"),
     "triple": Fill((1, 2, 3)),
     "blur": Blur(1.5),
-    "other": Other(RNG.integers(0, 256, (9, 4, 3), dtype=np.uint8)),
+    "other": ReplaceImage(RNG.integers(0, 256, (9, 4, 3), dtype=np.uint8)),
 }
 
 
@@ -81,7 +81,7 @@ def test_occlusions_do_what_they_say():
     assert np.abs(column - slow).max() < 8  # pillow's box approximation of the Gaussian
     other = np.zeros((2, 2, 3), dtype=np.uint8)
     other[0, 0] = 255
-    assert (Other(other).counterpart(np.zeros((2, 2, 3), dtype=np.uint8)) == other).all()
+    assert (ReplaceImage(other).counterpart(np.zeros((2, 2, 3), dtype=np.uint8)) == other).all()
 
 
 def test_dropping_the_image():

@@ -23,10 +23,10 @@ from interpreto_mllm import (
     Masks,
     Patches,
     Picture,
-    Silences,
+    SplitOnSilence,
+    SpokenWords,
     WholeImage,
     Windows,
-    Words,
     play,
 )
 from interpreto_mllm.aggregators import ShapleyAggregator
@@ -43,7 +43,7 @@ PHOTO = RNG.integers(0, 256, (8, 12, 3), dtype=np.uint8)
 MASKS = np.zeros((3, 8, 12), dtype=bool)
 MASKS[0, 1:6, 1:7] = MASKS[1, 3:8, 4:10] = MASKS[2, 0:4, 6:12] = True
 WAVE = (RNG.standard_normal(1600) * 0.2).astype(np.float32)
-WORDS = Words([("low", 0.1, 0.5), ("high", 0.4 + 0.1, 0.9), ("<b>", 1.0, 1.4)])
+WORDS = SpokenWords([("low", 0.1, 0.5), ("high", 0.4 + 0.1, 0.9), ("<b>", 1.0, 1.4)])
 
 
 def explained(features: list[Feature], media, scores, text: str = "", **named) -> Attribution:
@@ -88,7 +88,7 @@ CASES = {
     "overlapping": overlapping(),
     "chat": chat(),
     "no text": alone(Picture.of(PHOTO, Boxes([(0, 0, 3, 3)])), [0.0]),
-    "pauses": alone(Clip.of(WAVE, 1000, Silences()), [1.0], unit="class"),
+    "pauses": alone(Clip.of(WAVE, 1000, SplitOnSilence()), [1.0], unit="class"),
 }
 
 
@@ -288,7 +288,7 @@ def test_text_flows_within_its_lines_and_loses_no_word(width):
 
 
 def test_names_of_segments_never_overlap():
-    clip = Clip.of(WAVE, 1000, Words([(f"word{k}" * (k % 3 + 1), k * 0.1, k * 0.1 + 0.09) for k in range(15)]))
+    clip = Clip.of(WAVE, 1000, SpokenWords([(f"word{k}" * (k % 3 + 1), k * 0.1, k * 0.1 + 0.09) for k in range(15)]))
     character = 0.012
     spans = [(tier, middle, (len(text) + 1) * character) for text, middle, tier in names(clip, character)]
     assert len(spans) > 3

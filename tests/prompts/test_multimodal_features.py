@@ -23,7 +23,7 @@ from interpreto_mllm import (
     Granularity,
     Masks,
     Replace,
-    Silences,
+    SplitOnSilence,
     WholeClip,
     WholeImage,
 )
@@ -187,7 +187,7 @@ def test_other_occlusions_and_granularities_of_media() -> None:
     subject = family("qwen2_5_omni")
     sound = np.concatenate([clip(0)[:3200], np.zeros(3200, dtype=np.float32), clip(1)[:3200]])
     messages = [user({"type": "image", "image": picture(0)}, {"type": "audio", "audio": sound}, text(QUESTION))]
-    played = game(subject, messages, image_occlusion=Blur(3.0), audio_granularity=Silences())
+    played = game(subject, messages, image_occlusion=Blur(3.0), audio_granularity=SplitOnSilence())
     assert [feature.time for feature in played.features if feature.time] == [(0.0, 0.3), (0.3, 0.6)]
     blurred = picture(0)
     blurred.paste(picture(0).filter(ImageFilter.GaussianBlur(3.0)).crop((16, 0, 32, 16)), (16, 0))

@@ -18,7 +18,7 @@ from PIL import Image
 from support.server import Server
 
 from interpreto_mllm import Attribution, ExactShapley, Granularity, Plan, RemoteModel, ResponseSimilarity
-from interpreto_mllm.media import CutOut, DropImage, Fill, Noise, Other, Patches, Silence, WholeImage, Windows
+from interpreto_mllm.media import CutOut, DropImage, Fill, Mute, Patches, ReplaceImage, WhiteNoise, WholeImage, Windows
 from interpreto_mllm.similarity import TfIdf
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -83,7 +83,7 @@ def seen(left: bool, right: bool, other: np.ndarray) -> np.ndarray:
     [
         (None, np.broadcast_to(PIXELS.reshape(-1, 3).mean(0).round().astype(np.uint8), PIXELS.shape)),
         (Fill("red"), np.broadcast_to(np.uint8([255, 0, 0]), PIXELS.shape)),
-        (Other(PIXELS[::-1]), PIXELS[::-1]),
+        (ReplaceImage(PIXELS[::-1]), PIXELS[::-1]),
     ],
 )
 def test_an_image_is_sent_with_the_pieces_that_are_there(server: Server, occlusion: Any, other: np.ndarray) -> None:
@@ -121,7 +121,7 @@ def test_a_dropped_image_is_no_part_of_the_message(server: Server) -> None:
             assert again["content"] == ""
 
 
-@pytest.mark.parametrize("occlusion", [Silence(), Noise(seed=3), CutOut()])
+@pytest.mark.parametrize("occlusion", [Mute(), WhiteNoise(seed=3), CutOut()])
 def test_a_clip_is_sent_with_the_stretches_that_are_there(server: Server, occlusion: Any) -> None:
     clip = {"type": "audio", "audio": {"array": SAMPLES, "sampling_rate": RATE}}
     told = sent(server, [{"role": "user", "content": [{"type": "text", "text": "Hear:"}, clip]}], audio_occlusion=occlusion)
