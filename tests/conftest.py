@@ -9,11 +9,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
 
+import jaxtyping
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from support.checked_shapes import install
 
-install_import_hook("interpreto_mllm", "beartype.beartype")
+install("interpreto_mllm")
 torch.set_num_threads(1)
 
 
@@ -23,3 +24,9 @@ def recall() -> Any:
     from interpreto_mllm.testbed import load_recall
 
     return load_recall()
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is checked, as for users: what is of a wrong type meets the package's own messages."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -30,7 +30,7 @@ OVER = -1
 SEVERAL = 3
 """Tokens that are read on at once to see whether a model can."""
 
-Leaf = tuple[int, "Snapshot | None"]
+Leaf = tuple[int, CacheRow | None]
 
 
 @runtime_checkable

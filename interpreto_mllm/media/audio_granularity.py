@@ -46,7 +46,7 @@ class Windows(AudioGranularity):
         [(0, 500), (500, 1000), (1000, 1700)]
     """
 
-    milliseconds: float = 500.0
+    milliseconds: int | float = 500.0
 
     def __post_init__(self) -> None:
         _positive("Windows: the length in milliseconds", self.milliseconds)
@@ -78,8 +78,8 @@ class SplitOnSilence(AudioGranularity):
         [(0, 300), (300, 700), (700, 1000)]
     """
 
-    decibels: float = 35.0
-    pause: float = 100.0
+    decibels: int | float = 35.0
+    pause: int | float = 100.0
 
     def __post_init__(self) -> None:
         _positive("SplitOnSilence: decibels", self.decibels)
@@ -124,7 +124,7 @@ class SpokenWords(AudioGranularity):
 
     words: tuple[tuple[str, float, float], ...]
     refine: bool = False
-    reach: float = 50.0
+    reach: int | float = 50.0
 
     def __init__(self, words: Sequence[tuple[str, float, float]], *, refine: bool = False, reach: int | float = 50.0):
         read = tuple((str(text), float(start), float(end)) for text, start, end in words)

@@ -53,7 +53,7 @@ class WhiteNoise(AudioOcclusion):
     """
 
     seed: int = 0
-    level: float = 1.0
+    level: int | float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.level < float("inf"):

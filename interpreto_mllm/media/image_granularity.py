@@ -91,7 +91,7 @@ class Superpixels(ImageGranularity):
     """
 
     count: int = 16
-    compactness: float = 20.0
+    compactness: int | float = 20.0
     noun = "superpixel"
 
     def __post_init__(self) -> None:

@@ -85,7 +85,7 @@ class Blur(ImageOcclusion):
         np.uint8(7)
     """
 
-    radius: float
+    radius: int | float
 
     def __post_init__(self) -> None:
         if isinstance(self.radius, bool) or not isinstance(self.radius, (int, float)) or not 0 < self.radius < float("inf"):

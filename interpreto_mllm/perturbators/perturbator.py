@@ -11,7 +11,7 @@ from torch import Tensor
 
 from interpreto_mllm.core.evaluations import Draw
 
-Drawing = Generator["Draw | Bool[Tensor, 'p n']", "Float[Tensor, 'p t']", None]
+Drawing = Generator[Draw | Bool[Tensor, "p n"], Float[Tensor, "p t"], None]
 
 
 class Perturbator(ABC):

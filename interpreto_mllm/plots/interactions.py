@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
 from interpreto_mllm.plots.fonts import at_hand, label
-from interpreto_mllm.results.interactions import NAMES, Pair
+from interpreto_mllm.results.interactions import NAMES, Pair, PairValues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

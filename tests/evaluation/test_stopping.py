@@ -216,6 +216,10 @@ def test_on_a_model(recall):
     assert resumed.counts.paid <= 700 - stopped.counts.evaluations + 10
     with pytest.raises(ValueError, match="cannot be stopped early"):
         Occlusion(*recall, until=TopK(1))(prompt, " red")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_is_no_rule_is_refused(recall):
     with pytest.raises(TypeError, match="until must be a rule"):
         PermutationShapley(*recall, until=3)  # type: ignore[arg-type]
 

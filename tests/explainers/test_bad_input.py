@@ -27,6 +27,7 @@ from interpreto_mllm import (
 from interpreto_mllm.aggregators import KernelAggregator, ShapleyAggregator
 from interpreto_mllm.perturbators import ExactPerturbator, KernelPerturbator
 
+pytestmark = pytest.mark.usefixtures("unchecked")
 TOKENIZER = zoo.byte_bpe()
 LLAMA, BERT, MAMBA = zoo.build("llama"), zoo.build("bert"), zoo.build("mamba")
 CHAT = [{"role": "user", "content": "the sky"}]

@@ -282,6 +282,7 @@ def test_corrupt_files_are_told(tmp_path):
         (lambda: WhiteNoise(level=0), ValueError, "positive multiple"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_cuts_and_occlusions_that_cannot_work_are_told(make, error, words):
     with pytest.raises(error, match=words):
         make()

@@ -271,6 +271,7 @@ def test_corrupt_files_are_told(tmp_path):
         (lambda: Blur(0), ValueError, "positive number of pixels; got 0"),
     ],
 )
+@pytest.mark.usefixtures("unchecked")
 def test_cuts_and_occlusions_that_cannot_work_are_told(make, error, words):
     with pytest.raises(error, match=words):
         make()

@@ -41,7 +41,7 @@ class RemoteModel:
     concurrency: int = 8
     route: Literal["chat", "completion"] = "chat"
     retries: int = 6
-    timeout: float = 60.0
+    timeout: int | float = 60.0
     sampling_rate: int = 16_000
 
     def __post_init__(self) -> None:
