@@ -5,39 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import torch
 from support.by_hand import answered, parts, processed, rendered, value
 from support.families import CHATTING, IMAGE_TEXT, conversation, family
 from support.family_parts import Family
+from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, TIMES, drawn, game
 
 from interpreto_mllm import ExactShapley, KernelShap, Patches, Windows
-from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 
-QUESTION = "What colour is the circle ?"
-ANSWER = " red square"
-BOXES = [(0, 0, 16, 16), (16, 0, 32, 16), (0, 16, 16, 32), (16, 16, 32, 32)]
-TIMES = [(0.0, 0.2), (0.2, 0.4), (0.4, 0.6)]
-CUTS: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200), "progress": False}
-CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 ENOUGH = 1e-3
 CONTINUES_NO_CACHE = {"paligemma"}
 """A family whose prompt is read in both directions, so that no beginning of it can be kept."""
 TOWERS = {"vision_tower": "image", "visual": "image", "vision_model": "image", "audio_tower": "audio", "encoder": "audio"}
-
-
-def game(subject: Family, messages: Any, target: Any = ANSWER, **options: Any) -> ModelGame:
-    """The game of a prompt on a family."""
-    return KernelShap(subject.model, subject.processor, **{**CUTS, **options}).game(messages, target)
-
-
-def drawn(n: int, count: int = 6, seed: int = 0) -> torch.Tensor:
-    """The empty coalition, the full one, and some others."""
-    some = torch.rand(count, n, generator=torch.Generator().manual_seed(seed)) < 0.6
-    return torch.cat([torch.tensor([[False] * n, [True] * n]), some])
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from support.by_hand import extended, left, painted, parts, processed, silenced,
 from support.by_hand import rendered as rendered_chat
 from support.families import conversation, family
 from support.family_parts import RATE, Family, clip
+from support.multimodal import CUTS, NEW_TOKENS, QUESTION, bare, generated
 from support.planted import rendered
 
 from interpreto_mllm import (
@@ -22,7 +23,6 @@ from interpreto_mllm import (
     InferenceModes,
     KernelShap,
     Occlusion,
-    Patches,
     Response,
     ResponseSimilarity,
     WholeImage,
@@ -34,40 +34,18 @@ from interpreto_mllm.testbed.shapes import CELLS, cell_box
 
 FAMILIES = ("llava", "qwen2_5_vl", "gemma3", "qwen2_audio", "qwen2_5_omni")
 """Plain positions, positions of several axes, attention in both directions within an image, sound, and all of it."""
-QUESTION = "What colour is the circle ?"
-CUTS: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200), "progress": False}
-NEW = 5
 
 
 def play(subject: Family, messages: Any, target: Any = " red square", **options: Any) -> Attribution:
-    mode = options.pop("mode", ResponseSimilarity(generate={"max_new_tokens": NEW, **options.pop("generate", {})}))
+    mode = options.pop("mode", ResponseSimilarity(generate={"max_new_tokens": NEW_TOKENS, **options.pop("generate", {})}))
     settings = {**CUTS, "budget": 24, "batch_size": 7, **options}
     [result] = KernelShap(subject.model, subject.processor, inference_mode=mode, **settings)(messages, target)
     return result
 
 
-def bare(ids: list[int], tokenizer: Any) -> tuple[int, ...]:
-    """An answer up to its end, without special tokens around it."""
-    special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    ids = ids[: ids.index(tokenizer.eos_token_id)] if tokenizer.eos_token_id in ids else ids
-    while ids and ids[-1] in special:
-        ids = ids[:-1]
-    while ids and ids[0] in special:
-        ids = ids[1:]
-    return tuple(ids)
-
-
 def alone(subject: Family, messages: Any, features: Sequence[Any], coalition: Sequence[bool]) -> tuple[int, ...]:
     """What the raw model says to what the processor makes of one coalition."""
     return generated(subject, without_words(subject, *left(messages, features, coalition, ("user",))))
-
-
-def generated(subject: Family, encoding: dict, **generate: Any) -> tuple[int, ...]:
-    """What the raw model says to an encoding."""
-    arguments = {"max_new_tokens": NEW, "do_sample": False, "pad_token_id": 0, **generate}
-    with torch.no_grad():
-        whole = subject.model.generate(**encoding, **arguments)[0].tolist()
-    return bare(whole[encoding["input_ids"].shape[1] :], subject.processor.tokenizer)
 
 
 @pytest.mark.parametrize("share_prefixes", [True, False])
@@ -81,14 +59,16 @@ def test_every_family_answers_as_it_does_alone(name: str, share_prefixes: bool) 
         assert said.ids == alone(subject, messages, result.features, coalition)
     assert len(set(result.responses.texts)) > 4, "the answers differ, so the comparison can fail"
     if share_prefixes:
-        assert result.counts.forwards < 24 * NEW / 2, "rows are answered side by side"
+        assert result.counts.forwards < 24 * NEW_TOKENS / 2, "rows are answered side by side"
 
 
 @pytest.mark.parametrize("name", ["llava", "qwen2_5_vl"])
 def test_the_original_answer_is_what_the_model_says_to_it_all(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
-    result = play(subject, messages, None, mode=ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": NEW}))
+    result = play(
+        subject, messages, None, mode=ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": NEW_TOKENS})
+    )
     assert result.responses is not None
     whole = [True] * result.n
     assert result.responses.originals[0].ids == alone(subject, messages, result.features, whole)
@@ -128,7 +108,7 @@ def test_hidden_words_keep_their_places(name: str, share_prefixes: bool) -> None
     for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
         absent = [p for f, there in zip(result.features, coalition, strict=True) if not there for p in f.positions]
         ids: list[int] = []
-        while len(ids) < NEW and subject.processor.tokenizer.eos_token_id not in ids:
+        while len(ids) < NEW_TOKENS and subject.processor.tokenizer.eos_token_id not in ids:
             given = extended(subject, encoding, ids)
             positions = torch.arange(length + len(ids))[None]
             if name != "llava":
@@ -149,7 +129,7 @@ def test_states_of_an_answer_after_its_prompt(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
     silence = {"suppress_tokens": [*range(5), 203, 204]} if name == "paligemma" else {}  # it would say nothing else
-    mode = ResponseSimilarity(Contextual(after_prompt=True), generate={"max_new_tokens": NEW, **silence})
+    mode = ResponseSimilarity(Contextual(after_prompt=True), generate={"max_new_tokens": NEW_TOKENS, **silence})
     result = play(subject, messages, " red square", mode=mode, budget=16)
     assert result.responses is not None
     original = subject.processor.tokenizer(" red square", add_special_tokens=False)["input_ids"]
@@ -185,7 +165,7 @@ def test_states_of_an_answer_alone(name: str) -> None:
 
 def test_states_of_what_is_heard_by_an_encoder() -> None:
     subject = family("whisper")
-    generate = {"max_new_tokens": NEW}
+    generate = {"max_new_tokens": NEW_TOKENS}
     with pytest.raises(ValueError, match="reads no text"):
         KernelShap(subject.model, subject.processor, inference_mode=ResponseSimilarity(Contextual(), generate=generate))
     sound = clip(0)
@@ -219,14 +199,14 @@ def test_of_a_model_that_speaks_it_is_what_it_says_in_words(embedding: Any) -> N
     """Its transcript, which is the text that its own `generate` gives besides the sound; embedded by what wrote it."""
     whole, thinker = family("qwen2_5_omni_speaking"), family("qwen2_5_omni")
     messages = conversation(whole, QUESTION)
-    mode = ResponseSimilarity(embedding, generate={"max_new_tokens": NEW}, log_probability=True)
+    mode = ResponseSimilarity(embedding, generate={"max_new_tokens": NEW_TOKENS}, log_probability=True)
     result, same = (play(subject, messages, None, mode=mode) for subject in (whole, thinker))
     torch.testing.assert_close(result.values, same.values, rtol=0, atol=0)
     told = [one.rescore(InferenceModes.LOG_SOFTMAX).values for one in (result, same)]
     torch.testing.assert_close(*told, rtol=0, atol=0)
     encoding = processed(whole, rendered_chat(whole, messages), parts(messages, "image"), parts(messages, "audio"))
     with torch.no_grad():
-        text = whole.model.generate(**encoding, generation_mode="text", thinker_max_new_tokens=NEW)[0].tolist()
+        text = whole.model.generate(**encoding, generation_mode="text", thinker_max_new_tokens=NEW_TOKENS)[0].tolist()
     assert result.responses is not None
     assert result.responses.originals[0].ids == bare(text[encoding["input_ids"].shape[1] :], whole.processor.tokenizer)
     if embedding == Static():

@@ -13,7 +13,7 @@ import torch
 from support.by_hand import painted, parts, processed, rendered, silenced
 from support.families import CHATTING, CLASSIFIERS, conversation, family
 from support.family_parts import RATE, Family, clip, picture
-from test_multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, TIMES, drawn, game
+from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, TIMES, drawn, game
 
 from interpreto_mllm import Contrast, CutOut, ExactShapley, KernelShap
 

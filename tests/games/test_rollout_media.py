@@ -10,7 +10,7 @@ import pytest
 from support.by_hand import left, without_words
 from support.families import conversation, family
 from support.family_parts import Family
-from test_multimodal_generation import NEW, generated
+from support.multimodal import NEW_TOKENS, generated
 
 from interpreto_mllm import (
     Attribution,
@@ -30,7 +30,7 @@ from interpreto_mllm.similarity import ExactMatch
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 
 QUESTION, NEXT = "What is red ?", "or not so"
-MODE = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": NEW})
+MODE = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": NEW_TOKENS})
 CUTS: dict[str, Any] = {"image_granularity": Patches(1, 2), "audio_granularity": Windows(300), "budget": 24, "progress": False}
 
 

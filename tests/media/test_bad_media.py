@@ -14,8 +14,8 @@ from PIL import Image
 from support import zoo
 from support.families import conversation, family
 from support.family_parts import RATE, clip, picture
+from support.multimodal import ANSWER, CUTS, QUESTION
 from support.silent import Silent
-from test_multimodal import ANSWER, CUTS, QUESTION
 
 from interpreto_mllm import (
     Attend,

@@ -11,7 +11,7 @@ import torch
 from support.by_hand import answered, ids_of, parts, processed, rendered
 from support.families import CHATTING, CLASSIFIERS, conversation, family
 from support.family_parts import RATE, Family, clip, picture
-from test_multimodal import ANSWER, CLOSE, QUESTION, drawn, game
+from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game
 
 from interpreto_mllm import ExactShapley, Granularity, KernelShap
 from interpreto_mllm.media.encoded import ABSENT

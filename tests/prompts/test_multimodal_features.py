@@ -11,8 +11,7 @@ from PIL import Image, ImageFilter
 from support.by_hand import answered, ids_of, parts, processed, rendered
 from support.families import CHATTING, conversation, family
 from support.family_parts import clip, picture
-from test_multimodal import ANSWER, CLOSE, QUESTION, drawn, game
-from test_multimodal_prompts import text, user, whole, worth
+from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game, text, user, whole, worth
 
 from interpreto_mllm import (
     Attend,

@@ -12,7 +12,7 @@ from PIL import Image
 from support.by_hand import answered, ids_of, parts, processed, rendered, value, without_words
 from support.families import AUDIO_TEXT, CHATTING, IMAGE_TEXT, conversation, family
 from support.family_parts import RATE, Family, clip
-from test_multimodal import ANSWER, CLOSE, CUTS, QUESTION, drawn, game
+from support.multimodal import ANSWER, CLOSE, CUTS, QUESTION, drawn, game, text, user, whole, worth
 
 from interpreto_mllm import (
     Contrast,
@@ -23,16 +23,6 @@ from interpreto_mllm import (
 
 SEVERAL_PLAINLY = {"llava_onevision"}
 """Its processor gives each of several images fewer tokens than a lone one, so they cannot be encoded one by one."""
-
-
-def text(said: str) -> dict[str, str]:
-    """A part of a message."""
-    return {"type": "text", "text": said}
-
-
-def user(*content: dict[str, Any]) -> dict[str, Any]:
-    """A message of the user's."""
-    return {"role": "user", "content": list(content)}
 
 
 def media(subject: Family, seed: int) -> list[dict[str, Any]]:
@@ -50,18 +40,6 @@ def check(subject: Family, messages: list[dict], count: int = 2, **options: Any)
     torch.testing.assert_close(fast(coalitions).double(), expected, **CLOSE)
     plain = game(subject, messages, share_prefixes=False, **options)
     torch.testing.assert_close(plain(coalitions[-2:]).double(), expected[-2:], **CLOSE)
-
-
-def whole(subject: Family, messages: list[dict]) -> torch.Tensor:
-    """The value of a whole chat."""
-    return answered(subject, without_words(subject, messages, []), ids_of(subject, ANSWER))
-
-
-def worth(played: Any, *absent: int) -> torch.Tensor:
-    """The value with these features absent."""
-    coalition = torch.ones(1, played.n, dtype=torch.bool)
-    coalition[0, list(absent)] = False
-    return played(coalition)[0].double()
 
 
 @pytest.mark.parametrize("name", CHATTING)
