@@ -10,7 +10,7 @@ from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
-from interpreto_mllm.adapters.remote.responder import LIMIT, RemoteResponder, arguments
+from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, RemoteResponder, arguments
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
 from interpreto_mllm.adapters.responding import RespondingAdapter
 from interpreto_mllm.core.responses import Response
@@ -30,7 +30,7 @@ KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprob
 
 
 class RemoteAdapter(ModelAdapter):
-    """A model on a server, however it is asked."""
+    """A model on a server."""
 
     def preserved_state(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -60,7 +60,7 @@ class RemoteAdapter(ModelAdapter):
 
 
 class RemoteRespondingAdapter(RemoteAdapter, RespondingAdapter):
-    """A model on a server, asked to answer again.
+    """A model on a server that answers each coalition.
 
     Raises:
         ValueError: for a similarity that looks into the model, or generation arguments that a server does not take.
@@ -71,7 +71,7 @@ class RemoteRespondingAdapter(RemoteAdapter, RespondingAdapter):
         processing = RemoteProcessing.at(model.sampling_rate)
         super().__init__(model, processing, similarity.bound(None, None), generate, seed)
         _check_generation(self._settings)
-        self.answer_tokens = int(self._settings.get("max_new_tokens", LIMIT))
+        self.answer_tokens = int(self._settings.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS))
 
     def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
         greedy = RemoteResponder(self.model, arguments({**self._settings, "do_sample": False}, self.model.route))
@@ -99,8 +99,8 @@ class RemoteScoringAdapter(RemoteAdapter):
     def __init__(self, model: RemoteModel, mode: Mode, generate: Mapping[str, Any], seed: int):
         if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
             raise ValueError(
-                f"A server gives no logits for {mode_name(mode)}: use LOG_SOFTMAX or SOFTMAX where it tells how likely given "
-                "answers are, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
+                f"A server gives no logits for {mode_name(mode)}: use LOG_SOFTMAX or SOFTMAX if it returns log-probabilities "
+                "of given answers, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
             )
         _check_generation(generate)
         super().__init__(model, RemoteProcessing.at(model.sampling_rate))
@@ -141,7 +141,7 @@ def _check_generation(settings: Mapping[str, Any]) -> None:
 
 
 def _check_embedding(similarity: ResponseSimilarity) -> None:
-    """Raise a ValueError for what looks into the model, before anything is asked of it."""
+    """Raise a ValueError for embeddings that need the model itself, before any request."""
     if similarity.log_probability:
         raise ValueError(
             "A server does not score a given answer while it answers: leave log_probability out. Where the server tells how "

@@ -1,4 +1,4 @@
-"""The ways in which servers tell log-probabilities of a text that they did not say."""
+"""How to ask a server for the log-probabilities of a text that it did not generate."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from interpreto_mllm.adapters.remote.alignment import Told
-from interpreto_mllm.adapters.remote.messages import asked
-from interpreto_mllm.adapters.remote.requests import Reply
+from interpreto_mllm.adapters.remote.alignment import TokenLogProbs
+from interpreto_mllm.adapters.remote.messages import prompt_arguments
+from interpreto_mllm.adapters.remote.requests import ResponseBody
 from interpreto_mllm.prompts.model_input import ModelInput
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to ask for the log-probabilities of a text.
+class LogprobProtocol:
+    """One way to ask a server for the log-probabilities of a text.
 
     Args:
-        lacking: what a server lacks that cannot be asked like this.
-        arguments: of the request.
-        extra: what else is in its body.
-        read: from the reply, and the characters sent, to the tokens; None where they are not told.
+        name: what a server must support, for error messages.
+        arguments: arguments of the request.
+        extra: further entries of its body.
+        parse: from the reply and the number of characters sent to the tokens, or None when the reply has none.
     """
 
-    lacking: str
+    name: str
     arguments: Mapping[str, Any]
     extra: Mapping[str, Any]
-    read: Callable[[Reply, int], Told | None]
+    parse: Callable[[ResponseBody, int], TokenLogProbs | None]
 
 
-def _of_prompt(reply: Reply, length: int) -> Told | None:
-    """From the `prompt_logprobs` of vLLM: an entry per token, under its id what is told of it."""
+def _of_prompt(reply: ResponseBody, length: int) -> TokenLogProbs | None:
+    """From the `prompt_logprobs` of vLLM: an entry per token, from its id to its text and log-probability."""
     entries = reply.get("prompt_logprobs") or reply["choices"][0].get("prompt_logprobs")
     if not entries:
         return None
@@ -38,31 +38,34 @@ def _of_prompt(reply: Reply, length: int) -> Told | None:
     return [(token.get("decoded_token") or "", token.get("logprob")) for token in tokens]
 
 
-def _of_echo(reply: Reply, length: int) -> Told | None:
-    """From the `logprobs` of a completion that repeats its prompt, without the token that was said after it.
+def _of_echo(reply: ResponseBody, length: int) -> TokenLogProbs | None:
+    """From the `logprobs` of a completion that echoes its prompt, without the token generated after it.
 
-    Tokens that are bytes of a character may have no name; where they begin tells which character it is. A server that says a
-    token and lists no value for it has shifted the others, as llama-cpp-python does where texts begin without a token of their
-    own; such values are not read.
+    Tokens that are bytes of a character may have no text; their offset shows which character it is. A server that generates a
+    token but lists no value for it has shifted the others, as llama-cpp-python does for models without a first token of their
+    own; such replies count as having none.
     """
-    told, said = reply["choices"][0].get("logprobs") or {}, (reply.get("usage") or {}).get("completion_tokens")
-    text, starts = reply["choices"][0].get("text") or "", told.get("text_offset") or []
-    if not starts or starts[0] >= length or (said and starts[-1] < length):
+    logprobs = reply["choices"][0].get("logprobs") or {}
+    generated = (reply.get("usage") or {}).get("completion_tokens")
+    text, starts = reply["choices"][0].get("text") or "", logprobs.get("text_offset") or []
+    if not starts or starts[0] >= length or (generated and starts[-1] < length):
         return None
-    spans = zip(told["tokens"], starts, [*starts[1:], length], told["token_logprobs"], strict=True)
+    spans = zip(logprobs["tokens"], starts, [*starts[1:], length], logprobs["token_logprobs"], strict=True)
     return [(token or text[start : min(end, length)], value) for token, start, end, value in spans if start < length]
 
 
-_PROMPT = Way("prompt log-probabilities (vLLM's prompt_logprobs)", {}, {"prompt_logprobs": 0}, _of_prompt)
-_ECHO = Way("completions that echo their prompt with log-probabilities", {"echo": True, "logprobs": 1}, {}, _of_echo)
-WAYS = {"chat": [_PROMPT], "completion": [_PROMPT, _ECHO]}
-"""Those that each route has, likeliest first."""
+_PROMPT = LogprobProtocol("prompt log-probabilities (vLLM's prompt_logprobs)", {}, {"prompt_logprobs": 0}, _of_prompt)
+_ECHO = LogprobProtocol(
+    "completions that echo their prompt with log-probabilities", {"echo": True, "logprobs": 1}, {}, _of_echo
+)
+PROTOCOLS = {"chat": [_PROMPT], "completion": [_PROMPT, _ECHO]}
+"""Those that each route may support, in the order in which they are tried."""
 
 
-def continued(reading: ModelInput, answer: str, route: str) -> dict[str, Any]:
-    """The arguments of a request for a text that ends with the answer."""
-    given = asked(reading, route)
+def arguments_with_answer(model_input: ModelInput, answer: str, route: str) -> dict[str, Any]:
+    """The arguments of a request whose prompt ends with the answer."""
+    prompt = prompt_arguments(model_input, route)
     if route == "completion":
-        return {"prompt": given["prompt"] + answer}
+        return {"prompt": prompt["prompt"] + answer}
     body = {"add_generation_prompt": False, "continue_final_message": True}
-    return {"messages": [*given["messages"], {"role": "assistant", "content": answer}], "extra_body": body}
+    return {"messages": [*prompt["messages"], {"role": "assistant", "content": answer}], "extra_body": body}

@@ -1,4 +1,4 @@
-"""Images and clips as parts of a message that servers read."""
+"""Images and clips as parts of a message to a server."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from interpreto_mllm.media.packing import pack_image
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import State
 
-SIDE, PER_SECOND = 28, 25
-"""Pixels at the side of a square that stands for one token, and tokens in a second, where costs are guessed."""
+PIXELS_PER_TOKEN_SIDE = 28
+"""A square of this many pixels a side is taken for one token when costs are estimated."""
+
+TOKENS_PER_SECOND = 25
+"""Of audio, when costs are estimated."""
 
 
 def encoded(state: State) -> dict[str, Any]:
-    """What is left of an image or a clip as a part: a PNG at a data address, or a WAV of 16 bits in base64.
+    """A part of a message: an image as a PNG data URL, or a clip as 16-bit WAV in base64.
 
     Example:
         >>> from interpreto_mllm.media import Picture
@@ -34,20 +37,20 @@ def encoded(state: State) -> dict[str, Any]:
 
 
 def tokens_of(state: State) -> int:
-    """A guess at how many tokens a server makes of an image or a clip: one per 28 × 28 pixels, or per 40 ms."""
+    """An estimate of the tokens of an image or a clip: one per 28 × 28 pixels, or per 40 ms."""
     if isinstance(state.medium, Clip):
-        return -(-len(state.medium.samples) * PER_SECOND // state.medium.rate)
+        return -(-len(state.medium.samples) * TOKENS_PER_SECOND // state.medium.rate)
     assert isinstance(state.medium, Picture)
     width, height = state.medium.image.size
-    return -(-width // SIDE) * -(-height // SIDE)
+    return -(-width // PIXELS_PER_TOKEN_SIDE) * -(-height // PIXELS_PER_TOKEN_SIDE)
 
 
 def _wav(samples: Float32[np.ndarray, "s"], rate: int) -> bytes:
-    """Mono, 16 bits a sample; what is louder than full scale is cut off."""
+    """Mono, 16 bits per sample, clipped at full scale."""
     file = io.BytesIO()
-    with wave.open(file, "wb") as text_submodel:
-        text_submodel.setnchannels(1)
-        text_submodel.setsampwidth(2)
-        text_submodel.setframerate(rate)
-        text_submodel.writeframes((samples * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
+    with wave.open(file, "wb") as recording:
+        recording.setnchannels(1)
+        recording.setsampwidth(2)
+        recording.setframerate(rate)
+        recording.writeframes((samples * 32768).round().clip(-32768, 32767).astype("<i2").tobytes())
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Prompts for servers: every character is a token, since the server's own are unknown here."""
+"""Prompts for servers as ids, one per character, because the server's tokens are not known."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import Tokens
 
 ROLE = 0x200000
-"""Ids from here on spell the role of a message, its characters above this; the bare number ends the role."""
+"""Added to the code points of a role; this id itself ends the role."""
 
 TEXT = 0x400000
-"""Begins a part of a message that is a text, where a message is a list of parts."""
+"""Starts a text part of a message that is a list of parts."""
 
 MEDIUM = 0x400001
-"""Ids from here on stand for the images and clips of the prompt, one after the other."""
+"""The first image or clip of the prompt; the next ones count up from here."""
 
 
 class Characters:
@@ -55,12 +55,12 @@ class Characters:
         return "".join(chr(index) for index in ids)
 
 
-def spelled(messages: Sequence[Message], headed: bool = True) -> tuple[Tokens, list[Span]]:
-    """A chat as roles, marks of parts, and characters, and where each text stands in what these spell.
+def encode_chat(messages: Sequence[Message], headed: bool = True) -> tuple[Tokens, list[Span]]:
+    """A chat as ids for roles, parts and characters, and the span of each text in the text of the whole.
 
     Args:
-        messages: their contents texts or lists of parts.
-        headed: whether roles are shown before their messages.
+        messages: with texts or lists of parts as their content.
+        headed: whether the text shows roles before their messages.
     """
     text, spans, media = "", [], 0
     ids: list[int] = []
@@ -86,26 +86,26 @@ def spelled(messages: Sequence[Message], headed: bool = True) -> tuple[Tokens, l
     return Tokens(text, numbers, tuple(offsets), numbers >= ROLE), spans
 
 
-def asked(reading: ModelInput, route: str) -> dict[str, Any]:
-    """The arguments of a request that say what the model reads."""
+def prompt_arguments(model_input: ModelInput, route: str) -> dict[str, Any]:
+    """The arguments of a request that hold the prompt."""
     if route == "chat":
-        return {"messages": messages_of(reading)}
-    return {"prompt": Characters().decode(reading.ids.tolist())}
+        return {"messages": decode_chat(model_input)}
+    return {"prompt": Characters().decode(model_input.ids.tolist())}
 
 
-def messages_of(reading: ModelInput) -> list[Message]:
-    """The chat that a reading spells; what has no role is a message of the user.
+def decode_chat(model_input: ModelInput) -> list[Message]:
+    """Inverse of `encode_chat`; text without a role becomes a message of the user.
 
-    Of a message in parts, texts of which nothing is left are left out; where no part is left, the message is empty.
+    In a message of parts, empty texts are left out; a message without parts is empty.
 
     Example:
-        >>> tokens, _ = spelled([{"role": "system", "content": "a"}, {"role": "user", "content": ""}])
-        >>> messages_of(ModelInput(tokens.ids))
+        >>> tokens, _ = encode_chat([{"role": "system", "content": "a"}, {"role": "user", "content": ""}])
+        >>> decode_chat(ModelInput(tokens.ids))
         [{'role': 'system', 'content': 'a'}, {'role': 'user', 'content': ''}]
     """
     messages: list[Message] = []
-    states, role = iter(reading.media), ""
-    for index in reading.ids.tolist():
+    states, role = iter(model_input.media), ""
+    for index in model_input.ids.tolist():
         if index >= TEXT:
             part = {"type": "text", "text": ""} if index == TEXT else encoded(next(states))
             messages[-1]["content"] = [*messages[-1]["content"], part]
@@ -116,17 +116,17 @@ def messages_of(reading: ModelInput) -> list[Message]:
             role = ""
         else:
             messages += [] if messages else [{"role": "user", "content": ""}]
-            _written(messages[-1], chr(index))
-    return [{**message, "content": _filled(message["content"])} for message in messages]
+            _append(messages[-1], chr(index))
+    return [{**message, "content": _without_empty_texts(message["content"])} for message in messages]
 
 
-def _written(message: Message, character: str) -> None:
+def _append(message: Message, character: str) -> None:
     if isinstance(message["content"], str):
         message["content"] += character
     else:
         message["content"][-1]["text"] += character
 
 
-def _filled(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
-    """Without the texts of which nothing is left."""
+def _without_empty_texts(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+    """The content without empty text parts."""
     return content if isinstance(content, str) else [part for part in content if part.get("text") != ""] or ""

@@ -1,4 +1,4 @@
-"""Where a remote model is, and how it may be asked."""
+"""The address of a remote model, and how to send requests to it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """A model on any server that speaks the OpenAI protocol, in place of the model: `KernelShap(RemoteModel(...), ...)`.
+    """A model on any server with the OpenAI protocol, given in place of the model: `KernelShap(RemoteModel(...), ...)`.
 
-    It gives answers, not logits. Where it tells how likely given answers are, LOG_SOFTMAX and SOFTMAX explain those, token by
-    token; any server is explained with a `ResponseSimilarity` of texts or external embeddings. The tokens that it reads are
-    its own affair: features are words, sentences, turns, spans of your own, and pieces of images and clips. Needs the extra
-    `remote`.
+    A server returns answers, not logits. If it returns the log-probabilities of a given answer, LOG_SOFTMAX and SOFTMAX explain
+    that answer token by token; every server can be explained with a `ResponseSimilarity` of texts or external embeddings. Its
+    tokens are not known: features are words, sentences, turns, your own spans, and pieces of images and clips. Needs the
+    extra `remote`.
 
     Args:
-        base_url: of the server, such as "http://localhost:8000/v1".
+        base_url: address of the server, such as "http://localhost:8000/v1".
         model: the name under which it serves the model.
-        api_key: sent to that server and kept nowhere else: in no log, result or archive.
-        concurrency: requests in flight at a time.
+        api_key: sent to that server only; no log, result or archive holds it.
+        concurrency: how many requests run at a time.
         route: "chat" sends messages (a plain prompt is one message of the user), "completion" sends a text.
-        retries: how often a request is made again after a 408, 409, 429, 5xx, a broken connection or a time-out, waiting longer
+        retries: how often a request is repeated after a 408, 409, 429, 5xx, a broken connection or a time-out, waiting longer
             each time, or as long as the server asks.
-        timeout: seconds that a request may take.
+        timeout: the longest time for a request, in seconds.
         sampling_rate: samples per second of the clips that are sent.
 
     Raises:
-        ValueError: for settings that cannot work.
+        ValueError: for invalid settings.
 
     Example:
         >>> RemoteModel("http://localhost:8000/v1", "tiny", api_key="secret")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, spelled
+from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, encode_chat
 from interpreto_mllm.media.state import State
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
 from interpreto_mllm.prompts.conversation import Conversation
@@ -25,7 +25,7 @@ from interpreto_mllm.prompts.tokens import Tokens
 
 @dataclass(frozen=True, eq=False)
 class RemoteProcessing(Processing):
-    """Characters in place of tokens, and clips at a rate of the caller's choice.
+    """Characters as tokens, and clips at a rate that the caller chooses.
 
     Args:
         sampling_rate: samples per second of the clips that are sent.
@@ -35,7 +35,7 @@ class RemoteProcessing(Processing):
 
     @classmethod
     def at(cls, sampling_rate: int) -> RemoteProcessing:
-        """For clips at this rate."""
+        """The processing for clips at this rate."""
         return cls(Characters(), None, sampling_rate=sampling_rate)
 
     @cached_property
@@ -50,10 +50,10 @@ class RemoteProcessing(Processing):
 
 @dataclass(frozen=True)
 class RemoteReader(PromptReader):
-    """Reads texts and chats for a server; roles are kept apart from what can be left out.
+    """Reads texts and chats for a server. Roles are never part of a feature.
 
     Args:
-        bare: whether a plain text stands for itself (completions) rather than for a message of the user.
+        bare: whether a plain text is sent as it is (completions) rather than as a message of the user.
     """
 
     bare: bool = False
@@ -62,7 +62,7 @@ class RemoteReader(PromptReader):
         if isinstance(one, str) and not self.bare:
             if not one.strip():
                 raise ValueError("The prompt is empty: there is nothing to explain.")
-            tokens, spans = spelled([{"role": "user", "content": one}], headed=False)
+            tokens, spans = encode_chat([{"role": "user", "content": one}], headed=False)
             return self._cut(tokens, [Region(spans[0])])
         if is_chat(one) and self.bare:
             raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
@@ -89,17 +89,17 @@ class RemoteReader(PromptReader):
         shown = [part for part in parts if part.kind != "text"]
         media = tuple(self.media(part.kind, part.content) for part in shown)
         of_text, of_media = ([(p.role, p.turn) for p in parts if (p.kind == "text") is text] for text in (True, False))
-        tokens, spans = spelled(messages)
+        tokens, spans = encode_chat(messages)
         chat = _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
         return replace(self._mixed(chat, of_text, of_media), conversation=Conversation.of(messages, media))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Chat(Mixed):
-    """A chat whose images and clips are marks among its characters.
+    """A chat whose images and clips are single ids among its characters.
 
     Args:
-        whole: all of it.
+        whole: the tokens with all images and clips.
     """
 
     whole: Tokens

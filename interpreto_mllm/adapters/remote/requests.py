@@ -1,4 +1,4 @@
-"""Requests to a server: a bounded number in flight, every reply handed on as it comes."""
+"""Requests to a server: a bounded number at a time, each reply returned as soon as it arrives."""
 
 from __future__ import annotations
 
@@ -10,76 +10,79 @@ from typing import Any
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
 
-Reply = dict[str, Any]
+ResponseBody = dict[str, Any]
 """The JSON of a server's reply."""
 
-HEARD = 300
-"""Characters of what a server says to a failed request that are repeated."""
+ERROR_CHARACTERS = 300
+"""How much of a server's error message is repeated."""
 
-Arrival = tuple[int, Reply] | Exception | None
-"""A reply to a request, an error that ends the work, or None when all is done."""
+Reply = tuple[int, ResponseBody]
+"""The index of a job, and the server's reply to it."""
+
+Result = Reply | Exception | None
+"""A reply, an error that ends the work, or None when everything is done."""
 
 
 class RemoteError(RuntimeError):
-    """A server that cannot be reached, refuses, or keeps failing; what had arrived is in the explainer's `unfinished`.
+    """The server cannot be reached, refuses a request, or keeps failing; the explainer's `unfinished` keeps earlier replies.
 
     Attributes:
-        status: the HTTP status that it answered with, None where it did not answer.
+        status: the HTTP status of its reply, None without a reply.
     """
 
     status: int | None = None
 
 
 class RequestPool:
-    """Sends requests. After an error that retries did not cure none is made any more; those in flight are waited for.
+    """Sends requests, several at a time. After an error that persists no more are sent, and those under way are awaited.
 
     Args:
         remote: the server and its model.
 
     Attributes:
-        requests: made so far.
-        tokens: read and said so far, as the server counts them.
+        requests: how many were sent.
+        tokens: of all prompts and answers, as the server counts them.
     """
 
     def __init__(self, remote: RemoteModel):
         self.remote = remote
         self.requests = self.tokens = 0
 
-    def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[tuple[int, Reply], None, None]:
-        """The replies one by one, in the order of their arrival, each with the index of its job; closed, it asks no further.
+    def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[Reply, None, None]:
+        """The replies in the order of their arrival, each with the index of its job. Closing the generator stops the requests.
 
         Args:
-            jobs: whatever is asked.
-            body: from a job to the arguments of its request; called when its turn comes.
+            jobs: one per request.
+            body: from a job to the arguments of its request; called just before it is sent.
 
         Raises:
             ImportError: without the openai client.
             RemoteError: when a request fails for good.
         """
         _openai()
-        arrivals: queue.Queue[Arrival] = queue.Queue()
+        results: queue.Queue[Result] = queue.Queue()
         stop = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._work(jobs, body, arrivals, stop)), daemon=True)
+        thread = threading.Thread(target=lambda: asyncio.run(self._work(jobs, body, results, stop)), daemon=True)
         thread.start()
         failed: Exception | None = None
         try:
-            while (arrival := arrivals.get()) is not None:
-                if isinstance(arrival, Exception):
-                    failed = failed or arrival
+            while (result := results.get()) is not None:
+                if isinstance(result, Exception):
+                    failed = failed or result
                 else:
-                    yield arrival
+                    yield result
         finally:
             stop.set()
             thread.join()
         if failed is not None:
-            raise self._told(failed) from None
+            raise self._remote_error(failed) from None
 
-    def one(self, arguments: dict[str, Any]) -> Reply:
+    def one(self, arguments: dict[str, Any]) -> ResponseBody:
         """The reply to a single request."""
         [(_, reply)] = self.send([arguments], dict)
         return reply
 
-    async def _work(self, jobs: Sequence[Any], body: Any, arrivals: queue.Queue[Arrival], stop: threading.Event) -> None:
+    async def _work(self, jobs: Sequence[Any], body: Any, results: queue.Queue[Result], stop: threading.Event) -> None:
         try:
             client = _openai().AsyncOpenAI(
                 base_url=self.remote.base_url,
@@ -89,14 +92,14 @@ class RequestPool:
             )
             async with client:
                 waiting = iter(enumerate(jobs))
-                workers = [self._worker(client, waiting, body, arrivals, stop) for _ in range(self.remote.concurrency)]
+                workers = [self._worker(client, waiting, body, results, stop) for _ in range(self.remote.concurrency)]
                 await asyncio.gather(*workers)
         except Exception as error:  # nothing may be lost between threads
-            arrivals.put(error)
+            results.put(error)
         finally:
-            arrivals.put(None)
+            results.put(None)
 
-    async def _worker(self, client: Any, waiting: Iterator[tuple[int, Any]], body: Any, arrivals: Any, stop: Any) -> None:
+    async def _worker(self, client: Any, waiting: Iterator[tuple[int, Any]], body: Any, results: Any, stop: Any) -> None:
         route = client.chat.completions if self.remote.route == "chat" else client.completions
         for index, job in waiting:
             if stop.is_set():
@@ -106,21 +109,21 @@ class RequestPool:
                 reply = await route.with_raw_response.create(model=self.remote.model, **body(job))
                 content = reply.http_response.json()
                 self.tokens += (content.get("usage") or {}).get("total_tokens") or 0
-                arrivals.put((index, content))
+                results.put((index, content))
             except Exception as error:
                 stop.set()
-                arrivals.put(error)
+                results.put(error)
                 return
 
-    def _told(self, error: Exception) -> RemoteError:
-        """What went wrong, the key blotted out wherever the server may have repeated it."""
-        heard = self._blotted(getattr(getattr(error, "response", None), "text", ""))[:HEARD]
-        what = f"{type(error).__name__}: {self._blotted(str(error))} {heard}".strip()
-        told = RemoteError(f"{self.remote.model} at {self.remote.base_url} gave no answer: {what}")
-        told.status = getattr(error, "status_code", None)
-        return told
+    def _remote_error(self, error: Exception) -> RemoteError:
+        """What went wrong, without the key, which the server may have repeated."""
+        message = self._redacted(getattr(getattr(error, "response", None), "text", ""))[:ERROR_CHARACTERS]
+        what = f"{type(error).__name__}: {self._redacted(str(error))} {message}".strip()
+        found = RemoteError(f"{self.remote.model} at {self.remote.base_url} gave no answer: {what}")
+        found.status = getattr(error, "status_code", None)
+        return found
 
-    def _blotted(self, text: str) -> str:
+    def _redacted(self, text: str) -> str:
         return text.replace(self.remote.api_key, "…") if self.remote.api_key else text
 
 

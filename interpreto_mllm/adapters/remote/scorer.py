@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.adapters.remote.alignment import Told, aligned, joined
-from interpreto_mllm.adapters.remote.logprobs import WAYS, Way, continued
+from interpreto_mllm.adapters.remote.alignment import TokenLogProbs, align, merge
+from interpreto_mllm.adapters.remote.logprobs import PROTOCOLS, LogprobProtocol, arguments_with_answer
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import RemoteError, RequestPool
 from interpreto_mllm.engine.queries import Query, Scored
@@ -25,8 +25,8 @@ REFUSED = (400, 404, 405, 415, 422, 500, 501)
 class RemoteScorer:
     """Log-probabilities of given answers; `Query.target` holds the index of the answer, once for each of its tokens.
 
-    Where the tokens around the seam of prompt and answer differ between coalitions, their values are joined, so that every
-    column means the same characters of the answer.
+    If the tokens where prompt and answer meet differ between coalitions, their values are merged, so that every column means
+    the same characters of the answer.
 
     Args:
         remote: the server and its model.
@@ -35,23 +35,23 @@ class RemoteScorer:
     """
 
     def __init__(self, remote: RemoteModel, extra: Mapping[str, Any], probability: bool):
-        self.flight = RequestPool(remote)
+        self.pool = RequestPool(remote)
         self.remote, self.extra, self.probability = remote, dict(extra), probability
-        self._way: Way | None = None
+        self._protocol: LogprobProtocol | None = None
         self.forget()
 
     @property
     def forwards(self) -> int:
         """Requests."""
-        return self.flight.requests
+        return self.pool.requests
 
     @property
     def tokens(self) -> int:
-        """Tokens read and said."""
-        return self.flight.tokens
+        """Tokens of prompts and answers."""
+        return self.pool.tokens
 
     def forget(self) -> None:
-        """Forget the answers and what was told of them."""
+        """Forget the answers and their known values."""
         self._answers: list[tuple[str, list[int]]] = []
         self._known: dict[tuple[bytes, int], Float[Tensor, "1 t"]] = {}
 
@@ -65,11 +65,11 @@ class RemoteScorer:
         same = [index for index, (text, _) in enumerate(self._answers) if text == answer]
         number = next((index for index in same if (reading.key, index) in self._known), None)
         if number is None:
-            told = aligned(self._probed(reading, answer), answer)
-            ends = [end for end, _ in told]
+            values = align(self._probed(reading, answer), answer)
+            ends = [end for end, _ in values]
             number = len(self._answers)
             self._answers.append((answer, ends))
-            self._known[reading.key, number] = self._values(told, ends)
+            self._known[reading.key, number] = self._values(values, ends)
         return number, [answer[start:end] for start, end in pairwise([0, *self._answers[number][1]])]
 
     def score(self, queries: list[Query]) -> Iterator[Scored]:
@@ -80,41 +80,43 @@ class RemoteScorer:
                 yield [index], values
         waiting = [index for index, values in enumerate(known) if values is None]
         jobs = [(queries[index].reading, *self._answers[queries[index].target[0]]) for index in waiting]
-        way = self._way or WAYS[self.remote.route][0]
-        with closing(self.flight.send(jobs, lambda job: self._body(way, *job[:2]))) as replies:
+        protocol = self._protocol or PROTOCOLS[self.remote.route][0]
+        with closing(self.pool.send(jobs, lambda job: self._body(protocol, *job[:2]))) as replies:
             for place, reply in replies:
                 reading, answer, ends = jobs[place]
-                told = way.read(reply, len(reading.ids) + len(answer))
-                if told is None:
-                    raise RemoteError(f"{self.remote.model} at {self.remote.base_url} told no log-probabilities of one prompt.")
-                yield [waiting[place]], self._values(aligned(told, answer), ends)
+                tokens = protocol.parse(reply, len(reading.ids) + len(answer))
+                if tokens is None:
+                    raise RemoteError(
+                        f"{self.remote.model} at {self.remote.base_url} returned no log-probabilities for one prompt."
+                    )
+                yield [waiting[place]], self._values(align(tokens, answer), ends)
 
-    def _probed(self, reading: ModelInput, answer: str) -> Told:
-        """The tokens of the prompt and the answer, asked for in the first way that the server takes, which is remembered."""
-        ways, heard = [self._way] if self._way else WAYS[self.remote.route], ""
-        for way in ways:
+    def _probed(self, reading: ModelInput, answer: str) -> TokenLogProbs:
+        """The tokens of the prompt and the answer, by the first protocol that the server supports, which is remembered."""
+        protocols, message = [self._protocol] if self._protocol else PROTOCOLS[self.remote.route], ""
+        for protocol in protocols:
             try:
-                reply = self.flight.one(self._body(way, reading, answer))
-                told = way.read(reply, len(reading.ids) + len(answer))
+                reply = self.pool.one(self._body(protocol, reading, answer))
+                tokens = protocol.parse(reply, len(reading.ids) + len(answer))
             except RemoteError as error:
                 if error.status not in REFUSED:
                     raise
-                told, heard = None, f" It said: {error}"
-            if told is not None:
-                self._way = way
-                return told
-        lacking = " and ".join(way.lacking for way in ways)
+                tokens, message = None, f" It said: {error}"
+            if tokens is not None:
+                self._protocol = protocol
+                return tokens
+        missing = " and ".join(protocol.name for protocol in protocols)
         hint = "" if self.remote.route == "completion" else "; on route='completion' echoed log-probabilities would do as well"
         raise ValueError(
-            f"{self.remote.model} at {self.remote.base_url} does not tell how likely a given answer is: it lacks "
-            f"{lacking}{hint}. SIMILARITY works with any server: inference_mode=ResponseSimilarity(similarity=TfIdf()).{heard}"
+            f"{self.remote.model} at {self.remote.base_url} does not return the log-probabilities of a given answer: it lacks "
+            f"{missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf()).{message}"
         )
 
-    def _body(self, way: Way, reading: ModelInput, answer: str) -> dict[str, Any]:
-        given = continued(reading, answer, self.remote.route)
-        extra = {**given.pop("extra_body", {}), **self.extra, **way.extra}
-        return {**given, **way.arguments, "extra_body": extra, "max_tokens": 1, "temperature": 0.0}
+    def _body(self, protocol: LogprobProtocol, reading: ModelInput, answer: str) -> dict[str, Any]:
+        given = arguments_with_answer(reading, answer, self.remote.route)
+        extra = {**given.pop("extra_body", {}), **self.extra, **protocol.extra}
+        return {**given, **protocol.arguments, "extra_body": extra, "max_tokens": 1, "temperature": 0.0}
 
-    def _values(self, told: list[tuple[int, float]], ends: list[int]) -> Float[Tensor, "1 t"]:
-        values = torch.tensor([joined(told, ends)], dtype=torch.float64)
-        return values.exp() if self.probability else values
+    def _values(self, values: list[tuple[int, float]], ends: list[int]) -> Float[Tensor, "1 t"]:
+        merged = torch.tensor([merge(values, ends)], dtype=torch.float64)
+        return merged.exp() if self.probability else merged

@@ -27,7 +27,7 @@ from interpreto_mllm import (
     ResponseSimilarity,
 )
 from interpreto_mllm.adapters.remote import RemoteError
-from interpreto_mllm.adapters.remote.alignment import aligned, joined
+from interpreto_mllm.adapters.remote.alignment import align, merge
 from interpreto_mllm.similarity import ExactMatch
 
 CHAT = [
@@ -134,7 +134,7 @@ def test_a_refusal_is_told_without_the_key(server: Server, caplog: pytest.LogCap
 
 def test_a_server_that_shifts_its_echo_is_not_believed(server: Server) -> None:
     server.offers, server.shifted = {"echo", "logprobs"}, True
-    with pytest.raises(ValueError, match="does not tell how likely"):
+    with pytest.raises(ValueError, match="does not return the log-probabilities of a given answer"):
         ExactShapley(RemoteModel(server.url, "recall", route="completion"), **OPTIONS)(PLAIN, " red")
 
 
@@ -213,12 +213,12 @@ def test_any_cut_of_an_answer_into_tokens_is_aligned_and_joined() -> None:
         cuts = sorted({0, len(whole), *draw.sample(range(1, len(whole)), k=min(4, len(whole) - 1))})
         told: list[tuple[str, float | None]] = [(whole[start:end], draw.uniform(-5, 0)) for start, end in pairwise(cuts)]
         mine = [(end - len(before), value) for end, (_, value) in zip(cuts[1:], told, strict=True) if end > len(before)]
-        assert aligned(told, answer) == mine
+        assert align(told, answer) == mine
         bare = [("".join(text.split()), value) for text, value in told]
         if all(text for text, _ in bare) and not answer[0].isspace():
-            assert sum(value for _, value in aligned(bare, answer)) == pytest.approx(sum(value for _, value in mine))
+            assert sum(value for _, value in align(bare, answer)) == pytest.approx(sum(value for _, value in mine))
         ends = sorted({len(answer), draw.randint(1, len(answer))})
-        sums = joined(mine, ends)
+        sums = merge(mine, ends)
         assert sum(sums) == pytest.approx(sum(value for _, value in mine))
         assert sums[0] == pytest.approx(sum(value for end, value in mine if end <= ends[0]))
 
@@ -229,4 +229,4 @@ def test_any_cut_of_an_answer_into_tokens_is_aligned_and_joined() -> None:
 )
 def test_tokens_that_cannot_be_used_are_told(told: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        aligned(told, " red")
+        align(told, " red")
