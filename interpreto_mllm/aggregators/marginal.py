@@ -11,8 +11,8 @@ from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.core.coalitions import whole_chains
 from interpreto_mllm.core.evaluations import Evaluations
 
-USUAL = 4
-"""Draws that the mean variance of all features counts for in that of each."""
+PRIOR_DRAWS = 4
+"""Draws for which the mean variance of all features counts in the variance of each."""
 
 
 class MarginalAggregator(Aggregator):
@@ -20,8 +20,8 @@ class MarginalAggregator(Aggregator):
 
     Uses the chains that grow from ∅ to N by one feature at a time. Exact when every coalition is known. Standard errors count
     a permutation followed by its reverse as one draw; there are none from a single draw. A feature that seldom matters looks
-    certain until it does: its variance is moderated by the mean of all features', which weighs like four more draws, as the
-    mean of an inverse-χ² posterior (Smyth, "Linear models and empirical Bayes methods", 2004).
+    certain until it does, so its variance is averaged with the mean variance of all features, which weighs like four more
+    draws: the mean of an inverse-χ² posterior (Smyth, "Linear models and empirical Bayes methods", 2004).
 
     Raises:
         ValueError: when no permutation was drawn and not every coalition is known.
@@ -51,11 +51,11 @@ class MarginalAggregator(Aggregator):
             return Estimate(mean)
         sums = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
         variance = sums.square().sum(0).T * draws / (draws - 1) / len(rows) ** 2
-        usual, freedom = variance.mean(1, keepdim=True), draws - 1
-        return Estimate(mean, ((USUAL * usual + freedom * variance) / (USUAL + freedom - 2)).sqrt())
+        prior, freedom = variance.mean(1, keepdim=True), draws - 1
+        return Estimate(mean, ((PRIOR_DRAWS * prior + freedom * variance) / (PRIOR_DRAWS + freedom - 2)).sqrt())
 
 
-def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:
+def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c steps"]:
     """Rows of the n + 1 coalitions of each complete permutation, in order."""
     n = evaluations.n
     rows = whole_chains(evaluations.draws, evaluations.chains, n + 1)
@@ -73,9 +73,9 @@ def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c m"]:
 
 def _independent_draws(ranks: Int[Tensor, "c n"]) -> Int[Tensor, "c"]:
     """Number of the draw each permutation belongs to; a permutation and the reverse right after it share one."""
-    draws, fresh = [], False
+    starts, starts_draw = [], False
     reverses: Bool[Tensor, "c"] = (ranks[1:] + ranks[:-1] == ranks.shape[1] - 1).all(1)
     for reverse in [False, *reverses.tolist()]:
-        fresh = not (reverse and fresh)
-        draws.append(fresh)
-    return torch.tensor(draws).cumsum(0) - 1
+        starts_draw = not (reverse and starts_draw)
+        starts.append(starts_draw)
+    return torch.tensor(starts).cumsum(0) - 1

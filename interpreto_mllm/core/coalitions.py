@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -40,14 +40,19 @@ def with_complements(sides: Bool[Tensor, "q n"]) -> Bool[Tensor, "p n"]:
     return rearrange([sides, ~sides], "side pair n -> (pair side) n")
 
 
-def split_complements(values: Float[Tensor, "p t"]) -> Float[Tensor, "2 q t"]:
-    """The values of the coalitions that `with_complements` was given, and those of their complements: q = p / 2.
+def split_complements(rows: Shaped[Tensor, "p t"]) -> Shaped[Tensor, "2 q t"]:
+    """The inverse of `with_complements`, of the coalitions or of their values: the rows of S, and those of N∖S; q = p / 2.
 
     Example:
         >>> split_complements(torch.tensor([[1.0], [2.0], [3.0], [4.0]])).tolist()
         [[[1.0], [3.0]], [[2.0], [4.0]]]
     """
-    return rearrange(values, "(pair side) t -> side pair t", side=2)
+    return rearrange(rows, "(pair side) t -> side pair t", side=2)
+
+
+def without_first_feature(coalitions: Bool[Tensor, "p n"]) -> Bool[Tensor, "p n"]:
+    """The side of the pair {S, N∖S} of each coalition that does not hold feature 0."""
+    return coalitions ^ coalitions[:, :1]
 
 
 def pair_numbers(coalitions: Bool[Tensor, "p n"]) -> Int[Tensor, "p"]:
@@ -57,7 +62,7 @@ def pair_numbers(coalitions: Bool[Tensor, "p n"]) -> Int[Tensor, "p"]:
         >>> pair_numbers(torch.tensor([[True, True, False], [True, False, False], [False, False, True]])).tolist()
         [0, 1, 0]
     """
-    first, place = _distinct(_without_first_feature(coalitions))
+    first, place = _distinct(without_first_feature(coalitions))
     return torch.from_numpy(first.argsort().argsort()[place])
 
 
@@ -70,7 +75,7 @@ def complementary_rows(coalitions: Bool[Tensor, "p n"]) -> tuple[Int[Tensor, "q"
         >>> [rows.tolist() for rows in complementary_rows(torch.tensor([[True, False], [True, True], [False, True]]))]
         [[0], [2]]
     """
-    _, place = _distinct(_without_first_feature(coalitions))
+    _, place = _distinct(without_first_feature(coalitions))
     order = np.argsort(place, kind="stable")
     twins = np.flatnonzero(place[order][1:] == place[order][:-1])
     return torch.from_numpy(order[twins]), torch.from_numpy(order[twins + 1])
@@ -99,11 +104,6 @@ def shapley_coefficients(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p n"
     sizes = coalitions.sum(1, keepdim=True)
     share = inverse_binomials(coalitions)[:, None]
     return torch.where(coalitions, share / sizes.clamp_min(1), -share / (coalitions.shape[1] - sizes).clamp_min(1))
-
-
-def _without_first_feature(coalitions: Bool[Tensor, "p n"]) -> Bool[Tensor, "p n"]:
-    """The side of each coalition's pair {S, N∖S} that does not hold feature 0."""
-    return coalitions ^ coalitions[:, :1]
 
 
 def _distinct(coalitions: Bool[Tensor, "p n"]) -> tuple[np.ndarray, np.ndarray]:

@@ -9,15 +9,19 @@ from torch import Tensor
 from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import ODD, Kernel
 
-NOTHING = 1e-9
-TIE = 1e-9
+LEAST_VARIANCE_SHARE = 1e-9
+"""Share of its prior variance above which a candidate still counts as uncertain."""
+TIE_TOLERANCE = 1e-9
+"""Relative difference of gains below which candidates are tied."""
 
 
-def most_telling(kernel: Kernel, known: Float[Tensor, "m n"], candidates: Float[Tensor, "q n"], count: int) -> Int[Tensor, "k"]:
+def greedy_design(
+    kernel: Kernel, known: Float[Tensor, "u n"], candidates: Float[Tensor, "q n"], count: int
+) -> Int[Tensor, "chosen"]:
     """Rows of at most `count` candidates, each the one whose pair lowers the summed variance of the Shapley values most.
 
-    Each choice takes those before it for granted, as variances do not depend on values. Of candidates that tell as much, the
-    first is chosen. Those of which nothing is uncertain never are.
+    Each choice counts those before it as known, because variances do not depend on values. Of tied candidates the first is
+    chosen; those of which nothing is uncertain are never chosen.
 
     Args:
         kernel: the covariance of the game.
@@ -26,26 +30,26 @@ def most_telling(kernel: Kernel, known: Float[Tensor, "m n"], candidates: Float[
         count: how many to choose.
     """
     lower = factor(kernel.covariance(known, known, ODD))
-    seen = torch.linalg.solve_triangular(lower, kernel.covariance(known, candidates, ODD), upper=False)
-    told = torch.linalg.solve_triangular(lower, kernel.shapley_covariance(known), upper=False)
-    covariance = kernel.shapley_covariance(candidates) - seen.T @ told
+    whitened = torch.linalg.solve_triangular(lower, kernel.covariance(known, candidates, ODD), upper=False)
+    whitened_shapley = torch.linalg.solve_triangular(lower, kernel.shapley_covariance(known), upper=False)
+    covariance = kernel.shapley_covariance(candidates) - whitened.T @ whitened_shapley
     prior = kernel.variance(candidates, ODD)
-    variance = prior - seen.square().sum(0)
+    variance = prior - whitened.square().sum(0)
     steps = torch.zeros(min(count, len(candidates)), len(candidates), dtype=torch.float64)
     chosen: list[int] = []
-    open_still = torch.ones(len(candidates), dtype=torch.bool)
-    for k in range(len(steps)):
-        open_still &= variance > NOTHING * prior
-        if not open_still.any():
+    eligible = torch.ones(len(candidates), dtype=torch.bool)
+    for step in range(len(steps)):
+        eligible &= variance > LEAST_VARIANCE_SHARE * prior
+        if not eligible.any():
             break
-        gains = torch.where(open_still, covariance.square().sum(1) / variance, -1.0)
-        row = int((gains >= (1 - TIE) * gains.max()).nonzero()[0])
+        gains = torch.where(eligible, covariance.square().sum(1) / variance, -1.0)
+        row = int((gains >= (1 - TIE_TOLERANCE) * gains.max()).nonzero()[0])
         chosen.append(row)
-        open_still[row] = False
+        eligible[row] = False
         between = kernel.covariance(candidates[row : row + 1], candidates, ODD)[0]
-        between = between - seen[:, row] @ seen - steps[:k, row] @ steps[:k]
+        between = between - whitened[:, row] @ whitened - steps[:step, row] @ steps[:step]
         deviation = variance[row].sqrt()
-        steps[k] = between / deviation
-        covariance = covariance - torch.outer(steps[k], covariance[row] / deviation)
-        variance = variance - steps[k].square()
+        steps[step] = between / deviation
+        covariance = covariance - torch.outer(steps[step], covariance[row] / deviation)
+        variance = variance - steps[step].square()
     return torch.tensor(chosen, dtype=torch.int64)

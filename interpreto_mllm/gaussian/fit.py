@@ -11,47 +11,48 @@ from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
 
-MOST_OBSERVATIONS = 512
-ITERATIONS = 80
-TOLERANCE = 1e-3
+MOST_FITTED_OBSERVATIONS = 512
+MOST_ITERATIONS = 80
+LEAST_IMPROVEMENT = 1e-3
+"""Of the log posterior density in one iteration, in nats."""
 
 
-def fit(observations: Observations, start: Float[Tensor, "k"] | None = None) -> Kernel:
+def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = None) -> Kernel:
     """The kernel of largest posterior density, its evidence summed over targets and parities (Rasmussen & Williams 2006, 5.4).
 
     Of more than 512 observations, evenly spaced ones are used; targets that do not vary are left out.
 
     Args:
-        observations: those to explain.
+        observations: those whose density counts.
         start: logarithms to start from, such as those of an earlier fit; the prior's means when absent.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
         >>> sides = torch.rand(20, 4, generator=generator) < 0.5
         >>> slopes = torch.tensor([[0.0], [1.0], [2.0], [0.0]], dtype=torch.float64)
-        >>> kernel = fit(Observations.of_pairs(sides, sides.double() @ slopes, (~sides).double() @ slopes))
+        >>> kernel = fit_kernel(Observations.of_pairs(sides, sides.double() @ slopes, (~sides).double() @ slopes))
         >>> kernel.linear > 100 * kernel.white
         True
     """
     observations = observations.varying()
-    m, t = observations.telling[1].shape
-    if m > MOST_OBSERVATIONS:
-        observations = observations.rows(torch.linspace(0, m - 1, MOST_OBSERVATIONS).long())
+    u, t = observations.shapley_block[1].shape
+    if u > MOST_FITTED_OBSERVATIONS:
+        observations = observations.rows(torch.linspace(0, u - 1, MOST_FITTED_OBSERVATIONS).long())
     logs = Kernel.prior(observations.signs.shape[1])[0] if start is None else start.clone()
     if t == 0:
         return Kernel(logs)
-    best = minimise(lambda point: negative_log_posterior(point, observations), logs, ITERATIONS, TOLERANCE)
-    return Kernel(Kernel.within_reach(best))
+    best = minimise(lambda point: negative_log_posterior(point, observations), logs, MOST_ITERATIONS, LEAST_IMPROVEMENT)
+    return Kernel(Kernel.clamped(best))
 
 
 def negative_log_posterior(
     logs: Float[Tensor, "k"], observations: Observations
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "k"]]:
-    """What `fit` minimises, up to a constant, and its gradient."""
+    """What `fit_kernel` minimises, up to a constant, and its gradient."""
     n = observations.signs.shape[1]
     means, spreads = Kernel.prior(n)
     offset = (logs - means) / spreads
-    kernel = Kernel(Kernel.within_reach(logs))
+    kernel = Kernel(Kernel.clamped(logs))
     near, far = kernel.near_and_far(observations.signs, observations.signs)
     loss = offset.square().sum() / 2
     near_slope, far_slope = torch.zeros(2, *near.shape, dtype=torch.float64)

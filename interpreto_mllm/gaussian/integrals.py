@@ -1,7 +1,7 @@
-"""Shapley values of a random game with a product covariance: integrals of polynomials, which Gauss–Legendre nodes meet exactly.
+"""Shapley values of a random game with a product covariance: polynomials integrated exactly by Gauss–Legendre nodes.
 
-The Shapley value is ∫₀¹ E[v(S ∪ i) − v(S)] dt over coalitions S of the others, each present with chance t (Owen 1972). Under a
-covariance that is a product over features the expectation is one as well.
+The Shapley value is ∫₀¹ E[v(S ∪ i) − v(S)] dt over coalitions S of the others, each present with probability t (Owen 1972).
+Under a covariance that is a product over features, the expectation is such a product too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=32)
-def nodes(n: int) -> tuple[Float[Tensor, "g"], Float[Tensor, "g"]]:
+def nodes(n: int) -> tuple[Float[Tensor, "nodes"], Float[Tensor, "nodes"]]:
     """Nodes and weights on [0, 1] that integrate every polynomial of degree up to n + 1.
 
     Example:

@@ -1,4 +1,4 @@
-"""What is supposed of a game before it is played: how the values of two coalitions vary together."""
+"""The prior over games: the covariance of the values of two coalitions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from interpreto_mllm.core.coalitions import shapley_coefficients
 from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, white_variance
 
 Parity = tuple[float, float]
+"""(a, b): the covariance of what is observed is a · k(x, x′) + b · k(x, −x′)."""
 ODD: Parity = (0.5, -0.5)
 EVEN: Parity = (0.5, 0.5)
 WHOLE: Parity = (1.0, 0.0)
@@ -20,7 +21,8 @@ WHOLE: Parity = (1.0, 0.0)
 SCALARS = ("coarse", "fine", "linear", "size", "length", "constant", "white")
 MEANS = {"coarse": 0.5, "fine": 0.01, "linear": 0.2, "size": 0.1, "length": 0.5, "constant": 1.0, "white": 0.003}
 SPREADS = {"coarse": 1.5, "fine": 2.0, "linear": 1.5, "size": 2.0, "length": 1.0, "constant": 1.0, "white": 2.0}
-REACH = 8.0
+MOST_DEVIATIONS = 8.0
+"""Standard deviations of the prior by which `Kernel.clamped` lets a logarithm differ from its mean."""
 
 
 class Kernel:
@@ -29,10 +31,9 @@ class Kernel:
     k(x, x′) = coarse · exp(−Σᵢ aᵢ [xᵢ ≠ xᵢ′]) + fine · exp(−Σᵢ bᵢ [xᵢ ≠ xᵢ′]) + linear · x·x′ / n
     + size · exp(−||S| − |S′|| / (length · n)) + constant + white · [x = x′].
 
-    Each feature has a rate aᵢ, so that it can be learnt that a feature does not matter, and another one bᵢ for the small print:
-    what is left once the few features that matter are accounted for has a shape of its own. The white part is no noise of
-    measurement. It is the share of the game that tells nothing of other coalitions, and counts in the Shapley values like
-    the rest.
+    Each feature has a rate aᵢ, so that it can be learnt that a feature does not matter, and a second one bᵢ for the small
+    remainder of the game, which depends on features in another way. The white part is not measurement noise. It is the
+    share of the game that carries no information on other coalitions, and it counts in the Shapley values like the rest.
 
     Whatever the game, o(x) = (v(x) − v(−x)) / 2 and e(x) = (v(x) + v(−x)) / 2 are uncorrelated, and Shapley values depend on
     o alone. A parity (a, b) names what is observed: its covariance is a · k(x, x′) + b · k(x, −x′).
@@ -57,25 +58,27 @@ class Kernel:
 
     @staticmethod
     def prior(n: int) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
-        """Means and standard deviations of `logs`, for values of unit variance; wide, a factor of e or more each way."""
+        """Means and standard deviations of `logs`, for values of unit variance; wide, by a factor of e or more each way."""
         means = [2 / n] * n + [0.5] * n + [MEANS[name] for name in SCALARS]
         spreads = [1.5] * n + [1.0] * n + [SPREADS[name] for name in SCALARS]
         return torch.tensor(means, dtype=torch.float64).log(), torch.tensor(spreads, dtype=torch.float64)
 
     @staticmethod
-    def within_reach(logs: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
-        """The same, no more than eight standard deviations from the prior mean, so that nothing overflows."""
+    def clamped(logs: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
+        """The same, at most eight standard deviations from the prior mean, so that nothing overflows."""
         means, spreads = Kernel.prior((len(logs) - len(SCALARS)) // 2)
-        return torch.minimum(torch.maximum(logs, means - REACH * spreads), means + REACH * spreads)
+        return torch.minimum(torch.maximum(logs, means - MOST_DEVIATIONS * spreads), means + MOST_DEVIATIONS * spreads)
 
-    def covariance(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"], parity: Parity) -> Float[Tensor, "p q"]:
-        """Of what `parity` names, between coalitions."""
+    def covariance(
+        self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"], parity: Parity
+    ) -> Float[Tensor, "p other"]:
+        """The covariance, between coalitions, of what `parity` names."""
         near, far = self.near_and_far(left, right)
         return parity[0] * near + parity[1] * far
 
     def near_and_far(
-        self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]
-    ) -> tuple[Float[Tensor, "p q"], Float[Tensor, "p q"]]:
+        self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]
+    ) -> tuple[Float[Tensor, "p other"], Float[Tensor, "p other"]]:
         """k(x, x′) and k(x, −x′)."""
         near, far = torch.zeros(2, len(left), len(right), dtype=torch.float64)
         for _, near_part, far_part in self.parts(left, right):
@@ -90,7 +93,9 @@ class Kernel:
         far += self.constant - self.linear * self.n
         return parity[0] * near + parity[1] * (far + self.size * torch.exp(-signs.sum(1).abs() / self.length))
 
-    def parts(self, left: Float[Tensor, "p n"], right: Float[Tensor, "q n"]) -> Iterator[tuple[str, Tensor, Tensor]]:
+    def parts(
+        self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]
+    ) -> Iterator[tuple[str, Float[Tensor, "p other"], Float[Tensor, "p other"]]]:
         """The name of each summand, and what it adds to k(x, x′) and to k(x, −x′)."""
         for name, (scale, rates) in zip(SCALARS, self.products, strict=False):
             rated, total = (left * rates) @ right.T / 2, rates.sum() / 2
@@ -121,7 +126,7 @@ class Kernel:
         return torch.cat([*slopes, torch.stack([scalars[name] for name in SCALARS])])
 
     def shapley_covariance(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p n"]:
-        """Of v(x), and as well of o(x), with the Shapley value of each feature."""
+        """The covariance of v(x), and equally of o(x), with the Shapley value of each feature."""
         present, counts = signs > 0, (signs.sum(1) + self.n) / 2
         sizes = torch.exp(-(self.n - counts) / self.length) - torch.exp(-counts / self.length)
         covariance = 2 * self.linear * signs + (self.size / self.n * sizes)[:, None]
@@ -130,7 +135,7 @@ class Kernel:
         return covariance + self.white * shapley_coefficients(present)
 
     def shapley_variance(self) -> Float[Tensor, "n"]:
-        """Of the Shapley value of each feature, before anything is observed."""
+        """The variance of the Shapley value of each feature, before anything is observed."""
         size = 2 * self.size * -math.expm1(-self.n / self.length) / self.n**2
         variance = torch.full((self.n,), 4 * self.linear + size + self.white * white_variance(self.n), dtype=torch.float64)
         for scale, rates in self.products:

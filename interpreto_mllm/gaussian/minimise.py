@@ -1,4 +1,4 @@
-"""The bottom of a smooth function."""
+"""Minimisation of a smooth function."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 Smooth = Callable[[Tensor], tuple[Tensor, Tensor]]
-MEMORY = 12
-MOST_TRIES = 20
+REMEMBERED_STEPS = 12
+MOST_STEP_LENGTHS = 20
+"""Tried in one line search."""
 
 
 def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, tolerance: float) -> Float[Tensor, "k"]:
@@ -27,9 +28,9 @@ def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, toler
     """
     point = start
     value, slope = function(point)
-    steps: deque[tuple[Tensor, Tensor]] = deque(maxlen=MEMORY)
+    steps: deque[tuple[Tensor, Tensor]] = deque(maxlen=REMEMBERED_STEPS)
     for _ in range(iterations):
-        direction = _downhill(slope, steps)
+        direction = _descent_direction(slope, steps)
         found = _line_search(function, point, value, slope, direction, 1.0 if steps else 1 / max(1.0, float(slope.norm())))
         if found is None:
             break
@@ -43,7 +44,7 @@ def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, toler
     return point
 
 
-def _downhill(slope: Tensor, steps: deque[tuple[Tensor, Tensor]]) -> Tensor:
+def _descent_direction(slope: Tensor, steps: deque[tuple[Tensor, Tensor]]) -> Tensor:
     """The quasi-Newton direction, by the two-loop recursion."""
     direction, shares = -slope, []
     for step, change in reversed(steps):
@@ -61,10 +62,10 @@ def _downhill(slope: Tensor, steps: deque[tuple[Tensor, Tensor]]) -> Tensor:
 def _line_search(
     function: Smooth, point: Tensor, value: Tensor, slope: Tensor, direction: Tensor, length: float
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """A step along `direction` that goes down, with the value and the gradient where it ends; None if there is none."""
+    """A step along `direction` that lowers the function, with value and gradient at its end; None if there is none."""
     descent = float(slope @ direction)
     short, long, best = 0.0, float("inf"), None
-    for _ in range(MOST_TRIES):
+    for _ in range(MOST_STEP_LENGTHS):
         new_value, new_slope = function(point + length * direction)
         if not float(new_value) <= float(value) + 1e-4 * length * descent:
             long = length

@@ -1,4 +1,4 @@
-"""What a Gaussian process is conditioned on: pairs split into odd and even parts, or coalitions as they are."""
+"""What a Gaussian process is conditioned on: odd and even parts of pairs, or coalitions as they are."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Parity
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Coalitions as signs, and what was seen of them, each target centred and scaled to unit variance.
+    """Coalitions as signs, and what was observed of them, each target centred and scaled to unit variance.
 
     Args:
         signs: one row per observation, 1 where a feature is present and −1 where it is absent.
-        blocks: uncorrelated views of the same rows: the parity observed and its values. The first one tells of Shapley values.
+        blocks: uncorrelated views of the same rows: the parity observed and its values. Shapley values depend on
+            the first alone.
         scales: what the values of each target were divided by, 0 where they did not vary.
     """
 
-    signs: Float[Tensor, "m n"]
-    blocks: tuple[tuple[Parity, Float[Tensor, "m t"]], ...]
+    signs: Float[Tensor, "u n"]
+    blocks: tuple[tuple[Parity, Float[Tensor, "u t"]], ...]
     scales: Float[Tensor, "t"]
 
     @staticmethod
-    def of_pairs(sides: Bool[Tensor, "m n"], values: Float[Tensor, "m t"], complements: Float[Tensor, "m t"]) -> Observations:
-        """v(S) and v(N∖S) as (v(S) − v(N∖S)) / 2 and (v(S) + v(N∖S)) / 2."""
+    def of_pairs(sides: Bool[Tensor, "u n"], values: Float[Tensor, "u t"], complements: Float[Tensor, "u t"]) -> Observations:
+        """v(S) and v(N∖S) as the odd part (v(S) − v(N∖S)) / 2 and the even part (v(S) + v(N∖S)) / 2."""
         scales = _scales(torch.cat([values, complements]))
         values, complements = values.double(), complements.double()
         odd, even = (values - complements) / 2, (values + complements) / 2
@@ -35,13 +36,13 @@ class Observations:
         return Observations(_signs(sides), blocks, scales)
 
     @staticmethod
-    def of_coalitions(coalitions: Bool[Tensor, "m n"], values: Float[Tensor, "m t"]) -> Observations:
+    def of_coalitions(coalitions: Bool[Tensor, "u n"], values: Float[Tensor, "u t"]) -> Observations:
         """v(S), where some complements are unknown."""
         values, scales = values.double(), _scales(values)
         return Observations(_signs(coalitions), ((WHOLE, _divided(values - values.mean(0), scales)),), scales)
 
     @property
-    def telling(self) -> tuple[Parity, Float[Tensor, "m t"]]:
+    def shapley_block(self) -> tuple[Parity, Float[Tensor, "u t"]]:
         """The block that Shapley values depend on."""
         return self.blocks[0]
 
@@ -50,7 +51,7 @@ class Observations:
         kept = self.scales > 0
         return Observations(self.signs, tuple((parity, values[:, kept]) for parity, values in self.blocks), self.scales[kept])
 
-    def rows(self, kept: Int[Tensor, "k"]) -> Observations:
+    def rows(self, kept: Int[Tensor, "kept"]) -> Observations:
         """Some of the observations, on the same scale."""
         return Observations(self.signs[kept], tuple((parity, values[kept]) for parity, values in self.blocks), self.scales)
 

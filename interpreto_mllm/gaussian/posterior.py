@@ -1,4 +1,4 @@
-"""What the observations leave open of the Shapley values."""
+"""The posterior of the Shapley values."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ class Posterior:
 
     Args:
         kernel: the covariance of the game.
-        observations: what is known.
+        observations: what it is conditioned on.
     """
 
     def __init__(self, kernel: Kernel, observations: Observations):
         self.kernel, self.signs = kernel, observations.signs
-        self.parity, self.values = observations.telling
+        self.parity, self.values = observations.shapley_block
         self._lower = factor(kernel.covariance(self.signs, self.signs, self.parity))
         self._covariance = kernel.shapley_covariance(self.signs)
-        self._shares = torch.cholesky_solve(self._covariance, self._lower)
-        self._pulls = torch.cholesky_solve(self.values, self._lower)
+        self._gain = torch.cholesky_solve(self._covariance, self._lower)
+        self._solved = torch.cholesky_solve(self.values, self._lower)
 
     def mean(self) -> Float[Tensor, "t n"]:
-        """Of the Shapley values, on the scale of the observations."""
-        return self.values.T @ self._shares
+        """The posterior mean of the Shapley values, on the scale of the observations."""
+        return self.values.T @ self._gain
 
     def variance(self) -> Float[Tensor, "n"]:
-        """Of the Shapley values, the same for all targets on the scale of the observations."""
-        return (self.kernel.shapley_variance() - (self._shares * self._covariance).sum(0)).clamp_min(0)
+        """The posterior variance of the Shapley values, the same for all targets on the scale of the observations."""
+        return (self.kernel.shapley_variance() - (self._gain * self._covariance).sum(0)).clamp_min(0)
 
     def jackknife(self) -> Float[Tensor, "t n"]:
         """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form."""
-        left_out = self._pulls / torch.cholesky_inverse(self._lower).diagonal()[:, None]
-        return left_out.square().T @ self._shares.square()
+        left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
+        return left_out.square().T @ self._gain.square()
 
-    def foretold(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
-        """The mean of what the observations are, at coalitions that were not observed."""
-        return torch.cat([self.kernel.covariance(some, self.signs, self.parity) @ self._pulls for some in signs.split(1024)])
+    def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
+        """The posterior mean of what the observations observe, at other coalitions."""
+        return torch.cat([self.kernel.covariance(some, self.signs, self.parity) @ self._solved for some in signs.split(1024)])

@@ -1,4 +1,4 @@
-"""Pairs of complementary coalitions, each round those that tell most of the Shapley values."""
+"""Pairs of complementary coalitions, in each round those that are most informative of the Shapley values."""
 
 from __future__ import annotations
 
@@ -8,36 +8,40 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.core.coalitions import coalition_keys, first_occurrences, split_complements
+from interpreto_mllm.core.coalitions import coalition_keys, first_occurrences, split_complements, without_first_feature
 from interpreto_mllm.core.evaluations import Draw
-from interpreto_mllm.gaussian.design import most_telling
-from interpreto_mllm.gaussian.fit import fit
+from interpreto_mllm.gaussian.design import greedy_design
+from interpreto_mllm.gaussian.fit import fit_kernel
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
-from interpreto_mllm.perturbators.strata import stratified_pairs
+from interpreto_mllm.perturbators.stratified_pairs import draw_stratified_pairs
 from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size
 
-POOL = 1024
-MOST_DESIGNED = 2048
-GROWTH = 0.5
-ROUNDING = 10
+POOL_PAIRS = 1024
+"""New pairs from which a round is chosen."""
+MOST_DESIGNED_PAIRS = 2048
+"""Pairs of all rounds together that are chosen by design; the rest is drawn."""
+ROUND_GROWTH = 0.5
+"""Pairs of a round per pair of all rounds before it."""
+STEPS_PER_LOG = 10
+"""Fitted logarithms are rounded to one in so many."""
 
 
 class ActivePerturbator(Perturbator):
     """Complementary pairs (S, N∖S), chosen round by round to lower the uncertainty of the Shapley values the most.
 
-    Of a pool of new pairs, half of them drawn by the Shapley kernel and half with all sizes alike, those are taken that lower
-    Σᵢ Var(φᵢ) most, one by one, under a Gaussian process. The first n pairs or so, in two rounds, are chosen by its prior, to
-    which all features are alike: what few values seem to tell of the features misleads a design. From then on the process is
-    fitted to all values so far. A round is half as large as all before it, so there are few, and the model sees full batches.
-    Past 2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and of
-    an odd budget one evaluation stays unspent. What was fitted is rounded to a tenth of its logarithm, so that rounding errors
-    of the values seldom lead to another design.
+    From a pool of new pairs, half of them drawn by the Shapley kernel and half uniformly over sizes, those are taken one by one
+    that lower Σᵢ Var(φᵢ) most under a Gaussian process. The first n pairs or so, in two rounds, are chosen by its prior, which
+    treats all features alike: rates fitted to few values mislead a design. From then on the process is fitted to all values so
+    far. A round is half as large as all before it together, so there are few rounds, and the model gets full batches. Past
+    2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and one
+    evaluation of an odd budget stays unspent. Fitted logarithms are rounded to a tenth, so that rounding errors of the values
+    seldom lead to another design.
 
-    Meant for `GaussianProcessAggregator`; any aggregator that takes pairs can be used. Weights are those the pairs would
-    have had if the Shapley kernel had drawn them, so that `KernelAggregator` counts all pairs alike. As it has not, the
-    sums of `ShapleyAggregator` are no longer unbiased.
+    Meant for `GaussianProcessAggregator`; any aggregator that takes pairs can be used. Weights are those that the pairs would
+    have had if the Shapley kernel had drawn them, so that `KernelAggregator` counts all pairs alike. Since it has not drawn
+    them, the sums of `ShapleyAggregator` are biased.
 
     Example:
         >>> drawing = ActivePerturbator().draw(6, 30, torch.Generator().manual_seed(0))
@@ -63,15 +67,15 @@ class ActivePerturbator(Perturbator):
         total = min(budget // 2, 2 ** (n - 1))
         if total < 2:
             return
-        table = _Table(n, total, generator)
-        fresh = table.first()
+        state = _DesignState(n, total, generator)
+        fresh = state.first()
         while len(fresh):
-            table.learn(fresh, (yield table.ask(fresh)))
-            fresh = table.next()
+            state.learn(fresh, (yield state.ask(fresh)))
+            fresh = state.next()
 
 
-class _Table:
-    """The pairs evaluated so far, each by its side without the first feature, and what they taught."""
+class _DesignState:
+    """The pairs evaluated so far, each by its side without feature 0, and the kernel fitted to their values."""
 
     def __init__(self, n: int, total: int, generator: torch.Generator):
         self.n, self.total, self.generator = n, total, generator
@@ -79,55 +83,53 @@ class _Table:
         self.values: list[Tensor] = []
         self.logs = Kernel.prior(n)[0]
         sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
-        self._kernel, self._even = 1 / (sizes * (n - sizes)), torch.ones_like(sizes)
-        room = [min(pairs_of_size(n, size), 10**300) for size in range(1, n // 2 + 1)]
-        expected = expected_counts(room, self._kernel, min(total - 1, sum(room)))
-        weights = torch.tensor([float(pairs) for pairs in room], dtype=torch.float64) / expected
+        self._kernel_shares, self._equal_shares = 1 / (sizes * (n - sizes)), torch.ones_like(sizes)
+        existing = [min(pairs_of_size(n, size), 10**300) for size in range(1, n // 2 + 1)]
+        expected = expected_counts(existing, self._kernel_shares, min(total - 1, sum(existing)))
+        weights = torch.tensor([float(pairs) for pairs in existing], dtype=torch.float64) / expected
         self._weights = torch.cat([torch.ones(1, dtype=torch.float64), weights])
 
-    def first(self) -> Bool[Tensor, "k n"]:
+    def first(self) -> Bool[Tensor, "q n"]:
         """(∅, N), and about n/2 pairs."""
-        nothing = torch.zeros(1, self.n, dtype=torch.bool)
-        return torch.cat([nothing, self._designed(nothing, min(self.total - 1, max(2, ceil(self.n / 2))))])
+        empty = torch.zeros(1, self.n, dtype=torch.bool)
+        return torch.cat([empty, self._designed(empty, min(self.total - 1, max(2, ceil(self.n / 2))))])
 
-    def ask(self, fresh: Bool[Tensor, "k n"]) -> Draw:
+    def ask(self, fresh: Bool[Tensor, "q n"]) -> Draw:
         """The round that evaluates these pairs."""
         weights = self._weights[torch.minimum(fresh.sum(1), (~fresh).sum(1))]
         return Draw.of_pairs(fresh, weights, len(self.sides))
 
-    def learn(self, fresh: Bool[Tensor, "k n"], values: Float[Tensor, "q t"]) -> None:
+    def learn(self, fresh: Bool[Tensor, "q n"], values: Float[Tensor, "p t"]) -> None:
         """Remember the values of the pairs just evaluated."""
         self.sides = torch.cat([self.sides, fresh])
         self.values.append(values)
 
-    def next(self) -> Bool[Tensor, "k n"]:
+    def next(self) -> Bool[Tensor, "q n"]:
         """The pairs of the next round; none when the budget is spent."""
         left = self.total - len(self.sides)
-        if left <= 0 or len(self.sides) >= MOST_DESIGNED:
-            return self._unseen(self._kernel, left)
+        if left <= 0 or len(self.sides) >= MOST_DESIGNED_PAIRS:
+            return self._unseen(self._kernel_shares, left)
         if len(self.sides) > self.n:
             observations = Observations.of_pairs(self.sides, *split_complements(torch.cat(self.values)))
-            self.logs = fit(observations, self.logs).logs.mul(ROUNDING).round() / ROUNDING
-        return self._designed(self.sides, min(left, max(ceil(self.n / 2), round(GROWTH * len(self.sides))), MOST_DESIGNED))
+            self.logs = fit_kernel(observations, self.logs).logs.mul(STEPS_PER_LOG).round() / STEPS_PER_LOG
+        count = max(ceil(self.n / 2), round(ROUND_GROWTH * len(self.sides)))
+        return self._designed(self.sides, min(left, count, MOST_DESIGNED_PAIRS))
 
-    def _designed(self, known: Bool[Tensor, "m n"], count: int) -> Bool[Tensor, "k n"]:
-        """So many of a pool of new pairs, by what is believed of the game."""
-        pool = torch.cat([self._unseen(self._kernel, max(count, POOL // 2)), self._unseen(self._even, max(count, POOL // 2))])
+    def _designed(self, known: Bool[Tensor, "known n"], count: int) -> Bool[Tensor, "q n"]:
+        """`count` of a pool of new pairs, chosen under the current kernel."""
+        by_each = max(count, POOL_PAIRS // 2)
+        pool = torch.cat([self._unseen(self._kernel_shares, by_each), self._unseen(self._equal_shares, by_each)])
         pool = pool[first_occurrences(pool)]
-        chosen = most_telling(Kernel(self.logs), known.double() * 2 - 1, pool.double() * 2 - 1, count)
+        chosen = greedy_design(Kernel(self.logs), known.double() * 2 - 1, pool.double() * 2 - 1, count)
         others = torch.ones(len(pool), dtype=torch.bool)
         others[chosen] = False
         return torch.cat([pool[chosen], pool[others][: count - len(chosen)]])
 
-    def _unseen(self, shares: Float[Tensor, "h"], count: int) -> Bool[Tensor, "k n"]:
-        """So many pairs never evaluated, or all there are, sizes in proportion to `shares`."""
-        drawn = stratified_pairs(self.n, len(self.sides) + max(count, 0), shares, self.generator).coalitions[0::2]
+    def _unseen(self, shares: Float[Tensor, "sizes"], count: int) -> Bool[Tensor, "q n"]:
+        """`count` pairs never evaluated, or all there are if fewer, sizes in proportion to `shares`."""
+        draw = draw_stratified_pairs(self.n, len(self.sides) + max(count, 0), shares, self.generator)
+        drawn, _ = split_complements(draw.coalitions)
         seen = set(coalition_keys(self.sides))
-        drawn = _without_first(drawn[torch.randperm(len(drawn), generator=self.generator)])
+        drawn = without_first_feature(drawn[torch.randperm(len(drawn), generator=self.generator)])
         new = [row for row, key in enumerate(coalition_keys(drawn)) if key not in seen]
         return drawn[torch.tensor(new, dtype=torch.int64)][: max(count, 0)]
-
-
-def _without_first(coalitions: Tensor) -> Tensor:
-    """The side of each pair that does not hold the first feature."""
-    return coalitions ^ coalitions[:, :1]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
-from interpreto_mllm.perturbators.subsets import LISTED, counting, distinct
+from interpreto_mllm.perturbators.subsets import MOST_ENUMERATED, counting, distinct
 
 
 class BernoulliPerturbator(Perturbator):
@@ -28,13 +28,13 @@ class BernoulliPerturbator(Perturbator):
         self.paired = paired
 
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
-        copies = 2 if self.paired else 1
-        population = (2**n - 2) // copies
-        count = min((budget - 2) // copies, population)
-        if population <= max(LISTED, 4 * count):
+        multiplicity = 2 if self.paired else 1
+        population = (2**n - 2) // multiplicity
+        count = min((budget - 2) // multiplicity, population)
+        if population <= max(MOST_ENUMERATED, 4 * count):
             drawn = counting(n, 1 + torch.randperm(population, generator=generator)[:count])
         else:
-            drawn = distinct(lambda k: self._flips(k, n, generator), count)
+            drawn = distinct(lambda rows: self._flips(rows, n, generator), count)
         weight = float(min(population // max(count, 1), 10**300)) if n > 60 else population / max(count, 1)
         weights = torch.full((len(drawn),), weight, dtype=torch.float64)
         yield Draw.of_pairs(drawn, weights) if self.paired else Draw(drawn, weights)

@@ -8,7 +8,7 @@ from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.subsets import counting
 
 MOST_FEATURES = 24
-ROUND = 1 << 16
+COALITIONS_PER_ROUND = 1 << 16
 
 
 class ExactPerturbator(Perturbator):
@@ -24,8 +24,8 @@ class ExactPerturbator(Perturbator):
 
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         total = self.minimum_budget(n)
-        for start in range(0, total, ROUND):
-            yield counting(n, torch.arange(start, min(start + ROUND, total)))
+        for start in range(0, total, COALITIONS_PER_ROUND):
+            yield counting(n, torch.arange(start, min(start + COALITIONS_PER_ROUND, total)))
 
     def minimum_budget(self, n: int) -> int:
         if n > MOST_FEATURES:

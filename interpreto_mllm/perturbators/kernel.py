@@ -8,7 +8,7 @@ import torch
 
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
-from interpreto_mllm.perturbators.strata import stratified_pairs
+from interpreto_mllm.perturbators.stratified_pairs import draw_stratified_pairs
 
 
 class KernelPerturbator(Perturbator):
@@ -18,8 +18,8 @@ class KernelPerturbator(Perturbator):
     border inwards, are enumerated; the others are sampled, and weigh as many coalitions as each one stands for. Pairing
     follows Covert & Lee 2021. Once the budget covers 2^n, it draws everything and the regression is exact.
 
-    A budget of at most 2n + 1 leaves no more than one pair a feature. Independent pairs would then often tell the same thing
-    twice, so the coalitions are the nested ones of a random order, which are as independent as can be.
+    A budget of at most 2n + 1 leaves no more than one pair a feature. Independent pairs would then often carry the same
+    information, so the coalitions are the nested ones of a random order, which are linearly independent.
 
     Example:
         >>> draw = next(KernelPerturbator().draw(6, 14, torch.Generator().manual_seed(0)))
@@ -35,7 +35,7 @@ class KernelPerturbator(Perturbator):
             yield self._nested(n, pairs, generator)
         else:
             sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
-            yield stratified_pairs(n, pairs, 1 / (sizes * (n - sizes)), generator)
+            yield draw_stratified_pairs(n, pairs, 1 / (sizes * (n - sizes)), generator)
 
     def minimum_budget(self, n: int) -> int:
         return min(2**n, 4)
@@ -43,6 +43,6 @@ class KernelPerturbator(Perturbator):
     def _nested(self, n: int, pairs: int, generator: torch.Generator) -> Draw:
         sizes = 1 + torch.randperm(n - 1, generator=generator)[:pairs]
         inside = torch.randperm(n, generator=generator) < sizes[:, None]
-        alike = torch.tensor([float(min(comb(n, size), 10**300)) for size in sizes.tolist()], dtype=torch.float64)
-        weights = alike * (n - 1) / (2 * len(sizes))
+        existing = torch.tensor([float(min(comb(n, size), 10**300)) for size in sizes.tolist()], dtype=torch.float64)
+        weights = existing * (n - 1) / (2 * len(sizes))
         return Draw.of_pairs(inside, weights)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
-from interpreto_mllm.perturbators.strata import stratified_pairs
+from interpreto_mllm.perturbators.stratified_pairs import draw_stratified_pairs
+
+ALL_OF_A_SIZE = 1e9
+"""A share so large that every pair of the size is drawn."""
 
 
 class MonteCarloPerturbator(Perturbator):
@@ -13,8 +16,9 @@ class MonteCarloPerturbator(Perturbator):
 
     A coalition of size s enters Shapley sums with a root-mean-square coefficient proportional to (s(n−s))^(−1/2) / C(n, s),
     so sizes share the budget as (s(n−s))^(−1/2), the allocation of least variance when values vary alike at all sizes
-    (Neyman 1934). Once the budget pays two pairs a feature, all pairs ({i}, N∖{i}) come first: what they say of each feature
-    takes most of the noise out of the rest. Weights are inverse inclusion probabilities (Horvitz & Thompson 1952).
+    (Neyman 1934). Once the budget pays two pairs a feature, all pairs ({i}, N∖{i}) come first: what they
+    say of each feature removes most of the noise of the rest. Weights are inverse inclusion probabilities (Horvitz &
+    Thompson 1952).
 
     Example:
         >>> draw = next(MonteCarloPerturbator().draw(4, 10, torch.Generator().manual_seed(0)))
@@ -28,8 +32,8 @@ class MonteCarloPerturbator(Perturbator):
         sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
         pairs, shares = (budget - 2) // 2, (sizes * (n - sizes)).rsqrt()
         if pairs >= 2 * n:
-            shares[0] = 1e9
-        yield stratified_pairs(n, pairs, shares, generator)
+            shares[0] = ALL_OF_A_SIZE
+        yield draw_stratified_pairs(n, pairs, shares, generator)
 
     def minimum_budget(self, n: int) -> int:
         return min(2**n, 4)

@@ -9,7 +9,7 @@ from torch import Tensor
 from interpreto_mllm.core.coalitions import split_complements
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.core.stratum import strata
-from interpreto_mllm.perturbators.complementary import PairDeck, share_out
+from interpreto_mllm.perturbators.pair_sampler import PairSampler, share_out
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 
@@ -23,9 +23,9 @@ class NeymanPerturbator(Perturbator):
     size whose pairs run out leaves its share to the others.
 
     The first stage never takes more than half of the pairs left after the minimal ones: with several hundred features
-    and a small budget it becomes a thin sweep over the sizes, variances unseen are preserved_state from the other features or
-    sizes, and with fewer than a dozen pairs or so the method is as good as `ComplementaryPerturbator`. Of an odd budget
-    one evaluation stays unspent.
+    and a small budget it becomes a thin sweep over the sizes, unseen variances are taken from the other features or
+    sizes, and with fewer than about a dozen pairs the method is as good as `ComplementaryPerturbator`. One evaluation of an odd
+    budget stays unspent.
 
     Args:
         initial: pairs per feature and size in the first stage, at least 2.
@@ -55,29 +55,28 @@ class NeymanPerturbator(Perturbator):
 
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         """Yield the pairs of the first stage, then those of the second, S then N∖S, with a chain for each."""
-        deck = PairDeck(n, generator)
-        pairs, minimal = deck.open(budget, self.cover_minimal)
+        sampler = PairSampler(n, generator)
+        pairs, minimal = sampler.draw_minimal(budget, self.cover_minimal)
         if pairs < 1:
             return
-        left = pairs - sum(map(len, minimal))
-        first = torch.cat(minimal + deck.deal_all(self._first_stage(deck, left, generator)))
+        counts = self._first_stage(sampler, pairs - len(minimal), generator)
+        first = torch.cat([minimal, sampler.draw_counts(counts)])
         values = yield Draw.of_pairs(first)
         near, far = split_complements(values)
-        spread = allocation(first, near - far, deck.sizes)
-        counts = share_out(pairs - len(first), spread, deck.room(), generator)
+        shares = allocation(first, near - far, sampler.sizes)
+        counts = share_out(pairs - len(first), shares, sampler.left(), generator)
         if counts.any():
-            second = torch.cat(deck.deal_all(counts))
-            yield Draw.of_pairs(second, first_chain=len(first))
+            yield Draw.of_pairs(sampler.draw_counts(counts), first_chain=len(first))
 
-    def _first_stage(self, deck: PairDeck, left: int, generator: torch.Generator) -> Int[Tensor, "s"]:
+    def _first_stage(self, sampler: PairSampler, left: int, generator: torch.Generator) -> Int[Tensor, "sizes"]:
         """Pairs of each size that give every feature `initial` of them, cut evenly to half of what is left."""
-        wanted = [self.initial * -(-deck.n // (deck.n - size)) for size in deck.sizes]
-        room = [min(pair) for pair in zip(wanted, deck.room(), strict=True)]
-        total = min(sum(room), -(-left // 2))
-        return share_out(total, torch.tensor(wanted, dtype=torch.float64), room, generator)
+        wanted = [self.initial * -(-sampler.n // (sampler.n - size)) for size in sampler.sizes]
+        capacities = [min(pair) for pair in zip(wanted, sampler.left(), strict=True)]
+        total = min(sum(capacities), -(-left // 2))
+        return share_out(total, torch.tensor(wanted, dtype=torch.float64), capacities, generator)
 
 
-def allocation(sides: Bool[Tensor, "p n"], contributions: Float[Tensor, "p t"], sizes: list[int]) -> Float[Tensor, "s"]:
+def allocation(sides: Bool[Tensor, "q n"], contributions: Float[Tensor, "q t"], sizes: list[int]) -> Float[Tensor, "sizes"]:
     """The Neyman share of each size: sqrt(Σ_i σ²(i, j) / j + Σ_i σ²(i, n−j) / (n−j)).
 
     A feature seen less than twice in a stratum is given the mean variance of the others there, and a stratum in which
@@ -94,6 +93,6 @@ def allocation(sides: Bool[Tensor, "p n"], contributions: Float[Tensor, "p t"], 
         variances = stratum.variances.sum(1)[stratum.counts > 1]
         if len(variances):
             means[stratum.size] = float(variances.mean())
-    usual = sum(means.values()) / max(len(means), 1)
-    shares = [n * means.get(j, usual) / j + n * means.get(n - j, usual) / (n - j) for j in sizes]
+    mean = sum(means.values()) / max(len(means), 1)
+    shares = [n * means.get(j, mean) / j + n * means.get(n - j, mean) / (n - j) for j in sizes]
     return torch.tensor(shares, dtype=torch.float64).sqrt()

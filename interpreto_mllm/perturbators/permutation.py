@@ -13,15 +13,16 @@ from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
-PATIENCE = 64
+MOST_IDLE_PERMUTATIONS = 64
+"""Permutations in a row that bring nothing new, or too much for the budget, after which the search ends."""
 
 
 class PermutationPerturbator(Perturbator):
     """Random permutations, each a chain of coalitions from ∅ to N that grows by one feature; only whole ones are drawn.
 
-    Permutation sampling is due to Castro, Gómez & Tejada 2009; the reversed partner to Mitchell et al. 2022. Coalitions met
-    before are free, so small games get more permutations than the budget would pay one by one. Whether a permutation still
-    fits depends on no value and treats all features alike, so the mean marginal contribution stays unbiased.
+    Permutation sampling is due to Castro, Gómez & Tejada 2009; the reversed partner to Mitchell et al. 2022. Coalitions
+    evaluated before are free, so small games get more permutations than the budget would pay for one by one. Whether a
+    permutation still fits depends on no value and treats all features alike, so the mean marginal contribution is unbiased.
 
     Args:
         antithetic: follow each permutation by its reverse.
@@ -46,8 +47,8 @@ class PermutationPerturbator(Perturbator):
     def minimum_budget(self, n: int) -> int:
         return n + 1
 
-    def _fitting(self, n: int, budget: int, generator: torch.Generator) -> list[Bool[Tensor, "m n"]]:
-        """Distinct permutations, until everything was seen or many in a row brought nothing new that the budget could pay."""
+    def _fitting(self, n: int, budget: int, generator: torch.Generator) -> list[Bool[Tensor, "steps n"]]:
+        """Distinct permutations, until everything was seen or many in a row brought nothing new that fits the budget."""
         kept: dict[tuple[bytes, ...], Tensor] = {}
         seen: set[bytes] = set()
         idle = 0
@@ -58,11 +59,11 @@ class PermutationPerturbator(Perturbator):
             if new <= budget - len(seen):
                 kept[tuple(keys)] = chain
                 seen.update(keys)
-            if idle > PATIENCE or len(seen) == 2**n:
+            if idle > MOST_IDLE_PERMUTATIONS or len(seen) == 2**n:
                 break
         return list(kept.values())
 
-    def _chains(self, n: int, generator: torch.Generator) -> Iterator[Bool[Tensor, "m n"]]:
+    def _chains(self, n: int, generator: torch.Generator) -> Iterator[Bool[Tensor, "steps n"]]:
         sizes = torch.arange(n + 1)[:, None]
         while True:
             ranks = torch.randperm(n, generator=generator)

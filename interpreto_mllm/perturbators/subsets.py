@@ -11,7 +11,8 @@ from torch import Tensor
 
 from interpreto_mllm.core.coalitions import first_occurrences
 
-LISTED = 1 << 20
+MOST_ENUMERATED = 1 << 20
+"""Coalitions up to which all are numbered, to draw some of the numbers."""
 
 
 def counting(n: int, codes: Int[Tensor, "p"]) -> Bool[Tensor, "p n"]:
@@ -19,8 +20,8 @@ def counting(n: int, codes: Int[Tensor, "p"]) -> Bool[Tensor, "p n"]:
     return (codes[:, None] >> torch.arange(n - 1, -1, -1)) & 1 == 1
 
 
-def distinct(sample: Callable[[int], Bool[Tensor, "p n"]], count: int) -> Bool[Tensor, "k n"]:
-    """The first `count` distinct rows of an endless stream, which `sample(k)` continues by up to k rows."""
+def distinct(sample: Callable[[int], Bool[Tensor, "_ n"]], count: int) -> Bool[Tensor, "p n"]:
+    """The first `count` distinct rows of an endless stream, which `sample(rows)` continues by up to so many rows."""
     rows = sample(count)
     while True:
         rows = rows[first_occurrences(rows)]
@@ -29,20 +30,20 @@ def distinct(sample: Callable[[int], Bool[Tensor, "p n"]], count: int) -> Bool[T
         rows = torch.cat([rows, sample(2 * (count - len(rows)) + 8)])
 
 
-def subsets(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "k n"]:
+def subsets(n: int, size: int, count: int, generator: torch.Generator) -> Bool[Tensor, "p n"]:
     """`count` distinct coalitions of one size, every set of them equally likely; the first of them if fewer are asked for."""
     total = comb(n, size)
-    if total <= max(LISTED, 4 * count):
+    if total <= max(MOST_ENUMERATED, 4 * count):
         return ranked(n, size, torch.randperm(total, generator=generator)[:count])
 
-    def sample(k: int) -> Bool[Tensor, "p n"]:
-        picks = torch.rand(k, n, generator=generator).argsort(1)[:, :size]
-        return torch.zeros(k, n, dtype=torch.bool).scatter_(1, picks, True)
+    def sample(rows: int) -> Bool[Tensor, "p n"]:
+        picks = torch.rand(rows, n, generator=generator).argsort(1)[:, :size]
+        return torch.zeros(rows, n, dtype=torch.bool).scatter_(1, picks, True)
 
     return distinct(sample, count)
 
 
-def ranked(n: int, size: int, ranks: Int[Tensor, "k"]) -> Bool[Tensor, "k n"]:
+def ranked(n: int, size: int, ranks: Int[Tensor, "p"]) -> Bool[Tensor, "p n"]:
     """The coalitions of one size that stand at these places, from 0, in lexicographic order of their features.
 
     Example:
@@ -71,22 +72,22 @@ def smaller_sides(n: int, size: int, count: int, generator: torch.Generator) -> 
     return torch.cat([torch.zeros(count, 1, dtype=torch.bool), subsets(n - 1, size, count, generator)], 1)
 
 
-def expected_counts(capacities: list[int], shares: Float[Tensor, "h"], total: int) -> Float[Tensor, "h"]:
+def expected_counts(capacities: list[int], shares: Float[Tensor, "sizes"], total: int) -> Float[Tensor, "sizes"]:
     """`total` divided among strata in proportion to `shares`, none above its capacity; what overflows goes to the others."""
-    room = torch.tensor([float(min(capacity, total)) for capacity in capacities], dtype=torch.float64)
-    full = torch.zeros_like(room, dtype=torch.bool)
+    limits = torch.tensor([float(min(capacity, total)) for capacity in capacities], dtype=torch.float64)
+    full = torch.zeros_like(limits, dtype=torch.bool)
     while True:
-        left = total - room[full].sum()
-        counts = torch.where(full, room, left * shares / shares[~full].sum().clamp_min(1e-300))
+        left = total - limits[full].sum()
+        counts = torch.where(full, limits, left * shares / shares[~full].sum().clamp_min(1e-300))
         over = ~full & (counts >= torch.tensor([float(capacity) for capacity in capacities]) - 1e-9)
         if not over.any():
             return counts
         full |= over
         if full.all():
-            return room
+            return limits
 
 
-def rounded(counts: Float[Tensor, "h"], generator: torch.Generator) -> list[int]:
+def rounded(counts: Float[Tensor, "sizes"], generator: torch.Generator) -> list[int]:
     """Whole numbers with exactly these expectations and the same sum, each at most one away (systematic sampling)."""
     edges = torch.cat([torch.zeros(1, dtype=torch.float64), counts.cumsum(0)])
     edges = torch.where((edges - edges.round()).abs() < 1e-9, edges.round(), edges)

@@ -12,8 +12,8 @@ from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggrega
 from interpreto_mllm.core.coalitions import shapley_coefficients
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.explainers.play import play
-from interpreto_mllm.gaussian.design import most_telling
-from interpreto_mllm.gaussian.fit import fit, negative_log_posterior
+from interpreto_mllm.gaussian.design import greedy_design
+from interpreto_mllm.gaussian.fit import fit_kernel, negative_log_posterior
 from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
@@ -152,7 +152,7 @@ def test_the_minimiser_gets_to_the_bottom_of_a_bent_valley():
 def test_the_fit_learns_which_features_matter():
     n = 8
     observations = Observations.of_pairs(sides := random_sides(n, 40), *(pairwise(side) for side in (sides, ~sides)))
-    kernel = fit(observations)
+    kernel = fit_kernel(observations)
     coarse = kernel.logs[:n].exp()
     assert coarse[:2].min() > 10 * coarse[2:].max()
     worse = Kernel.prior(n)[0]
@@ -168,7 +168,7 @@ def test_the_design_is_the_greedy_one():
     n = 5
     kernel, sides = random_kernel(n), random_sides(n, 15)
     known, candidates = sides[:5], sides[5:]
-    chosen, expected = most_telling(kernel, known.double() * 2 - 1, candidates.double() * 2 - 1, 4).tolist(), []
+    chosen, expected = greedy_design(kernel, known.double() * 2 - 1, candidates.double() * 2 - 1, 4).tolist(), []
     for _ in range(4):
         left = {}
         for row in set(range(len(candidates))) - set(expected):
@@ -180,7 +180,7 @@ def test_the_design_is_the_greedy_one():
 
 def test_the_design_leaves_what_is_certain_alone():
     kernel, sides = random_kernel(3), random_sides(3, 4).double() * 2 - 1
-    assert len(most_telling(kernel, sides, sides, 3)) == 0
+    assert len(greedy_design(kernel, sides, sides, 3)) == 0
 
 
 def rounds_of(game, n: int, budget: int) -> list[torch.Tensor]:
@@ -213,17 +213,17 @@ def test_of_candidates_that_tell_as_much_the_first_is_chosen():
     kernel, sides = Kernel(Kernel.prior(6)[0]), torch.eye(6, dtype=torch.float64) * 2 - 1
     nothing = -torch.ones(1, 6, dtype=torch.float64)
     for order in (torch.arange(6), torch.arange(5, -1, -1)):
-        assert most_telling(kernel, nothing, sides[order], 6).tolist() == list(range(6))
+        assert greedy_design(kernel, nothing, sides[order], 6).tolist() == list(range(6))
 
 
-def test_what_is_foretold_is_what_the_process_over_all_coalitions_expects():
+def test_what_is_predicted_is_what_the_process_over_all_coalitions_expects():
     n = 5
     game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
     observations = Observations.of_pairs(sides, game(sides), game(~sides))
     signs, seen = everything(n).double() * 2 - 1, sides.double() * 2 - 1
     odd = (game(sides) - game(~sides)) / 2 / observations.scales
     expected = kernel.covariance(signs, seen, ODD) @ torch.linalg.solve(kernel.covariance(seen, seen, ODD), odd)
-    torch.testing.assert_close(Posterior(kernel, observations).foretold(signs), expected, atol=1e-7, rtol=1e-7)
+    torch.testing.assert_close(Posterior(kernel, observations).predict(signs), expected, atol=1e-7, rtol=1e-7)
 
 
 def first_of(evaluations: Evaluations, count: int) -> Evaluations:
@@ -239,9 +239,9 @@ def test_what_is_not_conditioned_on_corrects_the_rest(perturbator, monkeypatch):
     for seed in range(3):
         game = smooth_game(n, seed)
         result = run(game, perturbator, n, budget, seed, KernelAggregator())
-        monkeypatch.setattr(gaussian_process, "MOST_EXACT", 60)
+        monkeypatch.setattr(gaussian_process, "MOST_CONDITIONED", 60)
         corrected = result.reaggregate(GaussianProcessAggregator())
-        monkeypatch.setattr(gaussian_process, "MOST_EXACT", 4096)
+        monkeypatch.setattr(gaussian_process, "MOST_CONDITIONED", 4096)
         mixed = first_of(result.evaluations, 118 if isinstance(perturbator, KernelPerturbator) else 58)
         alone = GaussianProcessAggregator().aggregate(mixed)
         truth = exact_shapley(game, n)
@@ -280,7 +280,7 @@ def test_errors_count_the_jackknife_the_other_features_and_the_learning():
     sides = torch.tensor([row for row in seen if not row[0]])
     values, complements = (torch.stack([seen[tuple(row)] for row in rows.tolist()]) for rows in (sides, ~sides))
     observations = Observations.of_pairs(sides, values, complements)
-    posterior = Posterior(fit(observations), observations)
+    posterior = Posterior(fit_kernel(observations), observations)
     own, held_out = posterior.variance().tolist(), posterior.jackknife()[0].tolist()
     raised = [a + max(b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
     expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]

@@ -10,7 +10,7 @@ from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size, rounded, smaller_sides
 
 
-def stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "h"], generator: torch.Generator) -> Draw:
+def draw_stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "sizes"], generator: torch.Generator) -> Draw:
     """`pairs` distinct pairs (S, N∖S), divided among the sizes 1 … n/2 in proportion to `shares`.
 
     Each size gets a whole number of pairs with a known expectation; a size whose share covers all of it is enumerated.
