@@ -12,7 +12,7 @@ from torch import Tensor
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.core.hierarchy import Node
+from interpreto_mllm.core.hierarchy import FeatureGroup
 
 
 class OwenAggregator(Aggregator):
@@ -49,7 +49,7 @@ class OwenAggregator(Aggregator):
 
     def __init__(self, groups: Sequence[Any]):
         self.groups = groups
-        self._root = Node.of(groups)
+        self._root = FeatureGroup.of(groups)
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         """Attributions of the `n` features for each of the `t` targets, with standard errors (zero) where they are exact."""
@@ -88,7 +88,7 @@ class OwenAggregator(Aggregator):
             attributions[:, feature] = weights @ (having - without)
         return attributions
 
-    def _means(self, evaluations: Evaluations) -> dict[Node, Float[Tensor, "t"]]:
+    def _means(self, evaluations: Evaluations) -> dict[FeatureGroup, Float[Tensor, "t"]]:
         """Weighted mean marginal of every group that some step of a chain adds.
 
         Raises:
@@ -103,7 +103,7 @@ class OwenAggregator(Aggregator):
         steps_of: dict[bytes, list[int]] = {}
         for step, key in enumerate(coalition_keys(added)):
             steps_of.setdefault(key, []).append(step)
-        means: dict[Node, Tensor] = {}
+        means: dict[FeatureGroup, Tensor] = {}
         for node, around in _surroundings(self._root, evaluations.n):
             taken = steps_of.get(node.mask(evaluations.n).numpy().tobytes())
             if taken is None:
@@ -118,9 +118,9 @@ class OwenAggregator(Aggregator):
         return means
 
 
-def _surroundings(root: Node, n: int) -> list[tuple[Node, Tensor]]:
+def _surroundings(root: FeatureGroup, n: int) -> list[tuple[FeatureGroup, Tensor]]:
     """Each group below the root, with the groups beside it and its ancestors as columns of a matrix `Bool[n b]`."""
-    found: list[tuple[Node, Tensor]] = []
+    found: list[tuple[FeatureGroup, Tensor]] = []
     waiting = [(root, torch.zeros(n, 0, dtype=torch.bool))]
     while waiting:
         node, around = waiting.pop()
@@ -132,7 +132,7 @@ def _surroundings(root: Node, n: int) -> list[tuple[Node, Tensor]]:
     return found
 
 
-def _split(whole: Tensor, node: Node, means: dict[Node, Tensor]) -> dict[Node, Tensor]:
+def _split(whole: Tensor, node: FeatureGroup, means: dict[FeatureGroup, Tensor]) -> dict[FeatureGroup, Tensor]:
     """Values of the node's children: their means, plus equal parts of the rest, for those without a mean if there are any."""
     known = {child: means[child] for child in node.children if child in means}
     rest = whole - sum(known.values(), torch.zeros_like(whole))

@@ -10,12 +10,13 @@ from math import comb
 from typing import Any
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class FeatureGroup:
     """A group of features and the groups it is made of; a single feature has no children.
 
     Args:
@@ -23,7 +24,7 @@ class Node:
         children: the groups within, two or more, or none.
 
     Example:
-        >>> root = Node.of([[0, 1], [2, [3]]])
+        >>> root = FeatureGroup.of([[0, 1], [2, [3]]])
         >>> [node.members for node in root.walk()]
         [(0, 1, 2, 3), (0, 1), (0,), (1,), (2, 3), (2,), (3,)]
         >>> root.count_consistent()
@@ -31,21 +32,21 @@ class Node:
     """
 
     members: tuple[int, ...]
-    children: tuple[Node, ...] = ()
+    children: tuple[FeatureGroup, ...] = ()
 
     @classmethod
-    def of(cls, groups: Sequence[Any]) -> Node:
+    def of(cls, groups: Sequence[Any]) -> FeatureGroup:
         """The hierarchy written as nested lists of feature indices. A group of one group is that group.
 
         Raises:
-            ValueError: when something is neither an index nor a list, a group is empty, or a feature stands in two places.
+            ValueError: when something is neither an index nor a list, a group is empty, or a feature is in two groups.
         """
         if not isinstance(groups, Sequence) or isinstance(groups, (str, bytes)):
             raise ValueError(f"A grouping is nested lists of feature indices, such as [[0, 1], [2, [3, 4]]]; got {groups!r}.")
-        root = _node(groups)
+        root = _parsed(groups)
         repeated = sorted(feature for feature, times in Counter(root.members).items() if times > 1)
         if repeated:
-            raise ValueError(f"Each feature belongs to exactly one group; these stand in several places: {repeated}.")
+            raise ValueError(f"Each feature belongs to exactly one group; these are in several: {repeated}.")
         return root
 
     def require(self, n: int) -> None:
@@ -67,7 +68,7 @@ class Node:
         mask[list(self.members)] = True
         return mask
 
-    def walk(self) -> Iterator[Node]:
+    def walk(self) -> Iterator[FeatureGroup]:
         """This group, then all groups and features within, parents before children."""
         yield self
         for child in self.children:
@@ -78,37 +79,42 @@ class Node:
         return 2 + self._count_parts()
 
     def _count_parts(self) -> int:
-        k = len(self.children)
-        return 2**k - 2 + 2 ** (k - 1) * sum(child._count_parts() for child in self.children) if k else 0
+        children = len(self.children)
+        partial = sum(child._count_parts() for child in self.children)
+        return 2**children - 2 + 2 ** (children - 1) * partial if children else 0
 
-    def contexts(self, n: int) -> Iterator[tuple[int, Bool[Tensor, "c n"], Float[Tensor, "c"]]]:
+    def contexts(self, n: int) -> Iterator[tuple[int, Bool[Tensor, "p n"], Float[Tensor, "p"]]]:
         """For each feature, every coalition that may precede it when groups stay together, with its probability."""
         yield from self._descend(torch.zeros(1, n, dtype=torch.bool), torch.ones(1, dtype=torch.float64))
 
-    def _descend(self, contexts: Tensor, weights: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        k, n = len(self.children), contexts.shape[1]
-        if not k:
-            yield self.members[0], contexts, weights
+    def _descend(
+        self, contexts: Bool[Tensor, "p n"], probabilities: Float[Tensor, "p"]
+    ) -> Iterator[tuple[int, Bool[Tensor, "_ n"], Float[Tensor, "_"]]]:
+        children, n = len(self.children), contexts.shape[1]
+        if not children:
+            yield self.members[0], contexts, probabilities
             return
-        codes = torch.arange(2 ** (k - 1))
-        chosen = (codes[:, None] >> torch.arange(k - 1) & 1).bool()
-        chances = torch.tensor([1 / (k * comb(k - 1, size)) for size in range(k)], dtype=torch.float64)[chosen.sum(1)]
+        codes = torch.arange(2 ** (children - 1))
+        chosen = (codes[:, None] >> torch.arange(children - 1) & 1).bool()
+        by_size = [1 / (children * comb(children - 1, size)) for size in range(children)]
+        of_chosen = torch.tensor(by_size, dtype=torch.float64)[chosen.sum(1)]
         masks = torch.stack([child.mask(n) for child in self.children])
         for index, child in enumerate(self.children):
             others = torch.cat([masks[:index], masks[index + 1 :]])
             before = (chosen.double() @ others.double()).bool()
-            inner = (contexts[:, None] | before[None]).flatten(0, 1)
-            yield from child._descend(inner, (weights[:, None] * chances[None]).flatten())
+            inner = rearrange(contexts[:, None] | before[None], "context before n -> (context before) n")
+            weights = rearrange(probabilities[:, None] * of_chosen[None], "context before -> (context before)")
+            yield from child._descend(inner, weights)
 
 
-def _node(entry: Any) -> Node:
+def _parsed(entry: Any) -> FeatureGroup:
     if isinstance(entry, Sequence) and not isinstance(entry, (str, bytes)):
         if not entry:
             raise ValueError("The grouping holds an empty group; leave it out.")
-        children = tuple(_node(child) for child in entry)
+        children = tuple(_parsed(child) for child in entry)
         members = tuple(feature for child in children for feature in child.members)
-        return children[0] if len(children) == 1 else Node(members, children)
+        return children[0] if len(children) == 1 else FeatureGroup(members, children)
     feature = operator.index(entry) if hasattr(entry, "__index__") else -1  # type: ignore[arg-type]
     if isinstance(entry, bool) or feature < 0:
         raise ValueError(f"The grouping holds {entry!r}; each entry is a feature's index (0, 1, 2, …) or a list of entries.")
-    return Node((feature,))
+    return FeatureGroup((feature,))
