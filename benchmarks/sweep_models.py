@@ -62,6 +62,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "XLMRobertaForCausalLM": {"is_decoder": {"is_decoder": True}},
     "XLMRobertaXLForCausalLM": {"is_decoder": {"is_decoder": True}},
     "XmodForCausalLM": {"is_decoder": {"is_decoder": True}},
+    "DeepseekV4ForCausalLM": {
+        "compressing": {"compress_rates": {"compressed_sparse_attention": 4, "heavily_compressed_attention": 8}}
+    },
     "FalconForCausalLM": {"alibi": {"alibi": True}},
     "Phi3ForCausalLM": {
         "longrope": {
@@ -80,6 +83,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 """Settings under which a class computes something else, each run as a family of its own."""
 
 HIDDEN, INNER, LAYERS, HEADS, GROUPS, HEAD = 32, 64, 2, 4, 2, 8
+WINDOW = 24
+"""Tokens that a layer sees back: more than the sweep's short prompt has, fewer than its long one."""
+
 SIZES: dict[str, int] = {
     **dict.fromkeys(["vocab_size", "vocab_size_per_layer_input", "src_vocab_size", "tgt_vocab_size"], zoo.VOCABULARY),
     **dict.fromkeys(["hidden_size", "d_model", "n_embd", "dim", "emb_dim", "embed_dim", "word_embed_proj_dim"], HIDDEN),
@@ -108,7 +114,7 @@ SIZES: dict[str, int] = {
     **dict.fromkeys(["max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_source_positions"], 256),
     **dict.fromkeys(["max_target_positions", "max_encoder_position_embeddings", "max_decoder_position_embeddings"], 256),
     **dict.fromkeys(["max_sequence_length"], 256),
-    **dict.fromkeys(["sliding_window", "attention_window_size", "local_attention", "window_size"], 8),
+    **dict.fromkeys(["sliding_window", "attention_window_size", "local_attention", "window_size"], WINDOW),
     **dict.fromkeys(["mamba_n_heads", "mamba_num_heads", "n_mamba_heads"], 4),
     **dict.fromkeys(["mamba_d_head", "mamba_head_dim"], 16),
     **dict.fromkeys(["mamba_d_state", "state_size", "ssm_state_size"], 8),
@@ -117,7 +123,8 @@ SIZES: dict[str, int] = {
     **dict.fromkeys(["mamba_chunk_size", "chunk_size"], 8),
     **dict.fromkeys(["mamba_dt_rank", "time_step_rank"], 4),
     **dict.fromkeys(["hidden_size_per_layer_input", "laurel_rank"], 8),
-    **dict.fromkeys(["index_n_heads", "index_topk"], 4),
+    "index_n_heads": 16,
+    "index_topk": 4,
     **dict.fromkeys(["entity_vocab_size", "pronunciation_vocab_size", "shape_vocab_size"], zoo.VOCABULARY),
     **dict.fromkeys(["entity_emb_size", "d_latents", "num_latents", "pronunciation_embed_dim", "shape_embed_dim"], HIDDEN),
     **dict.fromkeys(["linear_head_dim"], HEAD),
@@ -139,10 +146,9 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
         },
         "layer_types": ["sliding_attention", "full_attention"],
     },
-    "dbrx": {"attn_config": {"kv_n_heads": GROUPS, "rope_theta": 10000.0}},
+    "dbrx": {"attn_config": {"kv_n_heads": GROUPS, "rope_theta": 10000.0, "clip_qkv": 8.0}},
     "deepseek_v2": {"num_experts_per_tok": 2},
-    "deepseek_v4": {"compress_rates": {"compressed_sparse_attention": 4, "heavily_compressed_attention": 8}},
-    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1},
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1},
     "esm": {"vocab_size": zoo.VOCABULARY, "mask_token_id": 4},
     "funnel": {"block_sizes": [1, 1], "block_repeats": [1, 1]},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]], "attention_layers": ["global", "local"]},
@@ -168,7 +174,7 @@ EXCEPTIONS: dict[str, dict[str, Any]] = {
         "indexer_budget": 8,
         "indexer_compress_ratio": 4,
     },
-    "xlstm": {"mlstm_round_up_to_multiple_of": 4, "ffn_round_up_to_multiple_of": 4, "num_blocks": 2},
+    "xlstm": {"hidden_size": 128, "embedding_dim": 128, "num_blocks": LAYERS},
     "xmod": {"default_language": "en_XX"},
     "zamba": {"layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"], "num_hidden_layers": 4},
     "zaya": {"num_experts_per_tok": 1},
