@@ -132,7 +132,7 @@ class Rollout:
     def _prompt(self, said: tuple[str, ...]) -> Prompt:
         """The chat up to the next answer, after these."""
         if said not in self._prompts:
-            [prompt] = self.reader.read(self.conversation.told(said))
+            [prompt] = self.reader.read(self.conversation.messages_with(said))
             if said != (usual := self._usual(len(said))):
                 whole = [feature.text for feature in self._prompt(usual).features]
                 if [feature.text for feature in prompt.features] != whole:

@@ -1,19 +1,19 @@
-"""The answers of a similarity game as a table: what was there, what the model said to it, what that is worth."""
+"""The answers of a similarity game as a table: what was present, what the model answered, and its value."""
 
 from __future__ import annotations
 
 from html import escape
 
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.plots.reading import shortened, visible
+from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.record import Record
 
-FEATURES_SHOWN = 60
-"""Characters of a feature that stand in the table."""
+FEATURE_CHARACTERS = 60
+"""How much of a feature the table shows."""
 
 
 def answers(attribution: Record) -> str:
-    """The table, best answers first, or nothing where no model answered; a click on a heading sorts by it."""
+    """The table, best answers first, or nothing for other games. A click on a heading sorts by that column."""
     responses = attribution.responses
     if responses is None:
         return ""
@@ -21,7 +21,7 @@ def answers(attribution: Record) -> str:
     order = sorted(range(len(responses)), key=lambda row: -values[row][0])
     heads = ["present", *(f"value: {shortened(visible(label), 40)}" for label in responses.labels)]
     heads += [f"answer {turn}" for turn in range(1, 1 + len(responses.history[0]))] if responses.history else []
-    heads += ["answer", "what was there"]
+    heads += ["answer", "present features"]
     head = "".join(f'<th><button type="button">{escape(one)}</button></th>' for one in heads)
     body = "".join(_row(attribution, row, values[row]) for row in order)
     return (
@@ -33,18 +33,18 @@ def answers(attribution: Record) -> str:
 def _row(attribution: Record, row: int, values: list[float]) -> str:
     present = attribution.coalitions[row].tolist()
     texts = [
-        shortened(visible(f.text), FEATURES_SHOWN) for f, there in zip(attribution.features, present, strict=True) if there
+        shortened(visible(f.text), FEATURE_CHARACTERS) for f, there in zip(attribution.features, present, strict=True) if there
     ]
     assert attribution.responses is not None
     before = attribution.responses.history[row] if attribution.responses.history else ()
-    told = "<br>".join(_told(answer) for answer in attribution.responses[row])
+    text = "<br>".join(_answer(answer) for answer in attribution.responses[row])
     cells = [f'<td data-by="{sum(present)}">{sum(present)} of {len(present)}</td>']
     cells += [f'<td data-by="{value:.6g}">{value:.3g}</td>' for value in values]
-    cells += [f"<td>{_told(answer)}</td>" for answer in before]
-    cells += [f"<td>{told}</td>", f"<td>{escape(' '.join(texts)) or '∅'}</td>"]
+    cells += [f"<td>{_answer(answer)}</td>" for answer in before]
+    cells += [f"<td>{text}</td>", f"<td>{escape(' '.join(texts)) or '∅'}</td>"]
     return f"<tr>{''.join(cells)}</tr>\n"
 
 
-def _told(answer: Response) -> str:
+def _answer(answer: Response) -> str:
     text = escape(visible(answer.text)) if answer.text else "<i>nothing</i>"
     return text if answer.log_probability is None else f"{text} <small>(log p {answer.log_probability:.3g})</small>"

@@ -1,4 +1,4 @@
-"""Which features cover which part of an image or clip; where several do, their scores add up."""
+"""Which features cover each part of an image or clip. Where several overlap, their scores are summed."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def covers(attribution: Record, medium: int) -> list[Cover]:
 
 
 def overlaps(attribution: Record) -> list[Cover]:
-    """Each set of two or more features that cover one place of an image or clip."""
+    """Each set of two or more features that overlap somewhere in an image or clip."""
     found = (cover for medium in range(len(attribution.media)) for cover in covers(attribution, medium))
     return list(dict.fromkeys(cover for cover in found if len(cover) > 1))
 
 
 def entries(attribution: Record, medium: int) -> list[int | None]:
-    """For each area the entry of a `Row` that colours it: a feature, or after all features an overlap; None for neither."""
+    """The entry of `TargetScores` that colours each area: a feature, an overlap (numbered after the features), or None."""
     shared = {cover: attribution.n + place for place, cover in enumerate(overlaps(attribution))}
     each = covers(attribution, medium)
     return [None if not cover else cover[0] if len(cover) == 1 else shared[cover] for cover in each]
 
 
 def name(attribution: Record, entry: int) -> str:
-    """What to call a feature or an overlap; a part of a clip, or of one of several images, says of which."""
+    """The name of a feature or an overlap. Parts of a clip, or of one of several images, name their medium too."""
     if entry >= attribution.n:
         return " + ".join(name(attribution, feature) for feature in overlaps(attribution)[entry - attribution.n])
     feature = attribution.features[entry]

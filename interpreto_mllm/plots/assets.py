@@ -89,12 +89,12 @@ for (const root of document.querySelectorAll(".attribution:not([data-ready])")) 
     buttons.forEach((button, index) => button.setAttribute("aria-pressed", index === chosen));
     panels.forEach((panel, index) => panel.hidden = index !== chosen);
     for (const mark of root.querySelectorAll("[data-feature]")) {
-      const [share, told] = rows[chosen][mark.dataset.feature], title = mark.querySelector("title");
+      const [share, text] = rows[chosen][mark.dataset.feature], title = mark.querySelector("title");
       mark.classList.toggle("against", share < 0);
       mark.classList.toggle("towards", share >= 0);
       mark.style.setProperty("--strength", Math.abs(share));
-      if (title) title.textContent = title.textContent.replace(/  [^ ]+( ± [^ ]+)?$/, "  " + told);
-      else mark.title = told;
+      if (title) title.textContent = title.textContent.replace(/  [^ ]+( ± [^ ]+)?$/, "  " + text);
+      else mark.title = text;
     }
   };
   for (const area of root.querySelectorAll("[data-start]")) area.addEventListener("click", () => {

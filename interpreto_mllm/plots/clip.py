@@ -18,22 +18,33 @@ from interpreto_mllm.media.audio_granularity import timed
 from interpreto_mllm.plots.areas import caption, entries, name
 from interpreto_mllm.plots.colours import hexadecimal, ink, mixed, tinted
 from interpreto_mllm.plots.fonts import label
-from interpreto_mllm.plots.reading import Row, shortened, visible
+from interpreto_mllm.plots.scores import TargetScores
+from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLUMNS, BAR, TIERS = 900, 64, 3
-REACH = 0.66
-"""How far the loudest sample reaches from the middle to the border, so that the shading shows around any waveform."""
-WIDTH, HEIGHT, TIER = 900, 96, 18
-"""Units of the drawing on a page: the waveform, and a line of labels."""
+COLUMNS = 900
+"""Of the waveform in a figure."""
+
+BAR_COLUMNS = 64
+"""Of the loudness bar in a terminal."""
+
+MOST_TIERS = 3
+"""Lines of names above a clip."""
+
+LOUDEST_SHARE = 0.66
+"""Height of the loudest sample between the middle and the border, so that the shading shows around every waveform."""
+
+WIDTH, HEIGHT, TIER_HEIGHT = 900, 96, 18
+"""Of the waveform and of a line of names on a page, in SVG units."""
+
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
-def draw(attribution: Record, medium: int, row: Row, numbers: bool, fonts: dict[str, str], axes: Axes) -> None:
-    """The waveform over its shaded segments, named where they have names of their own, in seconds."""
+def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, fonts: dict[str, str], axes: Axes) -> None:
+    """The waveform over its shaded segments, with their names if they have any, over seconds."""
     clip = _clip(attribution, medium)
     low, high = _envelope(clip, COLUMNS)
     seconds = np.linspace(0, clip.seconds, len(low))
@@ -46,7 +57,7 @@ def draw(attribution: Record, medium: int, row: Row, numbers: bool, fonts: dict[
             found.append(((start + end) / 2 / clip.rate, (end - start) / clip.rate, entry))
     for edge in sorted({edge for segment in clip.segments for edge in segment}):
         axes.axvline(edge / clip.rate, color="#33373d", linewidth=0.6)
-    axes.fill_between(seconds, REACH * low, REACH * high, color="#33373d", alpha=0.6, linewidth=0.3)
+    axes.fill_between(seconds, LOUDEST_SHARE * low, LOUDEST_SHARE * high, color="#33373d", alpha=0.6, linewidth=0.3)
     axes.set_yticks([])
     axes.spines[["left", "right", "top"]].set_visible(False)
     axes.tick_params(labelsize=8, length=3)
@@ -67,18 +78,18 @@ def draw(attribution: Record, medium: int, row: Row, numbers: bool, fonts: dict[
 
 
 def names(clip: Clip, character: float) -> list[tuple[str, float, int]]:
-    """The names of segments that are more than times: text, middle in seconds and tier, so that none overlaps another.
+    """The names of segments, other than times: text, middle in seconds and tier, so that none overlaps another.
 
     Args:
         clip: the clip.
         character: the width of a character, in seconds.
     """
-    ends, placed = [0.0] * TIERS, []
+    ends, placed = [0.0] * MOST_TIERS, []
     for (start, end), text in zip(clip.segments, clip.labels, strict=True):
         shown = shortened(visible(text), 40)
         half = (len(shown) + 1) * character / 2
         middle = min(max((start + end) / 2 / clip.rate, half), max(clip.seconds - half, half))
-        tier = next((tier for tier in range(TIERS) if ends[tier] <= middle - half + 1e-9), None)
+        tier = next((tier for tier in range(MOST_TIERS) if ends[tier] <= middle - half + 1e-9), None)
         if tier is None or text in timed([(start, end)], clip.rate):
             continue
         ends[tier] = middle + half
@@ -91,17 +102,17 @@ def tiers(clip: Clip, character: float) -> int:
     return max((tier + 1 for _, _, tier in names(clip, character)), default=0)
 
 
-def html(attribution: Record, medium: int, row: Row) -> str:
-    """The waveform over its segments, each a shape of its own that tells its score, and the recording to play."""
+def html(attribution: Record, medium: int, row: TargetScores) -> str:
+    """The waveform over its segments, each a separate shape whose title is its score, and the recording to play."""
     clip = _clip(attribution, medium)
     scale = WIDTH / len(clip.samples)
     named = names(clip, 7.5 / WIDTH * clip.seconds)
-    top = TIER * tiers(clip, 7.5 / WIDTH * clip.seconds)
+    top = TIER_HEIGHT * tiers(clip, 7.5 / WIDTH * clip.seconds)
     shapes = "".join(
         f'<rect class="area {"against" if row.share(entry) < 0 else "towards"}" data-feature="{entry}" '
         f'data-start="{start / clip.rate:.3f}" data-end="{end / clip.rate:.3f}" '
         f'style="--strength: {abs(row.share(entry)):.3f}" x="{start * scale:.1f}" y="{top}" '
-        f'width="{(end - start) * scale:.1f}" height="{HEIGHT}"><title>{escape(name(attribution, entry))}  {row.told(entry)}'
+        f'width="{(end - start) * scale:.1f}" height="{HEIGHT}"><title>{escape(name(attribution, entry))}  {row.text(entry)}'
         "</title></rect>"
         for (start, end, _), entry in zip(clip.areas, entries(attribution, medium), strict=True)
         if entry is not None
@@ -109,7 +120,7 @@ def html(attribution: Record, medium: int, row: Row) -> str:
     edges = sorted({edge for segment in clip.segments for edge in segment})
     borders = "".join(f"M{edge * scale:.1f} {top}V{top + HEIGHT}" for edge in edges)
     words = "".join(
-        f'<text x="{middle / clip.seconds * WIDTH:.1f}" y="{top - 5 - TIER * tier}">{escape(text)}</text>'
+        f'<text x="{middle / clip.seconds * WIDTH:.1f}" y="{top - 5 - TIER_HEIGHT * tier}">{escape(text)}</text>'
         for text, middle, tier in named
     )
     times = "".join(
@@ -126,10 +137,10 @@ def html(attribution: Record, medium: int, row: Row) -> str:
     )
 
 
-def bar(attribution: Record, medium: int, row: Row) -> Text:
+def bar(attribution: Record, medium: int, row: TargetScores) -> Text:
     """Loudness over time, coloured by score."""
     clip = _clip(attribution, medium)
-    low, high = _envelope(clip, BAR)
+    low, high = _envelope(clip, BAR_COLUMNS)
     text = Text().append(f"{caption(attribution, medium)} ", "dim")
     each = [(start, end, entry) for (start, end, _), entry in zip(clip.areas, entries(attribution, medium), strict=True)]
     for column, loudness in enumerate(np.maximum(-low, high)):
@@ -158,7 +169,7 @@ def _envelope(clip: Clip, columns: int) -> tuple[Float[np.ndarray, "c"], Float[n
 
 def _wave(clip: Clip, top: int) -> str:
     low, high = _envelope(clip, COLUMNS)
-    width, middle, half = WIDTH / len(low), top + HEIGHT / 2, HEIGHT / 2 * REACH
+    width, middle, half = WIDTH / len(low), top + HEIGHT / 2, HEIGHT / 2 * LOUDEST_SHARE
     upper = [f"{(column + 0.5) * width:.1f} {middle - half * value:.1f}" for column, value in enumerate(high.tolist())]
     lower = [f"{(column + 0.5) * width:.1f} {middle - half * value + 0.3:.1f}" for column, value in enumerate(low.tolist())]
     return f"M{'L'.join(upper + lower[::-1])}Z"

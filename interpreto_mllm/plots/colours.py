@@ -1,4 +1,4 @@
-"""The two colours of every picture: red pushes towards the target, blue against it."""
+"""The two colours of all plots: red is towards the target, blue against it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ TOWARDS = (214, 62, 50)
 AGAINST = (47, 111, 196)
 PAPER = (250, 250, 250)
 STRENGTH = 0.78
-"""How much of the full colour the strongest score has on paper and on images, where something is to be read beneath it."""
+"""Opacity of the strongest score on text and images, which must stay legible below it."""
 
 
 def mixed(share: float) -> tuple[int, int, int]:
@@ -24,7 +24,7 @@ def mixed(share: float) -> tuple[int, int, int]:
 
 
 def hexadecimal(colour: tuple[int, int, int]) -> str:
-    """As drawing libraries and style sheets spell it.
+    """The colour as drawing libraries and style sheets write it.
 
     Example:
         >>> hexadecimal((214, 62, 50))
@@ -45,7 +45,7 @@ def tinted(share: float) -> str:
 
 
 def ink(share: float) -> str:
-    """The colour of text that is read on the colour of a score.
+    """The colour of text on the colour of a score.
 
     Example:
         >>> ink(0.1), ink(-1.0)
@@ -55,5 +55,5 @@ def ink(share: float) -> str:
 
 
 def style(share: float) -> str:
-    """A score in a terminal: its text on its colour, or nothing for next to nothing."""
+    """The terminal style of a score: text on its colour, or nothing when the score is nearly zero."""
     return "" if abs(share) < 0.02 else f"{ink(share)} on {hexadecimal(mixed(share))}"

@@ -6,8 +6,8 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
-from interpreto_mllm.plots.fonts import at_hand, label
-from interpreto_mllm.plots.reading import row
+from interpreto_mllm.plots.fonts import installed_fonts, label
+from interpreto_mllm.plots.scores import target_scores
 from interpreto_mllm.plots.sheet import sheet
 from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.results.record import Record
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BARS, COLUMNS, LINES = 40, 120, 80
+MOST_BARS = 40
+
+MOST_COLUMN_LABELS, MOST_ROW_LABELS = 120, 80
+"""Of a heat map; with more features or targets only some are labelled."""
 
 
 def figure(attribution: Record, path: str | PathLike[str] | None, target: int | None, numbers: bool) -> Figure:
@@ -32,7 +35,7 @@ def figure(attribution: Record, path: str | PathLike[str] | None, target: int | 
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = at_hand()
+    fonts = installed_fonts()
     with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
         if attribution.media:
             drawn = sheet(attribution, target, numbers, fonts)
@@ -49,8 +52,8 @@ def figure(attribution: Record, path: str | PathLike[str] | None, target: int | 
 def _bars(attribution: Record, target: int, fonts: dict[str, str]) -> Figure:
     import matplotlib.pyplot as plt
 
-    scores = row(attribution, target)
-    shown = sorted(scores.strongest(BARS))
+    scores = target_scores(attribution, target)
+    shown = sorted(scores.strongest(MOST_BARS))
     drawn, axes = plt.subplots(figsize=(7.5, 1.5 + 0.3 * len(shown)), layout="constrained")
     heights = [scores.scores[feature] for feature in shown]
     errors = None if scores.errors is None else [scores.errors[feature] for feature in shown]
@@ -84,7 +87,8 @@ def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
     colours = LinearSegmentedColormap.from_list("against to towards", stops)
     image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
-    columns, lines = range(0, attribution.n, -(-attribution.n // COLUMNS)), range(0, attribution.t, -(-attribution.t // LINES))
+    columns = range(0, attribution.n, -(-attribution.n // MOST_COLUMN_LABELS))
+    lines = range(0, attribution.t, -(-attribution.t // MOST_ROW_LABELS))
     names = [label(attribution.features[column].text, fonts) for column in columns]
     axes.set_xticks([column + 0.5 for column in columns], labels=names, rotation=90, parse_math=False)
     labels = [label(attribution.targets[line], fonts) for line in lines]

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Placed:
-    """A bit of text on its line.
+    """A word or space on its line.
 
     Args:
         text: a word, or the space between two.
-        tag: what the caller knows it by.
+        tag: the caller's number for it.
         line: from 0.
         left: where it begins.
         width: how wide it is.

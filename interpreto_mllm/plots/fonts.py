@@ -1,14 +1,14 @@
-"""Fonts for matplotlib that together draw most scripts."""
+"""Fonts for matplotlib that together cover most scripts."""
 
 from __future__ import annotations
 
-from interpreto_mllm.plots.reading import shortened, visible
+from interpreto_mllm.plots.text import shortened, visible
 
 FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "PingFang SC", "Microsoft YaHei", "Noto Emoji")
 
 
-def at_hand() -> dict[str, str]:
-    """The files of those that are installed, by name."""
+def installed_fonts() -> dict[str, str]:
+    """The files of the installed ones, by name."""
     from matplotlib.font_manager import fontManager
 
     files = {font.name: font.fname for font in fontManager.ttflist}
@@ -16,7 +16,7 @@ def at_hand() -> dict[str, str]:
 
 
 def drawable(text: str, fonts: dict[str, str]) -> str:
-    """The text, with a box for whatever no font can draw."""
+    """The text, with a box for each character that no font can draw."""
     from matplotlib.font_manager import get_font
 
     known = [get_font(path) for path in fonts.values()]

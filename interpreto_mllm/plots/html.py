@@ -1,4 +1,4 @@
-"""The result as HTML: the coloured prompt, and a choice of target. Everything shown is escaped, nothing is fetched."""
+"""The result as HTML: the coloured prompt, with a choice of targets. All text is escaped, and nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.answers import answers
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.assets import SCRIPT, STYLE
-from interpreto_mllm.plots.reading import Piece, Row, pieces, rows, shortened, visible
+from interpreto_mllm.plots.pieces import Piece, pieces
+from interpreto_mllm.plots.scores import TargetScores, shown_scores
 from interpreto_mllm.plots.summary import facts
+from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.fidelity import fidelity_sentence
 from interpreto_mllm.results.record import Record
 
@@ -33,11 +35,11 @@ def page(attribution: Record) -> str:
 
 
 def fragment(attribution: Record) -> str:
-    """What a page or a notebook cell holds; without a script it shows the first row, the whole answer if there is one."""
-    shown = rows(attribution)
+    """The body of a page or a notebook cell. Without scripts it shows the first target, or the whole answer if there is one."""
+    shown = shown_scores(attribution)
     whole = len(shown) > attribution.t
     first, *rest = facts(attribution)
-    told = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
+    further = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
     running = "".join(_run(attribution, media, list(run), shown[0]) for media, run in groupby(pieces(attribution), _is_medium))
     what = "Prompt" if attribution.text or attribution.media else "Features"
     panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
@@ -46,7 +48,7 @@ def fragment(attribution: Record) -> str:
     )
     return (
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
-        f'<div class="facts"><b>{escape(first)}</b>{told}</div>\n'
+        f'<div class="facts"><b>{escape(first)}</b>{further}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
         f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}\n'
         f'<script type="application/json">{_data(attribution, shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
@@ -58,7 +60,7 @@ def _subject(attribution: Record) -> str:
     return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
 
 
-def _targets(shown: list[Row], whole: bool) -> str:
+def _targets(shown: list[TargetScores], whole: bool) -> str:
     labels = [row.label.replace("\n", "↵") or "␣" for row in shown]
     if whole:
         labels[0] = "whole answer"
@@ -73,14 +75,14 @@ def _is_medium(piece: Piece) -> bool:
     return piece.medium is not None
 
 
-def _run(attribution: Record, media: bool, run: list[Piece], row: Row) -> str:
-    """Text runs on; images and clips that follow one another stand beside each other where there is room."""
+def _run(attribution: Record, media: bool, run: list[Piece], row: TargetScores) -> str:
+    """Text as running text; consecutive images and clips side by side where they fit."""
     if not media:
         return "".join(_piece(piece, row) for piece in run)
     return f'<div class="media">{"".join(_medium(attribution, piece, row) for piece in run)}</div>'
 
 
-def _medium(attribution: Record, piece: Piece, row: Row) -> str:
+def _medium(attribution: Record, piece: Piece, row: TargetScores) -> str:
     assert piece.medium is not None
     drawn = picture if isinstance(attribution.media[piece.medium], Picture) else clip
     return _heading(piece) + drawn.html(attribution, piece.medium, row)
@@ -90,21 +92,21 @@ def _heading(piece: Piece) -> str:
     return f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
 
 
-def _piece(piece: Piece, row: Row) -> str:
+def _piece(piece: Piece, row: TargetScores) -> str:
     if piece.feature is None:
         return f'<span class="gap">{escape(piece.text)}</span>'
     text = piece.text.replace("\n", "↵\n") or "∅"
     loose, share = "loose " if piece.loose else "", row.share(piece.feature)
     return (
         f'{_heading(piece)}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
-        f'style="--strength: {abs(share):.3f}" title="{escape(row.told(piece.feature))}">{escape(text)}</mark>'
+        f'style="--strength: {abs(share):.3f}" title="{escape(row.text(piece.feature))}">{escape(text)}</mark>'
     )
 
 
-def _panel(attribution: Record, row: Row, index: int) -> str:
+def _panel(attribution: Record, row: TargetScores, index: int) -> str:
     """The values, legend and strongest features of one row."""
     strongest = row.strongest(FEATURES_SHOWN)
-    bars = "".join(_bar(name(attribution, feature), row.told(feature), row.share(feature)) for feature in strongest)
+    bars = "".join(_bar(name(attribution, feature), row.text(feature), row.share(feature)) for feature in strongest)
     some = attribution.n > FEATURES_SHOWN
     which = f"{FEATURES_SHOWN} strongest of {attribution.n} features" if some else "Features by strength"
     return (
@@ -115,9 +117,9 @@ def _panel(attribution: Record, row: Row, index: int) -> str:
     )
 
 
-def _bar(text: str, told: str, share: float) -> str:
+def _bar(feature: str, score: str, share: float) -> str:
     return (
-        f"<span>{escape(shortened(visible(text), 60))}</span><span>{told}</span>"
+        f"<span>{escape(shortened(visible(feature), 60))}</span><span>{score}</span>"
         f'<div class="track"><i class="{_side(share)}" style="--strength: {abs(share):.3f}"></i></div>'
     )
 
@@ -126,8 +128,8 @@ def _side(share: float) -> str:
     return "against" if share < 0 else "towards"
 
 
-def _data(attribution: Record, shown: list[Row]) -> str:
-    """Share and wording of every entry for each row, as JSON that cannot end its script element."""
+def _data(attribution: Record, shown: list[TargetScores]) -> str:
+    """Share and text of every entry for each target, as JSON that cannot close its script element."""
     entries = range(attribution.n + len(shown[0].sums))
-    table = [[[round(row.share(entry), 3), row.told(entry)] for entry in entries] for row in shown]
+    table = [[[round(row.share(entry), 3), row.text(entry)] for entry in entries] for row in shown]
     return json.dumps(table, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

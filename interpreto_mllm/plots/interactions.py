@@ -7,14 +7,18 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
-from interpreto_mllm.plots.fonts import at_hand, label
+from interpreto_mllm.plots.fonts import installed_fonts, label
 from interpreto_mllm.results.interactions import NAMES, Pair, PairValues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LETTER, GAP, DROP, PICTURE, FAINT = 0.105, 0.18, 0.9, 2.6, 0.05
+LETTER_WIDTH, WORD_GAP, IMAGE_DROP, IMAGE_SIDE = 0.105, 0.18, 0.9, 2.6
+"""Of the network, in inches: a letter, the space between words, from words to images, and the longer side of an image."""
+
+FAINTEST_SHARE = 0.05
+"""Pairs weaker than this share of the strongest are not drawn."""
 
 
 def figure(interactions: PairValues, path: str | PathLike[str] | None, target: int, kind: str, top: int) -> Figure:
@@ -31,7 +35,7 @@ def figure(interactions: PairValues, path: str | PathLike[str] | None, target: i
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = at_hand()
+    fonts = installed_fonts()
     with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
         drawn = _matrix(interactions, target, fonts) if kind == "matrix" else _network(interactions, target, top, fonts)
         if path is not None:
@@ -84,7 +88,7 @@ def _network(interactions: PairValues, target: int, top: int, fonts: dict[str, s
     from matplotlib.patches import Rectangle
 
     pairs = interactions.top(top, target)
-    pairs = [pair for pair in pairs if abs(pair.value) > FAINT * abs(pairs[0].value)]
+    pairs = [pair for pair in pairs if abs(pair.value) > FAINTEST_SHARE * abs(pairs[0].value)]
     names = [label(feature.text, fonts) for feature in interactions.features]
     layout = _layout(interactions, names)
     words = [pair for pair in pairs if not {pair.first, pair.second} & layout.boxes.keys()]
@@ -120,18 +124,18 @@ def _layout(interactions: PairValues, names: list[str]) -> _Layout:
     images: dict[int, dict[int, tuple[int, int, int, int]]] = {}
     for index, feature in enumerate(interactions.features):
         if feature.box is None:
-            length = LETTER * len(names[index]) + GAP
+            length = LETTER_WIDTH * len(names[index]) + WORD_GAP
             centres[index], cursor = (cursor + length / 2, 0.0), cursor + length
         else:
             images.setdefault(feature.pieces[0][0] if feature.pieces else 0, {})[index] = feature.box
     boxes, left, depth = {}, 0.0, 0.3
     for _, pieces in sorted(images.items()):
         right, bottom = max(box[2] for box in pieces.values()), max(box[3] for box in pieces.values())
-        scale = PICTURE / max(right, bottom)
+        scale = IMAGE_SIDE / max(right, bottom)
         for index, (x0, y0, x1, y1) in pieces.items():
-            boxes[index] = (left + scale * x0, -DROP - scale * y1, scale * (x1 - x0), scale * (y1 - y0))
-            centres[index] = (left + scale * (x0 + x1) / 2, -DROP - scale * (y0 + y1) / 2)
-        left, depth = left + scale * right + 0.4, max(depth, DROP + scale * bottom + 0.1)
+            boxes[index] = (left + scale * x0, -IMAGE_DROP - scale * y1, scale * (x1 - x0), scale * (y1 - y0))
+            centres[index] = (left + scale * (x0 + x1) / 2, -IMAGE_DROP - scale * (y0 + y1) / 2)
+        left, depth = left + scale * right + 0.4, max(depth, IMAGE_DROP + scale * bottom + 0.1)
     return _Layout(centres, boxes, max(cursor, left), depth)
 
 

@@ -1,4 +1,4 @@
-"""The outline of a mask, as drawing libraries and SVG want it."""
+"""The outline of a mask, for drawing libraries and SVG."""
 
 from __future__ import annotations
 

@@ -17,25 +17,29 @@ from interpreto_mllm.media import Picture
 from interpreto_mllm.plots.areas import caption, covers, entries, name
 from interpreto_mllm.plots.colours import AGAINST, STRENGTH, TOWARDS, ink, style
 from interpreto_mllm.plots.outline import outline, svg_path
-from interpreto_mllm.plots.reading import Row, safe
+from interpreto_mllm.plots.scores import TargetScores
+from interpreto_mllm.plots.text import printable
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     import PIL.Image
     from matplotlib.axes import Axes
 
-LARGEST, PIXELATED = 720, 160
-"""Pixels of the longer side: as shown at most, and up to which single pixels are meant to be seen."""
+LARGEST_SIDE = 720
+"""Larger images are shown at this size, in pixels of the longer side."""
+
+PIXELATED_SIDE = 160
+"""Images up to this size show their single pixels."""
 
 
-def draw(attribution: Record, medium: int, row: Row, numbers: bool, pair: tuple[Axes, Axes]) -> None:
+def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, pair: tuple[Axes, Axes]) -> None:
     """The image as it is on the left axes, and in grey under its heat map, with the pieces' borders, on the right."""
     from matplotlib.collections import LineCollection
 
     image, areas = _shown(attribution, medium)
     each = entries(attribution, medium)
     shares = np.array([0.0 if entry is None else row.share(entry) for entry in each])[areas]
-    smoothing: Any = "nearest" if max(image.size) <= PIXELATED else "antialiased"
+    smoothing: Any = "nearest" if max(image.size) <= PIXELATED_SIDE else "antialiased"
     pair[0].imshow(image, interpolation=smoothing)
     pair[1].imshow(_tinted(image, shares), interpolation=smoothing)
     for axes in pair:
@@ -48,11 +52,11 @@ def draw(attribution: Record, medium: int, row: Row, numbers: bool, pair: tuple[
         _write(pair[1], areas, [None if entry is None else (row.short(entry), row.share(entry)) for entry in each])
 
 
-def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], told: list[tuple[str, float] | None]) -> None:
+def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], scores: list[tuple[str, float] | None]) -> None:
     """The score of each area in its middle, where it fits."""
     points = axes.get_window_extent().width / axes.figure.dpi * 72 / areas.shape[1]
-    longest = max((len(score[0]) for score in told if score), default=1)
-    for area, score in enumerate(told):
+    longest = max((len(score[0]) for score in scores if score), default=1)
+    for area, score in enumerate(scores):
         mask = areas == area
         if score is None or not mask.any():
             continue
@@ -91,7 +95,7 @@ def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)
     image, areas = picture.image, picture.areas[0]
-    scale = LARGEST / max(image.size)
+    scale = LARGEST_SIDE / max(image.size)
     if scale >= 1:
         return image, areas
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -108,16 +112,16 @@ def _pieces(attribution: Record, medium: int, areas: Int64[np.ndarray, "h w"]) -
     return [mask for mask in masks if mask.any()]
 
 
-def html(attribution: Record, medium: int, row: Row) -> str:
-    """The image beside its heat map; each area is a shape of its own that tells its score."""
+def html(attribution: Record, medium: int, row: TargetScores) -> str:
+    """The image beside its heat map; each area is a separate shape whose title is its score."""
     image, areas = _shown(attribution, medium)
-    small = max(image.size) <= PIXELATED
+    small = max(image.size) <= PIXELATED_SIDE
     data = _data_uri(image, "PNG" if small else "JPEG")
     title = caption(attribution, medium)
     shapes = "".join(
         f'<path class="area {"against" if row.share(entry) < 0 else "towards"}" data-feature="{entry}" '
         f'style="--strength: {abs(row.share(entry)):.3f}" d="{svg_path(areas == area)}">'
-        f"<title>{escape(name(attribution, entry))}  {row.told(entry)}</title></path>"
+        f"<title>{escape(name(attribution, entry))}  {row.text(entry)}</title></path>"
         for area, entry in enumerate(entries(attribution, medium))
         if entry is not None and (areas == area).any()
     )
@@ -139,8 +143,8 @@ def _data_uri(image: PIL.Image.Image, kind: str) -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def cells(attribution: Record, medium: int, row: Row) -> Group:
-    """A grid of coloured cells where the pieces form one, else the pieces one after the other."""
+def cells(attribution: Record, medium: int, row: TargetScores) -> Group:
+    """A grid of coloured cells if the pieces form one, else a list of the pieces."""
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)
     each, title = entries(attribution, medium), Text().append(f"{caption(attribution, medium)} ", "dim")
@@ -149,19 +153,19 @@ def cells(attribution: Record, medium: int, row: Row) -> Group:
         for cover, entry in dict(zip(covers(attribution, medium), each, strict=True)).items():
             if entry is not None:
                 text = " + ".join(attribution.features[feature].text for feature in cover)
-                title.append(f" {safe(text)} {row.short(entry)} ", style(row.share(entry))).append(" ")
+                title.append(f" {printable(text)} {row.short(entry)} ", style(row.share(entry))).append(" ")
         return Group(title)
     table = Table.grid()
     for line in grid:
         entered = [each[picture.areas[0][corner]] for corner in line]
-        told = [f"{row.short(e):^7}" if e is not None and len(line) <= 12 else " " * min(7, 80 // len(line)) for e in entered]
+        texts = [f"{row.short(e):^7}" if e is not None and len(line) <= 12 else " " * min(7, 80 // len(line)) for e in entered]
         shades = [style(0.0 if entry is None else row.share(entry)) for entry in entered]
-        table.add_row(*(Text(text, shade) for text, shade in zip(told, shades, strict=True)))
+        table.add_row(*(Text(text, shade) for text, shade in zip(texts, shades, strict=True)))
     return Group(title, table)
 
 
 def _grid(picture: Picture) -> list[list[tuple[int, int]]] | None:
-    """The upper left pixels of the pieces in rows and columns, if that is how they lie."""
+    """The upper left pixels of the pieces by row and column, None if they do not form a grid."""
     boxes = {feature.box for feature in picture.features(0) if feature.box}
     filled = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes) == picture.masks.sum()
     tops, lefts = sorted({box[1] for box in boxes}), sorted({box[0] for box in boxes})

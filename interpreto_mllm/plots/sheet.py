@@ -1,4 +1,4 @@
-"""A prompt with images and clips as a matplotlib figure, set as a person would read it."""
+"""A prompt with images and clips as a matplotlib figure, in reading order."""
 
 from __future__ import annotations
 
@@ -14,22 +14,29 @@ from interpreto_mllm.plots.areas import caption
 from interpreto_mllm.plots.colours import ink, tinted
 from interpreto_mllm.plots.flow import flow
 from interpreto_mllm.plots.fonts import drawable, label
-from interpreto_mllm.plots.reading import Piece, Row, pieces, row, rows
+from interpreto_mllm.plots.pieces import Piece, pieces
+from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH, MARGIN, GAP, TALLEST = 7.2, 0.12, 0.16, 2.3
-"""Of the sheet, around it, between its blocks, and of an image, in inches."""
-TEXT, LINE, LINES = 11.0, 0.26, 120
-"""Points of the running text, inches from line to line, and how many lines at most."""
+WIDTH, MARGIN, GAP = 7.2, 0.12, 0.16
+"""Of the sheet, around it, and between its blocks, in inches."""
+
+TALLEST_IMAGE = 2.3
+"""In inches."""
+
+TEXT_POINTS, LINE_INCHES = 11.0, 0.26
+"""Size of the running text, and distance between its lines."""
+
+MOST_LINES = 120
 
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the sheet: how high it is, what draws it with its lower edge at a height, and the gap below it."""
+    """A part of the sheet: its height, the function that draws it above a given height, and the gap below it."""
 
     height: float
     draw: Callable[[float], None]
@@ -37,9 +44,9 @@ class Block:
 
 
 class Sheet:
-    """The figure while it is being drawn; heights are counted in inches from below."""
+    """A figure under construction; heights are in inches from below."""
 
-    def __init__(self, attribution: Record, row: Row, numbers: bool, fonts: dict[str, str]):
+    def __init__(self, attribution: Record, row: TargetScores, numbers: bool, fonts: dict[str, str]):
         import matplotlib.pyplot as plt
 
         self.attribution, self.row, self.numbers, self.fonts = attribution, row, numbers, fonts
@@ -71,21 +78,21 @@ class Sheet:
         self.figure.text(x / WIDTH, y / self.figure.get_figheight(), text, parse_math=False, **named)
 
     def measure(self, text: str) -> float:
-        """How wide the running text is, in inches: between bars, which no letter moves up to."""
+        """The width of running text in inches, measured between bars so that no letter is kerned away."""
         from matplotlib.font_manager import FontProperties
         from matplotlib.textpath import TextToPath
 
-        font = FontProperties(family=list(self.fonts), size=TEXT)
+        font = FontProperties(family=list(self.fonts), size=TEXT_POINTS)
         ends = TextToPath().get_text_width_height_descent("||", font, False)[0]
         return (TextToPath().get_text_width_height_descent(f"|{text}|", font, False)[0] - ends) / 72
 
     def title(self, heading: str) -> Block:
         row = self.row
-        told = f"{quantity(self.attribution)}     v(∅) {row.empty:.3g} → v(N) {row.full:.3g}".replace("-", "−")
+        subtitle = f"{quantity(self.attribution)}     v(∅) {row.empty:.3g} → v(N) {row.full:.3g}".replace("-", "−")
 
         def draw(bottom: float) -> None:
             self.write(MARGIN, bottom + 0.27, heading, fontsize=12, fontweight="bold", va="bottom")
-            self.write(MARGIN, bottom + 0.06, told, fontsize=8.5, color="#6b7280", va="bottom")
+            self.write(MARGIN, bottom + 0.06, subtitle, fontsize=8.5, color="#6b7280", va="bottom")
 
         return Block(0.5, draw, 0.12)
 
@@ -112,30 +119,30 @@ class Sheet:
     def lines(self, run: list[Piece], placed: list[Any]) -> Block:
         from matplotlib.patches import Rectangle
 
-        count = min(placed[-1].line + 1, LINES)
-        height = count * LINE + (LINE if placed[-1].line >= LINES else 0)
+        count = min(placed[-1].line + 1, MOST_LINES)
+        height = count * LINE_INCHES + (LINE_INCHES if placed[-1].line >= MOST_LINES else 0)
 
         def draw(bottom: float) -> None:
             axes = self.axes(0.0, bottom, WIDTH, height)
             axes.set(xlim=(0, WIDTH), ylim=(0, height))
             axes.set_axis_off()
             for bit in placed:
-                left, base = MARGIN + bit.left, height - (bit.line + 1) * LINE
-                if bit.line >= LINES:
-                    axes.text(MARGIN, 0.04, "… the page of to_html() shows the rest", fontsize=9, color="#6b7280")
+                left, base = MARGIN + bit.left, height - (bit.line + 1) * LINE_INCHES
+                if bit.line >= MOST_LINES:
+                    axes.text(MARGIN, 0.04, "… to_html() shows the rest", fontsize=9, color="#6b7280")
                     break
                 feature = run[bit.tag].feature
                 share = 0.0 if feature is None else self.row.share(feature)
                 if feature is not None:
-                    corner, size = (left - 0.01, base + 0.025), (bit.width + 0.02, LINE - 0.05)
+                    corner, size = (left - 0.01, base + 0.025), (bit.width + 0.02, LINE_INCHES - 0.05)
                     axes.add_patch(Rectangle(corner, *size, color=tinted(share), linewidth=0))
                 colour = "#8b919b" if feature is None else ink(share)
-                axes.text(left, base + 0.085, bit.text, fontsize=TEXT, color=colour, va="baseline", parse_math=False)
+                axes.text(left, base + 0.085, bit.text, fontsize=TEXT_POINTS, color=colour, va="baseline", parse_math=False)
 
         return Block(height, draw)
 
     def media(self, found: list[int]) -> list[Block]:
-        """The images, as many in a line as there is room for, and each clip on a line of its own."""
+        """The images, as many per line as fit, and each clip on its own line."""
         blocks: list[Block] = []
         line: list[tuple[int, float, float]] = []
         room = 0.0
@@ -183,7 +190,7 @@ class Sheet:
         return Block(0.37 + wave + names + (0.16 if title != "clip" else 0), draw)
 
     def legend(self) -> Block:
-        """The one colour scale of everything on the sheet, from the bound against to the bound towards."""
+        """The colour scale that everything on the sheet shares."""
 
         def draw(bottom: float) -> None:
             bound = self.row.bound
@@ -204,9 +211,10 @@ class Sheet:
 
 
 def sheet(attribution: Record, target: int | None, numbers: bool, fonts: dict[str, str]) -> Figure:
-    """Draw one target: the one asked for, else the whole answer, else the first."""
-    shown = rows(attribution)[0] if target is None else row(attribution, target)
-    of = f"   (the first of {attribution.t} targets)" if target is None and len(rows(attribution)) == attribution.t > 1 else ""
+    """Draw one target: the one given, else the whole answer, else the first."""
+    every = shown_scores(attribution)
+    shown = every[0] if target is None else target_scores(attribution, target)
+    of = f"   (the first of {attribution.t} targets)" if target is None and len(every) == attribution.t > 1 else ""
     page = Sheet(attribution, shown, numbers, fonts)
     blocks = page.blocks(label(shown.label, fonts, 64) + of)
     height = sum(block.height + block.gap for block in blocks) - GAP + 2 * MARGIN
@@ -222,12 +230,12 @@ def _size(picture: Picture) -> tuple[float, float]:
     """Width and height of an image on the sheet, in inches."""
     ratio = picture.image.width / picture.image.height
     widest = (WIDTH - 2 * MARGIN - 0.08) / 2
-    height = min(TALLEST, widest / ratio)
+    height = min(TALLEST_IMAGE, widest / ratio)
     return max(height * ratio, 0.3), height
 
 
 def _readable(found: list[Piece]) -> Iterator[Piece]:
-    """Of a chat, only what the turns explained say: the template's markup between them is left out."""
+    """The pieces of a chat without the template's markup between the explained turns."""
     turns = [piece.turn for piece in found if piece.feature is not None or piece.medium is not None]
     chat = any(turn is not None for turn in turns)
     for place, piece in enumerate(found):

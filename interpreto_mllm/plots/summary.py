@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from interpreto_mllm.plots.areas import name
-from interpreto_mllm.plots.reading import row, shortened, visible
+from interpreto_mllm.plots.scores import target_scores
+from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.record import Record
 
 TARGETS_SHOWN, FEATURES_SHOWN = 6, 4
@@ -13,30 +14,30 @@ def summary(attribution: Record) -> str:
     """What was estimated and how, then the strongest features of the first targets."""
     lines = [f"Attribution: {', '.join(facts(attribution))}"]
     for target in range(min(attribution.t, TARGETS_SHOWN)):
-        scores = row(attribution, target)
+        scores = target_scores(attribution, target)
         strongest = scores.strongest(FEATURES_SHOWN)
-        named = [f"{shortened(visible(name(attribution, i)), 32)} {scores.told(i)}" for i in strongest]
-        told = ", ".join(named) + (", …" if attribution.n > FEATURES_SHOWN else "")
-        lines.append(f"  {scores.label!r}  v(∅) {scores.empty:.4g} → v(N) {scores.full:.4g}:  {told}")
+        named = [f"{shortened(visible(name(attribution, i)), 32)} {scores.text(i)}" for i in strongest]
+        strongest_text = ", ".join(named) + (", …" if attribution.n > FEATURES_SHOWN else "")
+        lines.append(f"  {scores.label!r}  v(∅) {scores.empty:.4g} → v(N) {scores.full:.4g}:  {strongest_text}")
     if attribution.t > TARGETS_SHOWN:
         lines.append(f"  … and {counted(attribution.t - TARGETS_SHOWN, 'target')} more")
     return "\n".join(lines)
 
 
 def facts(attribution: Record) -> list[str]:
-    """What was estimated, by what, of what, and what it cost; each in a few words."""
+    """What was estimated, how, for what and at what cost, each in a few words."""
     counts = attribution.counts
-    told = [attribution.estimand, attribution.method, f"mode {attribution.mode}"]
-    told += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
-    told += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
-    told += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]
-    told += [counted(counts.answers_reused, "earlier answer") + " reused"]
-    told += [counted(counts.answers_asked, "earlier answer") + " asked for"]
-    return [fact for fact in told if fact and not fact.startswith("0 ")]
+    parts = [attribution.estimand, attribution.method, f"mode {attribution.mode}"]
+    parts += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
+    parts += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
+    parts += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]
+    parts += [counted(counts.answers_reused, "earlier answer") + " reused"]
+    parts += [counted(counts.answers_asked, "earlier answer") + " asked for"]
+    return [fact for fact in parts if fact and not fact.startswith("0 ")]
 
 
 def quantity(attribution: Record) -> str:
-    """What the numbers are, in which unit."""
+    """What the numbers are, and their unit."""
     units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
     unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
     return f"{attribution.estimand} ({unit})"

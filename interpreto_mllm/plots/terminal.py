@@ -10,30 +10,35 @@ from interpreto_mllm.media import Picture
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal, style
-from interpreto_mllm.plots.reading import Row, pieces, row, rows, safe, shortened, visible
+from interpreto_mllm.plots.pieces import pieces
+from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.summary import counted, facts
+from interpreto_mllm.plots.text import printable, shortened, visible
 from interpreto_mllm.results.record import Record
 
-ROWS_SHOWN, FEATURES_SHOWN, BAR = 8, 10, 24
+TARGETS_SHOWN, FEATURES_SHOWN = 8, 10
+
+BAR_COLUMNS = 24
+"""Length of the bar of the strongest feature, in characters."""
 
 
 def coloured(attribution: Record) -> Group:
     """The prompt coloured by score, its legend and the strongest features; several classes or values one after the other."""
-    shown = rows(attribution)
+    shown = shown_scores(attribution)
     parts: list[RenderableType] = [Text(" · ".join(facts(attribution)), style="dim")]
     whole = len(shown) > attribution.t
-    for scores in shown[:1] if whole else shown[:ROWS_SHOWN]:
+    for scores in shown[:1] if whole else shown[:TARGETS_SHOWN]:
         parts += [Text(), _heading(scores), Text(), _prompt(attribution, scores), Text(), _strongest(attribution, scores)]
     if whole:
         parts += [Text(), _tokens(attribution)]
-    left = attribution.t - ROWS_SHOWN
+    left = attribution.t - TARGETS_SHOWN
     if left > 0:
         parts.append(Text(f"… and {counted(left, 'target')} more; to_html() and plot() show all", style="dim"))
     parts += [Text(note, style="italic") for note in attribution.notes]
     return Group(*parts)
 
 
-def _heading(scores: Row) -> Text:
+def _heading(scores: TargetScores) -> Text:
     bound = f"{scores.bound:.3g}"
     return Text.assemble(
         (visible(scores.label), "bold"),
@@ -44,7 +49,7 @@ def _heading(scores: Row) -> Text:
     )
 
 
-def _prompt(attribution: Record, scores: Row) -> Group:
+def _prompt(attribution: Record, scores: TargetScores) -> Group:
     """The running text, interrupted by the images and clips where they stand."""
     parts: list[RenderableType] = []
     text = Text()
@@ -56,35 +61,35 @@ def _prompt(attribution: Record, scores: Row) -> Group:
             text = Text()
             continue
         if piece.feature is None:
-            text.append(safe(piece.text), "bright_black")
+            text.append(printable(piece.text), "bright_black")
         else:
-            text.append(safe(f" {piece.text} " if piece.loose else piece.text), style(scores.share(piece.feature)))
+            text.append(printable(f" {piece.text} " if piece.loose else piece.text), style(scores.share(piece.feature)))
         text.append(" " if piece.loose else "")
     text.rstrip()
     return Group(*(part for part in [*parts, text] if part))
 
 
-def _medium(attribution: Record, medium: int, scores: Row) -> RenderableType:
+def _medium(attribution: Record, medium: int, scores: TargetScores) -> RenderableType:
     drawn = picture.cells if isinstance(attribution.media[medium], Picture) else clip.bar
     return drawn(attribution, medium, scores)
 
 
-def _strongest(attribution: Record, scores: Row) -> Table:
+def _strongest(attribution: Record, scores: TargetScores) -> Table:
     table = Table.grid(padding=(0, 2))
     for feature in scores.strongest(FEATURES_SHOWN):
         share = scores.share(feature)
-        bar = Text("█" * round(abs(share) * BAR) or "▏", hexadecimal(TOWARDS if share > 0 else AGAINST))
-        table.add_row(Text(shortened(visible(name(attribution, feature)), 32)), Text(scores.told(feature)), bar)
+        bar = Text("█" * round(abs(share) * BAR_COLUMNS) or "▏", hexadecimal(TOWARDS if share > 0 else AGAINST))
+        table.add_row(Text(shortened(visible(name(attribution, feature)), 32)), Text(scores.text(feature)), bar)
     if attribution.n > FEATURES_SHOWN:
         table.add_row(Text(f"… {attribution.n - FEATURES_SHOWN} more", style="dim"))
     return table
 
 
 def _tokens(attribution: Record) -> Table:
-    """For each token of the answer, what it rests on."""
+    """The strongest features of each token of the answer."""
     table = Table.grid(padding=(0, 2))
-    for target in range(min(attribution.t, ROWS_SHOWN)):
-        scores = row(attribution, target)
+    for target in range(min(attribution.t, TARGETS_SHOWN)):
+        scores = target_scores(attribution, target)
         cells = Text()
         for feature in scores.strongest(4):
             text = shortened(visible(name(attribution, feature)), 20)

@@ -1,4 +1,4 @@
-"""Chats: rendered by the tokenizer's or processor's own template, every part of a message found again in the text."""
+"""Chats, rendered by the template of the tokenizer or processor, with the place of every part in the text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from interpreto_mllm.prompts.processing import Processing
 Message = dict[str, Any]
 
 MEDIA_KEYS = {"image": ("image", "url", "path"), "audio": ("audio", "url", "path")}
-"""Where the content of a part may stand, by type."""
+"""The keys that may hold the content of a part, by type."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Part:
         turn: index of the message.
         role: of the message.
         kind: "text", "image" or "audio".
-        content: the text, or whatever the user gave as image or clip.
+        content: the text, or the image or clip as the user gave it.
     """
 
     turn: int
@@ -38,7 +38,7 @@ def is_chat(inputs: object) -> TypeGuard[list[Message]]:
 
 
 def check_chat(messages: Sequence[Message], processing: Processing) -> None:
-    """Raise a ValueError where these messages cannot be rendered or explained."""
+    """Raise a ValueError if these messages cannot be rendered or explained."""
     if processing.templater is None:
         raise ValueError("This tokenizer has no chat template: give the prompt as a string, or set tokenizer.chat_template.")
     for index, message in enumerate(messages):
@@ -69,17 +69,17 @@ def render_chat(
 ) -> tuple[str, list[Span]]:
     """The rendered chat, generation prompt included, and the span of each text part in it.
 
-    The template is rendered a second time with a marker in place of each text, which tells where texts go even when one of
-    them repeats a role's name or another message.
+    The template is rendered a second time with a marker in place of each text. Its markers show where the texts are, even if a
+    text repeats a role's name or another message.
 
     Args:
         messages: the chat.
         processing: the tokenizer or processor with the chat template.
         dropped: indices, among the images and clips, of those to leave out.
-        fixed: indices of messages that need not be found again, and so may be rewritten; their spans are empty.
+        fixed: indices of messages that the template may rewrite; the spans of their texts are empty.
 
     Raises:
-        ValueError: when the template does more to a text than strip it, so that it cannot be found again.
+        ValueError: when the template changes a text other than by stripping it.
     """
     parts = [part for part in parts_of(messages) if part.kind == "text"]
     texts = [part.content for part in parts]
@@ -124,7 +124,7 @@ def _render(messages: Sequence[Message], processing: Processing, texts: Sequence
 
 
 def _kind(part: Any) -> str | None:
-    """The type of a part, None where it is not one."""
+    """The type of a part, None if it is not a part."""
     if not isinstance(part, dict):
         return None
     kind = part.get("type")

@@ -1,4 +1,4 @@
-"""The chat behind an explanation, from which the conversation can go on."""
+"""The chat behind an explanation, which further turns can extend."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Conversation:
     """A chat that was explained.
 
     Args:
-        messages: as the model read all of them; images and clips are the pictures and clips that they were cut into.
-        answered: indices of the assistant's messages that are no fixed history, but what the model answers to each coalition;
-            `messages` holds what it answered with everything present.
+        messages: all messages of the prompt, with images and clips as `Picture` and `Clip`.
+        answered: indices of the assistant's messages that the model answers again for each coalition; `messages` holds its
+            answers with everything present.
 
     Example:
         >>> chat = Conversation(({"role": "user", "content": "what is the sky ?"},))
         >>> longer = chat.continued("blue", [{"role": "user", "content": "why ?"}])
         >>> [message["content"] for message in longer.messages], longer.answered
         (['what is the sky ?', 'blue', 'why ?'], (1,))
-        >>> [message["content"] for message in longer.told(["grey"])]
+        >>> [message["content"] for message in longer.messages_with(["grey"])]
         ['what is the sky ?', 'grey', 'why ?']
     """
 
@@ -34,32 +34,32 @@ class Conversation:
 
     @classmethod
     def of(cls, messages: Sequence[Message], media: Sequence[Medium]) -> Conversation:
-        """A copy of these messages with the images and clips as they were read."""
+        """A copy of these messages with these media in place of the images and clips."""
         found = iter(media)
 
-        def read(part: dict[str, Any]) -> dict[str, Any]:
+        def with_medium(part: dict[str, Any]) -> dict[str, Any]:
             kind = part["type"]
             kept = {name: value for name, value in part.items() if name not in (*MEDIA_KEYS[kind], "sampling_rate")}
             return {**kept, kind: next(found)}
 
-        return cls(tuple(_changed(messages, read)))
+        return cls(tuple(_changed(messages, with_medium)))
 
     def continued(self, answer: str, turn: Sequence[Message]) -> Conversation:
-        """The longer chat: what the model answered to all of this one, and what follows."""
-        spoken = {"role": "assistant", "content": answer}
-        return Conversation((*self.messages, spoken, *turn), (*self.answered, len(self.messages)))
+        """This chat with the model's answer to all of it, and the messages that follow."""
+        reply = {"role": "assistant", "content": answer}
+        return Conversation((*self.messages, reply, *turn), (*self.answered, len(self.messages)))
 
-    def told(self, said: Sequence[str]) -> list[Message]:
-        """The messages up to the answer that comes after these, which stand in place of those given with everything present."""
-        end = [*self.answered, len(self.messages)][len(said)]
-        spoken = dict(zip(self.answered, said, strict=False))
+    def messages_with(self, answers: Sequence[str]) -> list[Message]:
+        """The messages before the answer that follows these, with these in place of the answers to the whole prompt."""
+        end = [*self.answered, len(self.messages)][len(answers)]
+        replaced = dict(zip(self.answered, answers, strict=False))
         return [
-            {**message, "content": spoken[index]} if index in spoken else message
+            {**message, "content": replaced[index]} if index in replaced else message
             for index, message in enumerate(self.messages[:end])
         ]
 
     def to_data(self, media: Sequence[Medium]) -> dict[str, Any] | None:
-        """As JSON can hold it, images and clips by their indices in `media`; None where messages hold what JSON cannot."""
+        """As JSON, with images and clips as indices into `media`; None if a message cannot be written as JSON."""
         messages = _changed(self.messages, lambda part: {**part, part["type"]: media.index(part[part["type"]])})
         try:
             json.dumps(messages, allow_nan=False)
@@ -69,7 +69,7 @@ class Conversation:
 
     @classmethod
     def from_data(cls, data: dict[str, Any] | None, media: Sequence[Medium]) -> Conversation | None:
-        """What `to_data` wrote."""
+        """Inverse of `to_data`."""
         if data is None:
             return None
         messages = _changed(data["messages"], lambda part: {**part, part["type"]: media[part[part["type"]]]})

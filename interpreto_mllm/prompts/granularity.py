@@ -1,4 +1,4 @@
-"""Where a text is cut into features: tokens, words, sentences, chat turns."""
+"""How a text is cut into features: tokens, words, sentences, chat turns."""
 
 from __future__ import annotations
 

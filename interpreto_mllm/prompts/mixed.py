@@ -1,4 +1,4 @@
-"""Texts with images and clips in them: which tokens a processor makes of them, and which of those somebody wrote."""
+"""Texts with images and clips: their tokens after processing, and which of these were written."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Mixed:
     def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
         """The tokens with the media in these states, their types if the processor gives some, and the spans of the parts.
 
-        Tokens that the processor puts in for an image or a clip belong to no text and count as special.
+        Tokens that the processor inserts for an image or a clip count as special.
         """
         key = tuple(state.size for state in states)
         if key not in self._known:

@@ -1,4 +1,4 @@
-"""What the library needs of a processor, found from the processor's and the model's own interface."""
+"""What the library needs from a processor, found through the interfaces of the processor and the model."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ class Processing:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The tokenizer, None for what reads no text."""
+        """The tokenizer, None for a processor without text."""
         if callable(getattr(self.processor, "convert_ids_to_tokens", None)):
             return self.processor
         return getattr(self.processor, "tokenizer", None)
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
-        """What other than text it reads: "image", "audio", both or neither."""
+        """The modalities besides text: "image", "audio", both or neither."""
         kinds = {
             base.__name__
             for part in (self.processor, *getattr(self.processor, "__dict__", {}).values())
@@ -61,12 +61,12 @@ class Processing:
 
     @cached_property
     def reads_text(self) -> bool:
-        """Whether prompts may hold text. What sees or hears and has no place for that in a text only looks or listens."""
+        """Whether prompts may hold text. A model of images or audio without placeholder tokens takes no text."""
         return self.tokenizer is not None and (bool(self.soft_ids) or not self.modalities)
 
     @cached_property
     def templater(self) -> Any:
-        """What renders chats: the processor or its tokenizer, whichever has a template; None where neither has one."""
+        """The processor or its tokenizer, whichever has a chat template; None if neither has one."""
         return next((one for one in (self.processor, self.tokenizer) if getattr(one, "chat_template", None)), None)
 
     @cached_property
@@ -86,7 +86,7 @@ class Processing:
 
     @cached_property
     def rate(self) -> int | None:
-        """Samples per second of the clips it reads, None where it reads none."""
+        """Samples per second of its clips, None if it takes no audio."""
         parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
         rates = [getattr(part, "sampling_rate", None) for part in parts]
         return next((rate for rate in rates if isinstance(rate, int)), None)
@@ -106,7 +106,7 @@ class Processing:
         """What stands for an image or a clip in a text: of the candidates, the one that is there `count` times.
 
         Raises:
-            ValueError: when none is; the message tells what to write.
+            ValueError: when none is; the message says what to write.
         """
         candidates = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
         known = [candidate for candidate in candidates if isinstance(candidate, str)]

@@ -1,4 +1,4 @@
-"""A prompt as a game sees it: features, and what the model reads for each coalition of them."""
+"""Prompts: their features, and the model inputs of each coalition of these."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[ModelInput, Int[n
 
 @runtime_checkable
 class Prompt(Protocol):
-    """Anything that says what the model reads for a coalition of its features."""
+    """Features, and the model inputs of each coalition of them."""
 
     @property
     def text(self) -> str:
@@ -34,12 +34,12 @@ class Prompt(Protocol):
 
     @property
     def features(self) -> list[Feature]:
-        """The players."""
+        """The features that get scores."""
         ...
 
     @property
     def media(self) -> tuple[Medium, ...]:
-        """The images and clips; features tell which pieces of them they are."""
+        """The images and clips; features hold the indices of their pieces."""
         ...
 
     @property
@@ -64,11 +64,11 @@ class TokenPrompt:
         text: what the tokens spell; the features' spans index into it.
         whole: all tokens.
         owner: feature of each token, or -1.
-        features: the players.
+        features: the features that get scores.
         occlusion: how an absent feature of the text disappears.
         regions: the pieces of `text` that were written in one go, one per part of a chat message.
         media: the images and clips.
-        layouts: tells the tokens and their owners when some of `media` take fewer tokens, or none.
+        layouts: gives the tokens and their owners when some of `media` take fewer tokens, or none.
         conversation: the chat that it is, if it is one.
     """
 
@@ -126,10 +126,10 @@ def _unwrapped(branch: list) -> int | list:
     return branch[0] if len(branch) == 1 else branch
 
 
-def joined(
+def merge_features(
     owner: Int[np.ndarray, "l"], features: Sequence[Feature], kept: Sequence[int], groups: Sequence[object] | None
 ) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
-    """The players, and who owns what, when only the features in `kept` play, as one where their group labels are equal."""
+    """The new owners and features when only those in `kept` remain, with equal group labels merged."""
     labels = [groups[index] for index in kept] if groups is not None else list(kept)
     members: dict[object, list[Feature]] = {}
     for feature, label in zip(kept, labels, strict=True):
@@ -137,10 +137,10 @@ def joined(
     place = {label: index for index, label in enumerate(members)}
     target = {feature: place[label] for feature, label in zip(kept, labels, strict=True)}
     owners = np.asarray([target.get(index, -1) for index in owner.tolist()], dtype=np.int64)
-    return owners, [_joined(parts) for parts in members.values()]
+    return owners, [_merged(parts) for parts in members.values()]
 
 
-def _joined(parts: list[Feature]) -> Feature:
+def _merged(parts: list[Feature]) -> Feature:
     """One feature out of several; its role and turn are kept where they agree."""
     if len(parts) == 1:
         return parts[0]

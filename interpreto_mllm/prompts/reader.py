@@ -1,4 +1,4 @@
-"""From what a user gives to prompts: strings, chats, encodings and templates, cut into features."""
+"""Reads the inputs that users give into prompts: strings, chats, mappings, encodings and templates, cut into features."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
+from interpreto_mllm.prompts.clip_length import check_clip_length
 from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
 from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
-from interpreto_mllm.prompts.hearing import check_heard
+from interpreto_mllm.prompts.mapping import MEDIA, in_text_order, is_prompt_mapping, media_forms, media_of, without_placeholders
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, joined
-from interpreto_mllm.prompts.ready import Row, rows_of
+from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, merge_features
 from interpreto_mllm.prompts.splitter import Region, TextSplitter
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
-
-MEDIA = {"image": "images", "audio": "audio"}
-"""The keys of a mapping of parts, by modality."""
 
 Origin = tuple[str | None, int | None]
 """Role and turn of a part; None outside chats."""
@@ -41,7 +39,7 @@ Cut = TypeVar("Cut", TokenPrompt, TemplatePrompt)
 
 @dataclass(frozen=True)
 class PromptReader:
-    """Reads inputs into prompts: which parts are players, and how an absent one disappears.
+    """Reads inputs into prompts: which parts are features, and how an absent one disappears.
 
     Args:
         processing: the model's own tokenizer or processor.
@@ -49,9 +47,9 @@ class PromptReader:
         occlusion: how it disappears, already prepared for this tokenizer.
         roles: chat roles whose messages are explained.
         pinned: features that are always present, by text, index or a filter; they get no score.
-        groups: one label per feature, or a callable giving them; features with equal labels are one player.
-        media: from a modality and what the user gave to an image or a clip, cut into its pieces.
-        fixed: indices of a chat's messages that are no players, whatever their roles.
+        groups: one label per feature, or a callable that returns them; features with equal labels become one.
+        media: from a modality and what the user gave to an image or a clip cut into pieces.
+        fixed: indices of a chat's messages that are not explained, regardless of their roles.
     """
 
     processing: Processing
@@ -65,18 +63,18 @@ class PromptReader:
 
     @property
     def tokenizer(self) -> Any:
-        """The model's own, None where it reads no text."""
+        """The model's tokenizer, None if it reads no text."""
         return self.processing.tokenizer
 
     def read(self, inputs: Any) -> list[Prompt]:
-        """One prompt per input; a prompt is taken as it is.
+        """One prompt per input; a `Prompt` is returned unchanged.
 
         Raises:
             TypeError: for an input of an unknown kind.
-            ValueError: for an empty one, or one of which nothing is left to explain.
+            ValueError: for an empty input, or one without anything to explain.
         """
-        if isinstance(inputs, Mapping) and not is_parts(inputs):
-            return [self._encoded(row) for row in rows_of(inputs, self.processing)]
+        if isinstance(inputs, Mapping) and not is_prompt_mapping(inputs):
+            return [self._encoded(row) for row in encoded_prompts(inputs, self.processing)]
         if isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs) or _is_picture(inputs):
             return [self._one(inputs)]
         if isinstance(inputs, (list, tuple)):
@@ -88,12 +86,12 @@ class PromptReader:
         raise TypeError(_accepted(inputs))
 
     def _one(self, one: Any) -> Prompt:
-        if isinstance(one, dict) and is_parts(one):
+        if isinstance(one, dict) and is_prompt_mapping(one):
             return self._parts(one)
         if _is_picture(one):
             return self._parts({"images": one})
         if not self.processing.reads_text:
-            raise TypeError(f"This model reads no text: give {_media_forms(self.processing.modalities)}; got {one!r}.")
+            raise TypeError(f"This model reads no text: give {media_forms(self.processing.modalities)}; got {one!r}.")
         if isinstance(one, Template):
             return self._selected(TemplatePrompt.of(one, self.tokenizer))
         if isinstance(one, str):
@@ -126,35 +124,35 @@ class PromptReader:
 
     def _parts(self, one: Mapping[str, Any]) -> Prompt:
         """A text with placeholders, and the images and clips that they stand for."""
-        given = [(kind, item) for kind, key in MEDIA.items() for item in _listed(one.get(key))]
+        given = media_of(one)
         self._check_modalities([kind for kind, _ in given])
         media = tuple(self._medium(kind, item) for kind, item in given)
         text = one.get("text") or ""
         if not self.processing.reads_text:
             if text:
                 raise ValueError("This model reads no text: leave 'text' out.")
-            return self._silent(media)
+            return self._media_only(media)
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {text!r}.")
         holders = [self.processing.placeholder(kind, text, sum(k == kind for k, _ in given)) for kind, _ in given]
-        order = sorted(range(len(given)), key=lambda m: _nth(text, holders[m], sum(h == holders[m] for h in holders[:m])))
+        order = in_text_order(text, holders)
         media, holders = tuple(media[m] for m in order), [holders[m] for m in order]
-        mixed = Mixed(self.processing, lambda dropped: _cut_out(text, holders, dropped), media, True)
+        mixed = Mixed(self.processing, lambda dropped: without_placeholders(text, holders, dropped), media, True)
         return self._mixed(mixed, [(None, None)] * (len(holders) + 1), [(None, None)] * len(media))
 
     def _medium(self, kind: str, given: Any) -> Medium:
         """An image or a clip in its pieces."""
         medium = self.media(kind, given)
         if isinstance(medium, Clip):
-            check_heard(medium, self.processing)
+            check_clip_length(medium, self.processing)
         return medium
 
-    def _silent(self, media: tuple[Medium, ...]) -> Prompt:
-        """A prompt of nothing but an image or a clip."""
+    def _media_only(self, media: tuple[Medium, ...]) -> Prompt:
+        """A prompt of a single image or clip, without text."""
         if len(media) != 1:
             raise ValueError(
                 f"This model reads one image or clip at a time, the prompt has {len(media)}: give several as a list of "
-                f"prompts, [{_media_forms(self.processing.modalities)}, ...]."
+                f"prompts, [{media_forms(self.processing.modalities)}, ...]."
             )
         nothing = np.zeros(0, dtype=np.int64)
         prompt = self._selected(TokenPrompt("", ModelInput(nothing), nothing, _features(media), self.occlusion, (), media))
@@ -167,7 +165,7 @@ class PromptReader:
         return prompt
 
     def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> TokenPrompt:
-        """The prompt of a text with images and clips; `of_text` and `of_media` tell the role and the turn of each part."""
+        """The prompt of a text with images and clips; `of_text` and `of_media` hold the role and turn of each part."""
         whole = [State.whole(medium) for medium in mixed.media]
         tokens, types, spans = mixed.tokens(whole)
         regions = [
@@ -191,7 +189,7 @@ class PromptReader:
         return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout if mixed.media else None)
 
     def _plays(self, role: str | None, turn: int | None) -> bool:
-        """Whether what is of this role and turn is explained."""
+        """Whether messages of this role and turn are explained."""
         return role is None or (role in self.roles and turn not in self.fixed)
 
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
@@ -212,10 +210,10 @@ class PromptReader:
                 "the second argument, or leave that part out."
             )
 
-    def _encoded(self, row: Row) -> Prompt:
+    def _encoded(self, row: EncodedPrompt) -> Prompt:
         """A row of an encoding; the ids are used as they are."""
         if not len(row.ids):
-            return self._silent(row.media)
+            return self._media_only(row.media)
         tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
         soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
         tokens = replace(tokens, special=tokens.special | soft)
@@ -240,55 +238,19 @@ class PromptReader:
         return self._selected(TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts))
 
     def _selected(self, prompt: Cut) -> Cut:
-        """The prompt with pinned features out of the game and those of a group as one player."""
+        """The prompt without the pinned features, and with each group merged into one feature."""
         features = prompt.features
         if not features:
             raise ValueError("Nothing is left to explain: the prompt has no features at this granularity.")
         groups = self.groups(features) if callable(self.groups) else self.groups
         if groups is not None and len(groups) != len(features):
             raise ValueError(f"groups needs one label per feature: {len(features)} features, {len(groups)} labels.")
-        owner, players = joined(prompt.owner, features, unpinned(features, self.pinned), groups)
+        owner, players = merge_features(prompt.owner, features, unpinned(features, self.pinned), groups)
         return replace(prompt, owner=owner, features=players)
-
-
-def is_parts(inputs: Mapping[str, Any]) -> bool:
-    """Whether a mapping holds a text with images and clips, rather than an encoding."""
-    return bool(inputs) and set(inputs) <= {"text", *MEDIA.values()}
 
 
 def _is_picture(inputs: Any) -> bool:
     return callable(getattr(inputs, "getpixel", None))
-
-
-def _listed(given: Any) -> list[Any]:
-    """One image or clip, or several in a list, as a list. A list of numbers is one clip."""
-    if given is None:
-        return []
-    if isinstance(given, (list, tuple)) and not (given and isinstance(given[0], (int, float))):
-        return list(given)
-    return [given]
-
-
-def _nth(text: str, part: str, n: int) -> int:
-    """Where the part lies in the text for the n-th time, counted from 0."""
-    place = -1
-    for _ in range(n + 1):
-        place = text.index(part, place + 1)
-    return place
-
-
-def _cut_out(text: str, holders: Sequence[str], dropped: Collection[int]) -> tuple[str, list[Span]]:
-    """The text without some of its placeholders, and the spans of what stands between them."""
-    rest, written, spans = text, "", []
-    for index, holder in enumerate(holders):
-        before, _, rest = rest.partition(holder)
-        spans.append((len(written), len(written) + len(before)))
-        written += before + ("" if index in dropped else holder)
-    return written + rest, [*spans, (len(written), len(written) + len(rest))]
-
-
-def _media_forms(modalities: Collection[str]) -> str:
-    return " or ".join(f'{{"{MEDIA[modality]}": ...}}' for modality in modalities)
 
 
 def _features(media: Sequence[Medium]) -> list[Feature]:

@@ -16,7 +16,7 @@ from interpreto_mllm.prompts.tokens import Tokens
 
 @dataclass(frozen=True)
 class Region:
-    """A piece of the prompt's text that somebody wrote, whose parts may be players."""
+    """A part of the prompt's text that was written by a user or the model, and may be split into features."""
 
     span: Span
     role: str | None = None
@@ -25,7 +25,7 @@ class Region:
 
 @dataclass(frozen=True)
 class TextSplitter:
-    """Cuts what somebody wrote into features.
+    """Splits the written regions of a prompt into features.
 
     Args:
         processing: the model's own tokenizer or processor.
@@ -78,7 +78,7 @@ class TextSplitter:
 
     @staticmethod
     def _end(tokens: Tokens, mine: Sequence[int], spans: list[Span]) -> int:
-        """Where a feature ends: after the last of the pieces that its tokens spell; a token may spell more than one."""
+        """Where a feature ends: after the last piece that its tokens cover; a token may cover more than one."""
         reach = max(tokens.offsets[position][1] for position in mine)
         return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
 

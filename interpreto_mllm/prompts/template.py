@@ -1,4 +1,4 @@
-"""Prompts with slots: each slot's value is a player, and an absent one is filled with a baseline."""
+"""Prompts with slots: each slot is a feature, and an absent one is filled with a baseline."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Template:
             a mapping from slot to a text (fixed);
             a mapping from slot to a list of texts (random: each absent slot is drawn from its own list);
             a list of mappings from slot to text (joint: all absent slots come from the same mapping).
-        draws: how many drawn baselines a coalition's value is the mean of, for random baselines. Joint ones are all used.
-        seed: of the draws. They are drawn once per prompt, so a coalition has one value.
+        draws: number of random baselines that a coalition's value is averaged over. Joint ones are all used.
+        seed: seed of the random baselines. They are drawn once per prompt, so that a coalition has one value.
 
     Example:
         >>> template = Template("{name} lives in {place}", {"name": "Ada", "place": "Rome"}, {"name": "He", "place": "town"})
@@ -77,13 +77,13 @@ class Template:
 
     def filled(self, present: Sequence[bool]) -> list[str]:
         """The texts for a coalition of slots, one per baseline."""
-        there = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
-        return [self.text.format(**{**row, **there}) for row in self.baseline_rows]
+        present_values = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
+        return [self.text.format(**{**row, **present_values}) for row in self.baseline_rows]
 
 
 @dataclass(frozen=True, eq=False)
 class TemplatePrompt:
-    """A template as a prompt: each coalition is filled in and tokenised afresh, as a person would have written it.
+    """A template as a prompt: each coalition is filled in and tokenised as if it had been written that way.
 
     Args:
         template: what is filled in.

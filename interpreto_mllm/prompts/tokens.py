@@ -20,7 +20,7 @@ class Tokens:
         text: the text; spans and offsets index into it.
         ids: token ids.
         offsets: (start, end) characters of each token; (0, 0) for those without, such as an added BOS.
-        special: tokens that nobody wrote.
+        special: tokens that are not part of what was written.
     """
 
     text: str
@@ -36,18 +36,18 @@ class Tokens:
             text, add_special_tokens=add_special_tokens, truncation=False, return_offsets_mapping=fast, verbose=False
         )
         ids = list(encoded["input_ids"])
-        offsets = [tuple(o) for o in encoded["offset_mapping"]] if fast else spelled_offsets(ids, text, tokenizer)
+        offsets = [tuple(o) for o in encoded["offset_mapping"]] if fast else decoded_offsets(ids, text, tokenizer)
         return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special_mask(ids, tokenizer))
 
     @classmethod
     def of_ids(cls, ids: Sequence[int], tokenizer: Any) -> Tokens:
-        """Keep the ids as they are; the text is only what they spell, for reading."""
+        """Keep the ids as they are; the text is their decoding, for display."""
         ids = list(ids)
         text = str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
         return cls(
             text,
             np.asarray(ids, dtype=np.int64),
-            tuple(spelled_offsets(ids, text, tokenizer, False)),
+            tuple(decoded_offsets(ids, text, tokenizer, False)),
             special_mask(ids, tokenizer),
         )
 
@@ -55,7 +55,7 @@ class Tokens:
         """For each token the index of the span it belongs to, or -1: the first one that it shares a visible character with.
 
         White space belongs to the span after it, within a region (what one person wrote in one go), so that a token holding
-        nothing but a space leaves and comes with its word.
+        only a space is dropped and kept with its word.
         """
         owner_of_char = np.full(len(self.text) + 1, -1, dtype=np.int64)
         starts = {start for start, _ in regions}
@@ -72,13 +72,13 @@ class Tokens:
 
 
 def stand_in(tokenizer: Any) -> int | None:
-    """What a model reads where nothing is left: the tokenizer's first special token that begins or ends a text, if any."""
+    """The token given to a model when nothing else is left: the tokenizer's BOS, EOS or padding token, if any."""
     ids = () if tokenizer is None else (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
     return next((token for token in ids if token is not None), None)
 
 
 def special_mask(ids: Sequence[int], tokenizer: Any) -> Bool[np.ndarray, "l"]:
-    """Which tokens are special ones of this tokenizer.
+    """Which tokens are special tokens of this tokenizer.
 
     The unknown token stands for something that was written, unless it also begins or ends texts, as Whisper's does.
     """
@@ -92,8 +92,8 @@ def special_ids(tokenizer: Any) -> set[int]:
     return set(tokenizer.all_special_ids) - written
 
 
-def spelled_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special: bool = True) -> list[Span]:
-    """Offsets for tokenizers that give none: how far the text is spelled by the first token, the first two, ….
+def decoded_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special: bool = True) -> list[Span]:
+    """Offsets for tokenizers without them, from decoding the tokens one after the other.
 
     Tokens that complete no character (bytes of an emoji) get the character they are part of; each token is matched as the
     tokenizer decodes it, and the text between matches (dropped spaces) belongs to no token.
@@ -127,7 +127,7 @@ def _piece(ids: Sequence[int], tokenizer: Any) -> str:
 
 
 def _locate(piece: str, text: str, start: int) -> Span:
-    """Where the piece lies in the text from `start` on, spaces and case aside; an empty span at `start` if nowhere near."""
+    """Where the piece lies in the text from `start` on, spaces and case aside; an empty span at `start` if it is not near."""
     bare = piece.strip()
     if not bare:
         if text.startswith(piece, start):

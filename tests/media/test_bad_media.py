@@ -131,17 +131,17 @@ INPUTS: dict[str, tuple[str, Any, str]] = {
     "a long clip": (
         HEARING,
         user({"type": "audio", "audio": clip(0, 1.7)}, TEXT),
-        "The clip is 1.70 s long, but Qwen2AudioProcessor hears only its first",
+        "The clip is 1.70 s long, but Qwen2AudioProcessor uses only its first",
     ),
     "a long clip for Whisper": (
         "whisper",
         {"audio": clip(0, 2.5)},
-        "The clip is 2.50 s long, but WhisperProcessor hears only its first",
+        "The clip is 2.50 s long, but WhisperProcessor uses only its first",
     ),
     "a long clip for a classifier": (
         "ast",
         {"audio": clip(0, 1.0)},
-        "The clip is 1.00 s long, but ASTFeatureExtractor hears only its first",
+        "The clip is 1.00 s long, but ASTFeatureExtractor uses only its first",
     ),
     "text for Whisper": ("whisper", {"text": "a tone", "audio": clip(0)}, "This model reads no text: leave 'text' out"),
     "text for a classifier": ("vit", {"text": "a cat", "images": picture(0)}, "This model reads no text: leave 'text' out"),
@@ -174,7 +174,7 @@ def test_how_long_a_clip_may_be(name: str, seconds: float) -> None:
     """What the message names is what the extractor can take: 1 s, and 64 frames of 25 ms every 10 ms."""
     subject = family(name)
     inputs = user({"type": "audio", "audio": clip(0, 2.0)}, TEXT) if name == HEARING else {"audio": clip(0, 2.0)}
-    with pytest.raises(ValueError, match="hears only its first") as raised:
+    with pytest.raises(ValueError, match="uses only its first") as raised:
         KernelShap(subject.model, subject.processor, **CUTS)(inputs, [5] if name != "ast" else 1)
     told = float(str(raised.value).split("first ")[1].split(" s")[0])
     assert told == pytest.approx(seconds, abs=0.04)

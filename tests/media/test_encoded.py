@@ -151,7 +151,7 @@ def test_rows_that_cannot_be_told_apart() -> None:
     text = [rendered(subject, conversation(subject, QUESTION, pictures)) for pictures in ((0, 1), (2,))]
     images = [[picture(0), picture(1)], [picture(2)]]
     encoding = dict(subject.processor(text=text, images=images, padding=True, return_tensors="pt"))
-    with pytest.raises(ValueError, match=r"has 2 rows, and it cannot be told to which its pixel_values belong: explain one"):
+    with pytest.raises(ValueError, match=r"has 2 rows, and it is not clear to which its pixel_values belong: explain one"):
         KernelShap(subject.model, subject.processor)(encoding, [" red", " red"])
 
 

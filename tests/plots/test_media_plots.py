@@ -36,7 +36,8 @@ from interpreto_mllm.plots.clip import names
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS
 from interpreto_mllm.plots.flow import flow
 from interpreto_mllm.plots.outline import outline, svg_path
-from interpreto_mllm.plots.reading import folded, pieces, rows
+from interpreto_mllm.plots.pieces import folded, pieces
+from interpreto_mllm.plots.scores import shown_scores
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (8, 12, 3), dtype=np.uint8)
@@ -94,7 +95,7 @@ CASES = {
 
 def test_every_pixel_and_sample_shows_the_sum_of_what_covers_it():
     attribution = overlapping()
-    for row in rows(attribution):
+    for row in shown_scores(attribution):
         [picture] = attribution.media
         assert isinstance(picture, Picture)
         each = entries(attribution, 0)
@@ -105,7 +106,7 @@ def test_every_pixel_and_sample_shows_the_sum_of_what_covers_it():
             assert entry is None or row.value(entry) == pytest.approx(sum(row.scores[k] for k in covering))
     clip = Clip.of(WAVE, 1000, lambda samples, rate: [(0, 900), (300, 500), (400, 1200)])
     attribution = explained(clip.features(0), [clip], [1.0, 2.0, -4.0])
-    [row], each = rows(attribution), entries(attribution, 0)
+    [row], each = shown_scores(attribution), entries(attribution, 0)
     for sample in range(0, 1600, 7):
         covering = [k for k, (start, end) in enumerate(clip.segments) if start <= sample < end]
         [entry] = [entry for (start, end, _), entry in zip(clip.areas, each, strict=True) if start <= sample < end]
@@ -122,13 +123,13 @@ def test_many_masks_have_areas_too():
 
 
 def test_the_scale_ends_at_the_largest_sum_and_is_shared_by_words():
-    whole, first, _ = rows(overlapping())
+    whole, first, _ = shown_scores(overlapping())
     together = {tuple(k for k in range(3) if MASKS[k, y, x]) for y in range(8) for x in range(12)}
     assert set(overlaps(overlapping())) == {cover for cover in together if len(cover) > 1}
     assert first.bound == pytest.approx(1.75)
     assert first.share(5) == pytest.approx(0.4 / 1.75)
     assert whole.bound == pytest.approx(max(abs(0.5 + 1.0), abs(1.0 - 1.5), 1.5))
-    assert "±" not in first.told(6)
+    assert "±" not in first.text(6)
 
 
 def test_a_group_colours_all_its_pieces():
@@ -205,15 +206,15 @@ def test_the_page_shows_every_area_with_its_score_and_fetches_nothing(case, tmp_
     assert not re.search(r"https?://|@import|url\(|src=\"(?!data:)|href=\"(?!data:)", source)
     assert source.count("<script") == 2 and "<b>" not in source.split("<h2>", 1)[1]
     table = json.loads(re.search(r'application/json">(.*?)</script>', source, re.DOTALL).group(1))  # type: ignore[union-attr]
-    shown = rows(attribution)
+    shown = shown_scores(attribution)
     for line, row in zip(table, shown, strict=True):
-        assert [told for _, told in line] == [row.told(entry) for entry in range(len(line))]
+        assert [told for _, told in line] == [row.text(entry) for entry in range(len(line))]
         assert [share for share, _ in line] == pytest.approx([row.share(entry) for entry in range(len(line))], abs=6e-4)
     drawn = [int(entry) for entry in re.findall(r'class="area \w+" data-feature="(\d+)"', source)]
     expected = [entry for medium in range(len(attribution.media)) for entry in entries(attribution, medium)]
     assert sorted(drawn) == sorted(entry for entry in expected if entry is not None)
     for entry, told in re.findall(r'data-feature="(\d+)"[^>]*><title>(.*?)</title>', source):
-        assert told.endswith(f"  {shown[0].told(int(entry))}")
+        assert told.endswith(f"  {shown[0].text(int(entry))}")
 
 
 def test_the_page_plays_the_clip():

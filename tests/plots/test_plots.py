@@ -17,7 +17,8 @@ from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, mixed
-from interpreto_mllm.plots.reading import pieces, rows
+from interpreto_mllm.plots.pieces import pieces
+from interpreto_mllm.plots.scores import shown_scores
 
 
 class Given(Aggregator):
@@ -123,9 +124,9 @@ def test_colours_on_the_page_are_signed_shares_of_the_strongest():
 def test_the_whole_answer_comes_first_only_for_tokens():
     features = worded("a b")
     tokens = explained([[1.0, 2.0], [3.0, 4.0]], features, "a b", targets=[" x", " y"])
-    assert [(row.label, row.scores) for row in rows(tokens)] == [(" x y", [4, 6]), (" x", [1, 2]), (" y", [3, 4])]
-    assert [row.scores for row in rows(tokens.normalized("abs_sum"))] == [[0.4, 0.6], [1 / 3, 2 / 3], [3 / 7, 4 / 7]]
-    assert len(rows(explained([[1.0, 2.0], [3.0, 4.0]], features, "a b", unit="class"))) == 2
+    assert [(row.label, row.scores) for row in shown_scores(tokens)] == [(" x y", [4, 6]), (" x", [1, 2]), (" y", [3, 4])]
+    assert [row.scores for row in shown_scores(tokens.normalized("abs_sum"))] == [[0.4, 0.6], [1 / 3, 2 / 3], [3 / 7, 4 / 7]]
+    assert len(shown_scores(explained([[1.0, 2.0], [3.0, 4.0]], features, "a b", unit="class"))) == 2
 
 
 def test_pieces_cover_the_text_once_in_order_with_roles():

@@ -13,12 +13,12 @@ from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, encode_
 from interpreto_mllm.media.state import State
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
 from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import PromptReader
-from interpreto_mllm.prompts.ready import Row
 from interpreto_mllm.prompts.splitter import Region
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -68,7 +68,7 @@ class RemoteReader(PromptReader):
             raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
         return super()._one(one)
 
-    def _encoded(self, row: Row) -> Prompt:
+    def _encoded(self, row: EncodedPrompt) -> Prompt:
         raise TypeError("A remote model takes texts and chats: only the server knows its token ids.")
 
     def _parts(self, one: Mapping[str, Any]) -> Prompt:

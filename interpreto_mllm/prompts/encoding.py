@@ -1,4 +1,4 @@
-"""Ready encodings: their rows, and the images and clips in each."""
+"""Encodings from a tokenizer or processor: their prompts, and the images and clips of each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from interpreto_mllm.media.encoded import Encoded, Tensors
 from interpreto_mllm.prompts.processing import TYPES, Processing
 
 PER_TOKEN = ("input_ids", "attention_mask", *TYPES)
-BESIDES = (
+UNUSED = (
     "labels",
     "length",
     "num_truncated_tokens",
@@ -25,16 +25,16 @@ BESIDES = (
     "special_tokens_mask",
     "text_replacement_offsets",
 )
-"""What tokenizers and processors also return, and a model need not read."""
+"""Further entries that tokenizers and processors return and models do not need."""
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
+class EncodedPrompt:
     """A prompt in an encoding, without its padding.
 
     Args:
-        ids: as the tokenizer gave them; none where the model reads no text.
-        types: a number per token that tells kinds of tokens apart, if there is one.
+        ids: as the tokenizer returned them; empty for a model that takes no text.
+        types: a number per token that distinguishes kinds of tokens, if there is one.
         media: the images and the clips.
     """
 
@@ -43,16 +43,16 @@ class Row:
     media: tuple[Encoded, ...]
 
 
-def rows_of(encoding: Mapping[str, Any], processing: Processing) -> list[Row]:
+def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list[EncodedPrompt]:
     """The prompts in an encoding.
 
     Raises:
-        ValueError: for an encoding without ids or with an empty row, and where its images and clips cannot be read, or cannot
-            be told to belong to one row or another.
+        ValueError: for an encoding without ids or with an empty row, and when its images and clips cannot be read or cannot be
+            assigned to rows.
     """
-    given = {name: value for name, value in encoding.items() if name not in BESIDES}
+    given = {name: value for name, value in encoding.items() if name not in UNUSED}
     if not processing.reads_text:
-        return _silent(given, processing)
+        return _without_text(given, processing)
     if "input_ids" not in encoding:
         raise ValueError(f"An encoding needs 'input_ids'; this mapping has {sorted(encoding)}.")
     media = {name: _tensor(name, value) for name, value in given.items() if name not in PER_TOKEN}
@@ -68,7 +68,7 @@ def rows_of(encoding: Mapping[str, Any], processing: Processing) -> list[Row]:
         if mine:
             for row, encoded in enumerate(_split(modality, mine, texts, processing)):
                 split[row].append(encoded)
-    return [Row(ids, types, tuple(mine)) for (ids, _, types), mine in zip(texts, split, strict=True)]
+    return [EncodedPrompt(ids, types, tuple(mine)) for (ids, _, types), mine in zip(texts, split, strict=True)]
 
 
 Text = tuple[Int[np.ndarray, "_"], str, Int[np.ndarray, "_"] | None]
@@ -79,7 +79,7 @@ def _text(encoding: Mapping[str, Any], row: int) -> Text:
     ids = _row(encoding["input_ids"], row)
     mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
     if not mask.any():
-        raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
+        raise ValueError(f"EncodedPrompt {row} of the encoding is empty: it has no ids that its attention mask lets through.")
     name = next((name for name in TYPES if name in encoding), "")
     return ids[mask], name, _row(encoding[name], row)[mask] if name else None
 
@@ -94,7 +94,7 @@ def _split(modality: str, tensors: Tensors, texts: list[Text], processing: Proce
     alike = all(len(tensor) == len(texts) for name, tensor in tensors.items() if name not in edges)
     if not alike or any(len(ends) != len(texts) + 1 for ends in edges.values()) or not all(held.any() for held in soft):
         raise ValueError(
-            f"The encoding has {len(texts)} rows, and it cannot be told to which its {', '.join(tensors)} belong: explain one "
+            f"The encoding has {len(texts)} rows, and it is not clear to which its {', '.join(tensors)} belong: explain one "
             "row at a time."
         )
     each = []
@@ -106,19 +106,19 @@ def _split(modality: str, tensors: Tensors, texts: list[Text], processing: Proce
 
 
 def _pieces(tensors: Tensors, soft: Bool[np.ndarray, "l"]) -> dict[str, tuple[int, ...]]:
-    """Where each image or clip begins in the tensors of its row; all are one piece where that cannot be told.
+    """Where each image or clip starts in the tensors of its row; all are one piece when that is not known.
 
-    It can where there is a grid for each, or as many entries as there are sizes, or stretches of tokens that wait for them.
+    It is known when there is a grid for each, or as many entries as sizes or as runs of placeholder tokens.
     """
     edges = _edges(tensors)
     counts = {len(ends) - 1 for ends in edges.values()}
-    stretches = int(np.diff(soft.astype(int), prepend=0).clip(0).sum())
-    told = {stretches, *(len(tensor) for name, tensor in tensors.items() if name.endswith(("grid_thw", "image_sizes")))}
-    return edges if len(counts) == 1 and counts <= told else {name: (0, ends[-1]) for name, ends in edges.items()}
+    runs = int(np.diff(soft.astype(int), prepend=0).clip(0).sum())
+    known = {runs, *(len(tensor) for name, tensor in tensors.items() if name.endswith(("grid_thw", "image_sizes")))}
+    return edges if len(counts) == 1 and counts <= known else {name: (0, ends[-1]) for name, ends in edges.items()}
 
 
 def _edges(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    """Where the entries of each tensor with fractions begin: one each, or as many as a grid has cells."""
+    """Where the entries of each float tensor start: one each, or as many as a grid has cells."""
     grid = next((tensor for name, tensor in tensors.items() if name.endswith("grid_thw")), None)
     edges = {}
     for name, tensor in tensors.items():
@@ -129,15 +129,15 @@ def _edges(tensors: Tensors) -> dict[str, tuple[int, ...]]:
 
 
 def _around(text: Text, soft: Bool[np.ndarray, "l"]) -> Tensors:
-    """The tensors with a number per token, for the tokens that wait for images, or clips, and the marks around them."""
+    """The tensors with a number per token, for the placeholder tokens of images or clips and the marks around them."""
     ids, name, types = text
     kept = np.convolve(soft, (1, 1, 1), mode="same") > 0
     given = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | ({} if types is None else {name: types})
     return {key: torch.from_numpy(values[kept])[None] for key, values in given.items()}
 
 
-def _silent(given: Mapping[str, Any], processing: Processing) -> list[Row]:
-    """The rows of an encoding for a model that reads no text."""
+def _without_text(given: Mapping[str, Any], processing: Processing) -> list[EncodedPrompt]:
+    """The prompts in an encoding for a model that takes no text."""
     if "input_ids" in given or not given:
         name = type(processing.processor).__name__
         raise ValueError(f"This model reads no text: give what {name} makes of an image or a clip; got {sorted(given)}.")
@@ -147,11 +147,11 @@ def _silent(given: Mapping[str, Any], processing: Processing) -> list[Row]:
         raise ValueError(f"The tensors {', '.join(tensors)} of the encoding have different numbers of rows.")
     each = [{name: tensor[row : row + 1] for name, tensor in tensors.items()} for row in range(count)]
     media = [Encoded(processing.modalities[0], mine, dict.fromkeys(_edges(mine), (0, 1))) for mine in each]
-    return [Row(np.zeros(0, dtype=np.int64), None, (encoded,)) for encoded in media]
+    return [EncodedPrompt(np.zeros(0, dtype=np.int64), None, (encoded,)) for encoded in media]
 
 
 def _modality(name: str, processing: Processing) -> str:
-    """Whose a tensor is: by its name where the model both sees and hears."""
+    """The modality of a tensor: by its name if the model takes both images and audio."""
     if len(processing.modalities) == 1:
         return processing.modalities[0]
     return "audio" if any(word in name for word in ("audio", "feature", "input_values")) else "image"

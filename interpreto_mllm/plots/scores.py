@@ -1,0 +1,76 @@
+"""The scores of a result, target by target, as plots show them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from interpreto_mllm.plots.areas import overlaps
+from interpreto_mllm.results.record import Record
+
+
+@dataclass(frozen=True)
+class TargetScores:
+    """The scores of one target by entry: first the features, then the sums of features that overlap in an image or clip."""
+
+    label: str
+    scores: list[float]
+    errors: list[float] | None
+    empty: float
+    full: float
+    sums: list[float]
+
+    @cached_property
+    def bound(self) -> float:
+        """The largest absolute score or sum: the end of every colour scale."""
+        return max(map(abs, [*self.scores, *self.sums]), default=0.0)
+
+    def value(self, entry: int) -> float:
+        """The score of a feature, or an overlap's sum."""
+        return self.scores[entry] if entry < len(self.scores) else self.sums[entry - len(self.scores)]
+
+    def share(self, entry: int) -> float:
+        """A score or sum as a fraction of the bound, from -1 to 1."""
+        return self.value(entry) / self.bound if self.bound else 0.0
+
+    def strongest(self, count: int) -> list[int]:
+        """Indices of the features with the largest absolute scores, largest first."""
+        return sorted(range(len(self.scores)), key=lambda feature: -abs(self.scores[feature]))[:count]
+
+    def text(self, entry: int) -> str:
+        """A score as text, with its standard error if there is one. That of a sum is not known."""
+        error = "" if self.errors is None or entry >= len(self.scores) else f" ± {self.errors[entry]:.2g}"
+        return f"{self.value(entry):+.3g}{error}"
+
+    def short(self, entry: int) -> str:
+        """A score in few characters, with as many decimals as the largest score needs for two digits."""
+        decimals = max(0, 1 - math.floor(math.log10(self.bound))) if self.bound else 0
+        text = f"{self.value(entry):+.{decimals}f}"
+        return (text if float(text) else text[1:]).replace("-", "−")
+
+
+def target_scores(attribution: Record, target: int) -> TargetScores:
+    """The scores of one target."""
+    errors = attribution.standard_errors
+    scores = attribution.attributions[target].tolist()
+    return TargetScores(
+        label=attribution.targets[target],
+        scores=scores,
+        errors=None if errors is None else errors[target].tolist(),
+        empty=attribution.empty[target].item(),
+        full=attribution.full[target].item(),
+        sums=[sum(scores[feature] for feature in cover) for cover in overlaps(attribution)],
+    )
+
+
+def shown_scores(attribution: Record) -> list[TargetScores]:
+    """The scores of each target, preceded by those of the whole answer when the targets are its tokens and can be summed."""
+    each = [target_scores(attribution, target) for target in range(attribution.t)]
+    if attribution.unit != "token" or attribution.t < 2:
+        return each
+    try:
+        whole = attribution.span()
+    except ValueError:
+        return each
+    return [target_scores(whole.normalized(attribution.normalisation or "identity"), 0), *each]

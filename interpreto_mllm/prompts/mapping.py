@@ -1,0 +1,69 @@
+"""Prompts as mappings: a text with placeholders, and the images and clips that they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from interpreto_mllm.prompts.granularity import Span
+
+MEDIA = {"image": "images", "audio": "audio"}
+"""The keys of images and clips, by modality."""
+
+
+def is_prompt_mapping(inputs: Mapping[str, Any]) -> bool:
+    """Whether a mapping holds a text with images and clips, rather than an encoding."""
+    return bool(inputs) and set(inputs) <= {"text", *MEDIA.values()}
+
+
+def media_of(prompt: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The modality and the content of each image and clip.
+
+    Example:
+        >>> media_of({"text": "<image> and <image>", "images": ["a.png", "b.png"]})
+        [('image', 'a.png'), ('image', 'b.png')]
+    """
+    return [(modality, item) for modality, key in MEDIA.items() for item in _listed(prompt.get(key))]
+
+
+def media_forms(modalities: Collection[str]) -> str:
+    """How to write the media of these modalities, for error messages."""
+    return " or ".join(f'{{"{MEDIA[modality]}": ...}}' for modality in modalities)
+
+
+def in_text_order(text: str, placeholders: Sequence[str]) -> list[int]:
+    """The indices of media in the order of their placeholders, of which the text holds one for each.
+
+    Example:
+        >>> in_text_order("<audio> then <image>", ["<image>", "<audio>"])
+        [1, 0]
+    """
+    starts, searched = [], dict.fromkeys(placeholders, 0)
+    for placeholder in placeholders:
+        starts.append(text.index(placeholder, searched[placeholder]))
+        searched[placeholder] = starts[-1] + 1
+    return sorted(range(len(starts)), key=starts.__getitem__)
+
+
+def without_placeholders(text: str, placeholders: Sequence[str], dropped: Collection[int]) -> tuple[str, list[Span]]:
+    """The text without the dropped placeholders, and the spans of what lies between all of them.
+
+    Example:
+        >>> without_placeholders("a <image> b", ["<image>"], [0])
+        ('a  b', [(0, 2), (2, 4)])
+    """
+    rest, kept, spans = text, "", []
+    for index, placeholder in enumerate(placeholders):
+        before, _, rest = rest.partition(placeholder)
+        spans.append((len(kept), len(kept) + len(before)))
+        kept += before + ("" if index in dropped else placeholder)
+    return kept + rest, [*spans, (len(kept), len(kept) + len(rest))]
+
+
+def _listed(given: Any) -> list[Any]:
+    """One image or clip, or several in a list, as a list. A list of numbers is one clip."""
+    if given is None:
+        return []
+    if isinstance(given, (list, tuple)) and not (given and isinstance(given[0], (int, float))):
+        return list(given)
+    return [given]
