@@ -46,7 +46,7 @@ class FeatureGroup:
         root = _parsed(groups)
         repeated = sorted(feature for feature, times in Counter(root.members).items() if times > 1)
         if repeated:
-            raise ValueError(f"Each feature belongs to exactly one group; these are in several: {repeated}.")
+            raise ValueError(f"Each feature belongs to exactly one group; these are in several places: {repeated}.")
         return root
 
     def require(self, n: int) -> None:
