@@ -7,14 +7,16 @@ import torch
 
 from interpreto_mllm import (
     Attribution,
+    AttributionExplainer,
     GaussianProcessShapley,
     KernelShap,
     NeymanShapley,
     Patches,
-    PermutationShapley,
     ResponseSimilarity,
     Rule,
 )
+from interpreto_mllm.aggregators import KernelAggregator
+from interpreto_mllm.perturbators import PermutationPerturbator
 from interpreto_mllm.similarity import TfIdf
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 
@@ -50,7 +52,9 @@ class AfterThreeRounds(Rule):
 
 
 def test_an_early_stop_leaves_coalitions_of_earlier_samples(recall):
-    explainer = PermutationShapley(*recall, inference_mode=MODE, budget=300, seed=1, until=AfterThreeRounds(), progress=False)
+    parts = {"perturbator": PermutationPerturbator(), "aggregator": KernelAggregator()}
+    options = {"inference_mode": MODE, "budget": 300, "seed": 1, "until": AfterThreeRounds(), "progress": False}
+    explainer = AttributionExplainer(*recall, **parts, **options)
     [result] = explainer("the apple is red . what is the apple ?", "red")
     assert result.counts.saved
     unchanged(result)
