@@ -3,9 +3,10 @@
     python benchmarks/sweep.py [--only NAME ...] [--kind causal|seq2seq|classifier] [--dtype float32|bfloat16] [--again]
     python benchmarks/sweep.py --table
 
-Families come from transformers' auto mappings, small and with random weights (`sweep_models.py`); what they are asked, and what
-counts as right, is in `sweep_subject.py` and `sweep_checks.py`; the plain forwards in `sweep_reference.py`. Results are kept in
-results/sweep.json: families that are there already are not run again without `--again`. `--table` writes docs/families.md.
+Families come from transformers' auto mappings, small and with random weights (`sweep_configs.py`, `sweep_models.py`). What they
+are asked, and what counts as right, is in `sweep_subject.py` and `sweep_checks.py`; the plain forwards in `sweep_reference.py`.
+Results are kept in results/sweep.json: families that are there already are not run again without `--again`. `--table` writes
+docs/families.md from them.
 The exit code is 1 when a number is wrong or something crashes.
 """
 
@@ -15,6 +16,7 @@ import argparse
 import json
 import os
 import resource
+import signal
 import sys
 import time
 import warnings
@@ -30,7 +32,8 @@ import torch
 import transformers
 from rich.console import Console
 from sweep_checks import BAD, swept
-from sweep_models import KINDS, Family, NotText, families
+from sweep_configs import Family, NotText
+from sweep_models import KINDS, families
 from sweep_table import show, write
 
 RESULTS = Path(__file__).parent / "results" / "sweep.json"
@@ -73,6 +76,16 @@ def sweep(jobs: list[Job], workers: int, seconds: float) -> Iterator[tuple[Job, 
     context = get_context("fork")
     _import_what_all_need()
     waiting, live = list(jobs), dict[Connection, Work]()
+    try:
+        yield from _run_jobs(context, waiting, live, workers, seconds)
+    finally:
+        for work in live.values():
+            work.process.kill()
+
+
+def _run_jobs(
+    context: Any, waiting: list[Job], live: dict[Connection, Work], workers: int, seconds: float
+) -> Iterator[tuple[Job, Results]]:
     while waiting or live:
         while waiting and len(live) < workers:
             job = waiting.pop(0)
@@ -181,6 +194,7 @@ def main() -> int:
     if given.table:
         write(load())
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from sweep_models import Family
+from sweep_configs import Family
 from sweep_reference import Row, Target, left, replacing
 from sweep_subject import ANSWER, CLASSES, CONTEXT, LONG, NEW_TOKENS, SHORT, Subject
 

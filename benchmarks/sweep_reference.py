@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from support import zoo
+from sweep_configs import zoo
 from torch import Tensor
 
 COPIES = (2, 5)

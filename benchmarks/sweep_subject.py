@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sweep_models import Family, build
+from sweep_configs import Family
+from sweep_models import build
 from sweep_reference import Plain, Row, Target
 
 SHORT = "it was blue, and green sushi"

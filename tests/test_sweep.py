@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import sweep_checks
-from sweep_models import Family, families
+from sweep_configs import Family
+from sweep_models import families
 from sweep_reference import Plain
 from sweep_subject import Subject
 
