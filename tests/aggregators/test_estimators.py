@@ -200,9 +200,9 @@ def test_shapley_estimates_add_up_at_every_budget(perturbator, aggregator):
 def test_hundreds_of_features_take_a_moment(perturbator, aggregator):
     n = 300
     game = dense_game(n)
-    started = time.perf_counter()
+    started = time.process_time()
     result = run(game, perturbator, aggregator, n, 3000)
-    assert time.perf_counter() - started < 6
+    assert time.process_time() - started < 6
     assert result.attributions.isfinite().all()
 
 

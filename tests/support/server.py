@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
@@ -17,23 +16,25 @@ class Server:
 
     Args:
         model, tokenizer: what answers; None answers with the length of what it was sent.
-        latency: seconds that a request takes.
 
     `offers` names what of "prompt_logprobs", "echo" and "logprobs" is not refused; where it is `shifted`, an echo gives every
     token the value of the next. `faults` are used up one a request: a status to answer with, "cut" for a connection that ends
-    in the middle. `asked` holds the body of every request that was answered, `busiest` the most requests at a time.
+    in the middle. `asked` holds the body of every request that was answered, `came` how many requests
+    there were; `lonely` says that one was held back for others in vain.
     """
 
-    def __init__(self, model: Any = None, tokenizer: Any = None, latency: float = 0.0):
-        self.model, self.tokenizer, self.latency = model, tokenizer, latency
+    def __init__(self, model: Any = None, tokenizer: Any = None):
+        self.model, self.tokenizer = model, tokenizer
         self.offers: set[str] = set()
         self.shifted = False
         self.faults: list[int | str] = []
         self.asked: list[dict[str, Any]] = []
         self.keys: set[str] = set()
-        self.busy = self.busiest = 0
+        self.came, self.lonely = 0, False
+        self._held, self._window = range(0), 1
         self.dies_after: int | None = None
         self._lock = threading.Lock()
+        self._coming = threading.Condition()
         self._port = 0
         self.start()
 
@@ -56,6 +57,20 @@ class Server:
         self._http.shutdown()
         self._thread.join()
         self._http.server_close()
+
+    def hold(self, first: int, count: int, window: int) -> None:
+        """Let the `first` requests pass, and answer none of the next `count` before `window` are under way or all have come."""
+        self._held, self._window = range(self.came + first, self.came + first + count), window
+
+    def wait_for_others(self) -> None:
+        """Hold a request back until those after it have come, for half a minute at most, and never again once in vain."""
+        with self._coming:
+            number = self.came
+            self.came += 1
+            self._coming.notify_all()
+            if number in self._held:
+                enough = min(number + self._window, self._held.stop)
+                self.lonely |= not self._coming.wait_for(lambda: self.lonely or self.came >= enough, timeout=30)
 
     def reply(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
         """What is answered; None where something is asked for that is not on offer."""
@@ -145,18 +160,12 @@ class _Handler(BaseHTTPRequestHandler):
         served = self.served
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with served._lock:
-            served.busy += 1
-            served.busiest = max(served.busiest, served.busy)
             fault = served.faults.pop(0) if served.faults else None
             if served.dies_after is not None and len(served.asked) >= served.dies_after:
                 served.dead = True
             served.keys.add(self.headers.get("Authorization", ""))
-        try:
-            time.sleep(served.latency)
-            self._reply(body, "cut" if served.dead else fault)
-        finally:
-            with served._lock:
-                served.busy -= 1
+        served.wait_for_others()
+        self._reply(body, "cut" if served.dead else fault)
 
     def _reply(self, body: dict[str, Any], fault: int | str | None) -> None:
         if fault == "cut":
