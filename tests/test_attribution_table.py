@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import attribution_table
 import pytest
 import torch
-from attribution_table import READ, SAVED, TABLE, Case, World, cases, fingerprint, record, recorded
+from support.table.case import Case, World
+from support.table.cases import cases
+from support.table.record import fingerprint, record, recorded
+from support.table.saved import READ, SAVED, checkpointed
 
 from interpreto_mllm import Attribution
 
 EVERY = {case.name: case for case in cases()}
-WRITTEN = json.loads(TABLE.read_text(encoding="utf-8"))
+WRITTEN = json.loads((Path(__file__).parent / "attribution_table.json").read_text(encoding="utf-8"))
 NEAR = 1e-4
 """How far from the table, relative to the largest score, where a machine's arithmetic differs from that of the one it is of."""
 
@@ -62,7 +64,7 @@ def test_a_saved_result_is_read_as_it_was(file: str, exactly: bool) -> None:
 def test_a_checkpoint_is_gone_on_from(world: World, exactly: bool, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.json"
     shutil.copy(SAVED / path.name, path)
-    found, expected = recorded(attribution_table.checkpointed(world, path)), WRITTEN["cases"]["text: checkpoint"]["results"]
+    found, expected = recorded(checkpointed(world, path)), WRITTEN["cases"]["text: checkpoint"]["results"]
     for name, result in found.items():
         assert result["counts"]["paid"] == result["counts"]["forwards"] == 0
         result["counts"] = expected[name]["counts"]
