@@ -9,6 +9,7 @@ import torch
 from support.families import AUDIO_TEXT, CHATTING, CLASSIFIERS, IMAGE_TEXT, QUESTION, conversation, encoded, family
 from support.family_parts import RATE, Family, clip, picture
 
+pytestmark = pytest.mark.vendor
 ENOUGH = 1e-3
 MULTI_AXIS = {"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni"}
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
