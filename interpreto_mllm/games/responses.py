@@ -18,7 +18,7 @@ from interpreto_mllm.engine.responders import LocalResponder, Responder
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import Answer
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.similarity.embeddings import Said
+from interpreto_mllm.similarity.embeddings import PromptedResponse
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 
 
@@ -31,7 +31,7 @@ class Original:
     scored: Answer | None = None
 
     @property
-    def said(self) -> Said:
+    def said(self) -> PromptedResponse:
         """As comparisons take it."""
         return self.response, self.reading
 

@@ -1,4 +1,4 @@
-"""How much one answer resembles another: embeddings, their reduction, and measures of likeness."""
+"""The similarity of answers: embeddings, their reduction, and measures."""
 
 from interpreto_mllm.similarity.contextual import Contextual
 from interpreto_mllm.similarity.embeddings import Embedding, External, Static

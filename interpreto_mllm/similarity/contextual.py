@@ -18,7 +18,7 @@ from interpreto_mllm.engine.queries import Query, pad
 from interpreto_mllm.engine.text_submodel import text_submodel
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.similarity.embeddings import Embedding, Said, check_bound, ids_of, padded
+from interpreto_mllm.similarity.embeddings import Embedding, PromptedResponse, check_bound, ids_of, padded
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Contextual(Embedding):
     def name(self) -> str:
         return "Contextual after the prompt" if self.after_prompt else "Contextual"
 
-    def key(self, one: Said) -> Hashable:
+    def key(self, one: PromptedResponse) -> Hashable:
         return (one[0], one[1].key) if self.after_prompt and one[1] is not None else one[0]
 
     def bound(self, model: Any, tokenizer: Any) -> Contextual:
@@ -66,37 +66,41 @@ class Contextual(Embedding):
     def _processing(self) -> Processing:
         return Processing(self.tokenizer, self.model)
 
-    def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
+    def __call__(self, responses: Sequence[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
         check_bound(self)
-        states: list[Tensor] = [torch.empty(0)] * len(said)
+        states: list[Tensor] = [torch.empty(0)] * len(responses)
         alone = self.after_prompt and bool(self._processing.modalities)
         with preserved_state(self.model):
             work = Batches(1 if alone else self.batch_size).run(
-                range(len(said)), lambda batch: self._batch([said[index] for index in batch]), lambda i: self._length(said[i])
+                range(len(responses)),
+                lambda batch: self._batch([responses[index] for index in batch]),
+                lambda i: self._length(responses[i]),
             )
             for batch, embedded in work:
                 for index, one in zip(batch, embedded, strict=True):
                     states[index] = one
         return states
 
-    def _length(self, one: Said) -> int:
+    def _length(self, one: PromptedResponse) -> int:
         return len(one[0].ids) + len(one[0].text) + (0 if one[1] is None else len(one[1].ids))
 
-    def _batch(self, said: list[Said]) -> list[Float[Tensor, "_ d"]]:
+    def _batch(self, responses: list[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
         words = self._processing.tokenizer
-        ids = [ids_of(response, words) for response, _ in said]
-        prompts = [self._prompt(reading) for _, reading in said]
+        ids = [ids_of(response, words) for response, _ in responses]
+        prompts = [self._prompt(reading) for _, reading in responses]
         if not _is_seq2seq(self.model):
             if self.after_prompt and self._processing.modalities:
-                return [self._outright(reading, i) for (_, reading), i in zip(said, ids, strict=True) if reading is not None]
-            hidden = self._hidden([torch.cat(pair) for pair in zip(prompts, ids, strict=True)], [r for _, r in said])
+                return [
+                    self._outright(reading, i) for (_, reading), i in zip(responses, ids, strict=True) if reading is not None
+                ]
+            hidden = self._hidden([torch.cat(pair) for pair in zip(prompts, ids, strict=True)], [r for _, r in responses])
             return [row[len(p) : len(p) + len(i)].float().cpu() for row, p, i in zip(hidden, prompts, ids, strict=True)]
         if not self.after_prompt:
             return [row[: len(i)].float().cpu() for row, i in zip(self._encoded(ids), ids, strict=True)]
         start = torch.tensor([self.model.config.decoder_start_token_id])
         spoken = pad([torch.cat([start, one]) for one in ids]).to(self._device)
         engine = Seq2SeqEngine(self.model, self._processing, _no_mode, self.batch_size)
-        inputs = engine.inputs([reading for _, reading in said if reading is not None])
+        inputs = engine.inputs([reading for _, reading in responses if reading is not None])
         hidden = self.model(**inputs, decoder_input_ids=spoken, output_hidden_states=True).decoder_hidden_states[-1]
         return [row[1 : 1 + len(i)].float().cpu() for row, i in zip(hidden, ids, strict=True)]
 

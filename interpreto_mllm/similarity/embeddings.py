@@ -1,4 +1,4 @@
-"""Embeddings of responses: the model's own, or another encoder's."""
+"""Embeddings of responses, by the model itself or by another encoder."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ from interpreto_mllm.engine.text_submodel import text_submodel
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
-Said = tuple[Response, ModelInput | None]
-"""A response, and the prompt it answered where that is known."""
+PromptedResponse = tuple[Response, ModelInput | None]
+"""A response and the prompt that it answers, if that is known."""
 
 
 class Embedding(ABC):
-    """Vectors for responses, batched; a response's vectors do not depend on the others."""
+    """Vectors of responses, in batches. Those of one response do not depend on the others."""
 
     @property
     def name(self) -> str:
-        """How it is called on results."""
+        """Its name on results."""
         return type(self).__name__
 
-    def key(self, one: Said) -> Hashable:
-        """Equal for what has equal vectors and need be embedded only once: equal texts, unless it reads more than these."""
+    def key(self, one: PromptedResponse) -> Hashable:
+        """Equal for responses with equal vectors, which are embedded once: by default those of equal texts."""
         return one[0].text
 
     def bound(self, model: Any, tokenizer: Any) -> Embedding:
-        """This embedding with the model that answers, where it was made without one."""
+        """This embedding with the model that answers, unless it has a model already."""
         return self
 
     @abstractmethod
-    def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
-        """One row per token of each response, on the CPU, or a single row for the whole of it. No response is empty."""
+    def __call__(self, responses: Sequence[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
+        """One row per token of each response, or a single row for all of it, on the CPU. No response is empty."""
 
 
 @dataclass(frozen=True)
 class Static(Embedding):
-    """The input embeddings of the response's tokens. Costs no forward, and knows no context.
+    """The input embeddings of the response's tokens, without context. Costs no forward.
 
     Args:
         model, tokenizer: the model that answers unless given, and its tokenizer or processor; a result read from a file needs
@@ -69,14 +69,14 @@ class Static(Embedding):
     def bound(self, model: Any, tokenizer: Any) -> Static:
         return self if self.model is not None else replace(self, model=model, tokenizer=tokenizer)
 
-    def key(self, one: Said) -> Hashable:
+    def key(self, one: PromptedResponse) -> Hashable:
         return one[0]
 
-    def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
+    def __call__(self, responses: Sequence[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
         check_bound(self)
         table = self.model.get_input_embeddings()
         words = Processing(self.tokenizer, self.model).tokenizer
-        rows = [ids_of(response, words) for response, _ in said]
+        rows = [ids_of(response, words) for response, _ in responses]
         with preserved_state(self.model):
             states = table(torch.cat(rows).to(table.weight.device)).float().cpu()
         return list(states.split([len(row) for row in rows]))
@@ -89,7 +89,7 @@ class External(Embedding):
     Args:
         model: a `SentenceTransformer` (anything with `encode`), an encoder of transformers, or the name or folder of one.
         tokenizer: the encoder's own, needed with a model of transformers alone.
-        batch_size: texts in a forward.
+        batch_size: texts per forward.
 
     A `SentenceTransformer` pools as it was trained to. An encoder of transformers gives a vector per token, special tokens
     included, and the reducer pools: `"mean"` for the all-MiniLM and E5 kinds, `"first"` for those trained on [CLS].
@@ -113,8 +113,8 @@ class External(Embedding):
                 f"External({type(self.model).__name__}) needs the encoder's tokenizer too: External(model, tokenizer)."
             )
 
-    def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
-        texts = [response.text for response, _ in said]
+    def __call__(self, responses: Sequence[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
+        texts = [response.text for response, _ in responses]
         if hasattr(self.model, "encode"):
             return _rows(self.model.encode(texts, batch_size=self.batch_size, show_progress_bar=False), len(texts))
         states: list[Tensor] = [torch.empty(0)] * len(texts)
@@ -136,7 +136,7 @@ class External(Embedding):
 
 @dataclass(frozen=True)
 class OwnEmbedding(Embedding):
-    """A callable of the user's, from a list of texts to one vector each."""
+    """A user's callable, from a list of texts to one vector each."""
 
     function: Callable[[list[str]], Any]
 
@@ -144,8 +144,8 @@ class OwnEmbedding(Embedding):
     def name(self) -> str:
         return getattr(self.function, "__name__", type(self.function).__name__)
 
-    def __call__(self, said: Sequence[Said]) -> list[Float[Tensor, "_ d"]]:
-        texts = [response.text for response, _ in said]
+    def __call__(self, responses: Sequence[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
+        texts = [response.text for response, _ in responses]
         return _rows(self.function(texts), len(texts))
 
 
@@ -158,14 +158,14 @@ def _rows(vectors: Any, count: int) -> list[Float[Tensor, "1 d"]]:
 
 
 def check_bound(embedding: Any) -> None:
-    """Raise a ValueError where an embedding by the model that answers has none."""
+    """Raise a ValueError if an embedding by the model that answers has no model."""
     if embedding.model is None:
         name = type(embedding).__name__
-        raise ValueError(f"{name}() embeds by the model that answers, and none is at hand here: give {name}(model, tokenizer).")
+        raise ValueError(f"{name}() embeds by the model that answers, and there is none here: give {name}(model, tokenizer).")
 
 
 def ids_of(response: Response, tokenizer: Any) -> Int[Tensor, "_"]:
-    """A response's ids; of one that is known as a text alone, those of the text."""
+    """A response's ids, or those of its text if it has none."""
     ids = response.ids or tokenizer.encode(response.text, add_special_tokens=False)
     return torch.tensor(ids, dtype=torch.int64)
 
@@ -173,7 +173,7 @@ def ids_of(response: Response, tokenizer: Any) -> Int[Tensor, "_"]:
 def padded(
     rows: list[Int[Tensor, "_"]], readings: Sequence[ModelInput | None], device: torch.device
 ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-    """Rows padded on the right, and what may be seen of them."""
+    """Rows padded on the right, and their attention mask."""
     ids = pad(rows)
     mask = torch.zeros_like(ids)
     for index, (row, reading) in enumerate(zip(rows, readings, strict=True)):

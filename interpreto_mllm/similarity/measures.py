@@ -1,4 +1,4 @@
-"""Measures of likeness between embedded responses."""
+"""Measures of similarity between embedded responses."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch import Tensor
 
 
 class Measure(ABC):
-    """How much one embedded response resembles another; larger is more alike, and 1 is the same.
+    """The similarity of one embedded response to another; 1 for equal ones.
 
-    `reduced` tells whether the two are compared as one vector each (shape `1 d`) or token by token (shape `l d`).
+    `reduced` says whether the two are compared as one vector each (shape `1 d`) or token by token (shape `l d`).
     """
 
     reduced = True
 
     @abstractmethod
     def __call__(self, original: Float[Tensor, "k d"], response: Float[Tensor, "l d"]) -> float:
-        """The likeness of a response to the original answer."""
+        """The similarity of a response to the original answer."""
 
 
 class Cosine(Measure):
-    """The cosine of the angle between the two vectors, from -1 to 1; 0 where one of them has no length.
+    """The cosine of the angle between the two vectors, from -1 to 1; 0 if one of them is zero.
 
     Example:
         >>> Cosine()(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 4.0]]))

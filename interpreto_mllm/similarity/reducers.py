@@ -31,12 +31,12 @@ def sum(states: Float[Tensor, "l d"]) -> Float[Tensor, "d"]:
 
 
 def first(states: Float[Tensor, "l d"]) -> Float[Tensor, "d"]:
-    """The first token's, which is where encoders of the BERT kind that pool by [CLS] keep the whole."""
+    """The vector of the first token, for encoders such as BERT that pool by [CLS]."""
     return states[0]
 
 
 def last(states: Float[Tensor, "l d"]) -> Float[Tensor, "d"]:
-    """The last token's, which in a causal model has seen all the others."""
+    """The vector of the last token, which in a causal model attends to all the others."""
     return states[-1]
 
 

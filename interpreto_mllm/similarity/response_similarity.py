@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.similarity.embeddings import Embedding, OwnEmbedding, Said, Static
+from interpreto_mllm.similarity.embeddings import Embedding, OwnEmbedding, PromptedResponse, Static
 from interpreto_mllm.similarity.measures import Cosine, Measure
 from interpreto_mllm.similarity.reducers import Reducer, check_reducer
 from interpreto_mllm.similarity.texts import OwnMeasure, TextMeasure
@@ -77,16 +77,16 @@ class ResponseSimilarity:
 
     @property
     def name(self) -> str:
-        """How the mode is called on results."""
-        told = f"similarity: {_name(self.similarity)}"
+        """The name of the mode on results."""
+        measure = f"similarity: {_name(self.similarity)}"
         if not isinstance(self.similarity, Measure):
-            return told
+            return measure
         reducer = f", {_name(self.reducer)}" if self.similarity.reduced else ""
         embedding = self.embedding or Static()
-        return f"{told} of {embedding.name if isinstance(embedding, Embedding) else _name(embedding)}{reducer}"
+        return f"{measure} of {embedding.name if isinstance(embedding, Embedding) else _name(embedding)}{reducer}"
 
     def bound(self, model: Any, tokenizer: Any) -> ResponseSimilarity:
-        """With the model that answers for an embedding that needs it."""
+        """This similarity, with the model that answers for an embedding that needs it."""
         if not isinstance(self.similarity, Measure):
             return self
         given = Static() if self.embedding is None else self.embedding
@@ -103,11 +103,11 @@ class Comparison:
         self._embedded: dict[Hashable, Tensor] = {}
         self._values: dict[Hashable, float] = {}
 
-    def values(self, original: Said, responses: Sequence[Said]) -> Float[Tensor, "p"]:
-        """What each response is worth to someone who wants the original.
+    def values(self, original: PromptedResponse, responses: Sequence[PromptedResponse]) -> Float[Tensor, "p"]:
+        """The similarity of each response to the original.
 
         Raises:
-            ValueError: when the similarity is no finite number.
+            ValueError: when the similarity is not a finite number.
         """
         first = self._key(original)
         keys = [(first, self._key(one)) for one in responses]
@@ -120,7 +120,7 @@ class Comparison:
             self._values[key] = value
         return torch.tensor([self._values[key] for key in keys], dtype=torch.float64)
 
-    def _compared(self, original: Said, responses: list[Said]) -> list[float]:
+    def _compared(self, original: PromptedResponse, responses: list[PromptedResponse]) -> list[float]:
         measure = self.similarity.similarity
         if not isinstance(measure, Measure):
             compare = measure if isinstance(measure, TextMeasure) else OwnMeasure(measure)
@@ -129,8 +129,8 @@ class Comparison:
         wanted = self._embedded[self._key(original)]
         return [0.0 if _empty(one[0]) else measure(wanted, self._embedded[self._key(one)]) for one in responses]
 
-    def _embed(self, said: Sequence[Said]) -> None:
-        fresh = {key: one for one in said if (key := self._key(one)) not in self._embedded}
+    def _embed(self, responses: Sequence[PromptedResponse]) -> None:
+        fresh = {key: one for one in responses if (key := self._key(one)) not in self._embedded}
         if not fresh:
             return
         embedding = self.similarity.embedding
@@ -140,7 +140,7 @@ class Comparison:
             reduced = isinstance(self.similarity.similarity, Measure) and self.similarity.similarity.reduced
             self._embedded[key] = self._reducer(states)[None] if reduced else states
 
-    def _key(self, one: Said) -> Hashable:
+    def _key(self, one: PromptedResponse) -> Hashable:
         embedding = self.similarity.embedding
         return embedding.key(one) if isinstance(embedding, Embedding) else one[0].text
 

@@ -1,4 +1,4 @@
-"""Measures of likeness between responses as texts."""
+"""Measures of similarity between the texts of responses."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 
 class TextMeasure(ABC):
-    """How much one text resembles another; larger is more alike, and 1 is the same. It depends on these two texts alone."""
+    """The similarity of one text to another, 1 for equal ones. It depends on these two texts alone."""
 
     @abstractmethod
     def __call__(self, original: str, response: str) -> float:
-        """The likeness of a response to the original answer."""
+        """The similarity of a response to the original answer."""
 
 
 class ExactMatch(TextMeasure):
-    """1 where the texts are equal, surrounding space aside, else 0.
+    """1 if the texts are equal apart from surrounding space, else 0.
 
     Example:
         >>> ExactMatch()("Paris", "Paris "), ExactMatch()("Paris", "paris")
@@ -95,7 +95,7 @@ class Bleu(TextMeasure):
 
 @dataclass(frozen=True)
 class OwnMeasure(TextMeasure):
-    """A callable of the user's, from the original text and a response to a number."""
+    """A user's callable, from the original text and a response to a number."""
 
     function: Callable[[str, str], float]
 

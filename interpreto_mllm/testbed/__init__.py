@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.testbed.facts import FactPrompt, Word, sample_fact_prompts
-from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.question import PlantedQuestion
 from interpreto_mllm.testbed.shapes import ScenePrompt, sample_scene_prompts
 from interpreto_mllm.testbed.sounds import ClipPrompt, sample_clip_prompts
 
@@ -19,7 +20,7 @@ __all__ = [
     "SIGHT",
     "ClipPrompt",
     "FactPrompt",
-    "Question",
+    "PlantedQuestion",
     "ScenePrompt",
     "Word",
     "load_hearing",
@@ -75,9 +76,9 @@ def load_hearing() -> tuple[PreTrainedModel, ProcessorMixin]:
     """The shipped audio-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
 
     It answers questions about the order and the presence of short sounds in a clip of two seconds. It answers from the sounds
-    that it hears: with the first sound silenced, the second comes first. It is trained so that where the answer cannot be
-    told, because a sound or its name is missing, every sound is about equally likely, and without the word for what is asked
-    every answer of any kind. Plain questions want their mark at the end: without it some are not answered.
+    that it hears: with the first sound silenced, the second comes first. It is trained so that when
+    nothing determines the answer, because a sound or its name is missing, every sound is about equally likely, and without the
+    word for the kind of answer every answer is. Plain questions need their final mark: without it some are not answered.
 
     Example:
         >>> model, processor = load_hearing()
@@ -96,3 +97,11 @@ def _load(kind: Any, folder: Path) -> Any:
     import torch
 
     return kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+
+
+def __getattr__(name: str) -> type:
+    """The class under the name it had before."""
+    if name != "Question":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    warnings.warn("Question is now called PlantedQuestion.", DeprecationWarning, stacklevel=2)
+    return PlantedQuestion

@@ -1,4 +1,4 @@
-"""Prompts that ask for a fact they hold, so that the words behind each answer are known."""
+"""Prompts that state facts and ask for one of them, so that the words behind each answer are known."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ SYSTEMS = ("you are a helpful assistant .", "you are a friendly assistant .", "a
 REPLIES = ("ok .", "i see .", "thank you .")
 
 
-Place = tuple[int, int]
-"""A word of a conversation: the index of its turn, and its own index among that turn's words."""
+WordPosition = tuple[int, int]
+"""The index of a turn, and the index of a word in it."""
 
 
 @dataclass
-class Conversation:
-    """Turns of words under construction, and where the words that matter landed.
+class FactConversation:
+    """A conversation under construction: its words, and the positions of those that matter.
 
     Args:
         roles: one per turn; a single None for plain text.
         turns: the words of each turn.
-        facts: for each object, its attribute and the places of both words.
+        facts: for each object, its attribute and the positions of both words.
     """
 
     roles: list[str | None] = field(default_factory=list)
     turns: list[list[str]] = field(default_factory=list)
-    facts: dict[str, tuple[str, Place, Place]] = field(default_factory=dict)
+    facts: dict[str, tuple[str, WordPosition, WordPosition]] = field(default_factory=dict)
 
     def open(self, role: str | None) -> None:
-        """Begin a turn."""
+        """Start a turn."""
         self.roles.append(role)
         self.turns.append([])
 
-    def say(self, form: str, **slots: str) -> dict[str, Place]:
-        """Add a sentence to the turn that is open; the places of its slots' words."""
+    def say(self, form: str, **slots: str) -> dict[str, WordPosition]:
+        """Add a sentence to the current turn; returns the positions of the words in its slots."""
         words, places = self.turns[-1], {}
         for word in form.split():
             if word.startswith("{"):
@@ -55,15 +55,15 @@ class Conversation:
         places = self.say(form, object=thing, attribute=attribute)
         self.facts[thing] = attribute, places["object"], places["attribute"]
 
-    def ask(self, thing: str, form: str) -> tuple[Place, Place, Place]:
-        """Add a question about an object; returns the places of the three words that cause its answer."""
+    def ask(self, thing: str, form: str) -> tuple[WordPosition, WordPosition, WordPosition]:
+        """Add a question about an object; returns the positions of the three words that cause its answer."""
         _, stated, attribute = self.facts[thing]
         return stated, attribute, self.say(form, object=thing)["object"]
 
 
-def converse(rng: random.Random, facts: int, chat: bool) -> Conversation:
-    """A conversation that states `facts` facts among other sentences, and whose last turn is open for a question."""
-    conversation = Conversation()
+def draw_conversation(rng: random.Random, facts: int, chat: bool) -> FactConversation:
+    """A conversation that states `facts` facts among other sentences, with a last turn that takes the question."""
+    conversation = FactConversation()
     if chat and rng.random() < 0.5:
         conversation.open("system")
         conversation.say(rng.choice(SYSTEMS))
@@ -94,9 +94,9 @@ class FactPrompt:
 
     Args:
         prompt: the text, or the chat's messages.
-        answer: what a right model says.
-        causes: the words without which the answer cannot be told: the fact's object, the fact's attribute and the question's
-            object. A model that knows nothing else gives each an equal share.
+        answer: the correct answer.
+        causes: the words without which the answer is not determined: the fact's object, the fact's attribute and the
+            question's object. A model that uses nothing else gives each an equal share.
     """
 
     prompt: str | list[dict[str, str]]
@@ -108,9 +108,9 @@ def sample_fact_prompts(count: int, facts: int = 3, seed: int = 0, chat: bool = 
     """Prompts that state some facts and ask for one of them.
 
     Args:
-        count: how many prompts.
-        facts: how many facts each one states, 1 to 6.
-        seed: of the draw; the same seed gives the same prompts.
+        count: number of prompts.
+        facts: number of facts that each one states, 1 to 6.
+        seed: random seed; equal seeds give equal prompts.
         chat: whether to give messages, often with a system message and earlier turns, instead of text.
 
     Raises:
@@ -128,12 +128,12 @@ def sample_fact_prompts(count: int, facts: int = 3, seed: int = 0, chat: bool = 
 
 
 def _fact_prompt(rng: random.Random, facts: int, chat: bool) -> FactPrompt:
-    conversation = converse(rng, facts, chat)
+    conversation = draw_conversation(rng, facts, chat)
     thing = rng.choice(list(conversation.facts))
     stated, attribute, question = conversation.ask(thing, rng.choice(QUESTION_FORMS))
     texts = [" ".join(words) for words in conversation.turns]
 
-    def word(place: Place) -> Word:
+    def word(place: WordPosition) -> Word:
         turn, index = place
         words = conversation.turns[turn]
         start = len(" ".join([*words[:index], ""]))

@@ -8,23 +8,23 @@ from interpreto_mllm.testbed.facts import Word
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question in words.
+class PlantedQuestion:
+    """A question whose important words are known.
 
     Args:
         text: its words, with spaces between them.
-        words: those without which it cannot be answered, with their characters in `text`.
+        words: the words without which it cannot be answered, with their characters in `text`.
     """
 
     text: str
     words: tuple[Word, ...]
 
     @classmethod
-    def of(cls, form: str, name: str) -> Question:
-        """Fill a form: its words in braces matter, and {name} stands for what is asked about.
+    def of(cls, form: str, name: str) -> PlantedQuestion:
+        """Fill a form: its words in braces are important, and {name} is what is asked about.
 
         Example:
-            >>> question = Question.of("what {colour} is the {name} ?", name="star")
+            >>> question = PlantedQuestion.of("what {colour} is the {name} ?", name="star")
             >>> question.text
             'what colour is the star ?'
             >>> [word.text for word in question.words]

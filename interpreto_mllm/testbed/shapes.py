@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image, ImageDraw
 
-from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.question import PlantedQuestion
 
 COLOURS = {
     "red": (220, 40, 40),
@@ -30,8 +30,8 @@ SIZE = 192
 """Height and width of a picture in pixels."""
 
 
-class Form(NamedTuple):
-    """A way of asking: for what, by the thing's shape or its colour, and the words."""
+class SceneQuestionForm(NamedTuple):
+    """A form of question: what it asks for, whether it names a shape or a colour, and its words."""
 
     asks: str
     by: str
@@ -39,16 +39,16 @@ class Form(NamedTuple):
 
 
 FORMS = (
-    Form("colour", "shape", "what {colour} is the {name} ?"),
-    Form("colour", "shape", "tell me the {colour} of the {name} ."),
-    Form("shape", "colour", "what {shape} is {name} ?"),
-    Form("shape", "colour", "tell me the {shape} of the {name} one ."),
-    Form("row", "shape", "in which {row} is the {name} ?"),
-    Form("row", "colour", "in which {row} is the {name} one ?"),
-    Form("column", "shape", "in which {column} is the {name} ?"),
-    Form("column", "colour", "in which {column} is the {name} one ?"),
-    Form("presence", "shape", "is {there} a {name} ?"),
-    Form("presence", "colour", "is {there} anything {name} ?"),
+    SceneQuestionForm("colour", "shape", "what {colour} is the {name} ?"),
+    SceneQuestionForm("colour", "shape", "tell me the {colour} of the {name} ."),
+    SceneQuestionForm("shape", "colour", "what {shape} is {name} ?"),
+    SceneQuestionForm("shape", "colour", "tell me the {shape} of the {name} one ."),
+    SceneQuestionForm("row", "shape", "in which {row} is the {name} ?"),
+    SceneQuestionForm("row", "colour", "in which {row} is the {name} one ?"),
+    SceneQuestionForm("column", "shape", "in which {column} is the {name} ?"),
+    SceneQuestionForm("column", "colour", "in which {column} is the {name} one ?"),
+    SceneQuestionForm("presence", "shape", "is {there} a {name} ?"),
+    SceneQuestionForm("presence", "colour", "is {there} anything {name} ?"),
 )
 ANSWERS: dict[str, tuple[str, ...]] = {
     "colour": tuple(COLOURS),
@@ -57,7 +57,7 @@ ANSWERS: dict[str, tuple[str, ...]] = {
     "column": COLUMNS,
     "presence": ("yes", "no"),
 }
-"""For each thing asked for, the words that may be the answer."""
+"""The possible answers to each kind of question."""
 
 Box = tuple[int, int, int, int]
 """A rectangle of a picture in pixels: left, top, right and bottom, the last two outside it."""
@@ -153,8 +153,8 @@ class Scene:
             thing.draw(canvas, 2 * SIZE, background)
         return image.reduce(2)
 
-    def answer(self, form: Form, name: str) -> str:
-        """The answer to a question; an empty one when it asks about a thing that is not there."""
+    def answer(self, form: SceneQuestionForm, name: str) -> str:
+        """The answer to a question; empty when it asks about a thing that is not there."""
         found = [thing for thing in self.things if name in (thing.shape, thing.colour)]
         if form.asks == "presence":
             return "yes" if found else "no"
@@ -174,7 +174,7 @@ def cell_box(cell: int) -> Box:
 
 
 def draw_scene(rng: random.Random, things: int) -> Scene:
-    """A scene of so many things, anywhere."""
+    """A scene of this many things at random places."""
     chosen = zip(rng.sample(SHAPES, things), rng.sample(list(COLOURS), things), rng.sample(range(CELLS), things), strict=True)
     return Scene(tuple(_thing(rng, *thing) for thing in chosen), grey=rng.randint(225, 255))
 
@@ -193,13 +193,13 @@ class ScenePrompt:
     Args:
         scene: the picture.
         question: the question; its `words` are the words without which it cannot be answered.
-        answer: what a right model says.
+        answer: the correct answer.
         cells: the rectangles of the grid, in pixels, that hold the answer: the cell of the thing asked about, or none when the
             answer is that there is no such thing.
     """
 
     scene: Scene
-    question: Question
+    question: PlantedQuestion
     answer: str
     cells: tuple[Box, ...]
 
@@ -224,9 +224,9 @@ def sample_scene_prompts(count: int, things: int = 4, seed: int = 0, asks: str |
     """Questions about pictures of coloured shapes.
 
     Args:
-        count: how many.
-        things: in each picture, 1 to 6.
-        seed: of the draw; the same seed gives the same prompts.
+        count: number of prompts.
+        things: number of things in each picture, 1 to 6.
+        seed: random seed; equal seeds give equal prompts.
         asks: "colour", "shape", "row", "column" or "presence"; None mixes them.
 
     Raises:
@@ -250,17 +250,17 @@ def _scene_prompt(rng: random.Random, things: int, asks: str) -> ScenePrompt:
     form = rng.choice([form for form in FORMS if form.asks == asks])
     name = choose_name(rng, scene, form)
     cells = tuple(cell_box(thing.cell) for thing in scene.things if name in (thing.shape, thing.colour))
-    return ScenePrompt(scene, Question.of(form.text, name), scene.answer(form, name), cells)
+    return ScenePrompt(scene, PlantedQuestion.of(form.text, name), scene.answer(form, name), cells)
 
 
-def choose_name(rng: random.Random, scene: Scene, form: Form) -> str:
+def choose_name(rng: random.Random, scene: Scene, form: SceneQuestionForm) -> str:
     """What to ask about: a thing that is there, or for half of the questions after presence, one that is not."""
     if form.asks == "presence" and rng.random() < 0.5:
         return choose_absent(rng, scene, form)
     return rng.choice([getattr(thing, form.by) for thing in scene.things])
 
 
-def choose_absent(rng: random.Random, scene: Scene, form: Form) -> str:
+def choose_absent(rng: random.Random, scene: Scene, form: SceneQuestionForm) -> str:
     """A shape or a colour that no thing has, whichever the form asks by."""
     there = [getattr(thing, form.by) for thing in scene.things]
     return rng.choice([name for name in (SHAPES if form.by == "shape" else COLOURS) if name not in there])

@@ -10,39 +10,39 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.question import PlantedQuestion
 
 SAMPLING_RATE = 16_000
-SECONDS = 2.0
+CLIP_SECONDS = 2.0
 """The length of a clip."""
 SOUNDS = ("beep", "buzz", "chirp", "whistle", "bell", "drum", "click", "horn")
 MOST_SOUNDS = 5
 
 
-class Form(NamedTuple):
-    """A way of asking: for what, and the words."""
+class SoundQuestionForm(NamedTuple):
+    """A form of question: what it asks for, and its words."""
 
     asks: str
     text: str
 
 
 FORMS = (
-    Form("first", "which sound comes {first} ?"),
-    Form("first", "tell me the {first} sound ."),
-    Form("last", "which sound comes {last} ?"),
-    Form("last", "tell me the {last} sound ."),
-    Form("after", "what comes {after} the {name} ?"),
-    Form("after", "which sound comes {after} the {name} ?"),
-    Form("before", "what comes {before} the {name} ?"),
-    Form("before", "which sound comes {before} the {name} ?"),
-    Form("presence", "do you {hear} a {name} ?"),
-    Form("presence", "can you {hear} the {name} ?"),
+    SoundQuestionForm("first", "which sound comes {first} ?"),
+    SoundQuestionForm("first", "tell me the {first} sound ."),
+    SoundQuestionForm("last", "which sound comes {last} ?"),
+    SoundQuestionForm("last", "tell me the {last} sound ."),
+    SoundQuestionForm("after", "what comes {after} the {name} ?"),
+    SoundQuestionForm("after", "which sound comes {after} the {name} ?"),
+    SoundQuestionForm("before", "what comes {before} the {name} ?"),
+    SoundQuestionForm("before", "which sound comes {before} the {name} ?"),
+    SoundQuestionForm("presence", "do you {hear} a {name} ?"),
+    SoundQuestionForm("presence", "can you {hear} the {name} ?"),
 )
 ANSWERS = {"first": SOUNDS, "last": SOUNDS, "after": SOUNDS, "before": SOUNDS, "presence": ("yes", "no")}
-"""For each thing asked for, the words that may be the answer."""
+"""The possible answers to each kind of question."""
 
-Span = tuple[float, float]
-"""A stretch of a clip in seconds: where it starts and ends."""
+TimeSpan = tuple[float, float]
+"""Start and end within a clip, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ class Sound:
     """
 
     name: str
-    span: Span
+    span: TimeSpan
     level: float
     pitch: float
 
     def wave(self) -> Float[np.ndarray, "samples"]:
-        """What it sounds like, between -1 and 1."""
+        """Its samples, between -1 and 1."""
         seconds = self.span[1] - self.span[0]
         time = np.arange(round(seconds * SAMPLING_RATE)) / SAMPLING_RATE
         edge = np.clip(np.minimum(time, seconds - time) / 0.01, 0, 1)
@@ -95,21 +95,21 @@ def timbre(name: str, time: Float[np.ndarray, "samples"], pitch: float) -> Float
 
 
 @dataclass(frozen=True)
-class Clip:
+class SoundClip:
     """A clip: its sounds in their order, all different, with silence between them."""
 
     sounds: tuple[Sound, ...]
 
     def audio(self) -> Float[np.ndarray, "samples"]:
-        """The samples as fp32, SECONDS long at SAMPLING_RATE, one channel."""
-        samples = np.zeros(round(SECONDS * SAMPLING_RATE), dtype=np.float32)
+        """The samples as fp32, CLIP_SECONDS long at SAMPLING_RATE, one channel."""
+        samples = np.zeros(round(CLIP_SECONDS * SAMPLING_RATE), dtype=np.float32)
         for sound in self.sounds:
             wave, start = sound.wave(), round(sound.span[0] * SAMPLING_RATE)
             samples[start : start + len(wave)] = wave
         return samples
 
-    def causes(self, form: Form, name: str) -> tuple[Sound, ...]:
-        """The sounds that tell the answer to a question, that which is the answer last; none when it cannot be told."""
+    def causes(self, form: SoundQuestionForm, name: str) -> tuple[Sound, ...]:
+        """The sounds that determine the answer to a question, with the answer itself last; none when nothing determines it."""
         names = [sound.name for sound in self.sounds]
         if form.asks in ("first", "last"):
             return self.sounds[:1] if form.asks == "first" else self.sounds[-1:]
@@ -121,24 +121,24 @@ class Clip:
         found = asked + (1 if form.asks == "after" else -1)
         return (self.sounds[asked], self.sounds[found]) if 0 <= found < len(names) else ()
 
-    def answer(self, form: Form, name: str) -> str:
-        """The answer to a question; an empty one when it cannot be told."""
+    def answer(self, form: SoundQuestionForm, name: str) -> str:
+        """The answer to a question; empty when nothing determines it."""
         causes = self.causes(form, name)
         if form.asks == "presence":
             return "yes" if causes else "no"
         return causes[-1].name if causes else ""
 
 
-def draw_clip(rng: random.Random, sounds: int) -> Clip:
-    """A clip of so many sounds, of random lengths, with random gaps between them and a random start."""
+def draw_clip(rng: random.Random, sounds: int) -> SoundClip:
+    """A clip of this many sounds, of random lengths, with random gaps between them and a random start."""
     lengths = [rng.uniform(0.16, 0.24) for _ in range(sounds)]
     gaps = [0.0, *(rng.uniform(0.05, 0.16) for _ in range(sounds - 1))]
-    end = rng.uniform(0.02, SECONDS - sum(lengths) - sum(gaps) - 0.02)
+    end = rng.uniform(0.02, CLIP_SECONDS - sum(lengths) - sum(gaps) - 0.02)
     drawn = []
     for name, length, gap in zip(rng.sample(SOUNDS, sounds), lengths, gaps, strict=True):
         start, end = round(end + gap, 3), round(end + gap + length, 3)
         drawn.append(Sound(name, (start, end), level=rng.uniform(0.3, 0.9), pitch=rng.uniform(0.95, 1.05)))
-    return Clip(tuple(drawn))
+    return SoundClip(tuple(drawn))
 
 
 @dataclass(frozen=True)
@@ -148,15 +148,15 @@ class ClipPrompt:
     Args:
         clip: the clip.
         question: the question; its `words` are the words without which it cannot be answered.
-        answer: what a right model says.
-        spans: the stretches of the clip, in seconds, that hold the answer: of the sound that is the answer, before it of the
-            sound that is named, if any; none when the answer is that there is no such sound.
+        answer: the correct answer.
+        spans: the times of the sounds that determine the answer, in seconds: that of the sound named in the question, if any,
+            then that of the answer; none when there is no such sound.
     """
 
-    clip: Clip
-    question: Question
+    clip: SoundClip
+    question: PlantedQuestion
     answer: str
-    spans: tuple[Span, ...]
+    spans: tuple[TimeSpan, ...]
 
     @cached_property
     def audio(self) -> Float[np.ndarray, "samples"]:
@@ -179,9 +179,9 @@ def sample_clip_prompts(count: int, sounds: int = 4, seed: int = 0, asks: str | 
     """Questions about clips of short sounds.
 
     Args:
-        count: how many.
-        sounds: in each clip, 2 to 5.
-        seed: of the draw; the same seed gives the same prompts.
+        count: number of prompts.
+        sounds: number of sounds in each clip, 2 to 5.
+        seed: random seed; equal seeds give equal prompts.
         asks: "first", "last", "after", "before" or "presence"; None mixes them.
 
     Raises:
@@ -205,10 +205,10 @@ def _clip_prompt(rng: random.Random, sounds: int, asks: str) -> ClipPrompt:
     form = rng.choice([form for form in FORMS if form.asks == asks])
     name = choose_name(rng, clip, form)
     spans = tuple(sound.span for sound in clip.causes(form, name))
-    return ClipPrompt(clip, Question.of(form.text, name), clip.answer(form, name), spans)
+    return ClipPrompt(clip, PlantedQuestion.of(form.text, name), clip.answer(form, name), spans)
 
 
-def choose_name(rng: random.Random, clip: Clip, form: Form) -> str:
+def choose_name(rng: random.Random, clip: SoundClip, form: SoundQuestionForm) -> str:
     """What to ask about: a sound that has the neighbour asked for, or half of the time after presence one that is not there."""
     names = [sound.name for sound in clip.sounds]
     if form.asks == "presence" and rng.random() < 0.5:

@@ -23,7 +23,7 @@ from transformers.models.whisper.modeling_whisper import sinusoids
 
 from interpreto_mllm.testbed import HEARING, sounds
 from interpreto_mllm.testbed.facts import SYSTEMS
-from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.question import PlantedQuestion
 from interpreto_mllm.testbed.training import (
     CONTEXT,
     Batch,
@@ -40,7 +40,7 @@ from interpreto_mllm.testbed.training import (
 )
 
 BINS, HOP = 40, 320
-POSITIONS = round(sounds.SECONDS * sounds.SAMPLING_RATE) // HOP // 2
+POSITIONS = round(sounds.CLIP_SECONDS * sounds.SAMPLING_RATE) // HOP // 2
 BATCH, RATE = 64, 1e-3
 ANYTHING: Choice = (*sounds.SOUNDS, "yes", "no")
 """All answers."""
@@ -55,7 +55,7 @@ def make_processor() -> Qwen2AudioProcessor:
         sampling_rate=sounds.SAMPLING_RATE,
         hop_length=HOP,
         n_fft=2 * HOP,
-        chunk_length=round(sounds.SECONDS),
+        chunk_length=round(sounds.CLIP_SECONDS),
         return_attention_mask=True,
     )
     tokenizer = make_tokenizer([*ANYTHING, *read, ",", "!"], medium="audio")
@@ -100,8 +100,8 @@ def make_model(tokenizer: Any) -> Qwen2AudioForConditionalGeneration:
 class Hearing(NamedTuple):
     """A clip as it is heard: with some stretches of it silenced, drowned in noise, or cut out."""
 
-    clip: sounds.Clip
-    gaps: tuple[sounds.Span, ...] = ()
+    clip: sounds.SoundClip
+    gaps: tuple[sounds.TimeSpan, ...] = ()
     loudness: float | None = 0.0
     """Of the noise in the gaps, 0 for silence; None cuts them out."""
     seed: int = 0
@@ -122,17 +122,17 @@ class Hearing(NamedTuple):
         start, end = sound.span
         return sum(max(0.0, min(right, end) - max(left, start)) for left, right in self.gaps) / (end - start)
 
-    def without(self, share: float) -> sounds.Clip:
+    def without(self, share: float) -> sounds.SoundClip:
         """The clip of those sounds of which less than this share is hidden."""
-        return sounds.Clip(tuple(sound for sound in self.clip.sounds if self.hidden(sound) < share))
+        return sounds.SoundClip(tuple(sound for sound in self.clip.sounds if self.hidden(sound) < share))
 
 
-def muffle(rng: random.Random, clip: sounds.Clip) -> Hearing:
+def muffle(rng: random.Random, clip: sounds.SoundClip) -> Hearing:
     """A clip with some of its sounds or of equal windows taken away, any share of them equally likely."""
-    cuts = [0.0, *(sound.span[0] - rng.uniform(0.01, 0.05) for sound in clip.sounds[1:]), sounds.SECONDS]
+    cuts = [0.0, *(sound.span[0] - rng.uniform(0.01, 0.05) for sound in clip.sounds[1:]), sounds.CLIP_SECONDS]
     if rng.random() < 0.5:
         count = rng.choice((4, 5, 8, 10, 16, 20))
-        cuts = [sounds.SECONDS * window / count for window in range(count + 1)]
+        cuts = [sounds.CLIP_SECONDS * window / count for window in range(count + 1)]
     share = rng.random()
     gaps = tuple(gap for gap in pairwise(cuts) if rng.random() < share)
     loudness = rng.choice((0.0, 0.0, 0.0, None, 10 ** rng.uniform(-3, -0.5)))
@@ -142,7 +142,7 @@ def muffle(rng: random.Random, clip: sounds.Clip) -> Hearing:
 
 
 def ask(rng: random.Random, asks: Sequence[str], heard: Hearing | None, hide: float) -> Turn:
-    """A question whose words are hidden at the rate `hide`; what cannot be told is one of the possible answers.
+    """A question whose words are hidden at the rate `hide`. Where they determine no answer, any possible one is right.
 
     Where a sound is hidden in part, nothing is asked that depends on whether it is heard. Hearing None is no clip at all.
     """
@@ -155,7 +155,7 @@ def ask(rng: random.Random, asks: Sequence[str], heard: Hearing | None, hide: fl
     answer = heard.without(0.35).answer(form, name) if heard else ""
     if heard and heard.without(0.9).answer(form, name) != answer:
         return ask(rng, asks, heard, hide)
-    return make_turn(Question.of(form.text, name), answer, sounds.ANSWERS[kind], ANYTHING, rng, hide)
+    return make_turn(PlantedQuestion.of(form.text, name), answer, sounds.ANSWERS[kind], ANYTHING, rng, hide)
 
 
 class Lesson(NamedTuple):

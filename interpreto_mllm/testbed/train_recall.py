@@ -56,7 +56,7 @@ def make_model(tokenizer: Any) -> Lfm2ForCausalLM:
     return model
 
 
-def occlude(conversation: facts.Conversation, rng: random.Random) -> set[facts.Place]:
+def occlude(conversation: facts.FactConversation, rng: random.Random) -> set[facts.WordPosition]:
     """The places of words to be hidden, any share being as likely: of all, of all but objects and attributes, or by sentence.
 
     Where only the words between are hidden, the answer stays known however close an attribute moves to its object.
@@ -76,7 +76,7 @@ def occlude(conversation: facts.Conversation, rng: random.Random) -> set[facts.P
 
 def easy_example(rng: random.Random) -> Example:
     """Plain facts in one form, and many questions in one form; that an answer ends is left for later, it distracts."""
-    conversation = facts.Conversation()
+    conversation = facts.FactConversation()
     conversation.open(None)
     for thing, attribute in zip(rng.sample(facts.OBJECTS, 3), rng.sample(facts.ATTRIBUTES, 3), strict=True):
         conversation.state(thing, attribute, facts.FACT_FORMS[0])
@@ -86,16 +86,16 @@ def easy_example(rng: random.Random) -> Example:
 
 def make_example(rng: random.Random, occluded: bool) -> Example:
     """A conversation with one to four questions; an attribute whose fact or question is hidden may be any."""
-    conversation = facts.converse(rng, rng.randint(1, facts.MOST_FACTS), chat=rng.random() < 0.5)
+    conversation = facts.draw_conversation(rng, rng.randint(1, facts.MOST_FACTS), chat=rng.random() < 0.5)
     asked = ask(conversation, rng, questions=rng.randint(1, 4), forms=len(facts.QUESTION_FORMS))
     return write(conversation, asked, occlude(conversation, rng) if occluded else set(), rng)
 
 
-Asked = dict[int, tuple[str, tuple[facts.Place, ...]]]
+Asked = dict[int, tuple[str, tuple[facts.WordPosition, ...]]]
 """For each turn that ends in a question, the attribute to answer and the words that cause it."""
 
 
-def ask(conversation: facts.Conversation, rng: random.Random, questions: int, forms: int) -> Asked:
+def ask(conversation: facts.FactConversation, rng: random.Random, questions: int, forms: int) -> Asked:
     """Add questions, each in a turn of its own but the first, in the first so many forms."""
     asked: Asked = {}
     for question in range(questions):
@@ -107,7 +107,7 @@ def ask(conversation: facts.Conversation, rng: random.Random, questions: int, fo
     return asked
 
 
-def write(conversation: facts.Conversation, asked: Asked, hidden: set[facts.Place], rng: random.Random) -> Example:
+def write(conversation: facts.FactConversation, asked: Asked, hidden: set[facts.WordPosition], rng: random.Random) -> Example:
     """A conversation as a training sequence."""
     text_submodel = Writer(rng)
     for turn, (role, words) in enumerate(zip(conversation.roles, conversation.turns, strict=True)):

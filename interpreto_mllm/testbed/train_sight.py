@@ -22,7 +22,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from interpreto_mllm.testbed import SIGHT, shapes
 from interpreto_mllm.testbed.facts import SYSTEMS
-from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.question import PlantedQuestion
 from interpreto_mllm.testbed.training import (
     CONTEXT,
     Batch,
@@ -145,7 +145,7 @@ def blank(rng: random.Random, scene: shapes.Scene) -> View:
 
 
 def ask(rng: random.Random, asks: str, thing: shapes.Thing, view: View | None, hide: float) -> Turn:
-    """A question about a thing, its words hidden at the rate `hide`; what cannot be told is one of the possible answers.
+    """A question about a thing, its words hidden at the rate `hide`. Where they determine no answer, any possible one is right.
 
     Half of the questions after presence are about something else that is not there. A view of None is none at all.
     """
@@ -154,7 +154,7 @@ def ask(rng: random.Random, asks: str, thing: shapes.Thing, view: View | None, h
     if view and asks == "presence" and rng.random() < 0.5:
         name = shapes.choose_absent(rng, view.scene, form)
     answer = view.seen().answer(form, name) if view else ""
-    return make_turn(Question.of(form.text, name), answer, shapes.ANSWERS[asks], ANYTHING, rng, hide)
+    return make_turn(PlantedQuestion.of(form.text, name), answer, shapes.ANSWERS[asks], ANYTHING, rng, hide)
 
 
 class Lesson(NamedTuple):

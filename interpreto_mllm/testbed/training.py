@@ -1,4 +1,4 @@
-"""What the scripts that train the shipped models share: the tokenizer, examples, batches and steps."""
+"""Shared by the scripts that train the shipped models: the tokenizer, examples, batches and steps."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerFast
 
 from interpreto_mllm.testbed.facts import SYSTEMS
-from interpreto_mllm.testbed.question import Question
+from interpreto_mllm.testbed.question import PlantedQuestion
 
 logger = logging.getLogger(__name__)
 
 CONTEXT = 256
+"""The longest sequence, in tokens."""
+
 ROLES = ("system", "user", "assistant")
 
 SPECIALS = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<bos>", "eos_token": "<eos>"}
@@ -87,15 +89,15 @@ def generate_briefly(model: Any, tokenizer: PreTrainedTokenizerFast) -> None:
 
 
 Choice = tuple[str, ...]
-"""Words any of which may be said next, all equally likely; an empty one asks for nothing."""
+"""Possible next words, all equally likely; empty where there is no target."""
 
 
 class Example(NamedTuple):
-    """A training sequence: its words, which are visible, and what to say after each."""
+    """A training sequence: its words, which of them are visible, and the target after each."""
 
     words: list[str]
     visible: list[bool]
-    said: list[Choice]
+    answers: list[Choice]
 
 
 class Writer:
@@ -107,15 +109,15 @@ class Writer:
         self.example = Example(["<bos>"], [True], [()])
 
     def add(self, word: str, visible: bool = True) -> None:
-        """A word to be read."""
+        """Add a word without a target."""
         if visible or self.occlusion != "drop":
             self.example.words.append("<unk>" if not visible and self.occlusion == "replace" else word)
             self.example.visible.append(visible or self.occlusion == "replace")
-            self.example.said.append(())
+            self.example.answers.append(())
 
     def say(self, choice: Choice, word: str | None = None) -> None:
-        """One of several words to be said, and the one that is: any of them unless given."""
-        self.example.said[-1] = choice
+        """Add a target, and the word of it that follows: a random one unless given."""
+        self.example.answers[-1] = choice
         self.add(self.rng.choice(choice) if word is None else word)
 
 
@@ -128,15 +130,17 @@ class Turn(NamedTuple):
     answer: Choice
 
 
-def make_turn(question: Question, answer: str, possible: Choice, anything: Choice, rng: random.Random, hide: float) -> Turn:
-    """A question whose words are hidden at the rate `hide`; what cannot be told then is one of the possible answers.
+def make_turn(
+    question: PlantedQuestion, answer: str, possible: Choice, anything: Choice, rng: random.Random, hide: float
+) -> Turn:
+    """A question whose words are hidden at the rate `hide`; without its important words, any possible answer is right.
 
     Args:
-        question: the question, whose first word that matters tells what kind of answer is asked for.
-        answer: the answer; an empty one when it cannot be told even from the whole question.
+        question: the question, whose first important word names the kind of answer.
+        answer: the answer; empty when even the whole question does not determine it.
         possible: what to say instead.
         anything: what to say when the kind of the answer is hidden.
-        rng: where chance comes from.
+        rng: random generator.
         hide: between 0 and 1.
     """
     words = question.text.split()
@@ -153,59 +157,59 @@ def write(medium: list[str], turns: list[Turn], rng: random.Random, chat: bool, 
     Args:
         medium: the placeholders, which come before the first question or, now and then, after it.
         turns: the questions and answers.
-        rng: where chance comes from.
+        rng: random generator.
         chat: as messages, often with a system message; else as one text.
         bare: whether the answers follow the last word that matters at once, without what else ends a question. What is asked
             about then stands where the answer is given, and is found much sooner.
     """
-    text_submodel = Writer(rng)
+    writer = Writer(rng)
     if chat and rng.random() < 0.3:
         for word in ("<|system|>", *rng.choice(SYSTEMS).split(), "<|end|>"):
-            text_submodel.add(word)
+            writer.add(word)
     before = rng.random() < 0.8
     for number, turn in enumerate(turns):
         if chat:
-            text_submodel.add("<|user|>")
+            writer.add("<|user|>")
         question = list(zip(turn.words, turn.visible, strict=True))[: turn.last + 1 if bare else None]
         placeholders = [(word, True) for word in medium if number == 0]
         for word, visible in placeholders + question if before else question + placeholders:
-            text_submodel.add(word, visible)
+            writer.add(word, visible)
         for word in ("<|end|>", "<|assistant|>") if chat and not bare else ():
-            text_submodel.add(word)
-        text_submodel.say(turn.answer)
-        text_submodel.say(("<|end|>" if chat else "<eos>",))
-    return text_submodel.example
+            writer.add(word)
+        writer.say(turn.answer)
+        writer.say(("<|end|>" if chat else "<eos>",))
+    return writer.example
 
 
 class Batch(NamedTuple):
-    """What a model is given, and the probability of each word of the vocabulary being said next; all zeros ask for nothing."""
+    """The inputs of a model, and the target probability of each next word; all zeros where there is no target."""
 
-    inputs: dict[str, Tensor]
-    said: Float[Tensor, "b l v"]
+    inputs: dict[str, Shaped[Tensor, "b ..."]]
+    targets: Float[Tensor, "b l v"]
 
 
-def make_batch(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **media: Tensor) -> Batch:
+def make_batch(examples: list[Example], tokenizer: PreTrainedTokenizerFast, **media: Shaped[Tensor, "..."]) -> Batch:
     """Examples as tensors, padded on the right, with the inputs of other media."""
     ids_of = tokenizer.get_vocab()
     length = max(len(example.words) for example in examples)
     ids = torch.full((len(examples), length), ids_of["<pad>"])
     visible = torch.zeros(len(examples), length, dtype=torch.long)
-    said = torch.zeros(len(examples), length, len(tokenizer))
+    targets = torch.zeros(len(examples), length, len(tokenizer))
     for row, example in enumerate(examples):
         size = len(example.words)
         ids[row, :size] = torch.tensor([ids_of[word] for word in example.words])
         visible[row, :size] = torch.tensor(example.visible)
-        for place, choice in enumerate(example.said):
-            said[row, place, [ids_of[word] for word in choice]] = 1 / max(1, len(choice))
-    return Batch({"input_ids": ids, "attention_mask": visible, **media}, said)
+        for place, choice in enumerate(example.answers):
+            targets[row, place, [ids_of[word] for word in choice]] = 1 / max(1, len(choice))
+    return Batch({"input_ids": ids, "attention_mask": visible, **media}, targets)
 
 
 def loss_of(model: Any, batch: Batch) -> Float[Tensor, ""]:
-    """The mean cross-entropy where something is to be said."""
+    """The mean cross-entropy over the positions that have a target."""
     states = model.model(**batch.inputs, use_cache=False).last_hidden_state
-    spoken = batch.said.sum(-1) > 0
-    log_probs = model.lm_head(states[spoken]).log_softmax(-1)
-    return -(batch.said[spoken] * log_probs).sum(-1).mean()
+    has_target = batch.targets.sum(-1) > 0
+    log_probs = model.lm_head(states[has_target]).log_softmax(-1)
+    return -(batch.targets[has_target] * log_probs).sum(-1).mean()
 
 
 @torch.no_grad()
@@ -217,15 +221,15 @@ def accuracy(model: Any, processor: Callable[..., Any], texts: list[str], answer
         processor: what makes its inputs of texts and other media: a tokenizer or a processor.
         texts: as the model sees them, special tokens included.
         answers: what is right.
-        media: lists of pictures or clips, one for each text, and what else the processor is to be told.
+        media: lists of pictures or clips, one for each text, and other arguments of the processor.
     """
     right = 0
     for start in range(0, len(texts), 100):
         some = slice(start, start + 100)
         media_of = {name: value[some] if isinstance(value, list) else value for name, value in media.items()}
         inputs = processor(text=texts[some], **media_of, add_special_tokens=False, padding=True, return_tensors="pt")
-        said = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
-        found = processor.batch_decode(said, skip_special_tokens=True)
+        generated = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
+        found = processor.batch_decode(generated, skip_special_tokens=True)
         right += sum(answer == other for answer, other in zip(found, answers[some], strict=True))
     return right / len(texts)
 
@@ -268,7 +272,7 @@ class Trainer:
                 bar.update()
 
     def steps(self, count: int, draw: Callable[[float], Batch], name: str) -> None:
-        """So many steps, the rate rising at first and falling from the half on; `draw` is told the share that is done."""
+        """This many steps; the rate rises at first and falls in the second half. `draw` gets the share of steps done."""
         with tqdm(range(count), desc=name, unit="step", mininterval=2) as bar:
             for step in bar:
                 loss = self.learn(draw(step / count), min(1, (step + 1) / 30, 2 * (1 - step / count) + 0.01))

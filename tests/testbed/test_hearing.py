@@ -12,7 +12,7 @@ from support.planted import answers, log_probs, rendered, without_each_word
 from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from interpreto_mllm.testbed import HEARING, load_hearing, sample_clip_prompts
-from interpreto_mllm.testbed.sounds import ANSWERS, SAMPLING_RATE, SOUNDS, Clip, Sound
+from interpreto_mllm.testbed.sounds import ANSWERS, SAMPLING_RATE, SOUNDS, Sound, SoundClip
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_every_sound_has_its_own_spectrum():
     """At equal length, level and pitch, no two sounds have nearly the same spectrogram."""
     spectra = {}
     for name in SOUNDS:
-        audio = Clip((Sound(name, (0.5, 0.7), level=0.8, pitch=1.0),)).audio()[8000:11200].astype(np.float64)
+        audio = SoundClip((Sound(name, (0.5, 0.7), level=0.8, pitch=1.0),)).audio()[8000:11200].astype(np.float64)
         frames = np.abs(np.fft.rfft(audio.reshape(8, 400) * np.hanning(400)))
         spectra[name] = (frames / np.linalg.norm(frames)).ravel()
     for place, one in enumerate(SOUNDS):

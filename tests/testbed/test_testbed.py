@@ -8,7 +8,7 @@ from math import comb
 import pytest
 import torch
 
-from interpreto_mllm import Drop, KernelShap, Replace, punctuation
+from interpreto_mllm import Drop, KernelShap, Replace, punctuation, testbed
 from interpreto_mllm.testbed import RECALL, FactPrompt, load_recall, sample_fact_prompts
 from interpreto_mllm.testbed.facts import ATTRIBUTES
 
@@ -207,3 +207,10 @@ def test_most_questions_are_answered_without_their_mark(recall):
     prompts = sample_fact_prompts(200, facts=2, seed=777)
     said = answers(recall, [recall[1].bos_token + prompt.prompt.rstrip(" ?.") for prompt in prompts])
     assert sum(answer == prompt.answer for answer, prompt in zip(said, prompts, strict=True)) >= 0.7 * len(prompts)
+
+
+def test_the_old_name_of_questions_warns() -> None:
+    with pytest.warns(DeprecationWarning, match="Question is now called PlantedQuestion"):
+        assert testbed.Question is testbed.PlantedQuestion  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"module 'interpreto_mllm\.testbed' has no attribute 'Nonsense'"):
+        _ = testbed.Nonsense  # type: ignore[attr-defined]
