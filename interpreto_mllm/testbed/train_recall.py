@@ -80,8 +80,8 @@ def easy_example(rng: random.Random) -> Example:
     conversation.open(None)
     for thing, attribute in zip(rng.sample(facts.OBJECTS, 3), rng.sample(facts.ATTRIBUTES, 3), strict=True):
         conversation.state(thing, attribute, facts.FACT_FORMS[0])
-    words, visible, said = write(conversation, ask(conversation, rng, questions=6, forms=1), set(), rng)
-    return Example(words, visible, [() if choice == ("<eos>",) else choice for choice in said])
+    words, visible, answers = write(conversation, ask(conversation, rng, questions=6, forms=1), set(), rng)
+    return Example(words, visible, [() if choice == ("<eos>",) else choice for choice in answers])
 
 
 def make_example(rng: random.Random, occluded: bool) -> Example:
@@ -109,25 +109,25 @@ def ask(conversation: facts.FactConversation, rng: random.Random, questions: int
 
 def write(conversation: facts.FactConversation, asked: Asked, hidden: set[facts.WordPosition], rng: random.Random) -> Example:
     """A conversation as a training sequence."""
-    text_submodel = Writer(rng)
+    writer = Writer(rng)
     for turn, (role, words) in enumerate(zip(conversation.roles, conversation.turns, strict=True)):
         if role:
-            text_submodel.add(f"<|{role}|>")
+            writer.add(f"<|{role}|>")
         for index, word in enumerate(words):
-            text_submodel.add(word, (turn, index) not in hidden)
+            writer.add(word, (turn, index) not in hidden)
         if role:
-            text_submodel.add("<|end|>")
+            writer.add("<|end|>")
         if turn in asked:
             if role:
-                text_submodel.add("<|assistant|>")
+                writer.add("<|assistant|>")
             attribute, causes = asked[turn]
             if hidden.isdisjoint(causes):
-                text_submodel.say((attribute,), attribute)
+                writer.say((attribute,), attribute)
             else:
-                text_submodel.say(tuple(facts.ATTRIBUTES))
+                writer.say(tuple(facts.ATTRIBUTES))
             end = "<|end|>" if role else "<eos>"
-            text_submodel.say((end,), end)
-    return text_submodel.example
+            writer.say((end,), end)
+    return writer.example
 
 
 def train(seed: int, steps: int) -> tuple[Lfm2ForCausalLM, PreTrainedTokenizerFast]:

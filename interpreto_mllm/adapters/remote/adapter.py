@@ -88,7 +88,7 @@ class RemoteRespondingAdapter(RemoteAdapter, RespondingAdapter):
 
 
 class RemoteScoringAdapter(RemoteAdapter):
-    """A model on a server that tells how likely given answers are.
+    """A model on a server that returns log-probabilities of given answers.
 
     Raises:
         ValueError: for a value function that needs logits, or generation arguments that a server does not take.
