@@ -1,6 +1,6 @@
-"""The result of every explainer, with all that a person asks of it; each method hands on to the room that knows how.
+"""The result of every explainer: each method calls the module that computes or draws it.
 
-What draws is imported when it draws: it brings rich or matplotlib, which importing the package must not.
+Modules that draw are imported on use, because they import rich or matplotlib.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Attribution(Record):
             index: "SII", the Shapley interaction index; "FSII", its faithful variant; "STII", the Shapley–Taylor one.
 
         Raises:
-            ValueError: for another order or index, more than 128 features, or evaluations that cannot tell.
+            ValueError: for another order or index, more than 128 features, or evaluations that do not determine them.
         """
         return pair_values(self, order, index, Interactions)
 
@@ -109,7 +109,7 @@ class Attribution(Record):
         return synergy(self, modalities)
 
     def fidelity(self) -> Fidelity:
-        """How far the scores, read as sums, predict coalitions that were held out, and pairs beside them.
+        """How well the scores, read as sums, predict coalitions that were held out, without and with interactions.
 
         Raises:
             ValueError: with too few coalitions to hold any out.
@@ -142,7 +142,7 @@ class Attribution(Record):
         return figure(self, path, target, numbers)
 
     def to_html(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained HTML page with the coloured prompt; hovering tells scores, clicking a segment plays it."""
+        """Write one self-contained HTML page with the coloured prompt; hovering shows scores, clicking a segment plays it."""
         from interpreto_mllm.plots.html import page
 
         Path(path).write_text(page(self), encoding="utf-8")

@@ -278,7 +278,7 @@ def test_a_foreign_aggregator_is_missed_only_when_needed(tmp_path):
     (tmp_path / "result.json").write_text(text.replace('"name": "Scaled"', '"name": "Unheard"'), encoding="utf-8")
     loaded = Attribution.load(tmp_path / "result.json")
     assert_same(explained, loaded)
-    with pytest.raises(ValueError, match=r"Unheard.*is not at hand"):
+    with pytest.raises(ValueError, match=r"Unheard.*is not available"):
         loaded.span()
     assert "Unheard" not in repr(loaded)
     loaded.save(tmp_path / "again.json")
@@ -293,7 +293,7 @@ def test_an_aggregator_named_in_a_file_is_never_imported_from_elsewhere(tmp_path
     for module in ("trap", "os", "interpreto_mllm.aggregators.nothing", "interpreto_mllm.aggregators.shapley.os"):
         content["aggregator"]["module"] = module
         (tmp_path / "changed.json").write_text(json.dumps(content), encoding="utf-8")
-        with pytest.raises(ValueError, match="is not at hand"):
+        with pytest.raises(ValueError, match="is not available"):
             Attribution.load(tmp_path / "changed.json").span()
 
 

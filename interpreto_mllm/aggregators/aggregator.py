@@ -13,7 +13,7 @@ from interpreto_mllm.core.evaluations import Evaluations
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Attributions, one row per target, and their standard errors where the aggregator can tell them."""
+    """Attributions, one row per target, and their standard errors where the aggregator has them."""
 
     attributions: Float[Tensor, "t n"]
     standard_errors: Float[Tensor, "t n"] | None = None

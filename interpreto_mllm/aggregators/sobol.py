@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
+from einops import reduce
 from jaxtyping import Float
 from torch import Tensor
 
@@ -72,17 +73,17 @@ class SobolAggregator(Aggregator):
     def _moments(self, evaluations: Evaluations) -> list[Float[Tensor, "c _ t"]]:
         """Of each block: mean and mean square of A and B, and per feature the term to average and v(AB_i) − v(A)."""
         values = self._blocks(evaluations)
-        values = values - values[:, :2].mean((0, 1))
+        values = values - reduce(values[:, :2], "block ab t -> t", "mean")
         both, change = values[:, :2], values[:, 2:] - values[:, :1]
         term = values[:, 1:2] * change if self.order == "first" else change.square() / 2
         return [both.mean(1, keepdim=True), both.square().mean(1, keepdim=True), term, change]
 
-    def _parts(self, moments: list[Tensor]) -> tuple[Float[Tensor, "*c n t"], Float[Tensor, "*c _ t"]]:
+    def _parts(self, moments: list[Tensor]) -> tuple[Float[Tensor, "*c n t"], Float[Tensor, "*c moments t"]]:
         """What each feature explains, and the variance: the numerator and the denominator of its index, from mean moments."""
         level, square, term, change = moments
         return term - level * change if self.order == "first" else term, square - level.square()
 
-    def _blocks(self, evaluations: Evaluations) -> Float[Tensor, "c m t"]:
+    def _blocks(self, evaluations: Evaluations) -> Float[Tensor, "c steps t"]:
         n = evaluations.n
         rows = whole_chains(evaluations.draws, evaluations.chains, n + 2)
         coalitions = evaluations.coalitions[rows]

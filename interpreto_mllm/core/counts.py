@@ -10,12 +10,12 @@ class Counts:
     """What an explanation cost.
 
     Args:
-        evaluations: distinct coalitions it rests on.
+        evaluations: distinct coalitions whose values it uses.
         paid: those evaluated in this call, the others being reused.
         forwards: forward passes of the model.
         tokens: tokens processed by the model.
         seconds: wall-clock time.
-        saved: evaluations of the budget that a rule to stop early made needless.
+        saved: evaluations of the budget that a stop rule made unnecessary.
         answers_reused: answers to earlier turns that the conversation went on from and that were known already, each distinct
             prompt counted once.
         answers_asked: those that were not, and were asked for in this call.

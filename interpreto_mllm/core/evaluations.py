@@ -102,7 +102,7 @@ class Evaluations:
 
     @property
     def drawn(self) -> Evaluations:
-        """These, without coalitions that were evaluated but are no part of a sample; all of them when they are complete."""
+        """These without coalitions that were evaluated but are not part of the sample; all of them when they are complete."""
         kept = torch.zeros(len(self.coalitions), dtype=torch.bool)
         kept[:2] = kept[self.draws] = True
         if self.complete or kept.all() or not len(self.draws):
@@ -111,7 +111,7 @@ class Evaluations:
         repeats = None if self.repeats is None else self.repeats[:, kept]
         return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains, repeats=repeats)
 
-    def with_values(self, values: Float[Tensor, "p u"]) -> Evaluations:
+    def with_values(self, values: Float[Tensor, "p columns"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""
         return replace(self, values=values, repeats=None)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from interpreto_mllm.core.feature import Feature
 
 
-def modality_coalitions(features: Sequence[Feature]) -> Bool[Tensor, "e n"]:
+def modality_coalitions(features: Sequence[Feature]) -> Bool[Tensor, "p n"]:
     """All features of some modalities and none of the others: what `synergy` needs beside v(∅) and v(N).
 
     None for features of one modality, or where a group lies across several.
@@ -29,8 +29,10 @@ def modality_coalitions(features: Sequence[Feature]) -> Bool[Tensor, "e n"]:
 
 
 def modalities_of(features: Sequence[Feature]) -> list[str]:
+    """The modalities of the features, in order of first appearance."""
     return list(dict.fromkeys(feature.modality for feature in features))
 
 
 def holding(features: Sequence[Feature], modalities: tuple[str, ...]) -> Bool[Tensor, "n"]:
+    """The coalition of all features of these modalities."""
     return torch.tensor([feature.modality in modalities for feature in features])

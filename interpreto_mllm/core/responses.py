@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from einops import reduce
 from jaxtyping import Float
 from torch import Tensor, stack
 
@@ -64,8 +65,8 @@ class Responses:
         pairs = [column if isinstance(column, tuple) else (column,) for column in self.columns]
         return [" − ".join(self.originals[index].text for index in pair) for pair in pairs]
 
-    def values(self, worth: Sequence[Float[Tensor, "p e"]]) -> Float[Tensor, "r p t"]:
+    def values(self, worth: Sequence[Float[Tensor, "p answers"]]) -> Float[Tensor, "r p t"]:
         """The game's values under each of the repeats, from what each original makes of every answer of `said`."""
-        each = [one.reshape(len(self.said), -1, self.repeats).mean(1).T for one in worth]
+        each = [reduce(one, "p (w repeat) -> repeat p", "mean", repeat=self.repeats) for one in worth]
         pairs = [column if isinstance(column, tuple) else (column, None) for column in self.columns]
         return stack([each[a] if b is None else each[a] - each[b] for a, b in pairs], dim=-1)

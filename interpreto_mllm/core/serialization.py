@@ -75,7 +75,7 @@ def _read_out(written: dict[str, Any] | None) -> Responses | None:
         said,
         written["repeats"],
         written["generation"],
-        unpack(told) if (told := written.get("original_log_probabilities")) is not None else None,
+        unpack(packed) if (packed := written.get("original_log_probabilities")) is not None else None,
         history,
     )
 

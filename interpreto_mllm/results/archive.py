@@ -1,4 +1,4 @@
-"""Results as data: one JSON file that gives back exactly the same numbers, or one pandas frame."""
+"""Results as one JSON file, from which exactly the same numbers are read."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation
 
 @dataclass(frozen=True)
 class MissingAggregator(Aggregator):
-    """Stands for the aggregator of a loaded result that could not be found again; it says so once it is needed."""
+    """Stands for the aggregator of a loaded result that was not found; it raises once it is needed."""
 
     description: dict[str, Any]
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         raise ValueError(
             f"This result was loaded from a file and its aggregator, {self.description['name']} of "
-            f"{self.description['module']}, is not at hand. Import that module before loading, or pass "
+            f"{self.description['module']}, is not available. Import that module before loading, or pass "
             "Attribution.load(path, aggregator=...), or call reaggregate(...) with one."
         )
 

@@ -1,4 +1,4 @@
-"""How far scores, read as sums, tell what a prompt is worth with parts left out: measured on coalitions held out."""
+"""How well scores, read as sums, predict the value of coalitions that were held out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Fidelity:
         coalitions: how many coalitions were predicted.
         exact: whether all coalitions are known, so that nothing had to be held out.
         explained: R² of the additive reading over all targets together.
-        sentence: what to tell a reader.
+        sentence: the same for readers of a page.
     """
 
     additive: Float[Tensor, "t"]
@@ -51,17 +51,17 @@ class Fidelity:
     sentence: str
 
     def __repr__(self) -> str:
-        def told(values: Tensor | None) -> str:
+        def shown(values: Float[Tensor, "t"] | None) -> str:
             return "unknown" if values is None else ", ".join(f"{value:.3g}" for value in values.tolist())
 
         over = "all" if self.exact else "held-out"
         return (
             f"Fidelity: {self.sentence}\n"
-            f"  additive reading   R² {told(self.additive)}, rank correlation {told(self.additive_rank)} "
+            f"  additive reading   R² {shown(self.additive)}, rank correlation {shown(self.additive_rank)} "
             f"({self.coalitions} {over} coalitions)\n"
-            f"  pairwise reading   R² {told(self.pairwise)}, rank correlation {told(self.pairwise_rank)}\n"
-            f"  efficiency gap     {told(self.efficiency_gap)}\n"
-            f"  interactions' mass {told(self.interaction_share)}"
+            f"  pairwise reading   R² {shown(self.pairwise)}, rank correlation {shown(self.pairwise_rank)}\n"
+            f"  efficiency gap     {shown(self.efficiency_gap)}\n"
+            f"  interactions' mass {shown(self.interaction_share)}"
         )
 
 
@@ -99,7 +99,7 @@ def fidelity(record: Record) -> Fidelity:
 
 
 def fidelity_sentence(record: Record) -> str:
-    """One honest sentence, or nothing where it cannot be told.
+    """One sentence on how much the scores explain, or "" where too few coalitions are known.
 
     Example:
         >>> from interpreto_mllm import KernelShap
@@ -117,9 +117,9 @@ def fidelity_sentence(record: Record) -> str:
     scores = "These scores explain" if record.estimand.startswith("Shapley value") else "A sum of scores explains"
     subjects = {"token": "answer", "response": "answer", "class": "prediction", "contrast": "contrast", "value": "value"}
     subject = subjects[record.unit]
-    told = f"{100 * share:.0f} %" if share >= 0.005 else "next to nothing"
+    amount = f"{100 * share:.0f} %" if share >= 0.005 else "next to nothing"
     more = "." if share > 0.5 else ": see interactions()."
-    return f"{scores} {told} of how the {subject} changes when parts are left out{more}"
+    return f"{scores} {amount} of how the {subject} changes when parts are left out{more}"
 
 
 def _predictions(evaluations: Evaluations, pairwise: bool) -> dict[str, Float[Tensor, "p t"]] | None:
@@ -164,13 +164,16 @@ def _subset(evaluations: Evaluations, rows: Int[Tensor, "q"]) -> Evaluations:
     return Evaluations(evaluations.coalitions[rows], evaluations.values[rows], draws, weights, torch.full_like(draws, -1))
 
 
-def _determination(truth: Tensor, predicted: Tensor, weights: Tensor) -> Float[Tensor, "t"]:
+def _determination(
+    truth: Float[Tensor, "q t"], predicted: Float[Tensor, "q t"], weights: Float[Tensor, "q"]
+) -> Float[Tensor, "t"]:
     """R² of each target; NaN for one that does not vary."""
     mean = weights @ truth / weights.sum()
     return 1 - weights @ (truth - predicted).square() / _varying(weights @ (truth - mean).square(), truth)
 
 
-def _pooled(truth: Tensor, predicted: Tensor, weights: Tensor) -> float:
+def _pooled(truth: Float[Tensor, "q t"], predicted: Float[Tensor, "q t"], weights: Float[Tensor, "q"]) -> float:
+    """R² over all targets together; NaN where none varies."""
     mean = weights @ truth / weights.sum()
     spread = _varying((weights @ (truth - mean).square()).sum(), truth)
     return float(1 - (weights @ (truth - predicted).square()).sum() / spread)

@@ -47,8 +47,8 @@ class PairValues:
 
     Args:
         values: symmetric, zeros on the diagonal.
-        standard_errors: of the same shape; None where the evaluations are too few to tell them: then only the order of the
-            strongest pairs can be trusted, their values are too small.
+        standard_errors: of the same shape; None where the evaluations are too few to determine them: then only the order of
+            the strongest pairs can be trusted, and their values are too small.
         features: the players.
         targets: one label per matrix.
         index: "SII", "FSII" or "STII".
@@ -94,8 +94,10 @@ class PairValues:
         ]
 
     def __repr__(self) -> str:
-        told = "" if self.standard_errors is not None else "; too few evaluations for errors: trust the order, not the values"
-        lines = [f"Interactions: {NAMES[self.index]}, {self.n} features, {len(self.targets)} targets{told}"]
+        caution = (
+            "" if self.standard_errors is not None else "; too few evaluations for errors: trust the order, not the values"
+        )
+        lines = [f"Interactions: {NAMES[self.index]}, {self.n} features, {len(self.targets)} targets{caution}"]
         for target, label in enumerate(self.targets[:6]):
             lines.append(f"  {label!r}:  " + ",  ".join(map(str, self.top(4, target))))
         return "\n".join(lines)
@@ -104,13 +106,13 @@ class PairValues:
 Pairs = TypeVar("Pairs", bound=PairValues)
 
 
-def pair_values(record: Record, order: int, index: str, kind: type[Pairs]) -> Pairs:
-    """The interactions in a result's stored evaluations, as a `kind` of `PairValues`; no model call.
+def pair_values(record: Record, order: int, index: str, result: type[Pairs]) -> Pairs:
+    """The interactions in a result's stored evaluations, as a `result`; no model call.
 
     Raises:
-        ValueError: for another order than 2, or evaluations that cannot tell.
+        ValueError: for another order than 2, or evaluations that do not determine them.
     """
     if order != 2:
         raise ValueError(f"Interactions are of order 2, pairs of features; got order={order!r}. (Order 1 is the attribution.)")
     estimate = interactions(record.evaluations, index)
-    return kind(estimate.interactions, estimate.standard_errors, record.features, record.targets, index)
+    return result(estimate.interactions, estimate.standard_errors, record.features, record.targets, index)

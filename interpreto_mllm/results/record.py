@@ -30,7 +30,7 @@ class Record:
 
     Args:
         attributions: one row per target, one column per feature.
-        standard_errors: of the same shape, None where the estimator cannot tell them.
+        standard_errors: of the same shape, None where the estimator has none.
         features: the `n` players; their spans index into `text`.
         targets: one label per row.
         estimand: what the scores estimate ("Shapley value", …).
@@ -43,7 +43,7 @@ class Record:
         aggregator: what turned the evaluations into scores.
         unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain
             "value".
-        notes: anything the reader must know.
+        notes: anything a reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
         media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
         conversation: the chat that was explained, None for other inputs.
@@ -186,7 +186,7 @@ class Record:
     def span(self: Kept, start: int | None = None, end: int | None = None) -> Kept:
         """One row for the target tokens `start` to `end` (as in a slice; the whole answer by default); no model call.
 
-        Log-probabilities and logits of the tokens are added, probabilities multiplied, and the result is aggregated anew.
+        Log-probabilities and logits of the tokens are added, probabilities multiplied, and the result is aggregated again.
 
         Raises:
             ValueError: when the span holds no target, or the rows are classes.

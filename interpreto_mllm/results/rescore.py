@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
+from einops import rearrange, repeat
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,16 +23,16 @@ def rescored(record: Kept, mode: ResponseSimilarity | InferenceModes) -> Kept:
     if responses is None:
         raise ValueError("This result holds no answers to compare: only those of a similarity game can be rescored.")
     checked = check_mode(mode)
-    told = not isinstance(checked, ResponseSimilarity)
-    drawn = _told(responses, checked) if told else _compared(responses, checked)
-    evaluations = record.evaluations.with_values(drawn.mean(0))
-    if responses.repeats > 1 and not told:
-        evaluations = replace(evaluations, repeats=drawn)
+    compares = isinstance(checked, ResponseSimilarity)
+    repeats = _similarities(responses, checked) if compares else _likelihoods(responses, checked)
+    evaluations = record.evaluations.with_values(repeats.mean(0))
+    if responses.repeats > 1 and compares:
+        evaluations = replace(evaluations, repeats=repeats)
     again = record.aggregated(evaluations, record.aggregator, responses.labels, record.aggregator.estimand)
     return replace(again, mode=mode_name(checked))
 
 
-def _compared(responses: Responses, similarity: ResponseSimilarity) -> Float[Tensor, "r p t"]:
+def _similarities(responses: Responses, similarity: ResponseSimilarity) -> Float[Tensor, "r p t"]:
     """Values of the answers under another similarity."""
     if similarity.generate or similarity.repeats > 1 or similarity.log_probability:
         raise ValueError(
@@ -40,22 +41,22 @@ def _compared(responses: Responses, similarity: ResponseSimilarity) -> Float[Ten
         )
     comparison = Comparison(similarity.bound(None, None))
     said = [(answer, None) for answers in responses.said for answer in answers]
-    worth = [comparison.values((original, None), said).reshape(len(responses), -1) for original in responses.originals]
-    return responses.values(worth)
+    each = [comparison.values((original, None), said) for original in responses.originals]
+    return responses.values([rearrange(one, "(p answers) -> p answers", p=len(responses)) for one in each])
 
 
-def _told(responses: Responses, mode: object) -> Float[Tensor, "r p t"]:
+def _likelihoods(responses: Responses, mode: object) -> Float[Tensor, "r p t"]:
     """How likely each coalition makes the original answers."""
     if mode not in (InferenceModes.LOG_SOFTMAX, InferenceModes.SOFTMAX):
         raise ValueError(
             "Of the original answer only the probability can be known afterwards: rescore with InferenceModes.LOG_SOFTMAX or "
             "SOFTMAX, or with a ResponseSimilarity."
         )
-    told = responses.original_log_probabilities
-    if told is None:
+    likelihoods = responses.original_log_probabilities
+    if likelihoods is None:
         raise ValueError(
-            "This result does not tell how likely the original answer was: explain with "
+            "This result does not say how likely the original answer was: explain with "
             "ResponseSimilarity(log_probability=True)."
         )
-    told = told.exp() if mode is InferenceModes.SOFTMAX else told
-    return responses.values([one.repeat_interleave(responses.repeats, dim=1) for one in told.unbind(1)])
+    likelihoods = likelihoods.exp() if mode is InferenceModes.SOFTMAX else likelihoods
+    return responses.values([repeat(one, "p w -> p (w repeat)", repeat=responses.repeats) for one in likelihoods.unbind(1)])

@@ -34,11 +34,11 @@ class Shares(Mapping[str, float]):
 
     def __repr__(self) -> str:
         errors = self.standard_errors
-        told = (
+        entries = (
             f"{modality}: {share:.2f}" + ("" if errors is None else f" ± {errors[modality]:.1g}")
             for modality, share in self.shares.items()
         )
-        return "{" + ", ".join(told) + "}"
+        return "{" + ", ".join(entries) + "}"
 
 
 def modality_shares(record: Record, target: int | None) -> Shares:
