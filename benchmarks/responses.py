@@ -112,10 +112,10 @@ def measure_overhead(evaluations: int, runs: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     forwards, answering = Stopwatch(), Stopwatch()
     model.forward = forwards.calls(model.forward)
-    score = CausalGenerator.score
+    generate = CausalGenerator.generate
     explainer = make_explainer(model, tokenizer, 0, evaluations, 8, batch=128)
     forward, answer = [], []
-    with unittest.mock.patch.object(CausalGenerator, "score", answering.steps(score)):
+    with unittest.mock.patch.object(CausalGenerator, "generate", answering.steps(generate)):
         for _ in range(runs):
             forwards.seconds, answering.seconds, start = 0.0, 0.0, time.process_time()
             [explanation] = explainer(" ".join(words(24, 512, 2)))

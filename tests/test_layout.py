@@ -69,7 +69,6 @@ def test_no_function_is_long() -> None:
     assert {name: length for name, length in lengths.items() if length > FUNCTION_LINES} == {}
 
 
-@pytest.mark.xfail(strict=True, reason="two probes are on their way")
 def test_nothing_reads_source_code_at_run_time() -> None:
     """What a model does is tried on it."""
     assert [path.name for path in SOURCES if "getsource" in path.read_text(encoding="utf-8")] == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -11,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.preserved_state import preserved_state
-from interpreto_mllm.engine.queries import Engine, Mode
+from interpreto_mllm.engine.probes import counts_positions_by_mask
+from interpreto_mllm.engine.queries import Mode, Scorer
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.targets import Answer
+from interpreto_mllm.games.targets import Target
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.tokens import special_ids
 
 
 class ModelAdapter(ABC):
@@ -38,21 +39,26 @@ class ModelAdapter(ABC):
 
     def __init__(self, model: Any, processing: Processing):
         self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
+        self.counter = ForwardCounter()
 
     def default_occlusion(self) -> TextOcclusion:
         """How a part is taken out when the caller does not say."""
         return Drop()
 
     @abstractmethod
-    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
-        """The engine that scores this kind of model."""
+    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[Any]:
+        """What scores targets under this kind of model."""
+
+    def session(self, scorer: Scorer[Any]) -> Scorer[Any]:
+        """What scores the targets of one call: this scorer, or one that remembers what was generated in the call."""
+        return scorer
 
     @abstractmethod
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
-        """A target as ids, given the prompt that it answers; a ValueError or TypeError tells what is accepted."""
+    def answer(self, target: Any, text: str, reading: ModelInput) -> Target:
+        """A target, given the prompt that it answers; a ValueError or TypeError tells what is accepted."""
 
     @abstractmethod
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Answer:
+    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Target:
         """What the model itself answers to the whole prompt."""
 
     def read_tokens(self, reading: ModelInput) -> int:
@@ -64,9 +70,9 @@ class ModelAdapter(ABC):
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return int(limit) if isinstance(limit, int) and limit > 0 else None
 
-    def length(self, reading: ModelInput, answer: Answer) -> int:
-        """Positions that a reading and an answer take together."""
-        return len(reading.ids) + len(answer.ids)
+    def length(self, reading: ModelInput, target: Target) -> int:
+        """Positions that a reading and a target take together."""
+        return len(reading.ids) + target.length
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         """Raise a ValueError where this model cannot play with the occlusion."""
@@ -74,19 +80,15 @@ class ModelAdapter(ABC):
             raise ValueError(
                 "This model reads no text, and `occlusion` is of texts: use image_occlusion or audio_occlusion instead."
             )
-        if isinstance(occlusion, Attend) and self._counts_by_mask():
+        if isinstance(occlusion, Attend) and counts_positions_by_mask(self.model, self.tells_positions, self._special_ids()):
             raise ValueError(
                 f"{type(self.model).__name__} counts positions by the attention mask, so what Attend() masks would close up "
                 "instead of keeping its place: use Drop() or Replace(...)."
             )
 
-    def _counts_by_mask(self) -> bool:
-        """Whether a masked token takes no position: under ALiBi of BLOOM and Falcon, in OPT unless it is told positions."""
-        names = {type(part).__module__ for part in self.model.modules()}
-        families = [sys.modules[name] for name in names if name.startswith("transformers")]
-        alibi = any(hasattr(family, "build_alibi_tensor") for family in families) and getattr(self.model.config, "alibi", True)
-        counted = any("cumsum(attention_mask" in inspect.getsource(family) for family in families)
-        return bool(alibi) or (counted and not self.tells_positions)
+    def _special_ids(self) -> set[int]:
+        """Token ids that stand for no text."""
+        return {*special_ids(self.tokenizer), *self.processing.soft_ids.values()}
 
     def check_tokenizer(self) -> None:
         """Raise a TypeError or ValueError where the tokenizer is not the model's."""
@@ -131,6 +133,3 @@ class ModelAdapter(ABC):
     def game(self, prompt: Prompt, *parts: Any) -> ModelGame:
         """The game of a prompt, from the parts of `ModelGame`."""
         return ModelGame(prompt, *parts)
-
-    def forget(self) -> None:
-        """Begin anew: nothing of an earlier call is remembered."""

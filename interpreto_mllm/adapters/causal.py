@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from interpreto_mllm.adapters.generating import GeneratingAdapter
-from interpreto_mllm.engine.multimodal import MultimodalEngine
-from interpreto_mllm.engine.packed import PackedEngine
-from interpreto_mllm.engine.queries import Engine, Mode
-from interpreto_mllm.games.targets import Answer, is_ids
+from interpreto_mllm.engine.multimodal import MultimodalRunner, MultimodalScorer
+from interpreto_mllm.engine.packed import PackedScorer
+from interpreto_mllm.engine.queries import Mode, Score, Scorer
+from interpreto_mllm.engine.runner import CausalRunner
+from interpreto_mllm.games.targets import TokenTarget, is_ids
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
 from interpreto_mllm.prompts.tokens import Tokens, special_mask
@@ -20,12 +21,13 @@ class CausalAdapter(GeneratingAdapter):
 
     tells_positions = True
 
-    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[Score]:
         if self.processing.modalities:
-            return MultimodalEngine(self.model, mode, batch_size, share_prefixes, processing=self.processing)
-        return PackedEngine(self.model, mode, batch_size, share_prefixes)
+            runner = MultimodalRunner(self.model, self.processing, batch_size, share_prefixes, self.counter)
+            return MultimodalScorer(runner, mode)
+        return PackedScorer(CausalRunner(self.model, batch_size, share_prefixes, self.counter), mode)
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
+    def answer(self, target: Any, text: str, reading: ModelInput) -> TokenTarget:
         if is_ids(target):
             ids = self._ids(target)
         elif isinstance(target, str):
@@ -34,15 +36,14 @@ class CausalAdapter(GeneratingAdapter):
             raise TypeError(f"A target of a language model is a text, token ids, a Contrast or None; got {target!r}.")
         return self._answer(ids, list(range(len(ids))))
 
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Answer:
+    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> TokenTarget:
         return self.spoken(self._generate(reading, generate)[len(reading.ids) :])
 
-    def spoken(self, ids: list[int]) -> Answer:
+    def spoken(self, ids: list[int]) -> TokenTarget:
         ids = self._without_ending(ids)
         return self._answer(ids, list(range(len(ids))))
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
-        super().check_occlusion(occlusion)
         config = self.model.config.get_text_config()
         kinds = set(getattr(config, "layer_types", None) or ())
         recurrent = bool(kinds - {"full_attention", "sliding_attention", "chunked_attention"})
@@ -52,6 +53,7 @@ class CausalAdapter(GeneratingAdapter):
                 f"{type(self.model).__name__} has layers without attention, which read a token whatever the attention mask "
                 "says: use Drop() or Replace(...)."
             )
+        super().check_occlusion(occlusion)
 
     def _continuation(self, target: str, text: str, reading: ModelInput) -> list[int]:
         """The target's ids as they continue the prompt: tokenised with it where that leaves the prompt's ids as they are."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.engine.encoders import ClassifierEngine
-from interpreto_mllm.engine.queries import Engine, Mode
+from interpreto_mllm.engine.encoders import ClassifierScorer
+from interpreto_mllm.engine.queries import Classify, Mode, Scorer
+from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.modes import InferenceModes
-from interpreto_mllm.games.targets import Answer
+from interpreto_mllm.games.targets import ClassTarget, Target
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, Replace, TextOcclusion
 
@@ -23,14 +24,14 @@ class ClassifierAdapter(ModelAdapter):
     def default_occlusion(self) -> TextOcclusion:
         return Drop() if getattr(self.tokenizer, "mask_token_id", None) is None else Replace()
 
-    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[Classify]:
         if self.model.config.num_labels == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
             raise ValueError(
                 "This model gives one number, whose probability is always 1: use inference_mode=InferenceModes.LOGITS."
             )
-        return ClassifierEngine(self.model, self.processing, mode, batch_size)
+        return ClassifierScorer(WholePrompts(self.model, self.processing, batch_size, self.counter), mode)
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
+    def answer(self, target: Any, text: str, reading: ModelInput) -> ClassTarget:
         names = {int(index): str(name) for index, name in self.model.config.id2label.items()}
         target = target.item() if hasattr(target, "item") else target
         if isinstance(target, str):
@@ -43,11 +44,11 @@ class ClassifierAdapter(ModelAdapter):
             raise TypeError(f"A target of a classifier is a class index, a class name, a Contrast or None; got {target!r}.")
         if not 0 <= index < self.model.config.num_labels:
             raise ValueError(f"Class {index} is out of range: the model has {self.model.config.num_labels} classes, from 0.")
-        return Answer((index,), (0,), (names.get(index, str(index)),))
+        return ClassTarget(index, names.get(index, str(index)))
 
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Answer:
-        inputs = ClassifierEngine(self.model, self.processing, InferenceModes.LOGITS, 1).inputs([reading])
+    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> ClassTarget:
+        inputs = WholePrompts(self.model, self.processing, batch_size=1).inputs([reading])
         return self.answer(int(self.model(**inputs).logits[0].argmax()), "", reading)
 
-    def length(self, reading: ModelInput, answer: Answer) -> int:
+    def length(self, reading: ModelInput, target: Target) -> int:
         return len(reading.ids)

@@ -11,7 +11,7 @@ import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.engine.device import input_device
-from interpreto_mllm.games.targets import Answer
+from interpreto_mllm.games.targets import TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES
 from interpreto_mllm.prompts.tokens import special_mask
@@ -28,16 +28,19 @@ class GeneratingAdapter(ModelAdapter):
             raise ValueError(f"Target id {wrong[0]} is out of range: the model's ids lie in [0, {vocabulary}).")
         return values
 
-    def _answer(self, ids: list[int], scored: list[int]) -> Answer:
+    def _answer(self, ids: list[int], scored: list[int]) -> TokenTarget:
         if not scored:
             raise ValueError(
                 "The target is empty: give a text or ids with at least one token, or None to let the model answer."
             )
         texts = _token_texts([ids[index] for index in scored], self.tokenizer)
-        return Answer(tuple(ids), tuple(scored), tuple(texts))
+        return TokenTarget(tuple(ids), tuple(scored), tuple(texts))
 
     @abstractmethod
-    def spoken(self, ids: list[int]) -> Answer:
+    def answer(self, target: Any, text: str, reading: ModelInput) -> TokenTarget: ...
+
+    @abstractmethod
+    def spoken(self, ids: list[int]) -> TokenTarget:
         """What the model has said, special tokens included, as a target; a ValueError where there is nothing in it."""
 
     def _generate(self, reading: ModelInput, generate: Mapping[str, Any]) -> list[int]:

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.games.targets import Answer, Question, pose
+from interpreto_mllm.games.targets import Question, Target, pose
 from interpreto_mllm.prompts.prompt import Prompt
 
 
 def build_question(
     kind: ModelAdapter, prompt: Prompt, given: list[Any] | None, generate: Mapping[str, Any], product: bool
-) -> Question:
+) -> Question[Target]:
     """The question that targets pose about a prompt.
 
     Args:
@@ -37,18 +37,18 @@ def build_question(
             f"The prompt has {len(longest.ids)} tokens, the model reads {room}: shorten it (nothing is truncated)."
         )
 
-    def answer(target: Any) -> Answer:
+    def make(target: Any) -> Target:
         return kind.answer(target, prompt.text, full)
 
     if given is None:
         question = Question((kind.own_answer(full, generate),), (0,), kind.unit, product)
     else:
-        question = pose(given, answer, kind.unit, product)
-    for one in question.answers:
-        length = kind.length(longest, one)
+        question = pose(given, make, kind.unit, product)
+    for target in question.targets:
+        length = kind.length(longest, target)
         if room is not None and length > room:
             raise ValueError(
-                f"The prompt ({len(longest.ids)} tokens) and the target ({len(one.ids)}) need {length} positions, "
+                f"The prompt ({len(longest.ids)} tokens) and the target ({target.length}) need {length} positions, "
                 f"the model has {room}: shorten one of them (nothing is truncated)."
             )
     return question

@@ -12,15 +12,21 @@ from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.adapters.seq2seq import Seq2SeqAdapter
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.generation import CausalGenerator, Generator
-from interpreto_mllm.engine.multimodal_generation import MultimodalGenerator, Seq2SeqGenerator
-from interpreto_mllm.engine.queries import Engine, Query
-from interpreto_mllm.engine.responders import LocalResponder, Responder, spelled
+from interpreto_mllm.engine.encoders import Seq2SeqGenerator
+from interpreto_mllm.engine.generation import CausalGenerator
+from interpreto_mllm.engine.multimodal import MultimodalRunner
+from interpreto_mllm.engine.multimodal_generation import MultimodalGenerator
+from interpreto_mllm.engine.queries import Generate, Generator, Score, Scorer
+from interpreto_mllm.engine.responders import LocalResponder, Responder, decode_response
+from interpreto_mllm.engine.runner import CausalRunner
+from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes
-from interpreto_mllm.games.responses import Original, ResponseEngine, ResponseGame
+from interpreto_mllm.games.originals import Original, ResponseTarget
+from interpreto_mllm.games.response_scorer import ResponseScorer
+from interpreto_mllm.games.responses import ResponseGame
 from interpreto_mllm.games.rollout import Rollout, RolloutGame
-from interpreto_mllm.games.targets import Answer
+from interpreto_mllm.games.targets import Target, TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
@@ -46,13 +52,18 @@ class RespondingAdapter(ModelAdapter):
         self._similarity, self._settings, self._seed = similarity, {**generate, **similarity.generate}, seed
         self.draws = similarity.repeats
 
-    def engine(self, mode: Any, batch_size: int, share_prefixes: bool) -> Engine:
-        self._greedy, drawing = self.voices(batch_size, share_prefixes)
-        self._engine = ResponseEngine(drawing, self._similarity)
-        return self._engine
+    answers: Scorer[Score] | None = None
+    """Scores given answers, where a model can."""
+
+    def scorer(self, mode: Any, batch_size: int, share_prefixes: bool) -> ResponseScorer:
+        self._greedy, self.responder = self.responders(batch_size, share_prefixes)
+        return ResponseScorer(self.responder, self._similarity, self.answers)
+
+    def session(self, scorer: Scorer[Any]) -> ResponseScorer:
+        return ResponseScorer(self.responder, self._similarity, self.answers)
 
     @abstractmethod
-    def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
+    def responders(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
         """Who gives the original answer, greedily, and who answers coalitions; the same one where these are greedy too."""
 
     @abstractmethod
@@ -64,42 +75,31 @@ class RespondingAdapter(ModelAdapter):
         plain = (bool, int, float, str)
         return {name: value if isinstance(value, plain) else repr(value) for name, value in self.settings().items()}
 
-    @property
-    def voice(self) -> Responder:
-        """Who answers coalitions."""
-        return self._engine.voice
-
     def game(self, prompt: Prompt, *parts: Any) -> ModelGame:
         kind = RolloutGame if isinstance(prompt, Rollout) else ResponseGame
         return kind(prompt, *parts, generation=self.told())
 
-    def forget(self) -> None:
-        self._engine.forget()
-
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Answer:
+    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> ResponseTarget:
         self.length(reading, None)
         response, scored = self.first(reading)
-        if self._greedy is self._engine.voice:
-            self._engine.said[reading.key] = (response,)
-        return self.original(response, reading, scored)
+        return self.original(Original(response, reading, scored, repeatable=self._greedy is self.responder))
 
-    def first(self, reading: ModelInput) -> tuple[Response, Answer | None]:
+    def first(self, reading: ModelInput) -> tuple[Response, TokenTarget | None]:
         """What is answered to the whole prompt, and what of that is scored where log-probabilities are asked for."""
-        [(_, [response])] = self._greedy.say([Query(reading, (0,))])
-        return response, None
+        [(_, [reply])] = self._greedy.respond([Generate(reading)])
+        return reply.response, None
 
-    def original(self, response: Response, reading: ModelInput, scored: Answer | None = None) -> Answer:
+    def original(self, original: Original) -> ResponseTarget:
         """The answer that the others are compared with, as a target.
 
         Raises:
             ValueError: when it is empty.
         """
-        if not response.text:
+        if not original.response.text:
             raise ValueError("There is no text in the original answer: give a target with some, to compare responses with.")
-        self._engine.originals.append(Original(response, reading, scored))
-        return Answer((len(self._engine.originals) - 1,), (0,), (response.text,))
+        return ResponseTarget(original)
 
-    def length(self, reading: ModelInput, answer: Answer | None) -> int:
+    def length(self, reading: ModelInput, target: Target | None) -> int:
         """Positions that a reading takes, an answer after it being given as a whole."""
         return len(reading.ids)
 
@@ -132,37 +132,40 @@ class LocalRespondingAdapter(RespondingAdapter):
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         self._kind.check_occlusion(occlusion)
 
-    def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
-        scorer = self._kind.engine(InferenceModes.LOG_SOFTMAX, batch_size, share_prefixes)
+    def responders(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
+        self.answers = self._kind.scorer(InferenceModes.LOG_SOFTMAX, batch_size, share_prefixes)
         greedy = self._decoded({**self._settings, "do_sample": False})
-        self._first = LocalResponder(self._speaker(greedy, batch_size, share_prefixes), self.tokenizer, scorer)
+        self._first = LocalResponder(self._generator(greedy, batch_size, share_prefixes), self.tokenizer)
         if not self._decoding.sampled:
             return self._first, self._first
-        return self._first, LocalResponder(self._speaker(self._decoding, batch_size, share_prefixes), self.tokenizer, scorer)
+        return self._first, LocalResponder(self._generator(self._decoding, batch_size, share_prefixes), self.tokenizer)
 
-    def first(self, reading: ModelInput) -> tuple[Response, Answer | None]:
+    def first(self, reading: ModelInput) -> tuple[Response, TokenTarget | None]:
         response, ids = self._first.first(reading)
         return response, self._kind.spoken(ids) if response.text and self._similarity.log_probability else None
 
-    def _speaker(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Generator:
+    def _generator(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Generator:
+        counter = self._kind.counter
         if isinstance(self._kind, Seq2SeqAdapter):
-            return Seq2SeqGenerator(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
+            together = batch_size if share_prefixes and not decoding.sampled else 1
+            return Seq2SeqGenerator(WholePrompts(self.model, self.processing, together, counter), decoding)
         if self.processing.modalities:
-            return MultimodalGenerator(self.model, decoding, batch_size, share_prefixes, processing=self.processing)
-        return CausalGenerator(self.model, decoding, batch_size, share_prefixes)
+            runner = MultimodalRunner(self.model, self.processing, batch_size, share_prefixes, counter)
+            return MultimodalGenerator(runner, decoding)
+        return CausalGenerator(CausalRunner(self.model, batch_size, share_prefixes, counter), decoding)
 
     def settings(self) -> dict[str, Any]:
         drawn = {"seed": self._seed} if self._decoding.sampled else {}
         return {**self._settings, "max_new_tokens": self._decoding.limit, **drawn}
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
-        ids = self._kind.answer(target, text, reading)
-        given = target.strip() if isinstance(target, str) else spelled(list(ids.ids), self.tokenizer).text
-        scored = ids if self._similarity.log_probability else None
-        return self.original(Response(given, tuple(ids.ids[index] for index in ids.scored)), reading, scored)
+    def answer(self, target: Any, text: str, reading: ModelInput) -> ResponseTarget:
+        tokens = self._kind.answer(target, text, reading)
+        given = target.strip() if isinstance(target, str) else decode_response(list(tokens.ids), self.tokenizer).text
+        scored = tokens if self._similarity.log_probability else None
+        return self.original(Original(Response(given, tuple(tokens.ids[index] for index in tokens.scored)), reading, scored))
 
-    def length(self, reading: ModelInput, answer: Answer | None) -> int:
-        scored = None if answer is None else self._engine.originals[answer.ids[0]].scored
+    def length(self, reading: ModelInput, target: Target | None) -> int:
+        scored = target.original.scored if isinstance(target, ResponseTarget) else None
         room, limit = self.room(), max(self._decoding.limit, 0 if scored is None else len(scored.ids))
         needed = len(reading.ids) + limit if isinstance(self._kind, CausalAdapter) else max(len(reading.ids), limit + 1)
         if room is not None and needed > room:
@@ -170,7 +173,7 @@ class LocalRespondingAdapter(RespondingAdapter):
                 f"The prompt ({len(reading.ids)} tokens) and an answer of up to {limit} need {needed} positions, the model has "
                 f"{room}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
             )
-        return super().length(reading, answer)
+        return super().length(reading, target)
 
     def _decoded(self, settings: Mapping[str, Any]) -> Decoding:
         padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from interpreto_mllm.adapters.generating import GeneratingAdapter
-from interpreto_mllm.engine.encoders import Seq2SeqEngine
-from interpreto_mllm.engine.queries import Engine, Mode
-from interpreto_mllm.games.targets import Answer, is_ids
+from interpreto_mllm.engine.encoders import Seq2SeqScorer
+from interpreto_mllm.engine.queries import Mode, Score, Scorer
+from interpreto_mllm.engine.whole_prompts import WholePrompts
+from interpreto_mllm.games.targets import Target, TokenTarget, is_ids
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import special_mask
 
@@ -16,10 +17,10 @@ from interpreto_mllm.prompts.tokens import special_mask
 class Seq2SeqAdapter(GeneratingAdapter):
     """Encoder-decoders. The encoder reads the prompt, absent parts dropped by default; the decoder is fed the answer."""
 
-    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
-        return Seq2SeqEngine(self.model, self.processing, mode, batch_size)
+    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[Score]:
+        return Seq2SeqScorer(WholePrompts(self.model, self.processing, batch_size, self.counter), mode)
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
+    def answer(self, target: Any, text: str, reading: ModelInput) -> TokenTarget:
         if is_ids(target):
             ids = self._ids(target)
             return self._answer(ids, list(range(len(ids))))
@@ -27,13 +28,13 @@ class Seq2SeqAdapter(GeneratingAdapter):
             raise TypeError(f"A target of an encoder-decoder is a text, token ids, a Contrast or None; got {target!r}.")
         return self.spoken(list(self.tokenizer(text_target=target)["input_ids"]))
 
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Answer:
+    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> TokenTarget:
         return self.spoken(self._generate(reading, generate)[1:])
 
-    def length(self, reading: ModelInput, answer: Answer) -> int:
-        return max(len(reading.ids), len(answer.ids))
+    def length(self, reading: ModelInput, target: Target) -> int:
+        return max(len(reading.ids), target.length)
 
-    def spoken(self, ids: list[int]) -> Answer:
+    def spoken(self, ids: list[int]) -> TokenTarget:
         """The special tokens that the model was trained to say around an answer are read, not scored."""
         if ids and ids[0] == self.model.generation_config.decoder_start_token_id:
             ids = ids[1:]

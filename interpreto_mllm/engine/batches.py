@@ -1,4 +1,4 @@
-"""Batches: filled with rows of like length, halved when the memory does not hold them."""
+"""Batches of similar items, halved when they do not fit into memory."""
 
 from __future__ import annotations
 
@@ -30,19 +30,26 @@ class Batches:
         items: Sequence[Item],
         work: Callable[[list[Item]], Result],
         order: Callable[[Item], int] | None = None,
-        bulk: float = 1.0,
+        rows_each: float = 1.0,
     ) -> Iterator[tuple[list[Item], Result]]:
-        """Each batch with what `work` made of it, items sorted by `order` first; an item takes the room of `bulk` rows."""
+        """Each batch with what `work` made of it.
+
+        Args:
+            items: the work, which is done once each.
+            work: from a batch to its result.
+            order: what items are sorted by first; they stay in their order without it.
+            rows_each: how many rows' memory an item takes.
+        """
         waiting = sorted(items, key=order) if order is not None else list(items)
         while waiting:
-            batch = waiting[: max(1, int(self.size / bulk))]
+            batch = waiting[: max(1, int(self.size / rows_each))]
             try:
                 result = work(batch)
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or len(batch) == 1:
                     raise
-                self.size = max(1, int(len(batch) // 2 * bulk))
-                logger.warning("Out of memory with %d rows in a batch: going on with %d.", len(batch), len(batch) // 2)
+                self.size = max(1, int(len(batch) // 2 * rows_each))
+                logger.warning("Out of memory with %d rows in a batch: continuing with %d.", len(batch), len(batch) // 2)
                 result = None
             if result is None:
                 _free()
@@ -52,14 +59,14 @@ class Batches:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether an error says that the memory does not hold what was asked for."""
+    """Whether an error says that there is not enough memory."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(
         words in str(error).lower() for words in ("out of memory", "can't allocate memory", "not enough memory")
     )
 
 
 def _free() -> None:
-    """Give memory back; called once the error that held the failed batch is gone."""
+    """Release memory; called once the error that kept the failed batch alive is gone."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Key-value and recurrent caches as values: rows can be picked from several of them into a new one, the originals untouched."""
+"""Key-value and recurrent caches as values: rows of several caches joined into a new one, the originals unchanged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import repeat
 from torch import Tensor
 
 
@@ -20,17 +21,17 @@ class CacheRow:
     length: int
 
 
-def join(snapshots: Sequence[CacheRow]) -> Any:
-    """A new cache whose rows are the given snapshots', which must be equally long. The caches they come from stay as they are.
+def join(cached_rows: Sequence[CacheRow]) -> Any:
+    """A new cache of the given rows, which must be equally long. The caches they come from stay as they are.
 
     Works on any cache of transformers made of layers that hold tensors with the batch first, recurrent states included.
     """
     caches: dict[int, Any] = {}
     rows: dict[int, list[int]] = {}
-    for snapshot in snapshots:
-        caches.setdefault(id(snapshot.cache), snapshot.cache)
-        rows.setdefault(id(snapshot.cache), []).append(snapshot.row)
-    keys = [id(snapshot.cache) for snapshot in snapshots]
+    for cached in cached_rows:
+        caches.setdefault(id(cached.cache), cached.cache)
+        rows.setdefault(id(cached.cache), []).append(cached.row)
+    keys = [id(cached.cache) for cached in cached_rows]
     grouped = [position for key in caches for position, k in enumerate(keys) if k == key]
     order = None if grouped == sorted(grouped) else torch.tensor(grouped).argsort()
     first = next(iter(caches.values()))
@@ -65,7 +66,7 @@ def _join_tensor(tensors: list[Tensor], rows: list[list[int]], order: Tensor | N
     if tensors[0].ndim == 0 or tensors[0].numel() == 0:
         return tensors[0]
     if grows and len(tensors) == 1 and len(tensors[0]) == 1:
-        return tensors[0].expand(len(rows[0]), *tensors[0].shape[1:])
+        return repeat(tensors[0], "1 ... -> b ...", b=len(rows[0]))
     indices = [torch.tensor(index, device=tensor.device) for tensor, index in zip(tensors, rows, strict=True)]
     picked = [tensor.index_select(0, index) for tensor, index in zip(tensors, indices, strict=True)]
     joined = torch.cat(picked) if len(picked) > 1 else picked[0]

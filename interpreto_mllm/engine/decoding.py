@@ -1,4 +1,4 @@
-"""How a model answers: when it stops, and which token comes next."""
+"""Decoding: which token comes next, and when a response ends."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-OWN = {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p"}
-"""Settings that the loop here obeys itself; those of `SILENT` change no answer, any other that is set calls for `generate`."""
-SILENT = {
+from interpreto_mllm.engine.queries import Generate
+
+SUPPORTED = {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p"}
+"""Settings that `CausalGenerator` implements."""
+
+WITHOUT_EFFECT = {
     "max_length",
     "pad_token_id",
     "bos_token_id",
@@ -24,23 +27,26 @@ SILENT = {
     "use_cache",
     "transformers_version",
 }
+"""Settings that change no response, or that are handled elsewhere."""
+
 NEUTRAL = {
     **{"num_beams": 1, "num_return_sequences": 1, "num_beam_groups": 1},
     **{"repetition_penalty": 1, "encoder_repetition_penalty": 1, "length_penalty": 1, "typical_p": 1},
 }
+"""The values of other settings that change nothing; where one has another value, `model.generate` is used."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """The settings of an answer, resolved once for a model.
+    """The settings of a response, resolved once for a model.
 
     Args:
-        arguments: what `model.generate` is to be given.
-        limit: most new tokens.
-        endings: ids that end an answer and are no part of it.
+        arguments: of `model.generate`.
+        limit: maximum number of new tokens.
+        endings: ids that end a response and are no part of it.
         sampled: whether tokens are drawn; the most probable one is taken otherwise.
-        plain: whether every setting is one that the loop here obeys itself.
-        warpers: what shapes the scores before a token is drawn, in order.
+        plain: whether `CausalGenerator` implements every setting.
+        warpers: transform the logits before a token is drawn, in order.
         seed: of the draws.
     """
 
@@ -76,31 +82,31 @@ class Decoding:
         plain = not unknown and not any(map(_sets_something, *zip(*config.to_dict().items(), strict=True)))
         return cls(arguments, int(limit), ids, sampled, plain, _warpers(config) if sampled else (), seed)
 
-    def chances(self, key: tuple[bytes, tuple[int, ...]]) -> Float[Tensor, "limit"]:
-        """A number in [0, 1) for each new token, drawn from the seed and what is asked alone."""
-        digest = hashlib.blake2b(key[0], digest_size=16).digest()
-        source = np.random.default_rng([self.seed, *key[1], *np.frombuffer(digest, dtype=np.uint32).tolist()])
+    def uniforms(self, query: Generate) -> Float[Tensor, "limit"]:
+        """A number in [0, 1) for each new token, drawn from the seed and the query alone."""
+        digest = hashlib.blake2b(query.input.key, digest_size=16).digest()
+        source = np.random.default_rng([self.seed, query.draw, *np.frombuffer(digest, dtype=np.uint32).tolist()])
         return torch.from_numpy(source.random(self.limit))
 
-    def choose(self, logits: Float[Tensor, "b v"], chances: Float[Tensor, "b"] | None) -> Int[Tensor, "b"]:
-        """The next token of each row."""
+    def choose(self, logits: Float[Tensor, "b v"], uniforms: Float[Tensor, "b"] | None) -> Int[Tensor, "b"]:
+        """The next token of each row: the likeliest one, or the one that the row's uniform number falls on."""
         scores = logits.float()
-        if chances is None:
+        if uniforms is None:
             return scores.argmax(-1)
         for warper in self.warpers:
             scores = warper(None, scores)
         reached = scores.double().softmax(-1).cumsum(-1)
-        return torch.searchsorted(reached, chances.to(reached.device)[:, None] * reached[:, -1:], right=True)[:, 0]
+        return torch.searchsorted(reached, uniforms.to(reached.device)[:, None] * reached[:, -1:], right=True)[:, 0]
 
 
 def _sets_something(name: str, value: Any) -> bool:
-    if name.startswith(("_", "output_", "return_dict")) or name in OWN | SILENT:
+    if name.startswith(("_", "output_", "return_dict")) or name in SUPPORTED | WITHOUT_EFFECT:
         return False
     return not (value is None or value is False or value == 0 or value == [] or NEUTRAL.get(name) == value)
 
 
 def _warpers(config: Any) -> tuple[Any, ...]:
-    """Transformers' own, in its order; top_k is 50 unless set, as it is there."""
+    """Those of transformers, in its order; top_k is 50 unless set, as it is there."""
     from transformers import MinPLogitsWarper, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
     top_k = 50 if config.top_k is None else config.top_k

@@ -1,7 +1,8 @@
-"""Rows that are being answered side by side."""
+"""Rows that are being generated side by side."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,26 +15,32 @@ from interpreto_mllm.prompts.model_input import ModelInput
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows that are being answered: the scores of the next token, the cache, what may be seen of it, the next position."""
+class DecodingRows:
+    """Rows that are being generated.
+
+    Args:
+        logits: of the next token.
+        cache: what was read so far.
+        seen: which entries of the cache attention may see.
+        next_positions: the position of the next token.
+    """
 
     logits: Float[Tensor, "b v"]
     cache: Any
     seen: Bool[Tensor, "b l"]
-    following: Int[Tensor, "*axes b"]
+    next_positions: Int[Tensor, "*axes b"]
 
-    def kept(self, rows: Int[Tensor, "_"]) -> Rows:
-        """Only these rows."""
+    def select(self, rows: Int[Tensor, "_"]) -> DecodingRows:
+        """These rows, in this order; one may be given several times."""
         cache = join([CacheRow(self.cache, row, self.seen.shape[1]) for row in rows.tolist()])
-        return Rows(self.logits[rows], cache, self.seen[rows], self.following[..., rows])
+        return DecodingRows(self.logits[rows], cache, self.seen[rows], self.next_positions[..., rows])
 
 
-def seen_places(readings: list[ModelInput], on_the_right: bool = False) -> Bool[Tensor, "b l"]:
-    """Which places of rows put side by side may be seen: the padding on the left, or on the right, never."""
-    longest = max(len(reading.ids) for reading in readings)
-    seen = torch.zeros(len(readings), longest, dtype=torch.bool)
-    for row, reading in enumerate(readings):
-        start = 0 if on_the_right else longest - len(reading.ids)
-        there = True if reading.seen is None else torch.from_numpy(reading.seen)
-        seen[row, start : start + len(reading.ids)] = there
+def visible_entries(inputs: Sequence[ModelInput], padding_right: bool = False) -> Bool[Tensor, "b l"]:
+    """Which entries of inputs side by side attention may see; the padding, on the left or on the right, it never does."""
+    longest = max(len(input.ids) for input in inputs)
+    seen = torch.zeros(len(inputs), longest, dtype=torch.bool)
+    for row, input in enumerate(inputs):
+        start = 0 if padding_right else longest - len(input.ids)
+        seen[row, start : start + len(input.ids)] = True if input.seen is None else torch.from_numpy(input.seen)
     return seen

@@ -8,9 +8,9 @@ import torch
 
 
 def input_device(model: Any) -> torch.device:
-    """Where the model reads its ids: on its embedding's device, or where accelerate runs an embedding that is offloaded.
+    """The device of the embedding, or the one on which accelerate runs an embedding that is offloaded.
 
-    A model that reads no text has its inputs on its own device.
+    The inputs of a model that reads no text go to the device of the model.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall

@@ -1,107 +1,133 @@
-"""Models that read the whole prompt before they speak: sequence classifiers and encoder-decoders."""
+"""Scoring under models that read the whole prompt first: classifiers and encoder-decoders."""
 
 from __future__ import annotations
 
-import inspect
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Shaped
+from einops import repeat
+from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
-from interpreto_mllm.engine.device import input_device
-from interpreto_mllm.engine.queries import Mode, Query, Scored, pad
-from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.plain_generation import seeded, without_ending
+from interpreto_mllm.engine.probes import ignores_padding
+from interpreto_mllm.engine.queries import Classify, Generate, Generated, Mode, Score, Scored, pad
+from interpreto_mllm.engine.whole_prompts import WholePrompts
 
 logger = logging.getLogger(__name__)
 
 
-class _WholeReading:
-    """Batches of like length, padded on the right and masked; what the model is asked is the subclass's.
+class ClassifierScorer:
+    """Scores classes under a classifier.
 
-    Images and clips go together only where they have one size, so that no padding can change what is seen or heard.
+    A classifier whose output depends on the padding after a text (tried on the first use), as one does that pools the last
+    token and has no padding token, is given one text at a time.
+
+    Args:
+        prompts: batches prompts for the model.
+        mode: from logits and class indices to values.
     """
 
-    def __init__(self, model: Any, processing: Processing, mode: Mode, batch_size: int):
-        self.model, self.processing, self.mode = model, processing, mode
-        self.batches = Batches(batch_size)
-        self.forwards = self.tokens = 0
-        self._device = input_device(model)
-        padding = getattr(model.config, "pad_token_id", None)
-        self._padding = 0 if padding is None else int(padding)
-        self._segments = "token_type_ids" in inspect.signature(model.forward).parameters
+    def __init__(self, prompts: WholePrompts, mode: Mode):
+        self.prompts, self.mode = prompts, mode
+        self._tried = False
 
-    def score(self, queries: list[Query]) -> Iterator[Scored]:
-        """Values of each query, batch by batch."""
-        alike: dict[tuple, list[int]] = {}
-        for index, query in enumerate(queries):
-            alike.setdefault(tuple(state.size for state in query.reading.media), []).append(index)
-        for group in alike.values():
-            yield from self.batches.run(
-                group,
-                lambda batch: self._answer([queries[index] for index in batch]),
-                order=lambda index: len(queries[index].reading.ids),
-            )
+    @property
+    def counter(self) -> ForwardCounter:
+        """What the model has cost."""
+        return self.prompts.counter
 
-    def _answer(self, asked: list[Query]) -> Float[Tensor, "b t"]:
-        raise NotImplementedError
+    def score(self, queries: Sequence[Classify]) -> Iterator[Scored]:
+        """Values of the classes of each query, batch by batch."""
+        texts = [query.input.ids for query in queries if not query.input.media]
+        if texts and not self._tried and self.prompts.batches.size > 1:
+            self._tried = True
+            model = self.prompts.model
+            if not ignores_padding(model, torch.from_numpy(min(texts, key=len)), self.prompts.padding):
+                logger.info("The output of %s depends on padding: scoring one text at a time.", type(model).__name__)
+                self.prompts.batches = Batches(1)
+        yield from self.prompts.run(queries, self._score_batch)
 
-    def inputs(self, readings: list[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
-        """What the model is given for these readings."""
-        self.forwards += 1
-        if readings[0].media:
-            return self.processing.media([reading.media for reading in readings])
-        ids = pad([torch.from_numpy(reading.ids) for reading in readings], self._padding)
-        mask = torch.zeros_like(ids)
-        for row, reading in enumerate(readings):
-            mask[row, : len(reading.ids)] = 1 if reading.seen is None else torch.from_numpy(reading.seen)
-        inputs = {"input_ids": ids, "attention_mask": mask}
-        if self._segments and any(reading.segments is not None for reading in readings):
-            zeros = [torch.zeros(len(reading.ids), dtype=torch.int64) for reading in readings]
-            rows = [z if r.segments is None else torch.from_numpy(r.segments) for z, r in zip(zeros, readings, strict=True)]
-            inputs["token_type_ids"] = pad(rows)
-        self.tokens += ids.numel()
-        return {name: tensor.to(self._device) for name, tensor in inputs.items()}
+    def _score_batch(self, queries: list[Classify]) -> Float[Tensor, "b t"]:
+        logits = self.prompts.model(**self.prompts.inputs([query.input for query in queries])).logits.float()
+        classes = pad([query.classes for query in queries]).to(logits.device)
+        return self.mode(repeat(logits, "b v -> b t v", t=classes.shape[1]), classes).float().cpu()
 
 
-class ClassifierEngine(_WholeReading):
-    """Scores classes under a sequence classifier; `Query.target` holds class indices.
+class Seq2SeqScorer:
+    """Scores answers under an encoder-decoder; its decoder reads the answer so far, after its start token.
 
-    A classifier that has no padding token and pools the last token can only be run on rows of equal length.
+    Args:
+        prompts: batches prompts for the encoder.
+        mode: from logits and target ids to values.
+
+    Raises:
+        ValueError: for a model without a start token.
     """
 
-    def __init__(self, model: Any, processing: Processing, mode: Mode, batch_size: int):
-        super().__init__(model, processing, mode, batch_size)
-        pools_last = getattr(model.config, "pad_token_id", None) is None and not getattr(model.config, "cls_token_id", None)
-        if pools_last and "last_non_pad_token" in inspect.getsource(type(model).forward) and batch_size > 1:
-            logger.info("%s has no padding token: scoring one row at a time.", type(model).__name__)
-            self.batches = Batches(1)
+    def __init__(self, prompts: WholePrompts, mode: Mode):
+        self.prompts, self.mode = prompts, mode
+        self._start = decoder_start(prompts.model)
 
-    def _answer(self, asked: list[Query]) -> Float[Tensor, "b t"]:
-        logits = self.model(**self.inputs([query.reading for query in asked])).logits.float()
-        classes = pad([list(query.target) for query in asked]).to(logits.device)
-        repeated = logits[:, None, :].expand(-1, classes.shape[1], -1)
-        return self.mode(repeated, classes).float().cpu()
+    @property
+    def counter(self) -> ForwardCounter:
+        """What the model has cost."""
+        return self.prompts.counter
+
+    def score(self, queries: Sequence[Score]) -> Iterator[Scored]:
+        """Values of the target tokens of each query, batch by batch."""
+        yield from self.prompts.run(queries, self._score_batch)
+
+    def _score_batch(self, queries: list[Score]) -> Float[Tensor, "b t"]:
+        answers = pad([[self._start, *query.continuation] for query in queries], self.prompts.padding).to(self.prompts.device)
+        self.counter.add(answers.numel(), forwards=0)
+        inputs = self.prompts.inputs([query.input for query in queries])
+        logits = self.prompts.model(**inputs, decoder_input_ids=answers).logits.float()
+        return self.mode(logits, pad([query.target for query in queries]).to(logits.device)).float().cpu()
 
 
-class Seq2SeqEngine(_WholeReading):
-    """Scores answers under an encoder-decoder; the answer's own beginning is fed to the decoder, shifted by its start token."""
+class Seq2SeqGenerator:
+    """Generates with an encoder-decoder by `model.generate`, prompts of similar length together.
 
-    def __init__(self, model: Any, processing: Processing, mode: Mode, batch_size: int):
-        super().__init__(model, processing, mode, batch_size)
-        start = getattr(model.config, "decoder_start_token_id", None)
-        if start is None:
-            start = getattr(model.generation_config, "decoder_start_token_id", None)
-        if start is None:
-            raise ValueError("The model's config has no decoder_start_token_id, so its decoder cannot be started.")
-        self._start = int(start)
+    Args:
+        prompts: batches prompts for the encoder; one at a time where responses are sampled, since these share a generator.
+        decoding: how tokens are chosen.
+    """
 
-    def _answer(self, asked: list[Query]) -> Float[Tensor, "b t"]:
-        decoder = pad([[self._start, *query.target[:-1]] for query in asked], self._padding).to(self._device)
-        self.tokens += decoder.numel()
-        logits = self.model(**self.inputs([query.reading for query in asked]), decoder_input_ids=decoder).logits.float()
-        return self.mode(logits, pad([list(query.target) for query in asked]).to(logits.device)).float().cpu()
+    def __init__(self, prompts: WholePrompts, decoding: Decoding):
+        self.prompts, self.decoding = prompts, decoding
+
+    @property
+    def counter(self) -> ForwardCounter:
+        """What the model has cost."""
+        return self.prompts.counter
+
+    def generate(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], Generated]]:
+        """Responses, batch by batch."""
+        yield from self.prompts.run(queries, self._generate_batch)
+
+    def _generate_batch(self, queries: list[Generate]) -> Generated:
+        with seeded(self.decoding, queries[0], self.prompts.device):
+            inputs = self.prompts.inputs([query.input for query in queries])
+            ids = self.prompts.model.generate(**inputs, **self.decoding.arguments)
+        new = ids[:, 1:]
+        self.counter.add(new.numel(), forwards=new.shape[1])
+        return Generated(without_ending(new, self.decoding), [()] * len(queries))
+
+
+def decoder_start(model: Any) -> int:
+    """The token that an encoder-decoder's answers begin with.
+
+    Raises:
+        ValueError: where the model's settings name none.
+    """
+    for config in (model.config, model.generation_config):
+        start = getattr(config, "decoder_start_token_id", None)
+        if start is not None:
+            return int(start)
+    raise ValueError("The model's config has no decoder_start_token_id, so its decoder cannot be started.")

@@ -1,4 +1,4 @@
-"""Shared prefixes: which beginnings of many sequences are worth computing once."""
+"""Shared prefixes: which of them are worth computing once."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Int
 
-SHARES = (0.03, 0.06, 0.12, 0.3, 1.0)
+MIN_SAVINGS = (0.03, 0.06, 0.12, 0.3, 1.0)
 """Candidate plans: a level of the trie is kept when it saves at least this share of all tokens; 1 keeps none."""
 
 
 @dataclass(eq=False)
 class Node:
-    """A beginning of length `length` that several sequences share: computed once, then continued.
+    """A prefix that several sequences share: computed once, then continued.
 
-    `sample` is the index of any sequence that starts with it, `leaves` are the sequences continued straight from here.
+    Args:
+        length: of the prefix.
+        sample: the index of any sequence that starts with it.
+        children: longer prefixes that start with it.
+        leaves: the indices of the sequences that are continued straight from here.
     """
 
     length: int
@@ -29,11 +33,11 @@ class Node:
 
 
 def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, forward_cost: int) -> Node:
-    """The root (length 0) of a tree of shared beginnings that pay.
+    """The root (length 0) of a tree of shared prefixes that pay.
 
-    A beginning pays when the tokens it saves, together with those of the other beginnings at its level, are more than its
-    share of forwards costs and a noticeable part of all tokens. The last token of a sequence is never part of a beginning:
-    its output predicts the first token of the answer.
+    A prefix pays when the tokens that it saves, together with those of the other prefixes at its level, are more than its
+    share of forwards costs and a noticeable part of all tokens. The last token of a sequence is never part of a prefix: its
+    output predicts the first token of the answer.
 
     Args:
         sequences: what is read before the answer, one array of symbols each; symbols are equal where tokens are.
@@ -45,22 +49,22 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
         >>> [(child.length, sorted(child.leaves)) for child in root.children]
         [(50, [0, 1, 2, 3, 4, 5, 6, 7])]
     """
-    order = Order(sequences)
+    order = PrefixOrder(sequences)
     lengths = [len(sequence) for sequence in sequences]
     split = cache(order.split)
-    plans = [_plan(order.indices, split, share * sum(lengths), batch_size, forward_cost) for share in SHARES]
+    plans = [_plan(order.indices, split, share * sum(lengths), batch_size, forward_cost) for share in MIN_SAVINGS]
     return min(plans, key=lambda plan: _cost(plan, lengths, batch_size, forward_cost))
 
 
-class Order:
-    """Sequences in order, so that those that begin alike are neighbours.
+class PrefixOrder:
+    """Sequences in sorted order, in which those with a common prefix are neighbours.
 
     Args:
         sequences: one array of symbols each.
 
     Attributes:
-        indices: the place of each among the sequences.
-        shared: how many symbols each shares with the one before it, its last one aside.
+        indices: the index of each among the sequences.
+        shared: how many symbols each shares with the one before it, the last one of a sequence aside.
     """
 
     def __init__(self, sequences: Sequence[Int[np.ndarray, "_"]]):
@@ -68,7 +72,7 @@ class Order:
         self.shared = _shared_lengths([sequences[index] for index in self.indices])
 
     def split(self, low: int, high: int) -> tuple[int, list[int]]:
-        """How much those from `low` to `high` share, and where those that share more with each other begin and end."""
+        """How many symbols those from `low` to `high` share, and where groups that share more begin and end."""
         shared = self.shared[low + 1 : high]
         common = int(shared.min())
         return common, [low, *(low + 1 + np.flatnonzero(shared == common)).tolist(), high]
@@ -77,11 +81,11 @@ class Order:
 def _plan(
     order: list[int],
     split: Callable[[int, int], tuple[int, list[int]]],
-    worthwhile: float,
+    min_saving: float,
     batch_size: int,
     forward_cost: int,
 ) -> Node:
-    """The tree whose levels each save more than `worthwhile` tokens and than their forwards cost."""
+    """The tree whose levels each save more than `min_saving` tokens, and more than their forwards cost."""
     total = len(order)
     root = Node(0, order[0])
     stack = [(0, total, root)]
@@ -93,7 +97,7 @@ def _plan(
         common, cuts = split(low, high)
         width = total / (high - low)
         saved = width * (high - low - 1) * (common - node.length)
-        if common > node.length and saved > max(forward_cost * max(1.0, width / batch_size), worthwhile):
+        if common > node.length and saved > max(forward_cost * max(1.0, width / batch_size), min_saving):
             child = Node(common, order[low])
             node.children.append(child)
             node = child
@@ -103,15 +107,15 @@ def _plan(
 
 def _cost(root: Node, lengths: list[int], batch_size: int, forward_cost: int) -> int:
     """What a plan costs in tokens: those it reads, and what its forwards cost beyond them."""
-    tokens, alike, stack = 0, Counter[tuple[int, int]](), [root]
+    tokens, forwards, stack = 0, Counter[tuple[int, int]](), [root]
     while stack:
         node = stack.pop()
         tokens += sum(lengths[leaf] - node.length for leaf in node.leaves)
         tokens += sum(child.length - node.length for child in node.children)
-        alike[node.length, 0] += len(node.leaves)
-        alike.update((node.length, child.length) for child in node.children)
+        forwards[node.length, 0] += len(node.leaves)
+        forwards.update((node.length, child.length) for child in node.children)
         stack += node.children
-    return tokens + forward_cost * sum(-(-count // batch_size) for count in alike.values())
+    return tokens + forward_cost * sum(-(-count // batch_size) for count in forwards.values())
 
 
 def _shared_lengths(ordered: list[Int[np.ndarray, "_"]]) -> Int[np.ndarray, "p"]:

@@ -1,4 +1,4 @@
-"""Borrowing a model: evaluation mode and no gradients while it is used, everything as it was afterwards."""
+"""Using a model and leaving it as it was: evaluation mode and no gradients meanwhile."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import torch
 def preserved_state(model: Any, tokenizer: Any = None) -> Iterator[None]:
     """Within, the model's modules are in evaluation mode and no gradient is recorded.
 
-    Afterwards, also after an error, every module's training flag and what it remembers of the positions it has read, the grad
-    mode and the tokenizer's truncation and padding are what they were.
+    Afterwards, also after an error, every module's training flag and the position offsets that it keeps, the gradient mode, and
+    the tokenizer's truncation and padding are as they were.
 
     Example:
         >>> model = torch.nn.Dropout().train()

@@ -1,93 +1,81 @@
-"""Whoever answers."""
+"""Responders: generated token ids as responses in text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.engine.generation import OVER, Generator
-from interpreto_mllm.engine.queries import Engine, Query
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.queries import END_PADDING, Generate, Generator
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import special_ids
 
 
+@dataclass(frozen=True, eq=False)
+class Reply:
+    """A response, and the log-probabilities of the tokens of each answer in `Generate.also_score`, where they came with it."""
+
+    response: Response
+    also_scored: tuple[Float[Tensor, "_"], ...] = ()
+
+
 @runtime_checkable
 class Responder(Protocol):
-    """Whoever answers: `Query.target` numbers the draw; `forwards` and `tokens` count what it cost."""
+    """Responds to model inputs in text."""
 
     @property
-    def forwards(self) -> int:
-        """Forward passes, or requests."""
-        ...
+    def counter(self) -> ForwardCounter: ...
 
-    @property
-    def tokens(self) -> int:
-        """Tokens read and said."""
-        ...
-
-    def say(self, queries: list[Query]) -> Iterator[tuple[list[int], list[Response]]]:
-        """Indices of queries and their answers, in whatever order they come; each query once."""
+    def respond(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], list[Reply]]]:
+        """Indices of queries and the replies to them, each once, in the order in which they are done."""
         ...
 
 
 class LocalResponder:
-    """A model of transformers that answers.
+    """A model of transformers that responds.
 
     Args:
-        speaker: gives the ids of answers.
-        tokenizer: spells them.
-        scorer: gives log-probabilities of given answers, where the speaker could not tell them on the way.
+        generator: generates token ids.
+        tokenizer: decodes them.
     """
 
-    def __init__(self, speaker: Generator, tokenizer: Any, scorer: Engine):
-        self.speaker, self.tokenizer, self.scorer = speaker, tokenizer, scorer
+    def __init__(self, generator: Generator, tokenizer: Any):
+        self.generator, self.tokenizer = generator, tokenizer
 
     @property
-    def forwards(self) -> int:
-        """Forwards of the model."""
-        return self.speaker.forwards + self.scorer.forwards
+    def counter(self) -> ForwardCounter:
+        """What the model has cost."""
+        return self.generator.counter
 
-    @property
-    def tokens(self) -> int:
-        """Tokens it has read and said."""
-        return self.speaker.tokens + self.scorer.tokens
-
-    def say(self, queries: list[Query]) -> Iterator[tuple[list[int], list[Response]]]:
-        """The answers, batch by batch."""
+    def respond(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], list[Reply]]]:
+        """The replies, batch by batch."""
         special = special_ids(self.tokenizer)
-        known: dict[tuple[int, ...], Response] = {}
-        self.speaker.likelihoods.clear()  # what nobody asked for may be of images that are gone
-        for indices, ids in self.speaker.score(queries):
-            rows = [tuple(row) for row in ids.tolist()]
-            known |= {row: spelled(_said(row), self.tokenizer, special) for row in set(rows) - known.keys()}
-            yield indices, [known[row] for row in rows]
+        decoded: dict[tuple[int, ...], Response] = {}
+        for indices, generated in self.generator.generate(queries):
+            rows = [tuple(row) for row in generated.ids.tolist()]
+            decoded |= {
+                row: decode_response(_without_padding(row), self.tokenizer, special) for row in set(rows) - decoded.keys()
+            }
+            yield indices, [Reply(decoded[row], scored) for row, scored in zip(rows, generated.also_scored, strict=True)]
 
-    def first(self, reading: ModelInput) -> tuple[Response, list[int]]:
-        """One answer, and all of its ids, special ones included."""
-        [(_, [row])] = self.speaker.score([Query(reading, (0,))])
-        ids = _said(row.tolist())
-        return spelled(ids, self.tokenizer), ids
-
-    def likelihoods(self, queries: list[Query]) -> list[Float[Tensor, "_"]]:
-        """Log-probabilities of the tokens of each query's target: as told while answering, else by a plain forward."""
-        told = {query.key: self.speaker.likelihoods.pop(query.key, None) for query in queries}
-        missing = [query for query in {query.key: query for query in queries}.values() if told[query.key] is None]
-        for indices, rows in self.scorer.score(missing):
-            told |= {missing[index].key: row[: len(missing[index].target)] for index, row in zip(indices, rows, strict=True)}
-        return [row for query in queries if (row := told[query.key]) is not None]
+    def first(self, input: ModelInput) -> tuple[Response, list[int]]:
+        """One response, and all of its ids, special ones included."""
+        [(_, generated)] = self.generator.generate([Generate(input)])
+        ids = _without_padding(generated.ids[0].tolist())
+        return decode_response(ids, self.tokenizer), ids
 
 
-def _said(row: Iterable[int]) -> list[int]:
-    """An answer without what fills its row."""
-    return [token for token in row if token != OVER]
+def _without_padding(row: Iterable[int]) -> list[int]:
+    return [token for token in row if token != END_PADDING]
 
 
-def spelled(ids: list[int], tokenizer: Any, special: set[int] | None = None) -> Response:
-    """An answer without the special tokens around it."""
+def decode_response(ids: list[int], tokenizer: Any, special: set[int] | None = None) -> Response:
+    """The response that these ids spell, without the special tokens around it (`special`, the tokenizer's by default)."""
     special = special_ids(tokenizer) if special is None else special
     while ids and ids[-1] in special:
         ids = ids[:-1]

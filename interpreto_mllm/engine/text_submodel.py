@@ -1,4 +1,4 @@
-"""The part of a model that writes its answers."""
+"""The part of a model that responds in text."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import nn
 
 
 def text_submodel(model: Any) -> Any:
-    """The model itself, or of one that speaks its answers the part that writes what is spoken, such as Qwen2.5-Omni's thinker.
+    """The model itself, or of one that responds in speech the part that writes the words, such as Qwen2.5-Omni's thinker.
 
     Raises:
-        TypeError: for a model that answers in sounds or pictures and writes no transcript that could be explained.
+        TypeError: for a model that responds in sounds or images and writes no text that could be explained.
     """
     answers = getattr(model, "output_modalities", ("text",))
     thinker = getattr(model, "thinker", None)

@@ -91,7 +91,7 @@ class AttributionExplainer:
         self._generate = dict(settings.generate or {})
         self._adapter = choose_adapter(model, tokenizer, self._mode, self._generate, settings.seed)
         self._adapter.check_tokenizer()
-        self._engine = self._adapter.engine(cast(Mode, self._mode), settings.batch_size, settings.share_prefixes)
+        self._scorer = self._adapter.scorer(cast(Mode, self._mode), settings.batch_size, settings.share_prefixes)
         self._reader = self._make_reader()
         self.unfinished: list[Evaluations] | None = None
         self._intermediate_responses: dict[bytes, Response] = {}
@@ -134,7 +134,6 @@ class AttributionExplainer:
             raise ValueError("Give either evaluations or a checkpoint to continue from, not both.")
         started = time.perf_counter()
         self.unfinished = None
-        self._adapter.forget()
         with self._adapter.preserved_state():
             prompts = self._reader.read(inputs)
             choices = [self.choose(prompt) for prompt in prompts]
@@ -238,10 +237,11 @@ class AttributionExplainer:
         given = per_input(targets, len(prompts), single and len(prompts) == 1, self._adapter.ids_are_one)
         product = self._mode is InferenceModes.SOFTMAX
         anchor = stand_in(self._adapter.tokenizer)
+        session = self._adapter.session(self._scorer)
         games = []
         for prompt, wanted in zip(prompts, given, strict=True):
             question = build_question(self._adapter, prompt, wanted, self._generate, product)
-            games.append(self._adapter.game(prompt, question, self._engine, anchor))
+            games.append(self._adapter.game(prompt, question, session, anchor))
         return games
 
     def _prepared(self, game: ModelGame, choice: Choice, budget: int, known: Evaluations | None) -> Run[ModelGame]:
@@ -258,13 +258,14 @@ class AttributionExplainer:
 
     def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, started: float) -> Spent:
         """Evaluate all games, and say what that has cost; what was evaluated by then is kept when it fails."""
-        forwards, tokens = self._engine.forwards, self._engine.tokens
+        counter = self._scorer.counter
+        forwards, tokens = counter.forwards, counter.tokens
         try:
             run_sessions(runs, evaluate, progress=self.settings.progress, checkpoint=checkpoint)
         except BaseException:
             self.unfinished = [run.evaluations() for run in runs]
             raise
-        forwards, tokens = self._engine.forwards - forwards, self._engine.tokens - tokens
+        forwards, tokens = counter.forwards - forwards, counter.tokens - tokens
         return Spent(sum(run.paid for run in runs), forwards, tokens, time.perf_counter() - started)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent) -> Attribution:

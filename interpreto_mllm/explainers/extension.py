@@ -58,14 +58,14 @@ def extended(
     rollout = Rollout(
         conversation,
         reader,
-        IntermediateResponses(kind.voice, progress, kept),
+        IntermediateResponses(kind.responder, progress, kept),
         stand_in(kind.tokenizer),
         lambda reading: kind.length(reading, None),
     )
     _check_players(explanation, rollout)
     rollout.remember(explanation.coalitions, said)
     added = torch.ones(len(said), len(rollout.features) - explanation.n, dtype=torch.bool)
-    rollout.readings(said, torch.cat([explanation.coalitions, added], dim=1))  # raises where the new turn cannot be read
+    rollout.inputs_after(said, torch.cat([explanation.coalitions, added], dim=1))  # raises where the new turn cannot be read
     return rollout
 
 

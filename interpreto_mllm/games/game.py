@@ -1,40 +1,43 @@
-"""The game on a model: coalitions of a prompt's features, worth what the model thinks of the targets."""
+"""The game on a model: coalitions of a prompt's features, and their values under the model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from einops import reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.engine.queries import Engine, Query
-from interpreto_mllm.games.targets import Question
+from interpreto_mllm.engine.queries import Query, Scorer
+from interpreto_mllm.games.pending import Pending
+from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
 
 
 @dataclass(frozen=True, eq=False)
 class ModelGame:
-    """A prompt, what is asked about it, and the engine that answers. A pure function of the coalition.
+    """A prompt, the question about it, and what scores the answers. A pure function of the coalition.
 
     Args:
-        prompt: the features and what the model reads without some of them.
+        prompt: the features, and the model inputs without some of them.
         question: the targets.
-        engine: scores readings under the model.
-        anchor: id that stands in where nothing at all is left to read (None: an error says so).
-        lent: borrows the model when the game is called by itself.
+        scorer: gives the values of the targets' queries.
+        anchor: id that stands in where no token is left to read; without one, that is an error.
+        lent: borrows the model while the game is called by itself.
     """
 
     prompt: Prompt
-    question: Question
-    engine: Engine
+    question: Question[Target]
+    scorer: Scorer[Any]
     anchor: int | None = None
     lent: Callable[[], AbstractContextManager[None]] = nullcontext
 
@@ -59,47 +62,51 @@ class ModelGame:
             raise ValueError("There are no coalitions to evaluate.")
         return values
 
-    def queries(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Query]]:
-        """For each coalition the queries that make up its value, the readings of an answer side by side."""
-        rows = [[anchored(reading, self.anchor) for reading in readings] for readings in self.prompt.inputs_for(coalitions)]
-        return [[Query(reading, answer.ids) for answer in self.question.answers for reading in readings] for readings in rows]
+    def inputs(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+        """For each coalition the model inputs over whose values its value is the mean; usually one."""
+        return [[anchored(input, self.anchor) for input in inputs] for inputs in self.prompt.inputs_for(coalitions)]
 
-    def values(self, raw: Sequence[Sequence[Float[Tensor, "_"]]]) -> Float[Tensor, "p t"]:
-        """Values of coalitions from the raw values of their queries, as `queries` lists them."""
-        answers = self.question.answers
-        each = len(raw[0]) // len(answers)
-        by_answer = []
-        for index, answer in enumerate(answers):
-            mine = [query[: len(answer.ids)] for row in raw for query in row[index * each : (index + 1) * each]]
-            by_answer.append(torch.stack(mine))
-        return self.question.values(by_answer).reshape(len(raw), each, -1).mean(1)
+    def queries(self, coalitions: Bool[Tensor, "p n"]) -> list[list[Query]]:
+        """For each coalition the queries that make up its value: all inputs for the first target, then for the next."""
+        targets = self.question.targets
+        return [[target.query(input) for target in targets for input in inputs] for inputs in self.inputs(coalitions)]
+
+    def values(self, scored: Sequence[Sequence[Float[Tensor, "_"]]]) -> Float[Tensor, "p t"]:
+        """Values of coalitions, from what the scorer gave for their queries in the order of `queries`."""
+        targets = self.question.targets
+        w = len(scored[0]) // len(targets)
+        of_targets = [
+            torch.stack([values[: target.length] for row in scored for values in row[place * w : (place + 1) * w]])
+            for place, target in enumerate(targets)
+        ]
+        return reduce(self.question.values(of_targets), "(p w) t -> p t", "mean", w=w)
 
     def known(self, evaluations: Evaluations) -> Evaluations:
-        """What an earlier play of this game is worth to this one."""
+        """Evaluations of an earlier play of this game, as this play takes them over."""
         return evaluations
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
-        """Evaluations with whatever else is known of them."""
+        """Evaluations with what else the game knows of them."""
         return evaluations
 
     def counted(self, counts: Counts) -> Counts:
-        """What a play has cost, with what this game alone knows of it."""
+        """The cost of a play, with what only the game knows of it."""
         return counts
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of a result must know of the game."""
+        """What the reader of a result must know about the game."""
         return ()
 
 
-def anchored(reading: ModelInput, anchor: int | None) -> ModelInput:
-    """The reading, or the anchor where nothing is left to read.
+def anchored(input: ModelInput, anchor: int | None) -> ModelInput:
+    """The input, or the anchor alone where no token, image or clip is left.
 
     Raises:
         ValueError: where there is no anchor either.
     """
-    if len(reading.ids) or reading.media:
-        return reading
+    if len(input.ids) or input.media:
+        return input
     if anchor is None:
         raise ValueError(
             "With every feature absent the prompt is empty and this tokenizer has no BOS or EOS token to stand in: "
@@ -111,7 +118,7 @@ def anchored(reading: ModelInput, anchor: int | None) -> ModelInput:
 def evaluate(
     games: Sequence[ModelGame], coalitions: Sequence[Bool[Tensor, "_ _"]]
 ) -> Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]:
-    """Evaluate coalitions of several games on one model together; equal queries are asked once.
+    """Evaluate coalitions of several games of one scorer together; equal queries are asked once.
 
     Yields:
         (index of the game, indices of its coalitions, their values) as soon as a batch completes them, so that an interrupted
@@ -120,37 +127,15 @@ def evaluate(
     Raises:
         ValueError: when the model gives values that are not finite.
     """
-    owed: dict[tuple[int, int], list[int]] = {}
-    waiting: dict[int, list[tuple[int, int]]] = {}
-    unique: dict[tuple, int] = {}
-    queries: list[Query] = []
-    for g, (game, rows) in enumerate(zip(games, coalitions, strict=True)):
-        for c, asked in enumerate(game.queries(rows)):
-            indices = []
-            for query in asked:
-                index = unique.setdefault(query.key, len(queries))
-                if index == len(queries):
-                    queries.append(query)
-                indices.append(index)
-            owed[g, c] = indices
-            for index in set(indices):
-                waiting.setdefault(index, []).append((g, c))
-    missing = {place: len(set(indices)) for place, indices in owed.items()}
-    known: dict[int, Tensor] = {}
-    engine = games[0].engine
-    for indices, values in engine.score(queries):
-        done: dict[int, list[int]] = {}
-        for index, row in zip(indices, values, strict=True):
-            known[index] = row
-            for place in waiting[index]:
-                missing[place] -= 1
-                if not missing[place]:
-                    done.setdefault(place[0], []).append(place[1])
-        for g, completed in done.items():
-            result = games[g].values([[known[index] for index in owed[g, c]] for c in completed])
-            if not result.isfinite().all():
+    pending = Pending()
+    for place, (game, rows) in enumerate(zip(games, coalitions, strict=True)):
+        pending.add(place, game.queries(rows))
+    for indices, scored in games[0].scorer.score(pending.queries):
+        for place, rows, complete in pending.received(indices, scored):
+            values = games[place].values(complete)
+            if not values.isfinite().all():
                 raise ValueError(
                     "The model gave values that are not finite (NaN or infinite) for some coalition. Check the model on this "
                     "prompt; in half precision, try bfloat16 or float32."
                 )
-            yield g, completed, result
+            yield place, rows, values

@@ -1,4 +1,4 @@
-"""A conversation that goes on: what the assistant says in between is what the model answers to each coalition."""
+"""A conversation that goes on: the assistant's messages in between are the model's responses to each coalition."""
 
 from __future__ import annotations
 
@@ -25,41 +25,41 @@ from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Hierarchy, Prompt
 from interpreto_mllm.prompts.reader import PromptReader
 
-Said = tuple[Response, ...]
-"""What the model has answered in a conversation so far, first things first."""
+History = tuple[Response, ...]
+"""The model's responses in a conversation so far, in order."""
 
 NOTE = (
-    "Each coalition was answered anew in every turn: the scores hold what earlier words do through the answers in between, "
-    "besides what they do directly."
+    "Each coalition was answered again in every turn: the scores include what earlier words do through the answers in "
+    "between, besides what they do directly."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Rollout:
-    """A chat whose answers in between are no fixed history: a coalition is played as the conversation would have gone.
+    """A chat whose responses in between are no fixed history: a coalition is played as the conversation would have gone.
 
-    Its part of the first turns is read and answered, the answer is put in its place as the assistant's message by the chat
-    template, the part of the next turns follows, and so on. Players come in the order of the answers they lead to, before each
-    of them pieces of images and clips first, then words; the answers in between are never players.
+    Its part of the first turns is read and answered, the response is put in its place as the assistant's message by the chat
+    template, the part of the next turns follows, and so on. Players come in the order of the responses they lead to, before
+    each of them pieces of images and clips first, then words; the responses in between are never players.
 
     Args:
-        conversation: the chat, its images and clips cut; `answered` says which messages are answers.
-        reader: reads chats of which those messages are no players.
-        replies: what the model answers in between.
-        anchor: id that stands in where nothing at all is left to read.
-        check: raises a ValueError for a reading too long to be answered.
+        conversation: the chat, its images and clips cut; `answered` says which messages are responses.
+        reader: reads chats in which those messages are no players.
+        intermediate: the model's responses in between.
+        anchor: id that stands in where no token is left to read.
+        check: raises a ValueError for an input too long to be answered.
     """
 
     conversation: Conversation
     reader: PromptReader
-    replies: IntermediateResponses
+    intermediate: IntermediateResponses
     anchor: int | None
     check: Callable[[ModelInput], object]
     _prompts: dict[tuple[str, ...], Prompt] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
-        """The whole chat, with what was answered when everything was present."""
+        """The whole chat, with the responses to everything present."""
         return self.whole(self._turns).text
 
     @property
@@ -73,11 +73,11 @@ class Rollout:
         return self.players(self._turns)
 
     def whole(self, turn: int) -> Prompt:
-        """The chat before the answer with this number, after what was answered when everything was present."""
-        return self._prompt(self._usual(turn))
+        """The chat before the response with this number, after the responses to everything present."""
+        return self._prompt(self._full_history(turn))
 
     def players(self, turn: int) -> list[Feature]:
-        """Those whose words come before the answer with this number; all of them where it is the last."""
+        """Those whose words come before the response with this number; all of them where it is the last."""
         features = self.whole(turn).features
         return [features[index] for index in self._orders[turn]]
 
@@ -90,50 +90,50 @@ class Rollout:
         return moved(self.whole(self._turns).hierarchy())
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
-        readings = self.readings(self.history(coalitions), coalitions)
-        return [[reading] for reading in readings]
+        return [[input] for input in self.inputs_after(self.history(coalitions), coalitions)]
 
-    def history(self, coalitions: Bool[Tensor, "p _"], turns: int | None = None) -> list[Said]:
-        """What each coalition was answered in these first turns, all of them by default; asks for what is not known."""
+    def history(self, coalitions: Bool[Tensor, "p _"], turns: int | None = None) -> list[History]:
+        """The responses to each coalition in the first turns, all of them by default; asks for those that are not known."""
         turns = self._turns if turns is None else turns
         if not turns or not len(coalitions):
             return [()] * len(coalitions)
         parts = coalitions[:, : len(self._orders[turns - 1])]
         before, place = parts.unique(dim=0, return_inverse=True)
-        said = self.history(before, turns - 1)
-        answers = self.replies.to(self.readings(said, before))
-        return [(*said[index], answers[index]) for index in place.tolist()]
+        histories = self.history(before, turns - 1)
+        responses = self.intermediate.to(self.inputs_after(histories, before))
+        return [(*histories[index], responses[index]) for index in place.tolist()]
 
-    def remember(self, coalitions: Bool[Tensor, "p _"], said: Sequence[Said]) -> None:
-        """Know what these coalitions were answered in the first turns."""
-        for turn in range(len(said[0]) if said else 0):
-            readings = self.readings([one[:turn] for one in said], coalitions[:, : len(self._orders[turn])])
-            self.replies.remember(readings, [one[turn] for one in said])
+    def remember(self, coalitions: Bool[Tensor, "p _"], histories: Sequence[History]) -> None:
+        """Know the responses to these coalitions in the first turns."""
+        for turn in range(len(histories[0]) if histories else 0):
+            before = [history[:turn] for history in histories]
+            inputs = self.inputs_after(before, coalitions[:, : len(self._orders[turn])])
+            self.intermediate.remember(inputs, [history[turn] for history in histories])
 
-    def readings(self, said: Sequence[Said], coalitions: Bool[Tensor, "p _"]) -> list[ModelInput]:
-        """What the model reads of each coalition after these answers."""
-        alike: dict[tuple[str, ...], list[int]] = {}
-        for index, answers in enumerate(said):
-            alike.setdefault(tuple(answer.text for answer in answers), []).append(index)
-        readings: dict[int, ModelInput] = {}
-        for texts, rows in alike.items():
+    def inputs_after(self, histories: Sequence[History], coalitions: Bool[Tensor, "p _"]) -> list[ModelInput]:
+        """What the model reads of each coalition after these responses."""
+        same_texts: dict[tuple[str, ...], list[int]] = {}
+        for row, history in enumerate(histories):
+            same_texts.setdefault(tuple(response.text for response in history), []).append(row)
+        inputs: dict[int, ModelInput] = {}
+        for texts, rows in same_texts.items():
             place = torch.tensor(self._orders[len(texts)]).argsort()
             found = self._prompt(texts).inputs_for(coalitions[rows][:, place])
-            readings |= {row: anchored(reading, self.anchor) for row, [reading] in zip(rows, found, strict=True)}
-        if readings:
-            self.check(max(readings.values(), key=lambda reading: len(reading.ids)))
-        return [readings[row] for row in range(len(said))]
+            inputs |= {row: anchored(input, self.anchor) for row, [input] in zip(rows, found, strict=True)}
+        if inputs:
+            self.check(max(inputs.values(), key=lambda input: len(input.ids)))
+        return [inputs[row] for row in range(len(histories))]
 
     @property
     def _turns(self) -> int:
-        """How many answers there are in between."""
+        """Number of responses in between."""
         return len(self.conversation.answered)
 
     def _prompt(self, said: tuple[str, ...]) -> Prompt:
-        """The chat up to the next answer, after these."""
+        """The chat up to the next response, after these."""
         if said not in self._prompts:
             [prompt] = self.reader.read(self.conversation.messages_with(said))
-            if said != (usual := self._usual(len(said))):
+            if said != (usual := self._full_history(len(said))):
                 whole = [feature.text for feature in self._prompt(usual).features]
                 if [feature.text for feature in prompt.features] != whole:
                     raise ValueError(
@@ -143,13 +143,14 @@ class Rollout:
             self._prompts[said] = prompt
         return self._prompts[said]
 
-    def _usual(self, turns: int) -> tuple[str, ...]:
+    def _full_history(self, turns: int) -> tuple[str, ...]:
+        """The texts of the first responses when everything is present."""
         messages = self.conversation.messages
         return tuple(messages[index]["content"] for index in self.conversation.answered[:turns])
 
     @cached_property
     def _orders(self) -> list[list[int]]:
-        """For each answer the features of the chat before it, in the order of the turns in which they come."""
+        """For each response the features of the chat before it, in the order of the turns in which they come."""
         orders = []
         for turn in range(self._turns + 1):
             prompt = self.whole(turn)
@@ -158,10 +159,10 @@ class Rollout:
         return orders
 
     def _turn(self, feature: Feature, prompt: Prompt) -> int:
-        """The answer before which a feature comes.
+        """The number of the response before which a feature comes.
 
         Raises:
-            ValueError: for a group with parts before an answer and after it.
+            ValueError: for a group with parts before a response and after it.
         """
         if feature.turn is not None:
             return bisect_right(self.conversation.answered, feature.turn)
@@ -181,9 +182,9 @@ class Rollout:
 
 
 class RolloutGame(ResponseGame):
-    """The game of a conversation that goes on; its values come with all the answers behind them."""
+    """The game of a conversation that goes on; its values come with all the responses behind them."""
 
-    answers_anew: ClassVar[bool] = True
+    answers_every_turn: ClassVar[bool] = True
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         done = super().completed(evaluations)
@@ -191,7 +192,7 @@ class RolloutGame(ResponseGame):
         return replace(done, responses=replace(done.responses, history=tuple(self._rollout.history(evaluations.coalitions))))
 
     def known(self, evaluations: Evaluations) -> Evaluations:
-        """Evaluations of an earlier play; what was answered in between is remembered too.
+        """Evaluations of an earlier play; the responses in between are remembered too.
 
         Raises:
             ValueError: when they are of another game.
@@ -203,8 +204,8 @@ class RolloutGame(ResponseGame):
         return super().known(evaluations)
 
     def counted(self, counts: Counts) -> Counts:
-        replies = self._rollout.replies
-        return replace(counts, answers_reused=replies.reused, answers_asked=replies.asked)
+        intermediate = self._rollout.intermediate
+        return replace(counts, answers_reused=intermediate.reused, answers_asked=intermediate.asked)
 
     @property
     def notes(self) -> tuple[str, ...]:

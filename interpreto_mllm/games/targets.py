@@ -1,13 +1,17 @@
-"""Targets: what the attribution is of. From what a user gives to the ids whose values are asked."""
+"""Targets: what the attribution is of, and how it is asked about a model input."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, stack
+
+from interpreto_mllm.engine.queries import Classify, Query, Score, ScoreText
+from interpreto_mllm.prompts.model_input import ModelInput
 
 
 @dataclass(frozen=True)
@@ -27,31 +31,113 @@ class Contrast:
     foil: Any
 
 
+class Target(ABC):
+    """What is scored after each model input: it knows how to ask for its values, which of them count, and their labels."""
+
+    @property
+    @abstractmethod
+    def labels(self) -> tuple[str, ...]:
+        """One text for each value that counts."""
+
+    @property
+    @abstractmethod
+    def length(self) -> int:
+        """How many values a scorer gives for it."""
+
+    @abstractmethod
+    def query(self, input: ModelInput) -> Query:
+        """The query for its values after this input."""
+
+    def values(self, scored: Float[Tensor, "b l"]) -> Float[Tensor, "b t"]:
+        """The values that count, of those that a scorer gave."""
+        return scored
+
+
 @dataclass(frozen=True)
-class Answer:
-    """A sequence of ids that the model is asked to score; `scored` are the positions in it that count, with their texts."""
+class TokenTarget(Target):
+    """Token ids of an answer; `scored` are the positions among them whose values count, `texts` what these tokens add."""
 
     ids: tuple[int, ...]
     scored: tuple[int, ...]
     texts: tuple[str, ...]
 
-    def values(self, raw: Float[Tensor, "p _"]) -> Float[Tensor, "p t"]:
-        """The columns that count."""
-        return raw[:, list(self.scored)]
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.texts
+
+    @property
+    def length(self) -> int:
+        return len(self.ids)
+
+    def query(self, input: ModelInput) -> Score:
+        return Score(input, self.ids)
+
+    def values(self, scored: Float[Tensor, "b l"]) -> Float[Tensor, "b t"]:
+        return scored[:, list(self.scored)]
 
 
 @dataclass(frozen=True)
-class Question:
-    """All that is asked about one input: answers to score, and how their values become the columns of the game.
+class ClassTarget(Target):
+    """A class of a classifier, by its index."""
+
+    index: int
+    name: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def length(self) -> int:
+        return 1
+
+    def query(self, input: ModelInput) -> Classify:
+        return Classify(input, (self.index,))
+
+
+@dataclass(frozen=True, eq=False)
+class TextTarget(Target):
+    """A text that a server scores, whose tokens are known only by where they end.
 
     Args:
-        answers: what is scored.
-        columns: an index of `answers` for a column per id, or a pair (target, foil) of them for one column of the difference.
-        unit: what a column is: "token", "class", "contrast", or "value" where they are mixed.
-        product: whether the values of an answer's tokens multiply (probabilities) rather than add up.
+        text: the answer.
+        ends: where each token of it ends, in characters, when it follows `asked`.
+        asked: the input after which the server was asked for `ends`.
+        known: the values that came with them.
     """
 
-    answers: tuple[Answer, ...]
+    text: str
+    ends: tuple[int, ...]
+    asked: ModelInput
+    known: tuple[float, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(self.text[start:end] for start, end in zip((0, *self.ends), self.ends, strict=False))
+
+    @property
+    def length(self) -> int:
+        return len(self.ends)
+
+    def query(self, input: ModelInput) -> ScoreText:
+        return ScoreText(input, self.text, self.ends, self.known if input.key == self.asked.key else None)
+
+
+Kind = TypeVar("Kind", bound=Target, covariant=True)
+
+
+@dataclass(frozen=True)
+class Question(Generic[Kind]):
+    """All that is asked about one input: targets, and how their values become the columns of the game.
+
+    Args:
+        targets: what is scored.
+        columns: an index of `targets` for a column per value, or a pair of them (target, foil) for one column, the difference.
+        unit: what a column is: "token", "class", "response", "contrast", or "value" where they are mixed.
+        product: whether the values of a target's tokens multiply (probabilities) rather than add up.
+    """
+
+    targets: tuple[Kind, ...]
     columns: tuple[int | tuple[int, int], ...]
     unit: str
     product: bool
@@ -62,36 +148,45 @@ class Question:
         labels: list[str] = []
         for column in self.columns:
             if isinstance(column, tuple):
-                labels.append(" − ".join("".join(self.answers[index].texts).strip() for index in column))
+                labels.append(" − ".join("".join(self.targets[index].labels).strip() for index in column))
             else:
-                labels += self.answers[column].texts
+                labels += self.targets[column].labels
         return labels
 
-    def values(self, raw: Sequence[Float[Tensor, "p _"]]) -> Float[Tensor, "p t"]:
-        """The game's columns from the raw values of each answer's ids."""
+    def values(self, scored: Sequence[Float[Tensor, "p _"]]) -> Float[Tensor, "p t"]:
+        """The game's columns from what a scorer gave for each target."""
         columns: list[Tensor] = []
         for column in self.columns:
             if isinstance(column, tuple):
-                target, foil = (self._whole(self.answers[index].values(raw[index])) for index in column)
+                target, foil = (self._whole(self.targets[index].values(scored[index])) for index in column)
                 columns.append(target - foil)
             else:
-                columns += self.answers[column].values(raw[column]).unbind(1)
+                columns += self.targets[column].values(scored[column]).unbind(1)
         return stack(columns, dim=1)
 
     def _whole(self, values: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
         return values.prod(1) if self.product else values.sum(1)
 
 
-def pose(given: Sequence[Any], answer: Any, unit: str, product: bool) -> Question:
-    """The question for one input's targets; `answer` turns a single one (text, ids, class) into an `Answer`."""
-    answers: list[Answer] = []
+def pose(given: Sequence[Any], make: Callable[[Any], Target], unit: str, product: bool) -> Question[Target]:
+    """The question for one input's targets; `make` turns a single one (text, ids, class) into a `Target`, equal texts once."""
+    of_text: dict[str, Target] = {}
+
+    def made(part: Any) -> Target:
+        if not isinstance(part, str):
+            return make(part)
+        if part not in of_text:
+            of_text[part] = make(part)
+        return of_text[part]
+
+    targets: list[Target] = []
     columns: list[int | tuple[int, int]] = []
     for target in given:
         parts = (target.target, target.foil) if isinstance(target, Contrast) else (target,)
-        answers += [answer(part) for part in parts]
-        columns.append((len(answers) - 2, len(answers) - 1) if isinstance(target, Contrast) else len(answers) - 1)
-    kinds = {"contrast" if isinstance(column, tuple) else unit for column in columns}
-    return Question(tuple(answers), tuple(columns), kinds.pop() if len(kinds) == 1 else "value", product)
+        targets += [made(part) for part in parts]
+        columns.append((len(targets) - 2, len(targets) - 1) if isinstance(target, Contrast) else len(targets) - 1)
+    units = {"contrast" if isinstance(column, tuple) else unit for column in columns}
+    return Question(tuple(targets), tuple(columns), units.pop() if len(units) == 1 else "value", product)
 
 
 def is_ids(target: Any) -> bool:

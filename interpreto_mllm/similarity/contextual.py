@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
-from interpreto_mllm.engine.encoders import Seq2SeqEngine
-from interpreto_mllm.engine.multimodal import MultimodalEngine
+from interpreto_mllm.engine.multimodal_inputs import MultimodalInputs
 from interpreto_mllm.engine.preserved_state import preserved_state
-from interpreto_mllm.engine.queries import Query, pad
+from interpreto_mllm.engine.queries import pad
 from interpreto_mllm.engine.text_submodel import text_submodel
+from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.embeddings import Embedding, PromptedResponse, check_bound, ids_of, padded
@@ -87,56 +88,57 @@ class Contextual(Embedding):
     def _batch(self, responses: list[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
         words = self._processing.tokenizer
         ids = [ids_of(response, words) for response, _ in responses]
-        prompts = [self._prompt(reading) for _, reading in responses]
+        prompts = [self._prompt(input) for _, input in responses]
         if not _is_seq2seq(self.model):
             if self.after_prompt and self._processing.modalities:
-                return [
-                    self._outright(reading, i) for (_, reading), i in zip(responses, ids, strict=True) if reading is not None
-                ]
-            hidden = self._hidden([torch.cat(pair) for pair in zip(prompts, ids, strict=True)], [r for _, r in responses])
+                return [self._plain_states(input, i) for (_, input), i in zip(responses, ids, strict=True) if input is not None]
+            rows = [torch.cat(pair) for pair in zip(prompts, ids, strict=True)]
+            hidden = self._hidden(rows, [input for _, input in responses])
             return [row[len(p) : len(p) + len(i)].float().cpu() for row, p, i in zip(hidden, prompts, ids, strict=True)]
         if not self.after_prompt:
             return [row[: len(i)].float().cpu() for row, i in zip(self._encoded(ids), ids, strict=True)]
-        start = torch.tensor([self.model.config.decoder_start_token_id])
-        spoken = pad([torch.cat([start, one]) for one in ids]).to(self._device)
-        engine = Seq2SeqEngine(self.model, self._processing, _no_mode, self.batch_size)
-        inputs = engine.inputs([reading for _, reading in responses if reading is not None])
-        hidden = self.model(**inputs, decoder_input_ids=spoken, output_hidden_states=True).decoder_hidden_states[-1]
+        hidden = self._decoded([input for _, input in responses if input is not None], ids)
         return [row[1 : 1 + len(i)].float().cpu() for row, i in zip(hidden, ids, strict=True)]
 
-    def _prompt(self, reading: ModelInput | None) -> Int[Tensor, "_"]:
+    def _prompt(self, input: ModelInput | None) -> Int[Tensor, "_"]:
         """What comes before the response."""
         if not self.after_prompt:
             begin = getattr(self._processing.tokenizer, "bos_token_id", None)
             return torch.tensor([] if begin is None else [begin], dtype=torch.int64)
-        if reading is None:
+        if input is None:
             raise ValueError(
                 "Contextual(after_prompt=True) embeds each answer after the prompt it answered, and a result does not keep "
                 "prompts: use Contextual() to rescore."
             )
-        return torch.from_numpy(reading.ids)
+        return torch.from_numpy(input.ids)
 
-    def _outright(self, reading: ModelInput, ids: Int[Tensor, "k"]) -> Float[Tensor, "k d"]:
+    def _plain_states(self, input: ModelInput, ids: Int[Tensor, "l"]) -> Float[Tensor, "l d"]:
         """States after a prompt with images and clips, by one call of the processor and one forward."""
-        engine = MultimodalEngine(self.model, _no_mode, 1, processing=self._processing)
-        arguments = engine.outright(Query(reading, (*ids.tolist(), 0)))
-        return self.model(**arguments, output_hidden_states=True).hidden_states[-1][0, len(reading.ids) :].float().cpu()
+        arguments = MultimodalInputs(self.model, self._processing, batch_size=1).plain_inputs(input, ids.tolist())
+        return self.model(**arguments, output_hidden_states=True).hidden_states[-1][0, len(input.ids) :].float().cpu()
 
-    def _hidden(self, rows: list[Int[Tensor, "_"]], readings: list[ModelInput | None]) -> Float[Tensor, "b l d"]:
+    def _hidden(self, rows: list[Int[Tensor, "_"]], inputs: list[ModelInput | None]) -> Float[Tensor, "b l d"]:
         """A causal model never looks to the right, so rows padded there need no mask but that of an occlusion."""
-        ids, mask = padded(rows, readings, self._device)
+        ids, mask = padded(rows, inputs, self._device)
         if not self.after_prompt:
-            engine = MultimodalEngine(self.model, _no_mode, 1, processing=self._processing)
-            types = engine.types([Query(ModelInput(self._prompt(None).numpy()), (0,))] * len(rows), ids.shape[1])
+            beginning = ModelInput(self._prompt(None).numpy())
+            types = MultimodalInputs(self.model, self._processing, batch_size=1).types([beginning] * len(rows), ids.shape[1])
             return self.model.base_model(input_ids=ids, **types).last_hidden_state
-        if mask.all() or not any(reading is not None and reading.seen is not None for reading in readings):
+        if mask.all() or not any(input is not None and input.seen is not None for input in inputs):
             return self.model.base_model(input_ids=ids).last_hidden_state
-        positions = torch.arange(ids.shape[1], device=ids.device)[None].expand(len(ids), -1)
+        positions = repeat(torch.arange(ids.shape[1], device=ids.device), "l -> b l", b=len(ids))
         return self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
 
     def _encoded(self, rows: list[Int[Tensor, "_"]]) -> Float[Tensor, "b l d"]:
         ids, mask = padded(rows, [None] * len(rows), self._device)
         return self.model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+
+    def _decoded(self, inputs: list[ModelInput], rows: list[Int[Tensor, "_"]]) -> Float[Tensor, "b l d"]:
+        """States of an encoder-decoder's decoder at its start token and at the responses."""
+        start = torch.tensor([self.model.config.decoder_start_token_id])
+        responses = pad([torch.cat([start, row]) for row in rows]).to(self._device)
+        arguments = WholePrompts(self.model, self._processing, self.batch_size).inputs(inputs)
+        return self.model(**arguments, decoder_input_ids=responses, output_hidden_states=True).decoder_hidden_states[-1]
 
     @property
     def _device(self) -> torch.device:
@@ -145,8 +147,3 @@ class Contextual(Embedding):
 
 def _is_seq2seq(model: Any) -> bool:
     return bool(model.config.is_encoder_decoder)
-
-
-def _no_mode(logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
-    """Stands for the inference mode where hidden states are all that is wanted."""
-    return logits[..., 0]

@@ -171,13 +171,13 @@ def ids_of(response: Response, tokenizer: Any) -> Int[Tensor, "_"]:
 
 
 def padded(
-    rows: list[Int[Tensor, "_"]], readings: Sequence[ModelInput | None], device: torch.device
+    rows: list[Int[Tensor, "_"]], inputs: Sequence[ModelInput | None], device: torch.device
 ) -> tuple[Int[Tensor, "b l"], Int[Tensor, "b l"]]:
-    """Rows padded on the right, and their attention mask."""
+    """Rows padded on the right, and their attention mask; each may begin with a model input that hides tokens."""
     ids = pad(rows)
     mask = torch.zeros_like(ids)
-    for index, (row, reading) in enumerate(zip(rows, readings, strict=True)):
+    for index, (row, input) in enumerate(zip(rows, inputs, strict=True)):
         mask[index, : len(row)] = 1
-        if reading is not None and reading.seen is not None:
-            mask[index, : len(reading.seen)] = torch.from_numpy(reading.seen).long()
+        if input is not None and input.seen is not None:
+            mask[index, : len(input.seen)] = torch.from_numpy(input.seen).long()
     return ids.to(device), mask.to(device)

@@ -14,7 +14,8 @@ from support.zoo import CAUSAL, SEQ2SEQ, build, byte_bpe, plain_ids
 from interpreto_mllm import Attend, Attribution, Drop, ExactShapley, InferenceModes, KernelShap, Replace, ResponseSimilarity
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.generation import CausalGenerator
-from interpreto_mllm.engine.queries import Query
+from interpreto_mllm.engine.queries import Generate
+from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity import ExactMatch
 
@@ -205,20 +206,20 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(caplog: pytest.LogCapt
 def test_answers_are_drawn_with_the_models_probabilities() -> None:
     model = build("gpt2")
     settings = {"do_sample": True, "max_new_tokens": 1, "temperature": 4.0, "top_k": 5}
-    speaker = CausalGenerator(model, Decoding.of(model, settings, 0, seed=3), 64)
+    generator = CausalGenerator(CausalRunner(model, batch_size=64), Decoding.of(model, settings, 0, seed=3))
     ids = np.asarray(byte_bpe().encode("the sky is"))
-    queries = [Query(ModelInput(ids), (draw,)) for draw in range(1500)]
+    queries = [Generate(ModelInput(ids), draw) for draw in range(1500)]
     drawn = np.zeros(1500, dtype=int)
     with torch.no_grad():
-        for indices, said in speaker.score(queries):
-            drawn[indices] = said[:, 0].numpy()
+        for indices, generated in generator.generate(queries):
+            drawn[indices] = generated.ids[:, 0].numpy()
         logits = model(input_ids=torch.from_numpy(ids)[None]).logits[0, -1] / 4.0
     best = logits.topk(5)
     expected = best.values.softmax(0)
     assert set(drawn.tolist()) <= {*best.indices.tolist(), -1}
     for token, probability in zip(best.indices.tolist(), expected.tolist(), strict=True):
         error = (probability * (1 - probability) / 1500) ** 0.5
-        if token not in speaker.decoding.endings:
+        if token not in generator.decoding.endings:
             assert abs((drawn == token).mean() - probability) < 5 * error
 
 

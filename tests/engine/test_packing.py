@@ -12,8 +12,9 @@ import torch
 from support.zoo import CAUSAL, build, byte_bpe
 
 from interpreto_mllm import Drop, ExactShapley, Replace
-from interpreto_mllm.engine.packing import PackedRows, PackedSequence, bundled
-from interpreto_mllm.engine.queries import Query
+from interpreto_mllm.engine.packed_rows import PackedRows
+from interpreto_mllm.engine.packing import PackedSequence, pack
+from interpreto_mllm.engine.queries import Score
 from interpreto_mllm.prompts.model_input import ModelInput
 
 PROMPT = "the sky is blue and the sea !"
@@ -21,7 +22,7 @@ REFUSED = {"lfm2", "mamba", "bloom", "roberta_causal", "gemma2", "gemma3_text", 
 """Families that read each prompt in a row of its own: recurrent ones, those with short windows or positions of their own."""
 
 
-def queries_of(seed: int) -> list[Query]:
+def queries_of(seed: int) -> list[Score]:
     """Prompts of one text with words replaced or dropped, and answers of different lengths."""
     generator = np.random.default_rng(seed)
     base = generator.integers(10, 99, int(generator.integers(4, 30)))
@@ -29,52 +30,52 @@ def queries_of(seed: int) -> list[Query]:
     for kept in generator.random((40, len(base))) < generator.choice([0.5, 0.9]):
         ids = np.where(kept, base, 3) if seed % 2 else base[kept]
         queries.append(
-            Query(ModelInput(np.concatenate([np.full(5, 7), ids])), tuple(range(100, 100 + generator.integers(1, 4))))
+            Score(ModelInput(np.concatenate([np.full(5, 7), ids])), tuple(range(100, 100 + generator.integers(1, 4))))
         )
     return list({query.key: query for query in queries}.values())
 
 
-def bundles_of(seed: int, room: int) -> tuple[list[Query], list[PackedSequence]]:
+def packed_of(seed: int, capacity: int) -> tuple[list[Score], list[PackedSequence]]:
     queries = queries_of(seed)
-    return queries, bundled(queries, [query.reading.ids for query in queries], room)
+    return queries, pack(queries, [query.input.ids for query in queries], capacity)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_every_query_is_in_one_bundle_whose_row_has_room(seed: int) -> None:
-    for room in (0, 30, 60, 10_000):
-        queries, bundles = bundles_of(seed, room)
-        assert sorted(member for bundle in bundles for member in bundle.members) == list(range(len(queries)))
-        for bundle in bundles:
-            assert [queries[member] for member in bundle.members] == list(bundle.queries)
-            if len(bundle.queries) == 1:
+def test_every_query_is_in_one_sequence_that_fits_its_row(seed: int) -> None:
+    for capacity in (0, 30, 60, 10_000):
+        queries, packed = packed_of(seed, capacity)
+        assert sorted(member for sequence in packed for member in sequence.members) == list(range(len(queries)))
+        for sequence in packed:
+            assert [queries[member] for member in sequence.members] == list(sequence.queries)
+            if len(sequence.queries) == 1:
                 continue
-            assert bundle.width(0) <= room
-            begun = {tuple(query.reading.ids[: bundle.beginning]) for query in bundle.queries}
-            assert len(begun) == 1, "all of a bundle begin with what it says they share"
-            distinct = {tuple(query.reading.ids[:end]) for query in bundle.queries for end in range(1, len(query.reading.ids))}
-            answers = sum(len(query.target) for query in bundle.queries)
-            assert bundle.width(0) == len(distinct) + answers, "no beginning is read twice"
-    assert len(bundles) < len(queries) / 2
+            assert sequence.width(0) <= capacity
+            begun = {tuple(query.input.ids[: sequence.prefix_length]) for query in sequence.queries}
+            assert len(begun) == 1, "all of a sequence begin with what it says they share"
+            distinct = {tuple(query.input.ids[:end]) for query in sequence.queries for end in range(1, len(query.input.ids))}
+            answers = sum(len(query.target) for query in sequence.queries)
+            assert sequence.width(0) == len(distinct) + answers, "no beginning is read twice"
+    assert len(packed) < len(queries) / 2
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_token_of_a_row_sees_its_own_prompt_and_nothing_else(seed: int) -> None:
-    _, bundles = bundles_of(seed, 10_000)
+    _, packed = packed_of(seed, 10_000)
     for start in (0, 3, 5):
-        rows = PackedRows(bundles, start)
-        for row, bundle in enumerate(bundles):
-            assert rows.filled[row].sum() == len(bundle.queries)
-            for place, query in enumerate(bundle.queries):
-                read = [*query.reading.ids.tolist(), *query.target[:-1]]
-                first = rows.ids.shape[1] - (rows.filled.shape[1] - place) * rows.room
+        rows = PackedRows(packed, start)
+        for row, sequence in enumerate(packed):
+            assert rows.occupied[row].sum() == len(sequence.queries)
+            for place, query in enumerate(sequence.queries):
+                read = [*query.input.ids.tolist(), *query.target[:-1]]
+                first = rows.ids.shape[1] - (rows.occupied.shape[1] - place) * rows.slot_width
                 for step in range(len(query.target)):
-                    seen = rows.looks[row, first + step].nonzero()[:, 0]
+                    seen = rows.attention[row, first + step].nonzero()[:, 0]
                     seen = seen[rows.positions[row, seen].argsort()]
-                    end = len(query.reading.ids) + step
+                    end = len(query.input.ids) + step
                     assert rows.positions[row, seen].tolist() == list(range(start, end))
                     assert rows.ids[row, seen].tolist() == read[start:end]
                     for earlier in range(len(seen)):
-                        assert rows.looks[row, seen[earlier], seen].nonzero()[:, 0].tolist() == list(range(earlier + 1))
+                        assert rows.attention[row, seen[earlier], seen].nonzero()[:, 0].tolist() == list(range(earlier + 1))
 
 
 @pytest.mark.parametrize("occlusion", [Drop(), Replace("!")])

@@ -221,7 +221,7 @@ def test_games_with_and_without_a_fixed_history_are_not_mixed_up(recall: Any) ->
     [direct] = explainer(list(total.conversation.messages))
     with pytest.raises(ValueError, match="turns in between are fixed; this is one in which each"):
         explainer.extend(first, NEXT, evaluations=[direct])
-    with pytest.raises(ValueError, match=r"answered anew in between, as by extend.*; this is one whose"):
+    with pytest.raises(ValueError, match=r"answered again in between, as by extend.*; this is one whose"):
         explainer(list(total.conversation.messages), evaluations=[total])
     with pytest.raises(ValueError, match="of 3 features, this game has 4"):
         explainer.extend(first, NEXT, evaluations=[first])

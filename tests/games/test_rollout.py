@@ -1,4 +1,4 @@
-"""Conversations that go on: every coalition answered anew in every turn, as by hand, and nothing known asked again."""
+"""Conversations that go on: every coalition answered again in every turn, as by hand, and nothing known asked again."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_players_are_those_of_the_longer_chat(recall: Any) -> None:
     assert second.text == fixed.text
     assert second.features[: first.n] == first.features
     assert second.targets == fixed.targets
-    assert any("answered anew" in note for note in second.notes) and not fixed.notes
+    assert any("answered again" in note for note in second.notes) and not fixed.notes
     assert fixed.conversation is not None and fixed.conversation.answered == ()
 
 

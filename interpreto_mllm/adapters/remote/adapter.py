@@ -14,10 +14,11 @@ from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, Re
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
 from interpreto_mllm.adapters.responding import RespondingAdapter
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.engine.queries import Engine, Mode
+from interpreto_mllm.engine.queries import Mode, Scorer, ScoreText
 from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.modes import InferenceModes, mode_name
-from interpreto_mllm.games.targets import Answer
+from interpreto_mllm.games.originals import Original, ResponseTarget
+from interpreto_mllm.games.targets import TextTarget
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
@@ -73,7 +74,7 @@ class RemoteRespondingAdapter(RemoteAdapter, RespondingAdapter):
         _check_generation(self._settings)
         self.answer_tokens = int(self._settings.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS))
 
-    def voices(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
+    def responders(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
         greedy = RemoteResponder(self.model, arguments({**self._settings, "do_sample": False}, self.model.route))
         if not self._settings.get("do_sample"):
             return greedy, greedy
@@ -83,8 +84,8 @@ class RemoteRespondingAdapter(RemoteAdapter, RespondingAdapter):
         drawn = {"seed": self._seed} if self._settings.get("do_sample") else {}
         return {**self._settings, "max_new_tokens": self.answer_tokens, "model": self.model.model, **drawn}
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
-        return self.original(Response(_text(target).strip()), reading)
+    def answer(self, target: Any, text: str, reading: ModelInput) -> ResponseTarget:
+        return self.original(Original(Response(_text(target).strip()), reading))
 
 
 class RemoteScoringAdapter(RemoteAdapter):
@@ -107,22 +108,18 @@ class RemoteScoringAdapter(RemoteAdapter):
         self._settings, self._seed = generate, seed
         self._scorer = RemoteScorer(model, generate.get("extra_body", {}), mode is InferenceModes.SOFTMAX)
 
-    def engine(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Engine:
+    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[ScoreText]:
         return self._scorer
 
-    def forget(self) -> None:
-        self._scorer.forget()
-
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Answer:
+    def answer(self, target: Any, text: str, reading: ModelInput) -> TextTarget:
         if not _text(target).strip():
             raise ValueError("The target is empty: give a text, or None to let the model answer.")
-        number, texts = self._scorer.add(target, reading)
-        return Answer((number,) * len(texts), tuple(range(len(texts))), tuple(texts))
+        return self._scorer.target(target, reading)
 
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Answer:
+    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> TextTarget:
         seed = self._seed if self._settings.get("do_sample") else None
-        voice = RemoteResponder(self.model, arguments(self._settings, self.model.route), seed)
-        text = voice.first(reading)
+        responder = RemoteResponder(self.model, arguments(self._settings, self.model.route), seed)
+        text = responder.first(reading)
         if not text.strip():
             raise ValueError("The model answered nothing to this prompt: give a target to explain.")
         return self.answer(text.strip() if self.model.route == "chat" else text, "", reading)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.engine.counter import ForwardCounter
 
 ResponseBody = dict[str, Any]
 """The JSON of a server's reply."""
@@ -40,13 +41,12 @@ class RequestPool:
         remote: the server and its model.
 
     Attributes:
-        requests: how many were sent.
-        tokens: of all prompts and answers, as the server counts them.
+        counter: the requests so far, and the tokens of their prompts and answers as the server counts them.
     """
 
     def __init__(self, remote: RemoteModel):
         self.remote = remote
-        self.requests = self.tokens = 0
+        self.counter = ForwardCounter()
 
     def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[Reply, None, None]:
         """The replies in the order of their arrival, each with the index of its job. Closing the generator stops the requests.
@@ -105,10 +105,10 @@ class RequestPool:
             if stop.is_set():
                 return
             try:
-                self.requests += 1
+                self.counter.add(tokens=0)
                 reply = await route.with_raw_response.create(model=self.remote.model, **body(job))
                 content = reply.http_response.json()
-                self.tokens += (content.get("usage") or {}).get("total_tokens") or 0
+                self.counter.add((content.get("usage") or {}).get("total_tokens") or 0, forwards=0)
                 results.put((index, content))
             except Exception as error:
                 stop.set()

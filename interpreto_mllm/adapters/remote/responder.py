@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from interpreto_mllm.adapters.remote.messages import prompt_arguments
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import RequestPool, ResponseBody
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.engine.queries import Query
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.queries import Generate
+from interpreto_mllm.engine.responders import Reply
 from interpreto_mllm.prompts.model_input import ModelInput
 
 DEFAULT_MAX_NEW_TOKENS = 32
@@ -18,7 +20,7 @@ DEFAULT_MAX_NEW_TOKENS = 32
 
 
 class RemoteResponder:
-    """Answers of a remote model; `Query.target` numbers the draw.
+    """Answers of a remote model.
 
     Args:
         remote: the server and its model.
@@ -31,35 +33,30 @@ class RemoteResponder:
         self.pool = RequestPool(remote)
 
     @property
-    def forwards(self) -> int:
-        """Requests."""
-        return self.pool.requests
+    def counter(self) -> ForwardCounter:
+        """Requests, and the tokens of prompts and answers."""
+        return self.pool.counter
 
-    @property
-    def tokens(self) -> int:
-        """Tokens of prompts and answers."""
-        return self.pool.tokens
-
-    def say(self, queries: list[Query]) -> Iterator[tuple[list[int], list[Response]]]:
+    def respond(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], list[Reply]]]:
         """The answers in the order of their arrival.
 
         Raises:
             ImportError: without the openai client.
             RemoteError: when a request fails for good.
         """
-        for index, reply in self.pool.send(queries, self._body):
-            yield [index], [Response(answer_text(reply).strip(), log_probability=_log_probability(reply))]
+        for index, body in self.pool.send(queries, self._body):
+            yield [index], [Reply(Response(answer_text(body).strip(), log_probability=_log_probability(body)))]
 
-    def first(self, reading: ModelInput) -> str:
+    def first(self, input: ModelInput) -> str:
         """One answer, with its white space."""
-        return answer_text(self.pool.one(self._body(Query(reading, (0,)))))
+        return answer_text(self.pool.one(self._body(Generate(input))))
 
-    def _body(self, query: Query) -> dict[str, Any]:
+    def _body(self, query: Generate) -> dict[str, Any]:
         drawn = {}
         if self.seed is not None:
-            source = f"{self.seed} {query.target[0]} ".encode() + query.reading.key
+            source = f"{self.seed} {query.draw} ".encode() + query.input.key
             drawn["seed"] = int.from_bytes(hashlib.blake2b(source, digest_size=4).digest()) >> 1
-        return {**prompt_arguments(query.reading, self.remote.route), **self.settings, **drawn}
+        return {**prompt_arguments(query.input, self.remote.route), **self.settings, **drawn}
 
 
 def arguments(settings: Mapping[str, Any], route: str) -> dict[str, Any]:
@@ -80,14 +77,14 @@ def arguments(settings: Mapping[str, Any], route: str) -> dict[str, Any]:
     }
 
 
-def answer_text(reply: ResponseBody) -> str:
+def answer_text(body: ResponseBody) -> str:
     """The text that a server answered with, on either route."""
-    choice = reply["choices"][0]
+    choice = body["choices"][0]
     return (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
 
 
-def _log_probability(reply: ResponseBody) -> float | None:
+def _log_probability(body: ResponseBody) -> float | None:
     """The log-probability of the answer, if the server returns those of its tokens."""
-    logprobs = reply["choices"][0].get("logprobs") or {}
+    logprobs = body["choices"][0].get("logprobs") or {}
     each = [token["logprob"] for token in logprobs.get("content") or ()] or logprobs.get("token_logprobs")
     return float(sum(each)) if each else None

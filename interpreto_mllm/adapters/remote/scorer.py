@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,15 +14,17 @@ from interpreto_mllm.adapters.remote.alignment import TokenLogProbs, align, merg
 from interpreto_mllm.adapters.remote.logprobs import PROTOCOLS, LogprobProtocol, arguments_with_answer
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import RemoteError, RequestPool
-from interpreto_mllm.engine.queries import Query, Scored
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.queries import Scored, ScoreText
+from interpreto_mllm.games.targets import TextTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 
-REFUSED = (400, 404, 405, 415, 422, 500, 501)
-"""What servers answer to arguments that they do not take."""
+REFUSING_STATUSES = (400, 404, 405, 415, 422, 500, 501)
+"""The HTTP statuses by which servers refuse arguments that they do not take."""
 
 
 class RemoteScorer:
-    """Log-probabilities of given answers; `Query.target` holds the index of the answer, once for each of its tokens.
+    """Log-probabilities of given answers.
 
     If the tokens where prompt and answer meet differ between coalitions, their values are merged, so that every column means
     the same characters of the answer.
@@ -38,68 +39,52 @@ class RemoteScorer:
         self.pool = RequestPool(remote)
         self.remote, self.extra, self.probability = remote, dict(extra), probability
         self._protocol: LogprobProtocol | None = None
-        self.forget()
 
     @property
-    def forwards(self) -> int:
-        """Requests."""
-        return self.pool.requests
+    def counter(self) -> ForwardCounter:
+        """Requests, and the tokens of prompts and answers."""
+        return self.pool.counter
 
-    @property
-    def tokens(self) -> int:
-        """Tokens of prompts and answers."""
-        return self.pool.tokens
-
-    def forget(self) -> None:
-        """Forget the answers and their known values."""
-        self._answers: list[tuple[str, list[int]]] = []
-        self._known: dict[tuple[bytes, int], Float[Tensor, "1 t"]] = {}
-
-    def add(self, answer: str, reading: ModelInput) -> tuple[int, list[str]]:
-        """A further answer: its index, and the texts of its tokens where it follows the whole prompt.
+    def target(self, answer: str, input: ModelInput) -> TextTarget:
+        """An answer as a target: the server is asked for its tokens after the whole prompt.
 
         Raises:
             ValueError: when the server scores no given answers, or its tokens do not spell this one.
             RemoteError: when the server fails.
         """
-        same = [index for index, (text, _) in enumerate(self._answers) if text == answer]
-        number = next((index for index in same if (reading.key, index) in self._known), None)
-        if number is None:
-            values = align(self._probed(reading, answer), answer)
-            ends = [end for end, _ in values]
-            number = len(self._answers)
-            self._answers.append((answer, ends))
-            self._known[reading.key, number] = self._values(values, ends)
-        return number, [answer[start:end] for start, end in pairwise([0, *self._answers[number][1]])]
+        tokens = align(self._first_tokens(input, answer), answer)
+        ends = tuple(end for end, _ in tokens)
+        return TextTarget(answer, ends, input, tuple(merge(tokens, list(ends))))
 
-    def score(self, queries: list[Query]) -> Iterator[Scored]:
-        """The values of each query's answer, in the order in which they arrive."""
-        known = [self._known.get((query.reading.key, query.target[0])) for query in queries]
-        for index, values in enumerate(known):
-            if values is not None:
-                yield [index], values
-        waiting = [index for index, values in enumerate(known) if values is None]
-        jobs = [(queries[index].reading, *self._answers[queries[index].target[0]]) for index in waiting]
+    def score(self, queries: Sequence[ScoreText]) -> Iterator[Scored]:
+        """The values of each query, in the order in which they arrive."""
+        unknown: list[int] = []
+        for index, query in enumerate(queries):
+            if query.known is None:
+                unknown.append(index)
+            else:
+                yield [index], self._values(query.known)
         protocol = self._protocol or PROTOCOLS[self.remote.route][0]
-        with closing(self.pool.send(jobs, lambda job: self._body(protocol, *job[:2]))) as replies:
+        asked = [queries[index] for index in unknown]
+        with closing(self.pool.send(asked, lambda query: self._body(protocol, query.input, query.answer))) as replies:
             for place, reply in replies:
-                reading, answer, ends = jobs[place]
-                tokens = protocol.parse(reply, len(reading.ids) + len(answer))
+                query = asked[place]
+                tokens = protocol.parse(reply, len(query.input.ids) + len(query.answer))
                 if tokens is None:
                     raise RemoteError(
                         f"{self.remote.model} at {self.remote.base_url} returned no log-probabilities for one prompt."
                     )
-                yield [waiting[place]], self._values(align(tokens, answer), ends)
+                yield [unknown[place]], self._values(merge(align(tokens, query.answer), list(query.ends)))
 
-    def _probed(self, reading: ModelInput, answer: str) -> TokenLogProbs:
+    def _first_tokens(self, input: ModelInput, answer: str) -> TokenLogProbs:
         """The tokens of the prompt and the answer, by the first protocol that the server supports, which is remembered."""
         protocols, message = [self._protocol] if self._protocol else PROTOCOLS[self.remote.route], ""
         for protocol in protocols:
             try:
-                reply = self.pool.one(self._body(protocol, reading, answer))
-                tokens = protocol.parse(reply, len(reading.ids) + len(answer))
+                reply = self.pool.one(self._body(protocol, input, answer))
+                tokens = protocol.parse(reply, len(input.ids) + len(answer))
             except RemoteError as error:
-                if error.status not in REFUSED:
+                if error.status not in REFUSING_STATUSES:
                     raise
                 tokens, message = None, f" It said: {error}"
             if tokens is not None:
@@ -112,11 +97,11 @@ class RemoteScorer:
             f"{missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf()).{message}"
         )
 
-    def _body(self, protocol: LogprobProtocol, reading: ModelInput, answer: str) -> dict[str, Any]:
-        given = arguments_with_answer(reading, answer, self.remote.route)
+    def _body(self, protocol: LogprobProtocol, input: ModelInput, answer: str) -> dict[str, Any]:
+        given = arguments_with_answer(input, answer, self.remote.route)
         extra = {**given.pop("extra_body", {}), **self.extra, **protocol.extra}
         return {**given, **protocol.arguments, "extra_body": extra, "max_tokens": 1, "temperature": 0.0}
 
-    def _values(self, values: list[tuple[int, float]], ends: list[int]) -> Float[Tensor, "1 t"]:
-        merged = torch.tensor([merge(values, ends)], dtype=torch.float64)
-        return merged.exp() if self.probability else merged
+    def _values(self, log_probabilities: Sequence[float]) -> Float[Tensor, "1 t"]:
+        values = torch.tensor([log_probabilities], dtype=torch.float64)
+        return values.exp() if self.probability else values

@@ -1,0 +1,211 @@
+"""How prompts with images and clips are given to a model: each image and clip encoded once, or all at once by the processor."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs, decoder_of, override_decoder_inputs
+from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.encodings import Encoding, Encodings, merged
+from interpreto_mllm.engine.queries import Row
+from interpreto_mllm.engine.text_inputs import text_symbols
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.processing import TYPES, Processing
+
+ANSWER_TYPES = {"paligemma": 1}
+"""By model type, the type of an answer's tokens where it is not 0: PaliGemma reads type 0 both ways, as a prompt."""
+
+logger = logging.getLogger(__name__)
+
+
+class MultimodalInputs:
+    """The inputs of a language model that reads images and clips too.
+
+    The model's encoders are run by themselves, once per distinct state, and their outputs put where the decoder reads them.
+
+    Args:
+        model: the multimodal model, already on its device.
+        processing: its processor.
+        batch_size: images or clips that are encoded together.
+    """
+
+    def __init__(self, model: Any, processing: Processing, batch_size: int):
+        self.model, self.processing = model, processing
+        self.device = input_device(model)
+        self._encodings = Encodings(model, processing, Batches(batch_size))
+        self._types_name = next((name for name in TYPES if name in inspect.signature(model.forward).parameters), None)
+
+    @property
+    def can_merge(self) -> bool:
+        """Whether the model has a decoder that encodings can be given to."""
+        return decoder_of(self.model) is not None
+
+    def symbols(self, rows: Sequence[Row]) -> list[Int[np.ndarray, "_"]]:
+        """As for text; what is read up to the last image or clip is shared as a whole or not at all.
+
+        Where nothing comes after it, it is not: its last token predicts the answer, which is never part of a prefix.
+        """
+        heads: dict[bytes, int] = {}
+        return [self._symbols(row.input, heads) for row in rows]
+
+    def _symbols(self, input: ModelInput, heads: dict[bytes, int]) -> Int[np.ndarray, "l"]:
+        symbols = text_symbols(input)
+        if not input.media:
+            return symbols
+        head = int(np.flatnonzero(~self.is_text(input))[-1]) + 1
+        key = symbols[:head].tobytes() + b"".join(state.key for state in input.media)
+        key += len(heads).to_bytes(8, "little") if head == len(symbols) else b""
+        known = heads.setdefault(key, len(heads))
+        return np.concatenate([np.full(head, -1 - known), symbols[head:]])
+
+    def is_text(self, input: ModelInput) -> Bool[np.ndarray, "l"]:
+        """Those that are no placeholders of images and clips."""
+        return ~np.isin(input.ids, list(self.processing.soft_ids.values()))
+
+    def call(self, rows: Sequence[Row], start: int, arguments: dict[str, Any]) -> Any:
+        """Call the model with the encodings of the rows' images and clips in their places."""
+        ids = arguments["input_ids"]
+        if not start:
+            arguments |= self.types([row.input for row in rows], ids.shape[1])
+        if not any(row.input.media for row in rows):
+            return self.model(**arguments)
+        encodings = self._encodings_of(rows)
+        positions = self._positions(rows, encodings, start, ids.shape[1])
+        if positions is not None:
+            arguments["position_ids"] = positions
+        if start:
+            return self.model(**arguments)
+        flat = [encoding for row in encodings for encoding in row]
+        with override_decoder_inputs(self.model, lambda kwargs: merged(flat, ids, self.processing.soft_ids, kwargs)):
+            return self.model(**arguments)
+
+    def next_positions(self, rows: Sequence[Row]) -> Int[Tensor, "*axes b"]:
+        """The position of the token that comes after each input, as the model counts them."""
+        lengths = torch.tensor([len(row.input.ids) for row in rows], device=self.device)
+        positions = self._positions(rows, self._encodings_of(rows), 0, int(lengths.max()))
+        if positions is None:
+            return lengths
+        return positions[..., torch.arange(len(rows), device=self.device), lengths - 1] + 1
+
+    def for_generate(self, rows: Sequence[Row], ids: Int[Tensor, "b l"]) -> dict[str, Tensor]:
+        """The processor's tensors of images and clips, token types, and positions where tokens are hidden."""
+        if not rows[0].input.media:
+            return {}
+        inputs = [row.input for row in rows]
+        given = {**self.processing.media([input.media for input in inputs]), **self.types(inputs, ids.shape[1])}
+        if any(input.seen is not None for input in inputs):
+            given |= self._unmasked_positions({"input_ids": ids, "attention_mask": torch.ones_like(ids), **given})
+        return given
+
+    def plain_inputs(self, input: ModelInput, continuation: Sequence[int] = ()) -> dict[str, Any]:
+        """The arguments of the plain forward: the prompt as the processor made it, and what is read after it."""
+        ids = torch.tensor([[*input.ids.tolist(), *continuation]], device=self.device)
+        media = self.processing.media([input.media]) if input.media else {}
+        arguments = {"input_ids": ids, **media, **self.types([input], ids.shape[1])}
+        mask = torch.ones_like(ids)
+        if input.seen is not None:
+            arguments |= self._unmasked_positions({**arguments, "attention_mask": mask})
+            mask[0, : len(input.seen)] = torch.from_numpy(input.seen)
+        return {**arguments, "attention_mask": mask}
+
+    def types(self, inputs: Sequence[ModelInput], length: int) -> dict[str, Int[Tensor, "b l"]]:
+        """The type of each token, under the name that the model has for it; nothing where it does not distinguish types."""
+        of_answers = ANSWER_TYPES.get(self.model.config.model_type, 0)
+        if self._types_name is None or not (of_answers or any(input.segments is not None for input in inputs)):
+            return {}
+        types = torch.full((len(inputs), length), of_answers)
+        for row, input in enumerate(inputs):
+            segments = np.zeros_like(input.ids) if input.segments is None else input.segments
+            types[row, : len(segments)] = torch.from_numpy(segments)[:length]
+        return {self._types_name: types.to(self.device)}
+
+    def _encodings_of(self, rows: Sequence[Row]) -> list[list[Encoding]]:
+        found = self._encodings(state for row in rows for state in row.input.media)
+        return [[found[state.key] for state in row.input.media] for row in rows]
+
+    def _positions(
+        self, rows: Sequence[Row], encodings: list[list[Encoding]], start: int, length: int
+    ) -> Int[Tensor, "*axes b l"] | None:
+        """Positions as the model itself counts them, for models that count otherwise than 0, 1, 2, …."""
+        if not any(encoding.has_positions for row in encodings for encoding in row):
+            return None
+        each = [self._row_positions(row, of_row) for row, of_row in zip(rows, encodings, strict=True)]
+        axes = next(positions.shape[:-1] for positions in each if positions is not None)
+        plain = torch.arange(start + length, device=self.device).expand(*axes, -1)
+        fitted = [_fitted(plain if positions is None else positions, start, length) for positions in each]
+        return torch.cat(fitted, dim=-2)
+
+    def _row_positions(self, row: Row, encodings: list[Encoding]) -> Int[Tensor, "*axes 1 l"] | None:
+        """None where they are 0, 1, 2, …."""
+        ids = torch.tensor([[*row.input.ids.tolist(), *row.continuation]], device=self.device)
+        grouped: dict[str, list[Tensor]] = {}
+        for encoding in encodings:
+            for name, tensor in encoding.whole_numbers.items():
+                grouped.setdefault(name, []).append(tensor)
+        arguments = {name: torch.cat(tensors) for name, tensors in grouped.items()}
+        arguments |= self.types([row.input], ids.shape[1])
+        captured = capture_decoder_inputs(self.model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), **arguments})
+        return captured.get("position_ids")
+
+    def _unmasked_positions(self, arguments: dict[str, Any]) -> dict[str, Tensor]:
+        """Positions as the model counts them with nothing hidden, for models that would skip what is."""
+        positions = capture_decoder_inputs(self.model, arguments).get("position_ids") if self.can_merge else None
+        return {} if positions is None else {"position_ids": positions}
+
+
+class MergingCheck:
+    """Whether a model can be given encodings of images and clips; tried on the first prompt of each kind.
+
+    Args:
+        model: for the log.
+        enabled: False where it must not.
+        agrees: whether two tensors are equal up to rounding; logs where not.
+    """
+
+    def __init__(self, model: Any, enabled: bool, agrees: Callable[[Tensor, Tensor, str], bool]):
+        self.model, self.enabled, self._agrees = model, enabled, agrees
+        self._exact: dict[tuple[str, ...], bool] = {}
+
+    def __call__(
+        self, input: ModelInput, plain: Callable[[], Float[Tensor, "..."]], merging: Callable[[], Float[Tensor, "..."]]
+    ) -> bool:
+        """Whether prompts with as many images and clips as this one have the same values with encodings as plainly.
+
+        Args:
+            input: a prompt.
+            plain: computes its values by one call of the processor and one forward of the model.
+            merging: computes them from encodings.
+        """
+        if not input.media:
+            return True
+        kind = tuple(state.medium.modality for state in input.media)
+        if kind not in self._exact:
+            self._exact[kind] = self.enabled and self._try(plain(), merging)
+        return self._exact[kind]
+
+    def _try(self, plain: Float[Tensor, "..."], merging: Callable[[], Float[Tensor, "..."]]) -> bool:
+        try:
+            values = merging()
+        except Exception as error:  # a model may refuse embeddings in any way it likes
+            name = type(self.model).__name__
+            logger.info("%s cannot be given encoded media (%s): using plain forwards.", name, error)
+            return False
+        return self._agrees(values, plain, "takes encoded media")
+
+
+def _fitted(positions: Int[Tensor, "*axes 1 k"], start: int, length: int) -> Int[Tensor, "*axes 1 l"]:
+    """The positions from `start` on, continued to `length`."""
+    cut = positions[..., start : start + length]
+    more = length - cut.shape[-1]
+    if not more:
+        return cut
+    return torch.cat([cut, cut[..., -1:] + torch.arange(1, more + 1, device=cut.device)], dim=-1)

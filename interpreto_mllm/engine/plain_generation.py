@@ -1,0 +1,82 @@
+"""Generating by `model.generate`, for settings and models that no faster way serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from einops import repeat
+from jaxtyping import Int
+from torch import Tensor
+
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.decoding_state import visible_entries
+from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
+from interpreto_mllm.engine.runner import CausalRunner
+
+
+class PlainGenerator:
+    """Generates with a causal language model by `model.generate`, prompts of equal lengths together.
+
+    Sampled responses, which share torch's generator, and those of a runner that shares no prefixes are generated one by one.
+
+    Args:
+        runner: of the model.
+        decoding: how tokens are chosen.
+    """
+
+    def __init__(self, runner: CausalRunner, decoding: Decoding):
+        self.runner, self.decoding = runner, decoding
+
+    @property
+    def counter(self) -> ForwardCounter:
+        """What the model has cost."""
+        return self.runner.counter
+
+    def generate(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], Generated]]:
+        """Responses, batch by batch."""
+        alone = self.decoding.sampled or not self.runner.shares_prefixes
+        same_size: dict[Any, list[int]] = {}
+        for index, query in enumerate(queries):
+            sizes = tuple(state.size for state in query.input.media)
+            same_size.setdefault(index if alone else (len(query.input.ids), sizes), []).append(index)
+        for group in same_size.values():
+            yield from self.runner.batches.run(group, lambda batch: self.generate_batch([queries[index] for index in batch]))
+
+    def generate_batch(self, queries: Sequence[Generate]) -> Generated:
+        """The responses to prompts of equal lengths."""
+        runner = self.runner
+        ids = pad([torch.from_numpy(query.input.ids) for query in queries]).to(runner.device)
+        seen = visible_entries([query.input for query in queries]).long().to(runner.device)
+        given: dict[str, Tensor] = {}
+        if runner.takes_positions and not seen.all():
+            given["position_ids"] = repeat(torch.arange(ids.shape[1], device=runner.device), "l -> b l", b=len(ids))
+        with seeded(self.decoding, queries[0], runner.device):
+            given |= runner.inputs.for_generate(queries, ids)
+            whole = runner.model.generate(input_ids=ids, attention_mask=seen, **given, **self.decoding.arguments)
+        new = whole[:, ids.shape[1] :]
+        self.counter.add(ids.numel() + new.numel(), forwards=new.shape[1])
+        return Generated(without_ending(new, self.decoding), [()] * len(queries))
+
+
+def without_ending(ids: Int[Tensor, "b _"], decoding: Decoding) -> Int[Tensor, "b limit"]:
+    """What `generate` gave, on the CPU and as wide as responses can be, with `END_PADDING` from each row's end on."""
+    ids = ids.cpu()
+    over = torch.isin(ids, torch.tensor(decoding.endings, dtype=torch.int64)).cumsum(1) > 0
+    responses = torch.full((len(ids), max(decoding.limit, ids.shape[1])), END_PADDING)
+    responses[:, : ids.shape[1]] = ids.masked_fill(over, END_PADDING)
+    return responses
+
+
+@contextmanager
+def seeded(decoding: Decoding, query: Generate, device: torch.device) -> Iterator[None]:
+    """Within, torch's own generator, from which `generate` draws, is seeded by the query; afterwards it is as it was."""
+    if not decoding.sampled:
+        yield
+        return
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(decoding.uniforms(query)[0] * 2**53))
+        yield

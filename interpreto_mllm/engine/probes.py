@@ -1,0 +1,93 @@
+"""Trying on a few tokens how a model treats masks and padding."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Collection
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.preserved_state import preserved_state
+
+logger = logging.getLogger(__name__)
+
+BEFORE = HIDDEN = AFTER = 4
+"""Tokens of a trial before the masked ones, masked, and after them."""
+
+PADDING = 2
+"""Tokens of padding in a trial."""
+
+
+def counts_positions_by_mask(model: Any, gives_positions: bool, avoid: Collection[int] = ()) -> bool:
+    """Whether masked tokens take no position, so that masking them is the same as leaving them out.
+
+    Two forwards: over some tokens of which those in the middle are masked, and over the others alone. Only if the masked ones
+    take no position are the states after them equal. So it is with the ALiBi of BLOOM and Falcon, and with OPT where it is not
+    given positions.
+
+    Args:
+        model: a language model, an encoder-decoder or a classifier of texts.
+        gives_positions: whether the model is given the positions of tokens where it takes them.
+        avoid: token ids with a meaning of their own, such as those of padding and of images.
+    """
+    ids = _plain_ids(model, BEFORE + HIDDEN + AFTER, avoid)
+    seen = torch.ones_like(ids)
+    seen[:, BEFORE : BEFORE + HIDDEN] = 0
+    kept = seen[0].bool()
+    with preserved_state(model):
+        try:
+            masked = _states(model, ids, seen, gives_positions)[:, kept]
+            closed_up = _states(model, ids[:, kept], seen[:, kept], gives_positions)
+        except Exception as error:  # a model may refuse a text alone in any way it likes: its own forwards will say so
+            logger.info("%s cannot be tried on a mask (%s).", type(model).__name__, error)
+            return False
+    return _equal(masked[:, BEFORE:], closed_up[:, BEFORE:])
+
+
+def ignores_padding(model: Any, ids: Int[Tensor, "l"], padding: int) -> bool:
+    """Whether masked padding after a text leaves a classifier's output as it is.
+
+    Not so where the last token is pooled and no padding token is known. Two forwards.
+
+    Args:
+        model: a classifier of texts.
+        ids: a text.
+        padding: the id that texts are padded with.
+    """
+    ids = ids[None].to(input_device(model))
+    padded = torch.nn.functional.pad(ids, (0, PADDING), value=padding)
+    seen = torch.nn.functional.pad(torch.ones_like(ids), (0, PADDING))
+    with preserved_state(model):
+        plain = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        try:
+            return _equal(model(input_ids=padded, attention_mask=seen).logits, plain)
+        except Exception as error:  # a model may refuse padding in any way it likes
+            logger.info("%s cannot be given padding (%s).", type(model).__name__, error)
+            return False
+
+
+def _states(model: Any, ids: Int[Tensor, "1 l"], seen: Int[Tensor, "1 l"], gives_positions: bool) -> Float[Tensor, "1 l d"]:
+    """The last hidden states of the part of a model that reads prompts."""
+    reader = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+    arguments = {"input_ids": ids, "attention_mask": seen}
+    if gives_positions and "position_ids" in inspect.signature(model.forward).parameters:
+        arguments["position_ids"] = torch.arange(ids.shape[1], device=ids.device)[None]
+    return reader(**arguments).last_hidden_state
+
+
+def _plain_ids(model: Any, count: int, avoid: Collection[int]) -> Int[Tensor, "1 l"]:
+    """Different token ids from the middle of the vocabulary."""
+    vocabulary = len(model.get_input_embeddings().weight)
+    ids = (index for index in (*range(vocabulary // 2, vocabulary), *range(vocabulary // 2)) if index not in avoid)
+    return torch.tensor([[next(ids) for _ in range(count)]], device=input_device(model))
+
+
+def _equal(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"]) -> bool:
+    """Whether two outputs differ by rounding alone, by the norm of their difference."""
+    tolerance = 1e-5 if other.dtype in (torch.float32, torch.float64) else 3e-3
+    return bool((one.float() - other.float()).norm() <= tolerance * other.float().norm())

@@ -1,0 +1,202 @@
+"""Running causal language models: forwards over rows, continued caches, shared prefixes read once."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from einops import repeat
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.cache import CacheRow, join
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.prefixes import Node, plan_prefixes
+from interpreto_mllm.engine.queries import Row
+from interpreto_mllm.engine.text_inputs import RowInputs, TextInputs
+
+logger = logging.getLogger(__name__)
+
+BATCHES_OF_PREFIXES = 8
+"""Prefixes are continued together in blocks of this many batches, which bounds the memory that their caches take."""
+
+NO_POSITIONS = torch.empty(0, dtype=torch.int64)
+"""The positions whose logits are wanted of a forward that only fills a cache."""
+
+FORWARD_TOKENS = {"cpu": 96}
+"""What a forward costs beyond its tokens, in tokens, by type of device."""
+FORWARD_TOKENS_ELSEWHERE = 2048
+
+Leaf = tuple[int, CacheRow | None]
+"""The index of a row, and the cache of the prefix that it goes on from."""
+
+Branch = tuple[Node, CacheRow | None]
+"""A prefix, and the cache of the shorter one that it goes on from."""
+
+
+class CausalRunner:
+    """Runs a causal language model.
+
+    Rows are padded on the right and need no attention mask: a causal model never looks there, so what it computes for a row
+    does not depend on the batch. Prefixes that several rows share are read once and their caches continued. A model whose
+    continued caches do not give the plain forward's numbers (checked on the first use) is run by plain forwards.
+
+    Args:
+        model: the language model, already on its device.
+        batch_size: rows in a forward.
+        share_prefixes: False for one plain forward per row, which is what the fast path is checked against.
+        counter: counts forwards and tokens.
+        inputs: how rows are given to the model; as text unless given.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        batch_size: int,
+        share_prefixes: bool = True,
+        counter: ForwardCounter | None = None,
+        inputs: RowInputs | None = None,
+    ):
+        self.model, self.batches = model, Batches(batch_size)
+        self.counter = ForwardCounter() if counter is None else counter
+        self.inputs = TextInputs(model) if inputs is None else inputs
+        self.device = input_device(model)
+        accepted = inspect.signature(model.forward).parameters
+        self.cache_name = next((name for name in ("past_key_values", "cache_params") if name in accepted), None)
+        self.takes_positions = "position_ids" in accepted
+        self.keeps_logits = "logits_to_keep" in accepted
+        self.shares_prefixes = share_prefixes
+        self._continues: bool | None = None if share_prefixes and self.cache_name else False
+        vocabulary = len(model.get_input_embeddings().weight)
+        self._forward_tokens = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS_ELSEWHERE) + vocabulary // 512
+
+    @property
+    def may_continue(self) -> bool:
+        """Whether caches are continued, as far as is known."""
+        return self._continues is not False
+
+    def plan(
+        self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]], values: Callable[[Leaf], Float[Tensor, "..."]]
+    ) -> Node:
+        """Which prefixes to read once: none where that does not pay, or the model's caches cannot be continued.
+
+        Args:
+            rows: what is read.
+            symbols: of each row, as for `plan_prefixes`.
+            values: what is computed from a row; equal with and without a cache, or no cache is continued.
+        """
+        if self.may_continue and len(rows) > 1:
+            root = plan_prefixes(symbols, self.batches.size, self._forward_tokens)
+            if root.children and self._continues is None:
+                self._continues = self._continues_exactly(root.children[0], rows, values)
+            if self.may_continue:
+                return root
+        return Node(0, 0, leaves=list(range(len(rows))))
+
+    def leaves(self, root: Node, rows: Sequence[Row]) -> Iterator[list[Leaf]]:
+        """All rows of a plan, each with the cache of its longest planned prefix, a block of prefixes at a time."""
+        yield from self._walk([(root, None)], rows)
+
+    def _walk(self, block: list[Branch], rows: Sequence[Row]) -> Iterator[list[Leaf]]:
+        yield [(leaf, cached) for node, cached in block for leaf in node.leaves]
+        children = [(child, cached) for node, cached in block for child in node.children]
+        step = BATCHES_OF_PREFIXES * self.batches.size
+        for start in range(0, len(children), step):
+            yield from self._walk(self.extend(children[start : start + step], rows), rows)
+
+    def extend(self, nodes: list[Branch], rows: Sequence[Row]) -> list[Branch]:
+        """Read on from each node's parent to the node; rows of equal lengths go together, so nothing is padded."""
+        extended: list[Branch] = []
+        same_lengths: dict[tuple[int, int], list[Branch]] = {}
+        for node, cached in nodes:
+            same_lengths.setdefault((cached_length(cached), node.length), []).append((node, cached))
+        for (start, end), group in same_lengths.items():
+            for batch, output in self.batches.run(group, lambda batch, a=start, b=end: self._fill(batch, rows, a, b)):
+                cache = output[self.cache_name]
+                extended += [(node, CacheRow(cache, row, end)) for row, (node, _) in enumerate(batch)]
+        return extended
+
+    def _fill(self, batch: list[Branch], rows: Sequence[Row], start: int, end: int) -> Any:
+        samples = [rows[node.sample] for node, _ in batch]
+        ids = torch.from_numpy(np.stack([row.input.ids[start:end] for row in samples]))
+        return self.forward(samples, ids, [cached for _, cached in batch], NO_POSITIONS, keep_cache=True)
+
+    def forward(
+        self,
+        rows: Sequence[Row],
+        ids: Int[Tensor, "b l"],
+        cached: Sequence[CacheRow | None],
+        kept: Int[Tensor, "_"],
+        keep_cache: bool,
+    ) -> Any:
+        """One forward of the model over a part of these rows, continuing caches if there are any.
+
+        Positions are given only where the model's own would be wrong: after a cache, and under a mask. A family that counts
+        them in its own way is thus found out by the check of continued caches, and run plainly.
+
+        Args:
+            rows: what is read.
+            ids: the part of it that the caches do not hold, padded on the right.
+            cached: for each row the cache that it continues, all of one length.
+            kept: the positions among `ids` whose logits are wanted; a model may give all of them.
+            keep_cache: whether the output needs a cache.
+        """
+        start = cached_length(cached[0])
+        arguments: dict[str, Any] = {"input_ids": ids.to(self.device)}
+        if self.cache_name:
+            arguments["use_cache"] = keep_cache or start > 0
+        if start:
+            arguments[str(self.cache_name)] = join([row for row in cached if row is not None])
+        masked = any(row.input.seen is not None for row in rows)
+        if self.takes_positions and (start or masked):
+            positions = torch.arange(start, start + ids.shape[1], device=self.device)
+            arguments["position_ids"] = repeat(positions, "l -> b l", b=len(ids))
+        if self.keeps_logits:
+            arguments["logits_to_keep"] = kept.to(self.device)
+        if masked:
+            arguments["attention_mask"] = _attention_mask(rows, start + ids.shape[1]).to(self.device)
+        self.counter.add(ids.numel())
+        return self.inputs.call(rows, start, arguments)
+
+    def agrees(self, fast: Float[Tensor, "*_"], plain: Float[Tensor, "*_"], what: str) -> bool:
+        """Whether a faster path gives the plain one's numbers up to rounding; logged where not."""
+        if torch.allclose(fast, plain, atol=self.tolerance, rtol=self.tolerance):
+            return True
+        worst = (fast - plain).abs().max().item()
+        logger.info("%s %s inexactly (by %.1e): using plain forwards.", type(self.model).__name__, what, worst)
+        return False
+
+    @property
+    def tolerance(self) -> float:
+        """By how much numbers may differ that are equal up to rounding."""
+        return 1e-4 if self.model.dtype == torch.float32 else 0.1
+
+    def _continues_exactly(self, node: Node, rows: Sequence[Row], values: Callable[[Leaf], Float[Tensor, "..."]]) -> bool:
+        """Whether one row through a continued cache has the values of its plain forward; logged where not."""
+        try:
+            [(_, cached)] = self.extend([(node, None)], rows)
+            continued = values((node.sample, cached))
+        except Exception as error:  # a model may refuse a cache in any way it likes: the plain forward then decides
+            logger.info("%s cannot continue a cache (%s): using plain forwards.", type(self.model).__name__, error)
+            return False
+        return self.agrees(continued, values((node.sample, None)), "continues a cache")
+
+
+def _attention_mask(rows: Sequence[Row], length: int) -> Int[Tensor, "b l"]:
+    """1 for tokens that attention may see; those of answers and the padding on the right count as seen."""
+    mask = torch.ones(len(rows), length, dtype=torch.int64)
+    for row, seen in enumerate(row.input.seen for row in rows):
+        if seen is not None:
+            mask[row, : len(seen)] = torch.from_numpy(seen[:length])
+    return mask
+
+
+def cached_length(cached: CacheRow | None) -> int:
+    """Number of positions that a cache holds."""
+    return 0 if cached is None else cached.length

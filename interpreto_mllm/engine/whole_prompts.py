@@ -1,0 +1,75 @@
+"""Batches of whole prompts, for models that read all of a prompt before they answer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.queries import Query, pad
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.processing import Processing
+
+Asked = TypeVar("Asked", bound=Query)
+Result = TypeVar("Result")
+
+
+class WholePrompts:
+    """Batches prompts of similar length, padded on the right and masked.
+
+    Images and clips go together only where they have one size, so that no padding can change what is seen or heard.
+
+    Args:
+        model: already on its device.
+        processing: its tokenizer or processor.
+        batch_size: prompts in a forward.
+        counter: counts forwards and tokens.
+    """
+
+    def __init__(self, model: Any, processing: Processing, batch_size: int, counter: ForwardCounter | None = None):
+        self.model, self.processing = model, processing
+        self.batches = Batches(batch_size)
+        self.counter = ForwardCounter() if counter is None else counter
+        self.device = input_device(model)
+        padding = getattr(model.config, "pad_token_id", None)
+        self.padding = 0 if padding is None else int(padding)
+        self._takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
+
+    def run(self, queries: Sequence[Asked], work: Callable[[list[Asked]], Result]) -> Iterator[tuple[list[int], Result]]:
+        """What `work` makes of each batch of queries, with their indices."""
+        same_size: dict[tuple, list[int]] = {}
+        for index, query in enumerate(queries):
+            same_size.setdefault(tuple(state.size for state in query.input.media), []).append(index)
+        for group in same_size.values():
+            yield from self.batches.run(
+                group,
+                lambda batch: work([queries[index] for index in batch]),
+                order=lambda index: len(queries[index].input.ids),
+            )
+
+    def inputs(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
+        """The arguments of a forward over these inputs, which is counted."""
+        if inputs[0].media:
+            self.counter.add(tokens=0)
+            return self.processing.media([input.media for input in inputs])
+        ids = pad([torch.from_numpy(input.ids) for input in inputs], self.padding)
+        mask = torch.zeros_like(ids)
+        for row, input in enumerate(inputs):
+            mask[row, : len(input.ids)] = 1 if input.seen is None else torch.from_numpy(input.seen)
+        arguments = {"input_ids": ids, "attention_mask": mask}
+        if self._takes_types and any(input.segments is not None for input in inputs):
+            zeros = [torch.zeros(len(input.ids), dtype=torch.int64) for input in inputs]
+            types = [
+                none if input.segments is None else torch.from_numpy(input.segments)
+                for none, input in zip(zeros, inputs, strict=True)
+            ]
+            arguments["token_type_ids"] = pad(types)
+        self.counter.add(ids.numel())
+        return {name: tensor.to(self.device) for name, tensor in arguments.items()}
