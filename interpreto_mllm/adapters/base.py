@@ -1,135 +1,148 @@
-"""Kinds of model: what each is asked, how its targets are read, and which engine scores it."""
+"""What differs between models, as the explainers ask it."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
-import numpy as np
-
-from interpreto_mllm.engine.counter import ForwardCounter
-from interpreto_mllm.engine.preserved_state import preserved_state
-from interpreto_mllm.engine.probes import counts_positions_by_mask
-from interpreto_mllm.engine.queries import Mode, Scorer
+from interpreto_mllm.engine.queries import Scorer
+from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.targets import Target
+from interpreto_mllm.games.targets import Question, Target
+from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.prompts.filters import Pins
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
+from interpreto_mllm.prompts.occlusion import Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import PromptReader
-from interpreto_mllm.prompts.tokens import special_ids
+from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.prompts.tokens import stand_in
+
+T = TypeVar("T", bound=Target)
+"""What is scored under an adapter."""
 
 
-class ModelAdapter(ABC):
-    """What the explainer must know of a kind of model.
+@dataclass(frozen=True)
+class Batching:
+    """How forward passes are made: rows in each, and whether prefixes that rows share are computed once."""
 
-    `unit` names what its targets are made of, `ids_are_one` tells whether a list of ints is a single target, `tells_positions`
-    whether the engine tells the model which positions are read; `draws` is how often a coalition is asked, and `answer_tokens`
-    the most that is said to it.
+    rows: int = 32
+    share_prefixes: bool = True
+
+
+@dataclass(frozen=True)
+class Generation:
+    """How a model generates answers: arguments that override its own settings, and the seed of those that are sampled."""
+
+    arguments: Mapping[str, Any]
+    seed: int = 0
+
+
+class ModelAdapter(ABC, Generic[T]):
+    """How one model reads prompts and targets, and what scores them. It is complete when constructed.
+
+    Attributes:
+        unit: what the value of a target is of: a "token", a "class" or a "response".
+        ids_are_one: whether a list of ints is one target, token ids, rather than several, classes.
+        draws: responses generated for each model input; 1 where none are.
+        answer_tokens: the most tokens generated for one response; 0 where none are.
+        responder: generates the responses of the similarity game, None in others.
+        generation_settings: under which they are generated, as results keep them.
     """
 
-    unit = "token"
-    ids_are_one = True
-    tells_positions = False
-    draws = 1
-    answer_tokens = 0
+    unit: ClassVar[str] = "token"
+    ids_are_one: ClassVar[bool] = True
+    draws: int = 1
+    answer_tokens: int = 0
+    responder: Responder | None = None
+    generation_settings: Mapping[str, Any] = {}
 
     def __init__(self, model: Any, processing: Processing):
         self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
-        self.counter = ForwardCounter()
+
+    @abstractmethod
+    def target(self, given: Any, text: str, input: ModelInput) -> T:
+        """A target as the user gave it, to be scored after the whole prompt.
+
+        Args:
+            given: the target.
+            text: the prompt.
+            input: the prompt as the model reads it.
+
+        Raises:
+            TypeError, ValueError: for what cannot be a target; the message says what is accepted.
+        """
+
+    @abstractmethod
+    def own_answer(self, input: ModelInput) -> T:
+        """The model's own answer to the whole prompt.
+
+        Raises:
+            ValueError: when it is empty.
+        """
+
+    @abstractmethod
+    def scorer_of_call(self) -> Scorer[Any]:
+        """What scores the targets of one call; what it remembers is forgotten with it."""
+
+    def games(self, prompts: Sequence[Prompt], questions: Sequence[Question[T]]) -> list[ModelGame]:
+        """The games of one call, which share a scorer."""
+        scorer, anchor = self.scorer_of_call(), stand_in(self.tokenizer)
+        return [
+            ModelGame(prompt, question, scorer, anchor, self.preserved_state)
+            for prompt, question in zip(prompts, questions, strict=True)
+        ]
+
+    def reader(
+        self,
+        granularity: Granularity | Splitter | list[Span],
+        occlusion: TextOcclusion | None,
+        roles: Collection[str],
+        pinned: Pins,
+        groups: Groups | None,
+        cuts: Cuts,
+    ) -> PromptReader:
+        """Reads inputs into prompts for this model.
+
+        Args:
+            granularity, roles, pinned, groups: see `PromptReader`.
+            occlusion: of texts; the model's default when None.
+            cuts: how images and clips are cut and occluded.
+
+        Raises:
+            ValueError: for a granularity or an occlusion that does not work with this model.
+        """
+        prepared = self.prepared_occlusion(occlusion)
+        return PromptReader(self.processing, granularity, prepared, roles, pinned, groups, cuts)
+
+    def prepared_occlusion(self, occlusion: TextOcclusion | None) -> TextOcclusion:
+        """The occlusion, or the default one, checked and prepared for the tokenizer."""
+        occlusion = self.default_occlusion() if occlusion is None else occlusion
+        self.check_occlusion(occlusion)
+        with self.preserved_state():
+            return occlusion.prepared(self.tokenizer)
 
     def default_occlusion(self) -> TextOcclusion:
-        """How a part is taken out when the caller does not say."""
+        """How an absent feature of a text disappears unless the user says otherwise."""
         return Drop()
 
-    @abstractmethod
-    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[Any]:
-        """What scores targets under this kind of model."""
-
-    def session(self, scorer: Scorer[Any]) -> Scorer[Any]:
-        """What scores the targets of one call: this scorer, or one that remembers what was generated in the call."""
-        return scorer
-
-    @abstractmethod
-    def answer(self, target: Any, text: str, reading: ModelInput) -> Target:
-        """A target, given the prompt that it answers; a ValueError or TypeError tells what is accepted."""
-
-    @abstractmethod
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> Target:
-        """What the model itself answers to the whole prompt."""
-
-    def read_tokens(self, reading: ModelInput) -> int:
-        """Tokens in a reading."""
-        return len(reading.ids)
-
-    def room(self) -> int | None:
-        """How many positions the model can read, if it has a limit."""
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        return int(limit) if isinstance(limit, int) and limit > 0 else None
-
-    def length(self, reading: ModelInput, target: Target) -> int:
-        """Positions that a reading and a target take together."""
-        return len(reading.ids) + target.length
-
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
-        """Raise a ValueError where this model cannot play with the occlusion."""
-        if not (self.processing.reads_text or isinstance(occlusion, Drop)):
-            raise ValueError(
-                "This model reads no text, and `occlusion` is of texts: use image_occlusion or audio_occlusion instead."
-            )
-        if isinstance(occlusion, Attend) and counts_positions_by_mask(self.model, self.tells_positions, self._special_ids()):
-            raise ValueError(
-                f"{type(self.model).__name__} counts positions by the attention mask, so what Attend() masks would close up "
-                "instead of keeping its place: use Drop() or Replace(...)."
-            )
+        """Raise a ValueError for an occlusion that does not work with this model."""
 
-    def _special_ids(self) -> set[int]:
-        """Token ids that stand for no text."""
-        return {*special_ids(self.tokenizer), *self.processing.soft_ids.values()}
+    def check_ids(self, input: ModelInput) -> None:
+        """Raise a ValueError for token ids that the model does not have."""
 
-    def check_tokenizer(self) -> None:
-        """Raise a TypeError or ValueError where the tokenizer is not the model's."""
-        tokenizer = self.tokenizer
-        if tokenizer is None:
-            if not self.processing.modalities:
-                given = type(self.processing.processor).__name__
-                raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
-            return
-        known, vocabulary = len(tokenizer), self.model.get_input_embeddings().weight.shape[0]
-        if known - sum(soft >= vocabulary for soft in self.processing.soft_ids.values()) > vocabulary:
-            raise ValueError(
-                f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
-                "tokenizer. (If you added tokens, resize the model's embedding.)"
-            )
-        for config in (self.model.config, getattr(self.model, "generation_config", None)):
-            ends = getattr(config, "eos_token_id", None)
-            for end in ends if isinstance(ends, (list, tuple)) else [ends]:
-                if end is not None and known <= end < vocabulary and end not in tokenizer.all_special_ids:
-                    raise ValueError(
-                        f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
-                        "have: it is not this model's tokenizer."
-                    )
+    def check_room(self, input: ModelInput, target: T | None = None) -> None:
+        """Raise a ValueError unless the model has positions for the input and what follows it: the target, or a response."""
 
-    def check_ids(self, reading: ModelInput) -> None:
-        """Raise a ValueError where the model does not have these ids."""
-        written = reading.ids[~np.isin(reading.ids, list(self.processing.soft_ids.values()))]
-        if not len(written):
-            return
-        vocabulary = len(self.model.get_input_embeddings().weight)
-        if int(written.max()) >= vocabulary:
-            raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
+    def prompt_tokens(self, input: ModelInput) -> int:
+        """How many tokens the model reads of an input."""
+        return len(input.ids)
 
-    def reader(self, *parts: Any) -> PromptReader:
-        """What reads inputs, from the parts of `PromptReader` after the processing."""
-        return PromptReader(self.processing, *parts)
-
+    @abstractmethod
     def preserved_state(self) -> AbstractContextManager[None]:
-        """A context in which the model may be used and after which it is as it was."""
-        return preserved_state(self.model, self.tokenizer)
-
-    def game(self, prompt: Prompt, *parts: Any) -> ModelGame:
-        """The game of a prompt, from the parts of `ModelGame`."""
-        return ModelGame(prompt, *parts)
+        """A context in which the model may be used, and after which it is as it was."""

@@ -4,31 +4,62 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from interpreto_mllm.adapters.base import ModelAdapter
+from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.device import input_device
-from interpreto_mllm.games.targets import TokenTarget
+from interpreto_mllm.engine.queries import Generator
+from interpreto_mllm.games.targets import TokenTarget, is_ids
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES
-from interpreto_mllm.prompts.tokens import special_mask
 
 
-class GeneratingAdapter(ModelAdapter):
+class GeneratingAdapter(LocalAdapter[TokenTarget]):
     """Models that answer in tokens."""
 
-    def _ids(self, target: Any) -> list[int]:
-        values = target.tolist() if hasattr(target, "tolist") else list(target)
+    kind: ClassVar[str]
+    """What the model is called in messages."""
+
+    def target(self, given: Any, text: str, input: ModelInput) -> TokenTarget:
+        if is_ids(given):
+            ids = self._checked_ids(given)
+            return self._token_target(ids, list(range(len(ids))))
+        if isinstance(given, str):
+            return self._text_target(given, text, input)
+        raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {given!r}.")
+
+    @abstractmethod
+    def _text_target(self, given: str, text: str, input: ModelInput) -> TokenTarget:
+        """A text as a target."""
+
+    @abstractmethod
+    def target_of_response(self, ids: list[int]) -> TokenTarget:
+        """A generated response, its special tokens included, as a target.
+
+        Raises:
+            ValueError: when there are no other tokens in it.
+        """
+
+    @abstractmethod
+    def generator(self, decoding: Decoding) -> Generator:
+        """What generates responses under these settings."""
+
+    @abstractmethod
+    def positions_to_respond(self, input: ModelInput, tokens: int) -> int:
+        """Positions that an input and a response of so many tokens take together."""
+
+    def _checked_ids(self, given: Any) -> list[int]:
+        values = given.tolist() if hasattr(given, "tolist") else list(given)
         vocabulary = self.model.get_input_embeddings().weight.shape[0]
         wrong = [value for value in values if not 0 <= value < vocabulary]
         if wrong:
             raise ValueError(f"Target id {wrong[0]} is out of range: the model's ids lie in [0, {vocabulary}).")
         return values
 
-    def _answer(self, ids: list[int], scored: list[int]) -> TokenTarget:
+    def _token_target(self, ids: list[int], scored: list[int]) -> TokenTarget:
         if not scored:
             raise ValueError(
                 "The target is empty: give a text or ids with at least one token, or None to let the model answer."
@@ -36,46 +67,31 @@ class GeneratingAdapter(ModelAdapter):
         texts = _token_texts([ids[index] for index in scored], self.tokenizer)
         return TokenTarget(tuple(ids), tuple(scored), tuple(texts))
 
-    @abstractmethod
-    def answer(self, target: Any, text: str, reading: ModelInput) -> TokenTarget: ...
-
-    @abstractmethod
-    def spoken(self, ids: list[int]) -> TokenTarget:
-        """What the model has said, special tokens included, as a target; a ValueError where there is nothing in it."""
-
-    def _generate(self, reading: ModelInput, generate: Mapping[str, Any]) -> list[int]:
-        """Ids that follow the prompt under greedy decoding, overridable by `generate`."""
+    def _generate(self, input: ModelInput) -> list[int]:
+        """The sequence that the model generates, by greedy decoding unless its generation arguments say otherwise."""
         device = input_device(self.model)
         given: dict[str, Any] = {}
-        if len(reading.ids):
-            ids = torch.from_numpy(reading.ids)[None].to(device)
+        if len(input.ids):
+            ids = torch.from_numpy(input.ids)[None].to(device)
             given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        if reading.media:
-            given |= self.processing.media([reading.media])
+        if input.media:
+            given |= self.processing.media([input.media])
             name = next((name for name in TYPES if name in inspect.signature(self.model.forward).parameters), None)
-            if name and reading.segments is not None:
-                given[name] = torch.from_numpy(reading.segments)[None].to(device)
+            if name and input.segments is not None:
+                given[name] = torch.from_numpy(input.segments)[None].to(device)
         limit = getattr(self.model.generation_config, "max_new_tokens", None) or 32
         padding = self.tokenizer.pad_token_id
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
-        arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **generate}
+        arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **self.generation.arguments}
         arguments["return_dict_in_generate"] = True
         if "force_unique_generate_call" in inspect.signature(self.model.generate).parameters:
-            arguments["force_unique_generate_call"] = True  # Whisper's, else it keeps to itself what it began to say with
+            arguments["force_unique_generate_call"] = True  # Whisper's, which else leaves out the tokens that it starts with
         return self.model.generate(**given, **arguments).sequences[0].tolist()
-
-    def _without_ending(self, ids: list[int]) -> list[int]:
-        special = special_mask(ids, self.tokenizer)
-        while ids and special[len(ids) - 1]:
-            ids = ids[:-1]
-        if not ids:
-            raise ValueError("The model answered nothing to this prompt: give a target to explain.")
-        return ids
 
 
 def _token_texts(ids: list[int], tokenizer: Any) -> list[str]:
-    """The text that each token adds to those before it."""
+    """The text that each token adds to that of the tokens before it."""
     texts, before = [], ""
     for end in range(1, len(ids) + 1):
         now = str(tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False))

@@ -1,32 +1,121 @@
-"""Which adapter serves a model of transformers."""
+"""What the adapters of transformers models have in common."""
 
 from __future__ import annotations
 
-from typing import Any
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
-from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.adapters.causal import CausalAdapter
-from interpreto_mllm.adapters.classifier import ClassifierAdapter
-from interpreto_mllm.adapters.seq2seq import Seq2SeqAdapter
+import numpy as np
+
+from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter, T
+from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.preserved_state import preserved_state
+from interpreto_mllm.engine.probes import counts_positions_by_mask
+from interpreto_mllm.engine.queries import Mode, Scorer
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
-
-CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
-"""How the names of classifiers end."""
+from interpreto_mllm.prompts.tokens import special_ids
 
 
-def local_adapter(model: Any, processing: Processing) -> ModelAdapter:
-    """The kind of a transformers model.
+class LocalAdapter(ModelAdapter[T]):
+    """A model of transformers whose outputs are scored.
+
+    Args:
+        model: it.
+        processing: its tokenizer or processor.
+        mode: the inference mode.
+        generation: how it generates its own answer.
+        batching: of its forward passes.
 
     Raises:
-        TypeError: for a model that neither generates nor classifies.
+        TypeError, ValueError: for a tokenizer that is not the model's, or a mode that does not work with it.
     """
-    name = type(model).__name__
-    if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
-        raise TypeError(f"model must be a transformers model; got {name}.")
-    if name.endswith(CLASSIFIERS):
-        return ClassifierAdapter(model, processing)
-    if getattr(model.config, "is_encoder_decoder", False):
-        return Seq2SeqAdapter(model, processing)
-    if model.get_output_embeddings() is not None and model.can_generate():
-        return CausalAdapter(model, processing)
-    raise TypeError(f"{name} neither generates text nor classifies; load it with an AutoModelFor… class that does.")
+
+    positions_given: ClassVar[bool] = False
+    """Whether the model is given the positions of the tokens that it reads."""
+
+    def __init__(self, model: Any, processing: Processing, mode: Mode, generation: Generation, batching: Batching):
+        super().__init__(model, processing)
+        self._check_tokenizer()
+        self.counter = ForwardCounter()
+        self.generation, self.batching = generation, batching
+        self.scorer = self._scorer(mode)
+
+    @abstractmethod
+    def _scorer(self, mode: Mode) -> Scorer[Any]:
+        """What scores targets under this mode."""
+
+    @abstractmethod
+    def positions(self, input: ModelInput, target: T) -> int:
+        """Positions that an input and a target take together."""
+
+    def scorer_of_call(self) -> Scorer[Any]:
+        return self.scorer
+
+    @property
+    def max_positions(self) -> int | None:
+        """How many positions the model has, None where there is no limit."""
+        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return int(limit) if isinstance(limit, int) and limit > 0 else None
+
+    def check_room(self, input: ModelInput, target: T | None = None) -> None:
+        limit = self.max_positions
+        if limit is None:
+            return
+        if len(input.ids) > limit:
+            raise ValueError(
+                f"The prompt has {len(input.ids)} tokens, the model reads {limit}: shorten it (nothing is truncated)."
+            )
+        if target is not None and (needed := self.positions(input, target)) > limit:
+            raise ValueError(
+                f"The prompt ({len(input.ids)} tokens) and the target ({target.length}) need {needed} positions, "
+                f"the model has {limit}: shorten one of them (nothing is truncated)."
+            )
+
+    def check_occlusion(self, occlusion: TextOcclusion) -> None:
+        if not (self.processing.reads_text or isinstance(occlusion, Drop)):
+            raise ValueError("This model reads no text, but `occlusion` is for texts: use image_occlusion or audio_occlusion.")
+        if isinstance(occlusion, Attend) and counts_positions_by_mask(self.model, self.positions_given, self._special_ids()):
+            raise ValueError(
+                f"{type(self.model).__name__} counts positions by the attention mask, so Attend() would shift the tokens "
+                "after those that it masks: use Drop() or Replace(...)."
+            )
+
+    def check_ids(self, input: ModelInput) -> None:
+        written = input.ids[~np.isin(input.ids, list(self.processing.soft_ids.values()))]
+        if not len(written):
+            return
+        vocabulary = len(self.model.get_input_embeddings().weight)
+        if int(written.max()) >= vocabulary:
+            raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
+
+    def preserved_state(self) -> AbstractContextManager[None]:
+        return preserved_state(self.model, self.tokenizer)
+
+    def _special_ids(self) -> set[int]:
+        """Token ids that stand for no text."""
+        return {*special_ids(self.tokenizer), *self.processing.soft_ids.values()}
+
+    def _check_tokenizer(self) -> None:
+        tokenizer = self.tokenizer
+        if tokenizer is None:
+            if not self.processing.modalities:
+                given = type(self.processing.processor).__name__
+                raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
+            return
+        known, vocabulary = len(tokenizer), self.model.get_input_embeddings().weight.shape[0]
+        if known - sum(soft >= vocabulary for soft in self.processing.soft_ids.values()) > vocabulary:
+            raise ValueError(
+                f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "
+                "tokenizer. (If you added tokens, resize the model's embedding.)"
+            )
+        for config in (self.model.config, getattr(self.model, "generation_config", None)):
+            ends = getattr(config, "eos_token_id", None)
+            for end in ends if isinstance(ends, (list, tuple)) else [ends]:
+                if end is not None and known <= end < vocabulary and end not in tokenizer.all_special_ids:
+                    raise ValueError(
+                        f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
+                        "have: it is not this model's tokenizer."
+                    )

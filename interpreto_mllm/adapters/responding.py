@@ -1,180 +1,159 @@
-"""Kinds of model that are asked to answer again."""
+"""Models that generate responses to coalitions, for the similarity game."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
 
-from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.adapters.causal import CausalAdapter
+from interpreto_mllm.adapters.base import Generation, ModelAdapter
 from interpreto_mllm.adapters.generating import GeneratingAdapter
-from interpreto_mllm.adapters.seq2seq import Seq2SeqAdapter
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.encoders import Seq2SeqGenerator
-from interpreto_mllm.engine.generation import CausalGenerator
-from interpreto_mllm.engine.multimodal import MultimodalRunner
-from interpreto_mllm.engine.multimodal_generation import MultimodalGenerator
-from interpreto_mllm.engine.queries import Generate, Generator, Score, Scorer
+from interpreto_mllm.engine.queries import Generate, Score, Scorer
 from interpreto_mllm.engine.responders import LocalResponder, Responder, decode_response
-from interpreto_mllm.engine.runner import CausalRunner
-from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.response_scorer import ResponseScorer
 from interpreto_mllm.games.responses import ResponseGame
 from interpreto_mllm.games.rollout import Rollout, RolloutGame
-from interpreto_mllm.games.targets import Target, TokenTarget
+from interpreto_mllm.games.targets import Question, TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.tokens import stand_in
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 
-class RespondingAdapter(ModelAdapter):
-    """A kind of model that is asked to answer again.
+class RespondingAdapter(ModelAdapter[ResponseTarget]):
+    """A model whose responses to coalitions are compared with the original one.
 
     Args:
-        similarity: what an answer is worth.
-        generate: the explainer's own generation arguments; those of the similarity go over them.
-        seed: of drawn answers.
+        model: it.
+        processing: its tokenizer or processor.
+        similarity: of a response to the original one, bound to the model.
+        generation: the explainer's; the similarity's own arguments override it.
+
+    Attributes:
+        responder: generates the responses to coalitions.
+        greedy_responder: generates the original response; it is the same one where responses are not sampled.
     """
 
-    unit = "response"
+    unit: ClassVar[str] = "response"
+    responder: Responder
+    greedy_responder: Responder
 
-    def __init__(
-        self, model: Any, processing: Processing, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int
-    ):
+    def __init__(self, model: Any, processing: Processing, similarity: ResponseSimilarity, generation: Generation):
         super().__init__(model, processing)
-        self._similarity, self._settings, self._seed = similarity, {**generate, **similarity.generate}, seed
-        self.draws = similarity.repeats
+        self.similarity, self.draws = similarity, similarity.repeats
+        self._arguments, self._seed = {**generation.arguments, **similarity.generate}, generation.seed
 
-    answers: Scorer[Score] | None = None
-    """Scores given answers, where a model can."""
+    def own_answer(self, input: ModelInput) -> ResponseTarget:
+        response, scored = self._first_response(input)
+        return original_target(Original(response, input, scored, repeatable=self.greedy_responder is self.responder))
 
-    def scorer(self, mode: Any, batch_size: int, share_prefixes: bool) -> ResponseScorer:
-        self._greedy, self.responder = self.responders(batch_size, share_prefixes)
-        return ResponseScorer(self.responder, self._similarity, self.answers)
+    def scorer_of_call(self) -> ResponseScorer:
+        return ResponseScorer(self.responder, self.similarity, self._answer_scorer())
 
-    def session(self, scorer: Scorer[Any]) -> ResponseScorer:
-        return ResponseScorer(self.responder, self._similarity, self.answers)
+    def games(self, prompts: Sequence[Prompt], questions: Sequence[Question[ResponseTarget]]) -> list[ModelGame]:
+        scorer, anchor = self.scorer_of_call(), stand_in(self.tokenizer)
+        return [
+            (RolloutGame if isinstance(prompt, Rollout) else ResponseGame)(
+                prompt, question, scorer, anchor, self.preserved_state, generation=self.generation_settings
+            )
+            for prompt, question in zip(prompts, questions, strict=True)
+        ]
 
-    @abstractmethod
-    def responders(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
-        """Who gives the original answer, greedily, and who answers coalitions; the same one where these are greedy too."""
-
-    @abstractmethod
-    def settings(self) -> dict[str, Any]:
-        """Under which settings the answers are given."""
-
-    def told(self) -> dict[str, Any]:
-        """The settings as results keep them."""
-        plain = (bool, int, float, str)
-        return {name: value if isinstance(value, plain) else repr(value) for name, value in self.settings().items()}
-
-    def game(self, prompt: Prompt, *parts: Any) -> ModelGame:
-        kind = RolloutGame if isinstance(prompt, Rollout) else ResponseGame
-        return kind(prompt, *parts, generation=self.told())
-
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> ResponseTarget:
-        self.length(reading, None)
-        response, scored = self.first(reading)
-        return self.original(Original(response, reading, scored, repeatable=self._greedy is self.responder))
-
-    def first(self, reading: ModelInput) -> tuple[Response, TokenTarget | None]:
-        """What is answered to the whole prompt, and what of that is scored where log-probabilities are asked for."""
-        [(_, [reply])] = self._greedy.respond([Generate(reading)])
+    def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None]:
+        """The response to the whole prompt, and its tokens where log-probabilities are wanted."""
+        [(_, [reply])] = self.greedy_responder.respond([Generate(input)])
         return reply.response, None
 
-    def original(self, original: Original) -> ResponseTarget:
-        """The answer that the others are compared with, as a target.
+    def _answer_scorer(self) -> Scorer[Score] | None:
+        """What gives the log-probabilities of given answers, None where nothing does."""
+        return None
 
-        Raises:
-            ValueError: when it is empty.
-        """
-        if not original.response.text:
-            raise ValueError("There is no text in the original answer: give a target with some, to compare responses with.")
-        return ResponseTarget(original)
-
-    def length(self, reading: ModelInput, target: Target | None) -> int:
-        """Positions that a reading takes, an answer after it being given as a whole."""
-        return len(reading.ids)
+    def _recorded(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of generation as results keep them."""
+        plain = (bool, int, float, str)
+        return {name: value if isinstance(value, plain) else repr(value) for name, value in settings.items()}
 
 
 class LocalRespondingAdapter(RespondingAdapter):
-    """A kind of generating model that is asked to answer again; how its parts are read and left out is the kind's.
+    """A model of transformers that generates responses.
 
     Args:
-        kind: causal or encoder-decoder.
-        similarity, generate, seed: see `AnsweringKind`.
+        generating: its adapter, under log-probabilities; it says how the model reads prompts and generates.
+        similarity: of a response to the original one.
 
     Raises:
-        ValueError: for a model that does not answer in text, or settings that cannot be obeyed.
+        ValueError: for settings of generation that cannot be obeyed.
     """
 
-    def __init__(self, kind: ModelAdapter, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
-        if not isinstance(kind, GeneratingAdapter):
-            raise ValueError(
-                f"{type(kind.model).__name__} does not answer in text, so there are no responses to compare: use "
-                "InferenceModes.LOGITS, SOFTMAX or LOG_SOFTMAX."
-            )
-        bound = similarity.bound(kind.model, kind.processing.processor)
-        super().__init__(kind.model, kind.processing, bound, generate, seed)
-        self._kind, self._decoding = kind, self._decoded(self._settings)
-        self.answer_tokens = self._decoding.limit
+    greedy_responder: LocalResponder
+
+    def __init__(self, generating: GeneratingAdapter, similarity: ResponseSimilarity):
+        bound = similarity.bound(generating.model, generating.processing.processor)
+        super().__init__(generating.model, generating.processing, bound, generating.generation)
+        self._generating = generating
+        decoding = self._decoding(self._arguments)
+        greedy = self._decoding({**self._arguments, "do_sample": False})
+        self.greedy_responder = self.responder = LocalResponder(generating.generator(greedy), self.tokenizer)
+        if decoding.sampled:
+            self.responder = LocalResponder(generating.generator(decoding), self.tokenizer)
+        self.answer_tokens = decoding.limit
+        seed = {"seed": self._seed} if decoding.sampled else {}
+        self.generation_settings = self._recorded({**self._arguments, "max_new_tokens": decoding.limit, **seed})
+
+    def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
+        tokens = self._generating.target(given, text, input)
+        spelled = given.strip() if isinstance(given, str) else decode_response(list(tokens.ids), self.tokenizer).text
+        response = Response(spelled, tuple(tokens.ids[index] for index in tokens.scored))
+        return original_target(Original(response, input, tokens if self.similarity.log_probability else None))
 
     def default_occlusion(self) -> TextOcclusion:
-        return self._kind.default_occlusion()
+        return self._generating.default_occlusion()
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
-        self._kind.check_occlusion(occlusion)
+        self._generating.check_occlusion(occlusion)
 
-    def responders(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
-        self.answers = self._kind.scorer(InferenceModes.LOG_SOFTMAX, batch_size, share_prefixes)
-        greedy = self._decoded({**self._settings, "do_sample": False})
-        self._first = LocalResponder(self._generator(greedy, batch_size, share_prefixes), self.tokenizer)
-        if not self._decoding.sampled:
-            return self._first, self._first
-        return self._first, LocalResponder(self._generator(self._decoding, batch_size, share_prefixes), self.tokenizer)
+    def check_ids(self, input: ModelInput) -> None:
+        self._generating.check_ids(input)
 
-    def first(self, reading: ModelInput) -> tuple[Response, TokenTarget | None]:
-        response, ids = self._first.first(reading)
-        return response, self._kind.spoken(ids) if response.text and self._similarity.log_probability else None
-
-    def _generator(self, decoding: Decoding, batch_size: int, share_prefixes: bool) -> Generator:
-        counter = self._kind.counter
-        if isinstance(self._kind, Seq2SeqAdapter):
-            together = batch_size if share_prefixes and not decoding.sampled else 1
-            return Seq2SeqGenerator(WholePrompts(self.model, self.processing, together, counter), decoding)
-        if self.processing.modalities:
-            runner = MultimodalRunner(self.model, self.processing, batch_size, share_prefixes, counter)
-            return MultimodalGenerator(runner, decoding)
-        return CausalGenerator(CausalRunner(self.model, batch_size, share_prefixes, counter), decoding)
-
-    def settings(self) -> dict[str, Any]:
-        drawn = {"seed": self._seed} if self._decoding.sampled else {}
-        return {**self._settings, "max_new_tokens": self._decoding.limit, **drawn}
-
-    def answer(self, target: Any, text: str, reading: ModelInput) -> ResponseTarget:
-        tokens = self._kind.answer(target, text, reading)
-        given = target.strip() if isinstance(target, str) else decode_response(list(tokens.ids), self.tokenizer).text
-        scored = tokens if self._similarity.log_probability else None
-        return self.original(Original(Response(given, tuple(tokens.ids[index] for index in tokens.scored)), reading, scored))
-
-    def length(self, reading: ModelInput, target: Target | None) -> int:
-        scored = target.original.scored if isinstance(target, ResponseTarget) else None
-        room, limit = self.room(), max(self._decoding.limit, 0 if scored is None else len(scored.ids))
-        needed = len(reading.ids) + limit if isinstance(self._kind, CausalAdapter) else max(len(reading.ids), limit + 1)
-        if room is not None and needed > room:
+    def check_room(self, input: ModelInput, target: ResponseTarget | None = None) -> None:
+        self._generating.check_room(input)
+        scored = None if target is None else target.original.scored
+        tokens, limit = max(self.answer_tokens, 0 if scored is None else scored.length), self._generating.max_positions
+        needed = self._generating.positions_to_respond(input, tokens)
+        if limit is not None and needed > limit:
             raise ValueError(
-                f"The prompt ({len(reading.ids)} tokens) and an answer of up to {limit} need {needed} positions, the model has "
-                f"{room}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
+                f"The prompt ({len(input.ids)} tokens) and an answer of up to {tokens} need {needed} positions, the model has "
+                f"{limit}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
             )
-        return super().length(reading, target)
 
-    def _decoded(self, settings: Mapping[str, Any]) -> Decoding:
+    def preserved_state(self) -> AbstractContextManager[None]:
+        return self._generating.preserved_state()
+
+    def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None]:
+        response, ids = self.greedy_responder.first(input)
+        wanted = response.text and self.similarity.log_probability
+        return response, self._generating.target_of_response(ids) if wanted else None
+
+    def _answer_scorer(self) -> Scorer[Score]:
+        return self._generating.scorer
+
+    def _decoding(self, arguments: Mapping[str, Any]) -> Decoding:
         padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)
-        return Decoding.of(self.model, settings, padding, self._seed)
+        return Decoding.of(self.model, arguments, padding, self._seed)
+
+
+def original_target(original: Original) -> ResponseTarget:
+    """The response that others are compared with, as a target.
+
+    Raises:
+        ValueError: when it is empty.
+    """
+    if not original.response.text:
+        raise ValueError("There is no text in the original answer: give a target with some, to compare responses with.")
+    return ResponseTarget(original)

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import ClassVar
 
 from interpreto_mllm.adapters.generating import GeneratingAdapter
-from interpreto_mllm.engine.encoders import Seq2SeqScorer
-from interpreto_mllm.engine.queries import Mode, Score, Scorer
+from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.encoders import Seq2SeqGenerator, Seq2SeqScorer
+from interpreto_mllm.engine.queries import Generator, Mode, Score, Scorer
 from interpreto_mllm.engine.whole_prompts import WholePrompts
-from interpreto_mllm.games.targets import Target, TokenTarget, is_ids
+from interpreto_mllm.games.targets import TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import special_mask
 
 
 class Seq2SeqAdapter(GeneratingAdapter):
-    """Encoder-decoders. The encoder reads the prompt, absent parts dropped by default; the decoder is fed the answer."""
+    """Encoder-decoders. The encoder reads the prompt, absent features dropped by default; the decoder reads the answer."""
 
-    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[Score]:
-        return Seq2SeqScorer(WholePrompts(self.model, self.processing, batch_size, self.counter), mode)
+    kind: ClassVar[str] = "an encoder-decoder"
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> TokenTarget:
-        if is_ids(target):
-            ids = self._ids(target)
-            return self._answer(ids, list(range(len(ids))))
-        if not isinstance(target, str):
-            raise TypeError(f"A target of an encoder-decoder is a text, token ids, a Contrast or None; got {target!r}.")
-        return self.spoken(list(self.tokenizer(text_target=target)["input_ids"]))
+    def own_answer(self, input: ModelInput) -> TokenTarget:
+        return self.target_of_response(self._generate(input)[1:])
 
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> TokenTarget:
-        return self.spoken(self._generate(reading, generate)[1:])
-
-    def length(self, reading: ModelInput, target: Target) -> int:
-        return max(len(reading.ids), target.length)
-
-    def spoken(self, ids: list[int]) -> TokenTarget:
-        """The special tokens that the model was trained to say around an answer are read, not scored."""
+    def target_of_response(self, ids: list[int]) -> TokenTarget:
+        """As a target. The special tokens around an answer, as in training, are read but not scored."""
         if ids and ids[0] == self.model.generation_config.decoder_start_token_id:
             ids = ids[1:]
         special = special_mask(ids, self.tokenizer)
         scored = [index for index in range(len(ids)) if not special[index]]
-        return self._answer(ids[: scored[-1] + 1] if scored else [], scored)
+        return self._token_target(ids[: scored[-1] + 1] if scored else [], scored)
+
+    def positions(self, input: ModelInput, target: TokenTarget) -> int:
+        return max(len(input.ids), target.length)
+
+    def positions_to_respond(self, input: ModelInput, tokens: int) -> int:
+        return max(len(input.ids), tokens + 1)
+
+    def generator(self, decoding: Decoding) -> Generator:
+        rows = self.batching.rows if self.batching.share_prefixes and not decoding.sampled else 1
+        return Seq2SeqGenerator(WholePrompts(self.model, self.processing, rows, self.counter), decoding)
+
+    def _text_target(self, given: str, text: str, input: ModelInput) -> TokenTarget:
+        return self.target_of_response(list(self.tokenizer(text_target=given)["input_ids"]))
+
+    def _scorer(self, mode: Mode) -> Scorer[Score]:
+        return Seq2SeqScorer(WholePrompts(self.model, self.processing, self.batching.rows, self.counter), mode)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack
 
-from interpreto_mllm.adapters.choose import choose_adapter
+from interpreto_mllm.adapters.base import Batching, Generation
+from interpreto_mllm.adapters.choose import adapter_for
 from interpreto_mllm.adapters.questions import build_question
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
@@ -16,7 +16,6 @@ from interpreto_mllm.core.counts import Spent
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.modalities import modality_coalitions
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.loop import run_sessions
@@ -29,14 +28,11 @@ from interpreto_mllm.explainers.plan import Plan, planned
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.games.targets import per_input
-from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.granularity import check_granularity
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import PromptReader
-from interpreto_mllm.prompts.tokens import stand_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -88,11 +84,17 @@ class AttributionExplainer:
         self.perturbator, self.aggregator = perturbator, aggregator
         self.settings = settings = Settings(**options)
         self._mode = check_mode(settings.inference_mode)
-        self._generate = dict(settings.generate or {})
-        self._adapter = choose_adapter(model, tokenizer, self._mode, self._generate, settings.seed)
-        self._adapter.check_tokenizer()
-        self._scorer = self._adapter.scorer(cast(Mode, self._mode), settings.batch_size, settings.share_prefixes)
-        self._reader = self._make_reader()
+        generation = Generation(dict(settings.generate or {}), settings.seed)
+        batching = Batching(settings.batch_size, settings.share_prefixes)
+        self._adapter = adapter_for(model, tokenizer, self._mode, generation, batching)
+        self._reader = self._adapter.reader(
+            check_granularity(settings.granularity),
+            settings.occlusion,
+            tuple(settings.roles),
+            settings.pinned,
+            settings.groups,
+            settings.cuts(self._adapter.processing.rate),
+        )
         self.unfinished: list[Evaluations] | None = None
         self._intermediate_responses: dict[bytes, Response] = {}
 
@@ -211,23 +213,7 @@ class AttributionExplainer:
         with self._adapter.preserved_state():
             [prompt] = self._reader.read(inputs)
             [game] = self._games([prompt], inputs, targets)
-        return replace(game, lent=self._adapter.preserved_state)
-
-    def _make_reader(self) -> PromptReader:
-        adapter, settings = self._adapter, self.settings
-        occlusion = adapter.default_occlusion() if settings.occlusion is None else settings.occlusion
-        adapter.check_occlusion(occlusion)
-        with adapter.preserved_state():
-            prepared = occlusion.prepared(adapter.tokenizer)
-        cuts = Cuts(
-            settings.image_granularity,
-            settings.image_occlusion,
-            settings.audio_granularity,
-            settings.audio_occlusion,
-            adapter.processing.rate,
-        )
-        text = check_granularity(settings.granularity)
-        return adapter.reader(text, prepared, tuple(settings.roles), settings.pinned, settings.groups, cuts)
+        return game
 
     def _budget(self, choice: Choice, prompt: Prompt) -> int:
         return resolve_budget(choice.perturbator, len(prompt.features), self.settings.budget)
@@ -236,13 +222,10 @@ class AttributionExplainer:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
         given = per_input(targets, len(prompts), single and len(prompts) == 1, self._adapter.ids_are_one)
         product = self._mode is InferenceModes.SOFTMAX
-        anchor = stand_in(self._adapter.tokenizer)
-        session = self._adapter.session(self._scorer)
-        games = []
-        for prompt, wanted in zip(prompts, given, strict=True):
-            question = build_question(self._adapter, prompt, wanted, self._generate, product)
-            games.append(self._adapter.game(prompt, question, session, anchor))
-        return games
+        questions = [
+            build_question(self._adapter, prompt, wanted, product) for prompt, wanted in zip(prompts, given, strict=True)
+        ]
+        return self._adapter.games(prompts, questions)
 
     def _prepared(self, game: ModelGame, choice: Choice, budget: int, known: Evaluations | None) -> Run[ModelGame]:
         return Run.prepared(
@@ -258,7 +241,7 @@ class AttributionExplainer:
 
     def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, started: float) -> Spent:
         """Evaluate all games, and say what that has cost; what was evaluated by then is kept when it fails."""
-        counter = self._scorer.counter
+        counter = runs[0].game.scorer.counter
         forwards, tokens = counter.forwards, counter.tokens
         try:
             run_sessions(runs, evaluate, progress=self.settings.progress, checkpoint=checkpoint)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.adapters.responding import RespondingAdapter
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.responses import Response, Responses
 from interpreto_mllm.games.intermediate_responses import IntermediateResponses
@@ -24,7 +23,7 @@ from interpreto_mllm.prompts.tokens import stand_in
 def extended(
     explanation: Attribution | Any,
     new_turn: Any,
-    kind: ModelAdapter,
+    adapter: ModelAdapter[Any],
     reader: PromptReader,
     progress: bool,
     kept: dict[bytes, Response],
@@ -36,19 +35,19 @@ def extended(
     if not isinstance(explanation, Attribution):
         hint = " Extend them one by one." if isinstance(explanation, (list, tuple)) else ""
         raise TypeError(f"extend() takes one explanation, an Attribution; got {type(explanation).__name__}.{hint}")
-    if not isinstance(kind, RespondingAdapter):
+    if adapter.responder is None:
         raise ValueError(
             "extend() lets the model answer each coalition as the conversation goes on, which only the similarity game does: "
             "give inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity."
         )
-    responses = _check_answers(explanation, kind)
+    responses = _check_answers(explanation, adapter)
     _check_reader(reader)
     if explanation.conversation is None:
         raise ValueError(
             "This explanation holds no chat that could go on (it is of another kind of input, or was saved without one): "
             'explain [{"role": "user", "content": ...}] first.'
         )
-    turn = _messages(new_turn, kind.processing)
+    turn = _messages(new_turn, adapter.processing)
     said = [(*past, now[0]) for past, now in zip(responses.history or [()] * len(responses), responses.said, strict=True)]
     conversation = explanation.conversation.continued(said[1][-1].text, turn)
     reader = replace(reader, fixed=frozenset(conversation.answered))
@@ -58,9 +57,9 @@ def extended(
     rollout = Rollout(
         conversation,
         reader,
-        IntermediateResponses(kind.responder, progress, kept),
-        stand_in(kind.tokenizer),
-        lambda reading: kind.length(reading, None),
+        IntermediateResponses(adapter.responder, progress, kept),
+        stand_in(adapter.tokenizer),
+        adapter.check_room,
     )
     _check_players(explanation, rollout)
     rollout.remember(explanation.coalitions, said)
@@ -69,7 +68,7 @@ def extended(
     return rollout
 
 
-def _check_answers(explanation: Attribution, kind: RespondingAdapter) -> Responses:
+def _check_answers(explanation: Attribution, adapter: ModelAdapter[Any]) -> Responses:
     """The answers of an explanation, where the conversation can go on from them."""
     responses = explanation.responses
     if responses is None:
@@ -77,15 +76,15 @@ def _check_answers(explanation: Attribution, kind: RespondingAdapter) -> Respons
             f"This explanation holds no answers to go on from (its mode is {explanation.mode!r}): explain the chat with "
             "inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity first."
         )
-    if responses.repeats > 1 or kind.draws > 1:
+    if responses.repeats > 1 or adapter.draws > 1:
         raise ValueError(
             "With repeats, each coalition has several answers, and the conversation would go on from each of them: extend() "
             "takes repeats=1 only, in the explanation and here."
         )
-    if dict(responses.generation) != kind.told():
+    if dict(responses.generation) != dict(adapter.generation_settings):
         raise ValueError(
             f"The explanation's answers were given under {dict(responses.generation)}, this explainer's are under "
-            f"{kind.told()}: use the same model and generation arguments."
+            f"{dict(adapter.generation_settings)}: use the same model and generation arguments."
         )
     return responses
 

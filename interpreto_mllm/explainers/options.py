@@ -12,6 +12,7 @@ from interpreto_mllm.evaluation.stopping import Rule, check_rule
 from interpreto_mllm.games.modes import InferenceModes, check_mode
 from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
+from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.image_granularity import ImageGranularity, ImageSegmenter
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.prompts.filters import Pins
@@ -111,6 +112,10 @@ class Settings:
             )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise ValueError(f"seed must be an int; got {self.seed!r}.")
+
+    def cuts(self, rate: int | None) -> Cuts:
+        """How images and clips are cut and occluded, for a model that reads clips at this rate."""
+        return Cuts(self.image_granularity, self.image_occlusion, self.audio_granularity, self.audio_occlusion, rate)
 
 
 def check_names(options: Mapping[str, Any], method: type) -> None:

@@ -124,6 +124,7 @@ class TextTarget(Target):
 
 
 Kind = TypeVar("Kind", bound=Target, covariant=True)
+Made = TypeVar("Made", bound=Target)
 
 
 @dataclass(frozen=True)
@@ -168,18 +169,18 @@ class Question(Generic[Kind]):
         return values.prod(1) if self.product else values.sum(1)
 
 
-def pose(given: Sequence[Any], make: Callable[[Any], Target], unit: str, product: bool) -> Question[Target]:
+def pose(given: Sequence[Any], make: Callable[[Any], Made], unit: str, product: bool) -> Question[Made]:
     """The question for one input's targets; `make` turns a single one (text, ids, class) into a `Target`, equal texts once."""
-    of_text: dict[str, Target] = {}
+    of_text: dict[str, Made] = {}
 
-    def made(part: Any) -> Target:
+    def made(part: Any) -> Made:
         if not isinstance(part, str):
             return make(part)
         if part not in of_text:
             of_text[part] = make(part)
         return of_text[part]
 
-    targets: list[Target] = []
+    targets: list[Made] = []
     columns: list[int | tuple[int, int]] = []
     for target in given:
         parts = (target.target, target.foil) if isinstance(target, Contrast) else (target,)

@@ -165,7 +165,7 @@ def test_what_is_told_is_kept_in_archives_and_known_again(tmp_path: Path) -> Non
         (lambda result: result.rescore(telling()), "lets no model answer"),
         (
             lambda result: ExactShapley(RemoteModel("http://x", "m"), inference_mode=telling(similarity=TfIdf())),
-            "A server does not score a given answer while it answers",
+            "A server does not score a given answer while it responds",
         ),
         (
             lambda result: explained(build("gpt2"), byte_bpe(), PROMPT, " a" * 255, telling()),

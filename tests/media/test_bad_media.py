@@ -273,7 +273,7 @@ def test_media_for_a_text_model() -> None:
 def test_text_settings_of_models_that_read_no_text(name: str) -> None:
     subject = family(name)
     for occlusion in (Replace("x"), Replace(), Attend()):
-        with pytest.raises(ValueError, match="reads no text, and `occlusion` is of texts"):
+        with pytest.raises(ValueError, match="reads no text, but `occlusion` is for texts"):
             KernelShap(subject.model, subject.processor, occlusion=occlusion)
     refused(name, Template("a {thing}", {"thing": "cat"}, {"thing": "dog"}), "This model reads no text", TypeError, target=1)
 

@@ -1,95 +1,107 @@
-"""What the explainer must know of a remote model."""
+"""Models on a server."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from interpreto_mllm.adapters.base import ModelAdapter
+from interpreto_mllm.adapters.base import Generation, ModelAdapter, T
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, RemoteResponder, arguments
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
-from interpreto_mllm.adapters.responding import RespondingAdapter
+from interpreto_mllm.adapters.responding import RespondingAdapter, original_target
 from interpreto_mllm.core.responses import Response
-from interpreto_mllm.engine.queries import Mode, Scorer, ScoreText
-from interpreto_mllm.engine.responders import Responder
+from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.games.modes import InferenceModes, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.targets import TextTarget
-from interpreto_mllm.prompts.granularity import Granularity
+from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.prompts.filters import Pins
+from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
-from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.reader import Groups
 from interpreto_mllm.similarity.contextual import Contextual
 from interpreto_mllm.similarity.embeddings import Static
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
-KNOWN = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprobs", "extra_body")
+CHARACTERS_PER_TOKEN = 4
+"""A guess, for prompts whose tokens only the server knows."""
+
+GENERATION_ARGUMENTS = ("max_new_tokens", "do_sample", "temperature", "top_p", "stop", "logprobs", "extra_body")
 
 
-class RemoteAdapter(ModelAdapter):
+class RemoteAdapter(ModelAdapter[T]):
     """A model on a server."""
+
+    model: RemoteModel
 
     def preserved_state(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def reader(self, granularity: Any, *parts: Any) -> PromptReader:
+    def reader(
+        self,
+        granularity: Granularity | Splitter | list[Span],
+        occlusion: TextOcclusion | None,
+        roles: Collection[str],
+        pinned: Pins,
+        groups: Groups | None,
+        cuts: Cuts,
+    ) -> RemoteReader:
         if granularity in (Granularity.TOKEN, Granularity.ALL_TOKENS):
             raise ValueError(
                 f"Only the server knows a remote model's tokens, not {granularity}: use WORD, SENTENCE, TURN or spans."
             )
-        return RemoteReader(self.processing, granularity, *parts, bare=self.model.route == "completion")
-
-    def check_tokenizer(self) -> None:
-        """A remote model has none."""
-
-    def check_ids(self, reading: ModelInput) -> None:
-        """Whatever can be written can be sent."""
+        prepared, bare = self.prepared_occlusion(occlusion), self.model.route == "completion"
+        return RemoteReader(self.processing, granularity, prepared, roles, pinned, groups, cuts, bare=bare)
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         if isinstance(occlusion, Attend):
             raise ValueError("Attention cannot be masked on a server: use Drop() or Replace(...).")
 
-    def room(self) -> int | None:
-        return None
-
-    def read_tokens(self, reading: ModelInput) -> int:
-        return -(-len(reading.ids) // 4) + sum(tokens_of(state) for state in reading.media)
+    def prompt_tokens(self, input: ModelInput) -> int:
+        return -(-len(input.ids) // CHARACTERS_PER_TOKEN) + sum(tokens_of(state) for state in input.media)
 
 
-class RemoteRespondingAdapter(RemoteAdapter, RespondingAdapter):
-    """A model on a server that answers each coalition.
+class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
+    """A model on a server that generates responses.
+
+    Args:
+        model: where it is.
+        similarity: of a response to the original one.
+        generation: the explainer's; the similarity's own arguments override it.
 
     Raises:
-        ValueError: for a similarity that looks into the model, or generation arguments that a server does not take.
+        ValueError: for a similarity that needs the model itself, or generation arguments that a server does not take.
     """
 
-    def __init__(self, model: RemoteModel, similarity: ResponseSimilarity, generate: Mapping[str, Any], seed: int):
+    def __init__(self, model: RemoteModel, similarity: ResponseSimilarity, generation: Generation):
         _check_embedding(similarity)
-        processing = RemoteProcessing.at(model.sampling_rate)
-        super().__init__(model, processing, similarity.bound(None, None), generate, seed)
-        _check_generation(self._settings)
-        self.answer_tokens = int(self._settings.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS))
+        super().__init__(model, RemoteProcessing.at(model.sampling_rate), similarity.bound(None, None), generation)
+        given = self._arguments
+        _check_generation(given)
+        self.greedy_responder = self.responder = RemoteResponder(model, arguments({**given, "do_sample": False}, model.route))
+        sampled = bool(given.get("do_sample"))
+        if sampled:
+            self.responder = RemoteResponder(model, arguments(given, model.route), self._seed)
+        self.answer_tokens = int(given.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS))
+        seed = {"seed": self._seed} if sampled else {}
+        self.generation_settings = self._recorded({**given, "max_new_tokens": self.answer_tokens, "model": model.model, **seed})
 
-    def responders(self, batch_size: int, share_prefixes: bool) -> tuple[Responder, Responder]:
-        greedy = RemoteResponder(self.model, arguments({**self._settings, "do_sample": False}, self.model.route))
-        if not self._settings.get("do_sample"):
-            return greedy, greedy
-        return greedy, RemoteResponder(self.model, arguments(self._settings, self.model.route), self._seed)
-
-    def settings(self) -> dict[str, Any]:
-        drawn = {"seed": self._seed} if self._settings.get("do_sample") else {}
-        return {**self._settings, "max_new_tokens": self.answer_tokens, "model": self.model.model, **drawn}
-
-    def answer(self, target: Any, text: str, reading: ModelInput) -> ResponseTarget:
-        return self.original(Original(Response(_text(target).strip()), reading))
+    def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
+        return original_target(Original(Response(_text(given).strip()), input))
 
 
-class RemoteScoringAdapter(RemoteAdapter):
-    """A model on a server that returns log-probabilities of given answers.
+class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
+    """A model on a server that returns the log-probabilities of given answers.
+
+    Args:
+        model: where it is.
+        mode: the inference mode.
+        generation: how the model generates its own answer.
 
     Raises:
         ValueError: for a value function that needs logits, or generation arguments that a server does not take.
@@ -97,32 +109,32 @@ class RemoteScoringAdapter(RemoteAdapter):
 
     answer_tokens = 1
 
-    def __init__(self, model: RemoteModel, mode: Mode, generate: Mapping[str, Any], seed: int):
+    def __init__(self, model: RemoteModel, mode: Mode, generation: Generation):
         if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
             raise ValueError(
                 f"A server gives no logits for {mode_name(mode)}: use LOG_SOFTMAX or SOFTMAX if it returns log-probabilities "
                 "of given answers, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
             )
-        _check_generation(generate)
+        _check_generation(generation.arguments)
         super().__init__(model, RemoteProcessing.at(model.sampling_rate))
-        self._settings, self._seed = generate, seed
-        self._scorer = RemoteScorer(model, generate.get("extra_body", {}), mode is InferenceModes.SOFTMAX)
+        self.generation = generation
+        self.scorer = RemoteScorer(model, generation.arguments.get("extra_body", {}), mode is InferenceModes.SOFTMAX)
 
-    def scorer(self, mode: Mode, batch_size: int, share_prefixes: bool) -> Scorer[ScoreText]:
-        return self._scorer
+    def scorer_of_call(self) -> RemoteScorer:
+        return self.scorer
 
-    def answer(self, target: Any, text: str, reading: ModelInput) -> TextTarget:
-        if not _text(target).strip():
+    def target(self, given: Any, text: str, input: ModelInput) -> TextTarget:
+        if not _text(given).strip():
             raise ValueError("The target is empty: give a text, or None to let the model answer.")
-        return self._scorer.target(target, reading)
+        return self.scorer.target(given, input)
 
-    def own_answer(self, reading: ModelInput, generate: Mapping[str, Any]) -> TextTarget:
-        seed = self._seed if self._settings.get("do_sample") else None
-        responder = RemoteResponder(self.model, arguments(self._settings, self.model.route), seed)
-        text = responder.first(reading)
+    def own_answer(self, input: ModelInput) -> TextTarget:
+        given, route = self.generation.arguments, self.model.route
+        seed = self.generation.seed if given.get("do_sample") else None
+        text = RemoteResponder(self.model, arguments(given, route), seed).first(input)
         if not text.strip():
             raise ValueError("The model answered nothing to this prompt: give a target to explain.")
-        return self.answer(text.strip() if self.model.route == "chat" else text, "", reading)
+        return self.target(text.strip() if route == "chat" else text, "", input)
 
 
 def _text(target: Any) -> str:
@@ -132,21 +144,21 @@ def _text(target: Any) -> str:
 
 
 def _check_generation(settings: Mapping[str, Any]) -> None:
-    unknown = [name for name in settings if name not in KNOWN]
+    unknown = [name for name in settings if name not in GENERATION_ARGUMENTS]
     if unknown:
-        raise ValueError(f"A remote model takes {', '.join(KNOWN)} as generation arguments; got {unknown}.")
+        raise ValueError(f"A remote model takes {', '.join(GENERATION_ARGUMENTS)} as generation arguments; got {unknown}.")
 
 
 def _check_embedding(similarity: ResponseSimilarity) -> None:
-    """Raise a ValueError for embeddings that need the model itself, before any request."""
+    """Raise a ValueError for a similarity that needs the model itself, before any request is made."""
     if similarity.log_probability:
         raise ValueError(
-            "A server does not score a given answer while it answers: leave log_probability out. Where the server tells how "
-            "likely given answers are, explain with inference_mode=InferenceModes.LOG_SOFTMAX."
+            "A server does not score a given answer while it responds: leave log_probability out. If the server returns "
+            "log-probabilities of given answers, explain with inference_mode=InferenceModes.LOG_SOFTMAX."
         )
     embedding = similarity.bound(None, None).embedding
     if isinstance(embedding, (Static, Contextual)) and (embedding.model is None or embedding.name != type(embedding).__name__):
         raise ValueError(
-            f"{embedding.name} looks into the model that answers, which a server does not allow: use "
+            f"{embedding.name} needs the weights of the model that responds, which a server does not give: use "
             "ResponseSimilarity(External(...)), or a measure of texts such as ResponseSimilarity(similarity=TfIdf())."
         )
