@@ -1,4 +1,4 @@
-"""What a call has evaluated so far, in a file that outlives the process."""
+"""The evaluations of a call, in a file from which another process can resume."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from interpreto_mllm.core.serialization import pack_evaluations, unpack_evaluati
 from interpreto_mllm.games.game import ModelGame
 
 FORMAT = "interpreto_mllm checkpoint"
-PAUSE = 10.0
-"""Seconds between two writes, so that writing never takes a noticeable part of the time."""
+SECONDS_BETWEEN_WRITES = 10.0
+"""Long enough that writing takes a negligible part of the time."""
 
 
 class Checkpoint:
-    """Keeps the evaluations of a call in a JSON file, which is replaced as a whole and so is never half written.
+    """A JSON file with the evaluations of a call. It is replaced as a whole, so that it is never half written.
 
     Args:
-        path: where.
-        games: of the call; a checkpoint of others is refused.
-        mode: how their values are called on results.
+        path: of the file.
+        games: of the call; a checkpoint of other games is refused.
+        mode: the value function, as results name it.
 
     Raises:
-        ValueError: when there is no folder for it.
+        ValueError: when its folder does not exist.
     """
 
     def __init__(self, path: str | PathLike[str], games: Sequence[ModelGame], mode: str):
         self.path = Path(path)
         if not self.path.absolute().parent.is_dir():
-            raise ValueError(f"There is no folder {self.path.parent} for the checkpoint {self.path.name}: make it first.")
+            raise ValueError(f"There is no folder {self.path.parent} for the checkpoint {self.path.name}: create it first.")
         self._games = [
             {
                 "text": game.prompt.text,
@@ -47,10 +47,10 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def load(self) -> list[Evaluations] | None:
-        """What was evaluated before, one for each game; None when there is no file yet.
+        """The evaluations in the file, one item for each game; None when there is no file yet.
 
         Raises:
-            ValueError: when the file is no checkpoint, or one of other inputs, targets or settings.
+            ValueError: when the file is not a checkpoint, or one of other inputs, targets or settings.
         """
         if not self.path.exists():
             return None
@@ -63,22 +63,24 @@ class Checkpoint:
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{self.path} is not a checkpoint of this library: give another path.") from error
         if earlier != games:
-            told = _difference(earlier, games)
-            raise ValueError(f"The checkpoint {self.path} is of another call ({told}): give another path, or remove the file.")
+            difference = _difference(earlier, games)
+            raise ValueError(
+                f"The checkpoint {self.path} is of another call ({difference}): give another path, or remove the file."
+            )
         return found
 
     def save(self, evaluations: Sequence[Evaluations]) -> None:
-        """Write what is known now."""
+        """Replace the file by these evaluations."""
         content = {"format": FORMAT, "games": self._games, "evaluations": [pack_evaluations(each) for each in evaluations]}
-        beside = self.path.with_name(self.path.name + ".part")
-        beside.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-        os.replace(beside, self.path)
+        temporary = self.path.with_name(self.path.name + ".part")
+        temporary.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        os.replace(temporary, self.path)
         self._written = time.monotonic()
 
     @property
     def due(self) -> bool:
-        """Whether the last write was long enough ago."""
-        return time.monotonic() - self._written >= PAUSE
+        """Whether the last write was long enough ago for the next one."""
+        return time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES
 
 
 def _difference(earlier: list[dict[str, Any]], games: list[dict[str, Any]]) -> str:
@@ -88,4 +90,4 @@ def _difference(earlier: list[dict[str, Any]], games: list[dict[str, Any]]) -> s
         for name in here:
             if there.get(name) != here[name]:
                 return f"input {index} has another {name}"
-    return "its games are others"
+    return "its games differ"

@@ -1,4 +1,4 @@
-"""The methods: each a perturbator, an aggregator and a name."""
+"""The methods, each a named pair of a perturbator and an aggregator."""
 
 from interpreto_mllm.explainers.auto import AutoShapley, explain
 from interpreto_mllm.explainers.hierarchical import HierarchicalShapley

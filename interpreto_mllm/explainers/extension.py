@@ -1,4 +1,4 @@
-"""An explained conversation goes on: what is given is checked, and what was answered so far is remembered."""
+"""The extension of an explained conversation: its arguments checked, its answers so far reused."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def extended(
     progress: bool,
     kept: dict[bytes, Response],
 ) -> Rollout:
-    """The longer conversation as a prompt, with all that the explanation knows of it; see `AttributionExplainer.extend`.
+    """The longer conversation as a prompt that knows the answers of the explanation; see `AttributionExplainer.extend`.
 
-    `kept` are answers in between of a run that was cut off; those asked for from now on are added.
+    `kept` are intermediate answers of an interrupted call; new ones are added to it.
     """
     if not isinstance(explanation, Attribution):
         hint = " Extend them one by one." if isinstance(explanation, (list, tuple)) else ""
@@ -44,12 +44,13 @@ def extended(
     _check_reader(reader)
     if explanation.conversation is None:
         raise ValueError(
-            "This explanation holds no chat that could go on (it is of another kind of input, or was saved without one): "
+            "This explanation has no chat to continue (its input was not a chat, or it was saved without one): "
             'explain [{"role": "user", "content": ...}] first.'
         )
     turn = _messages(new_turn, adapter.processing)
-    said = [(*past, now[0]) for past, now in zip(responses.history or [()] * len(responses), responses.said, strict=True)]
-    conversation = explanation.conversation.continued(said[1][-1].text, turn)
+    earlier = responses.history or [()] * len(responses)
+    answers = [(*past, now[0]) for past, now in zip(earlier, responses.said, strict=True)]
+    conversation = explanation.conversation.continued(answers[1][-1].text, turn)
     reader = replace(reader, fixed=frozenset(conversation.answered))
     [whole] = reader.read(list(conversation.messages))
     if whole.conversation is not None:
@@ -61,25 +62,26 @@ def extended(
         stand_in(adapter.tokenizer),
         adapter.check_room,
     )
-    _check_players(explanation, rollout)
-    rollout.remember(explanation.coalitions, said)
-    added = torch.ones(len(said), len(rollout.features) - explanation.n, dtype=torch.bool)
-    rollout.inputs_after(said, torch.cat([explanation.coalitions, added], dim=1))  # raises where the new turn cannot be read
+    _check_features(explanation, rollout)
+    rollout.remember(explanation.coalitions, answers)
+    added = torch.ones(len(answers), len(rollout.features) - explanation.n, dtype=torch.bool)
+    longer = torch.cat([explanation.coalitions, added], dim=1)
+    rollout.inputs_after(answers, longer)  # raises an error if the model cannot read them
     return rollout
 
 
 def _check_answers(explanation: Attribution, adapter: ModelAdapter[Any]) -> Responses:
-    """The answers of an explanation, where the conversation can go on from them."""
+    """The answers of an explanation, if the conversation can continue from them."""
     responses = explanation.responses
     if responses is None:
         raise ValueError(
-            f"This explanation holds no answers to go on from (its mode is {explanation.mode!r}): explain the chat with "
+            f"This explanation has no answers to continue from (its mode is {explanation.mode!r}): explain the chat with "
             "inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity first."
         )
     if responses.repeats > 1 or adapter.draws > 1:
         raise ValueError(
-            "With repeats, each coalition has several answers, and the conversation would go on from each of them: extend() "
-            "takes repeats=1 only, in the explanation and here."
+            "With repeats, each coalition has several answers that the conversation could continue from: extend() takes "
+            "repeats=1 only, in the explanation and here."
         )
     if dict(responses.generation) != dict(adapter.generation_settings):
         raise ValueError(
@@ -92,18 +94,18 @@ def _check_answers(explanation: Attribution, adapter: ModelAdapter[Any]) -> Resp
 def _check_reader(reader: PromptReader) -> None:
     if reader.granularity is Granularity.ALL_TOKENS:
         raise ValueError(
-            "Under ALL_TOKENS what the assistant says in between would be players too, and differ from coalition to coalition: "
-            "use TOKEN, WORD, SENTENCE or TURN."
+            "Under ALL_TOKENS the intermediate answers would be features too, and differ from coalition to coalition: use "
+            "TOKEN, WORD, SENTENCE or TURN."
         )
     if reader.groups is not None and not callable(reader.groups):
         raise ValueError(
-            "`groups` has a label for each feature of one chat, and the conversation gets more of them: give a callable from "
-            "features to labels."
+            "`groups` has a label for each feature of one chat, but the longer conversation has more features: give a callable "
+            "from features to labels."
         )
 
 
 def _messages(new_turn: Any, processing: Processing) -> list[Message]:
-    """What follows, as messages."""
+    """The new turn as messages."""
     turn = [{"role": "user", "content": new_turn}] if isinstance(new_turn, str) else new_turn
     turn = [turn] if isinstance(turn, dict) else turn
     if not is_chat(turn):
@@ -113,8 +115,8 @@ def _messages(new_turn: Any, processing: Processing) -> list[Message]:
         )
     if any(message["role"] == "assistant" for message in turn):
         raise ValueError(
-            "new_turn has a message of the assistant, but what it says is what the model answers: give what the user says "
-            "next. To explain a chat whose answers are fixed, give the whole chat to the explainer."
+            "new_turn has a message of the assistant, but in extend() the model itself answers: give what the user says next. "
+            "To explain a chat with fixed answers, pass the whole chat to the explainer."
         )
     check_chat(turn, processing)
     if not any(part.kind != "text" or part.content.strip() for part in parts_of(turn)):
@@ -122,14 +124,14 @@ def _messages(new_turn: Any, processing: Processing) -> list[Message]:
     return turn
 
 
-def _check_players(explanation: Attribution, rollout: Rollout) -> None:
-    """Raise a ValueError where this explainer does not read the explained chat as it was read."""
+def _check_features(explanation: Attribution, rollout: Rollout) -> None:
+    """Raise a ValueError unless this explainer reads the explained chat as it was read."""
     turn = len(rollout.conversation.answered) - 1
     here, there = _texts(rollout.players(turn)), _texts(explanation.features)
     if here != there:
         raise ValueError(
-            f"The explanation's players are {there}, this explainer's are {here}: use the same model, granularity, roles, pins "
-            "and groups."
+            f"The explanation's features are {there}, this explainer's are {here}: use the same model, granularity, roles, "
+            "pins and groups."
         )
     if (text := rollout.whole(turn).text) != explanation.text:
         raise ValueError(
@@ -138,8 +140,8 @@ def _check_players(explanation: Attribution, rollout: Rollout) -> None:
     longer = _texts(rollout.features)
     if longer[: len(here)] != here:
         raise ValueError(
-            f"With the new turn the players {here} become {longer[: len(here)]}: use a granularity, pins and groups that leave "
-            "earlier turns alone."
+            f"With the new turn the features {here} become {longer[: len(here)]}: use a granularity, pins and groups that "
+            "leave earlier turns alone."
         )
 
 

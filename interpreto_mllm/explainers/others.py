@@ -1,4 +1,4 @@
-"""Attributions by other means than Shapley values: leaving out, swinging, explaining variance."""
+"""Attributions other than Shapley values: Banzhaf values, occlusion and Sobol indices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from interpreto_mllm.perturbators import BernoulliPerturbator, OcclusionPerturba
 
 
 class Banzhaf(Method):
-    """Banzhaf values: a feature's mean marginal contribution when every other one is present or not by a fair coin.
+    """Banzhaf values: a feature's mean marginal contribution when each other feature is present with probability 1/2.
 
     Banzhaf: Weighted voting doesn't work, 1965; one sample serves all features after Wang, Jia: Data Banzhaf, AISTATS 2023.
 
@@ -30,7 +30,7 @@ class Banzhaf(Method):
 
 
 class Occlusion(Method):
-    """What the value loses when a feature, or a window of features, is left out.
+    """The loss of value when a feature, or a window of features, is left out.
 
     Zeiler, Fergus: Visualizing and understanding convolutional networks, ECCV 2014.
 
@@ -53,7 +53,7 @@ class Occlusion(Method):
 
 
 class Sobol(Method):
-    """Sobol indices: the share of the value's variance that a feature explains alone ("first") or in company ("total").
+    """Sobol indices: the share of the value's variance that a feature explains, alone ("first") or with interactions ("total").
 
     Sobol: Global sensitivity indices, 2001; estimators of Saltelli et al., 2010 and Jansen, 1999.
 

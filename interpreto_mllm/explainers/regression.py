@@ -11,15 +11,15 @@ from interpreto_mllm.perturbators import BernoulliPerturbator, KernelPerturbator
 
 
 class KernelShap(Method):
-    """Shapley values by weighted least squares over paired coalitions; the choice where evaluations cost next to nothing.
+    """Shapley values by weighted least squares over paired coalitions; the best choice where evaluations are very cheap.
 
-    Sizes are enumerated from the border while the budget covers them, the rest is drawn without replacement; exact once the
-    budget covers 2^n. Lundberg, Lee: A unified approach to interpreting model predictions, NeurIPS 2017; pairing after Covert,
-    Lee: Improving KernelSHAP, AISTATS 2021.
+    The smallest and largest coalitions are enumerated as far as the budget covers whole sizes, the others are drawn without
+    replacement; exact once the budget covers all 2^n coalitions. Lundberg, Lee: A unified approach to interpreting model
+    predictions, NeurIPS 2017; pairing after Covert, Lee: Improving KernelSHAP, AISTATS 2021.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
-        size_effects: also fit one effect of each coalition size, which language models have and which costs nothing.
+        size_effects: also fit one effect per coalition size, which language models show; it costs no evaluations.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -36,13 +36,13 @@ class KernelShap(Method):
 
 
 class Lime(Method):
-    """Weights of a linear surrogate, fitted where the prompt is nearly whole.
+    """Weights of a linear surrogate, fitted mostly to coalitions in which few features are absent.
 
     Ribeiro, Singh, Guestrin: "Why should I trust you?", KDD 2016.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
-        kernel_width: how fast the weight falls with the distance from the whole prompt.
+        kernel_width: how slowly the weight of a coalition decreases with its distance from the whole prompt.
         alpha: ridge penalty.
 
     Example:

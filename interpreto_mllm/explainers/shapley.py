@@ -1,4 +1,4 @@
-"""Shapley values by sums over coalitions and marginal contributions."""
+"""Estimators of Shapley values from sums over coalitions and marginal contributions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from interpreto_mllm.perturbators import (
 
 
 class ExactShapley(Method):
-    """Shapley values from all 2^n coalitions; for at most about 20 features.
+    """Exact Shapley values from all 2^n coalitions, feasible for up to about 20 features.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
@@ -40,10 +40,10 @@ class ExactShapley(Method):
 
 
 class MonteCarloShapley(Method):
-    """Shapley values as an unbiased sum over coalitions drawn without replacement, sizes stratified, complements paired.
+    """Unbiased Shapley values from coalitions drawn without replacement, stratified by size and paired with complements.
 
-    Below 4n + 2 evaluations it lacks its control variate and errs much. Its 95 % intervals held about 90 % of the exact values
-    of language games at 5n and 10n evaluations, 95 % at 20n.
+    Below 4n + 2 evaluations its control variate cannot be used and its error is large. On language games its 95 % intervals
+    covered about 90 % of the exact values at 5n and 10n evaluations, and 95 % at 20n.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
@@ -67,7 +67,7 @@ class PermutationShapley(Method):
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
-        antithetic: follow each order by its reverse.
+        antithetic: evaluate the reverse of each order, too.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -86,13 +86,15 @@ class PermutationShapley(Method):
 class ComplementaryShapley(Method):
     """Shapley values from complementary contributions v(S) − v(N∖S), averaged by size.
 
-    Its 95 % intervals held 87 % to 90 % of the exact values of language games at 5n evaluations, 91 % and more from 10n on.
+    On language games its 95 % intervals covered 87 % to 90 % of the exact values at 5n evaluations, and at least 91 % from 10n
+    on.
 
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
-        cover_minimal: first evaluate the leave-one-out coalitions and their complements ("limited"), or not ("standard").
+        cover_minimal: first evaluate all leave-one-out coalitions and their complements (the paper's "limited" variant) or not
+            ("standard").
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -109,16 +111,17 @@ class ComplementaryShapley(Method):
 
 
 class NeymanShapley(Method):
-    """Complementary contributions in two stages: variances are measured first, then the sizes that vary most get the budget.
+    """Complementary contributions in two stages: measure the variance of each size, then spend more on sizes that vary more.
 
-    Its 95 % intervals held about 89 % of the exact values of language games at 5n and 10n evaluations, 92 % at 20n.
+    On language games its 95 % intervals covered about 89 % of the exact values at 5n and 10n evaluations, and 92 % at 20n.
 
     Zhang, Sun, Liu, Xiong, Pei, Ren: Efficient sampling approaches to Shapley value approximation, SIGMOD 2023.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
         initial: evaluations per stratum of the first stage.
-        cover_minimal: first evaluate the leave-one-out coalitions and their complements ("limited"), or not ("standard").
+        cover_minimal: first evaluate all leave-one-out coalitions and their complements (the paper's "limited" variant) or not
+            ("standard").
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -139,9 +142,9 @@ class NeymanShapley(Method):
 class GaussianProcessShapley(Method):
     """Shapley values of a Gaussian process over coalitions, which also chooses what to evaluate.
 
-    Each round evaluates the coalitions, in pairs with their complements, that lower the uncertainty of the Shapley values most.
-    Comes with standard errors. It computes for a few seconds of its own, next to nothing beside a language model of real
-    size; for models that answer in microseconds take `KernelShap`.
+    Each round evaluates the pairs of complementary coalitions that reduce the uncertainty of the Shapley values most. Results
+    have standard errors. The process itself takes a few seconds, little compared with a language model of realistic size; for
+    models that answer in microseconds, use `KernelShap`.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.

@@ -23,7 +23,7 @@ import interpreto_mllm.evaluation.checkpoint as checkpoint
 from interpreto_mllm import KernelShap
 from interpreto_mllm.testbed import load_recall
 
-checkpoint.PAUSE = 0.0
+checkpoint.SECONDS_BETWEEN_WRITES = 0.0
 model, tokenizer = load_recall()
 calls = []
 

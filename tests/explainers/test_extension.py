@@ -156,7 +156,7 @@ def test_an_archive_of_old_has_no_chat(recall: Any, tmp_path: Path) -> None:
     (tmp_path / "first.json").write_text(json.dumps(content))
     again = Attribution.load(tmp_path / "first.json")
     assert again.conversation is None
-    with pytest.raises(ValueError, match="holds no chat that could go on"):
+    with pytest.raises(ValueError, match="has no chat to continue"):
         explainer.extend(again, NEXT)
     first.conversation.messages[0]["asked"] = object()  # type: ignore[union-attr]
     first.save(tmp_path / "first.json")
@@ -291,9 +291,9 @@ LONGER = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens":
     "options, words",
     [
         ({"inference_mode": InferenceModes.LOG_SOFTMAX}, "which only the similarity game does"),
-        ({"granularity": Granularity.WORD}, "The explanation's players are .*use the same model, granularity, roles"),
-        ({"granularity": Granularity.ALL_TOKENS}, "Under ALL_TOKENS what the assistant says in between"),
-        ({"roles": ("user", "system"), "pinned": ["the sky is blue ."]}, "The explanation's players are"),
+        ({"granularity": Granularity.WORD}, "The explanation's features are .*use the same model, granularity, roles"),
+        ({"granularity": Granularity.ALL_TOKENS}, "Under ALL_TOKENS the intermediate answers would be features"),
+        ({"roles": ("user", "system"), "pinned": ["the sky is blue ."]}, "The explanation's features are"),
         ({"inference_mode": DRAWN}, "repeats=1 only"),
         ({"inference_mode": LONGER}, "The explanation's answers were given under .*'max_new_tokens': 4"),
         ({"groups": [0, 0, 1]}, "`groups` has a label for each feature of one chat"),
@@ -323,10 +323,10 @@ def test_what_cannot_go_on_is_refused_before_the_model_is_asked(
 
 def test_explanations_that_cannot_go_on_are_refused(recall: Any, explained: Attribution) -> None:
     [scored] = ExactShapley(*recall, **{**SENTENCES, "inference_mode": InferenceModes.SOFTMAX})(FACTS, "red")
-    with pytest.raises(ValueError, match=r"holds no answers to go on from .*'softmax'"):
+    with pytest.raises(ValueError, match=r"has no answers to continue from .*'softmax'"):
         refused(recall, given=scored)
     [text] = ExactShapley(*recall, **SENTENCES)(FACTS[0]["content"])
-    with pytest.raises(ValueError, match="holds no chat that could go on"):
+    with pytest.raises(ValueError, match="has no chat to continue"):
         refused(recall, given=text)
     [drawn] = ExactShapley(*recall, **{**SENTENCES, "inference_mode": DRAWN})(FACTS)
     with pytest.raises(ValueError, match="repeats=1 only"):
