@@ -73,7 +73,7 @@ def test_attend_is_dropping_with_positions_kept() -> None:
 
 @pytest.mark.parametrize("family", ["lfm2", "mamba"])
 def test_attend_is_refused_by_recurrent_layers(family: str) -> None:
-    with pytest.raises(ValueError, match=r"attention mask says.*Drop\(\) or Replace"):
+    with pytest.raises(ValueError, match=r"attention mask hides.*Drop\(\) or Replace"):
         ExactShapley(build(family), byte_bpe(), occlusion=Attend())
 
 
