@@ -77,7 +77,7 @@ def test_without_a_target_it_is_the_answer_that_the_model_generates(name: str) -
     special = subject.processor.tokenizer.all_special_ids
     said = said[: 1 + max(index for index, token in enumerate(said) if token not in special)]
     own = game(subject, messages, None, generate={"max_new_tokens": 4})
-    assert [list(answer.ids) for answer in own.question.answers] == [said]
+    assert [list(answer.ids) for answer in own.question.targets] == [said]
     whole = torch.ones(1, own.n, dtype=torch.bool)
     torch.testing.assert_close(own(whole)[0].double(), answered(subject, encoding, said), **CLOSE)
 
