@@ -153,8 +153,10 @@ def _compared_values(subject: Subject, values: torch.Tensor, rows: list[Row], ta
     tolerance = max(_floor(subject, expected, span), DUPLICATED * noise)
     report = {"error": max(errors), "span": span, "noise": noise, "tolerance": tolerance, "rows": len(rows)}
     masked = next((row for row in rows if row.seen and 0 in row.seen and row.seen[-1]), None)
-    if masked and plain.reads_masked(masked, target, tolerance):
-        return report | {"status": "WRONG", "wrong rows": len(rows), "said": "the model reads what is masked"}
+    effect = plain.masked_effect(masked, target) if masked else 0.0
+    if effect > tolerance:
+        said = "the model reads what is masked"
+        return report | {"status": "WRONG", "error": max(effect, *errors), "wrong rows": len(rows), "said": said}
     status = "exact" if max(errors) <= EXACT * max(1.0, span) else "noise"
     if max(errors) > tolerance and subject.dtype != "float32":
         precise = plain.precise()

@@ -57,7 +57,8 @@ def build(family: Family, scale: float, seed: int = 0) -> tuple[Any, Any]:
 
 def _make_all_weights_matter(model: Any, scale: float) -> None:
     """Multiply matrices, and fill what is zero here but not in published checkpoints: biases, and the embedding of padding."""
-    convolutions = {id(part.weight) for part in model.modules() if isinstance(part, torch.nn.modules.conv._ConvNd)}
+    modules = [part for part in model.modules() if isinstance(part, torch.nn.modules.conv._ConvNd)]
+    convolutions = {id(part.weight) for part in modules if max(part.kernel_size) > 1}
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if weight.ndim >= 2 and id(weight) not in convolutions and "A_log" not in name:

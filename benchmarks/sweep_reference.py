@@ -103,11 +103,11 @@ class Plain:
         self.token_by_token = before
         return bool((found[0] - found[1]).abs().max() > tolerance)
 
-    def reads_masked(self, row: Row, target: Target, tolerance: float) -> bool:
-        """Whether other ids where the mask is zero change the values."""
+    def masked_effect(self, row: Row, target: Target) -> float:
+        """How far other ids where the mask is zero change the values; 0 where they are hidden."""
         seen = row.seen or ()
         other = tuple(token if there else (token + 17) % 300 + 20 for token, there in zip(row.ids, seen, strict=True))
-        return bool((self.values(row, target) - self.values(replace(row, ids=other), target)).abs().max() > tolerance)
+        return float((self.values(row, target) - self.values(replace(row, ids=other), target)).abs().max())
 
     def noise(self, row: Row, target: Target) -> float:
         """How far the values of a row change when it is computed again, alone or beside copies of itself."""

@@ -17,26 +17,29 @@ Entry = dict[str, Any]
 
 
 def outcome(report: Entry) -> str:
-    """A family's in one dtype: "right", what is refused, and what is wrong, by how much."""
-    if "not text" in report:
-        return "not text"
-    if "not built" in report:
-        return "not built"
-    by_status: dict[str, list[str]] = {}
-    for name, check in report["checks"].items():
-        by_status.setdefault(check["status"], []).append(name)
-    if set(by_status) == {"refused"}:
-        return "refused"
-    told = []
-    for status in BAD:
-        for name in by_status.get(status, []):
-            check = report["checks"][name]
-            told.append(f"{status}: {name}" + (f" ({check['error']:.2g})" if "error" in check else ""))
-    if "refused" in by_status:
-        told.append(f"refused: {', '.join(by_status['refused'])}")
-    if not told:
-        return "right to rounding" if "rounding" in by_status else "right"
-    return "; ".join(told)
+    """A family's in one dtype: "right", or what is wrong, crashes or is refused, by how much and why."""
+    for reason in ("not text", "not built"):
+        if reason in report:
+            return reason
+    checks = report["checks"]
+    told = [_told(status, checks) for status in ("WRONG", "crash", "fails alone", "refused")]
+    if not any(told):
+        return "right to rounding" if any(check["status"] == "rounding" for check in checks.values()) else "right"
+    return "; ".join(part for part in told if part)
+
+
+def _told(status: str, checks: dict[str, Entry]) -> str:
+    """One status: the checks that have it, the greatest error, and the causes of errors."""
+    mine = {name: check for name, check in checks.items() if check["status"] == status}
+    if not mine:
+        return ""
+    told = f"**{status}**" if status in BAD else status
+    if status == "WRONG":
+        causes = dict.fromkeys(
+            check.get("cause") or check.get("said", "") for name, check in mine.items() if "answers" not in name
+        )
+        told += f" by up to {max(check['error'] for check in mine.values()):.2g}" + f" ({', '.join(causes)})" * bool(causes)
+    return told if len(mine) == len(checks) else f"{told}: {', '.join(mine)}"
 
 
 def right(entry: Entry) -> bool:
