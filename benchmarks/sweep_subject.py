@@ -18,9 +18,11 @@ CONTEXT = {"it", "was", "the", "best", "of", "times", "worst", ",", ".", "?"}
 ANSWER = " green apple"
 CLASSES = (0, 1, 2)
 NEW_TOKENS = 3
-SCALES = (4.0, 8.0, 16.0, 32.0, 2.0)
-ENOUGH = 1.0
-"""Nats between coalitions: weights are multiplied until a model's outputs differ by so much."""
+SCALES = (4.0, 8.0, 16.0, 32.0, 2.0, 1.0)
+ENOUGH, MUCH = 1.0, 20.0
+"""Nats between coalitions: by the weights' scale, a model's outputs differ enough to show errors, and not so much that rounding
+decides what is attended to.
+"""
 
 SEEDS = 6
 """Random weights that are tried until a model's answers hold text."""
@@ -50,20 +52,20 @@ class Subject:
     @classmethod
     def of(cls, family: Family, dtype: str) -> Subject:
         """Built with the first weights under which coalitions differ enough and answers hold text, or else the best ones."""
-        best = None
+        made: list[Subject] = []
         for scale in SCALES:
-            found = cls._made(family, scale, 0)
-            if found and (best is None or found.span > best.span):
-                best = found
-            if best and best.span >= ENOUGH:
-                break
-        if best is None:
+            if found := cls._made(family, scale, 0):
+                made.append(found)
+                if ENOUGH <= found.span <= MUCH:
+                    break
+        if not made:
             raise FloatingPointError("its outputs are not finite")
+        best = min(made, key=lambda one: max(one.span / MUCH, ENOUGH / max(one.span, 1e-9), 1.0))
         for seed in range(1, SEEDS):
             if best.said is None or family.kind == "classifier":
                 break
             found = cls._made(family, best.scale, seed)
-            best = found if found and found.said is None and found.span >= min(best.span, ENOUGH) / 2 else best
+            best = found if found and found.said is None and min(best.span, ENOUGH) / 2 <= found.span <= 2 * MUCH else best
         best.model = best.model.to(getattr(torch, dtype))
         best.plain, best.dtype = Plain(best.model, family.kind, best.tokenizer), dtype
         best.plain.token_by_token = best.future
