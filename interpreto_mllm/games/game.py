@@ -32,14 +32,14 @@ class ModelGame:
         question: the targets.
         scorer: gives the values of the targets' queries.
         anchor: id that stands in where no token is left to read; without one, that is an error.
-        lent: borrows the model while the game is called by itself.
+        preserved_state: leaves the model as it was, where the game is called by itself.
     """
 
     prompt: Prompt
     question: Question[Target]
     scorer: Scorer[Any]
     anchor: int | None = None
-    lent: Callable[[], AbstractContextManager[None]] = nullcontext
+    preserved_state: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def features(self) -> list[Feature]:
@@ -54,7 +54,7 @@ class ModelGame:
     def __call__(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The values of coalitions, in their order."""
         values: Tensor | None = None
-        with self.lent():
+        with self.preserved_state():
             for _, rows, some in evaluate([self], [coalitions]):
                 values = torch.empty(len(coalitions), some.shape[1], dtype=some.dtype) if values is None else values
                 values[rows] = some
