@@ -11,6 +11,7 @@ import torch
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.responses import Response, Responses
+from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.intermediate_responses import IntermediateResponses
 from interpreto_mllm.games.rollout import Rollout
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
@@ -35,11 +36,7 @@ def extended(
     if not isinstance(explanation, Attribution):
         hint = " Extend them one by one." if isinstance(explanation, (list, tuple)) else ""
         raise TypeError(f"extend() takes one explanation, an Attribution; got {type(explanation).__name__}.{hint}")
-    if adapter.responder is None:
-        raise ValueError(
-            "extend() lets the model answer each coalition as the conversation goes on, which only the similarity game does: "
-            "give inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity."
-        )
+    responder = _responder(adapter)
     responses = _check_answers(explanation, adapter)
     _check_reader(reader)
     if explanation.conversation is None:
@@ -55,19 +52,24 @@ def extended(
     [whole] = reader.read(list(conversation.messages))
     if whole.conversation is not None:
         conversation = replace(conversation, messages=whole.conversation.messages)
-    rollout = Rollout(
-        conversation,
-        reader,
-        IntermediateResponses(adapter.responder, progress, kept),
-        stand_in(adapter.tokenizer),
-        adapter.check_room,
-    )
+    intermediate = IntermediateResponses(responder, progress, kept)
+    rollout = Rollout(conversation, reader, intermediate, stand_in(adapter.tokenizer), adapter.check_room)
     _check_features(explanation, rollout)
     rollout.remember(explanation.coalitions, answers)
     added = torch.ones(len(answers), len(rollout.features) - explanation.n, dtype=torch.bool)
     longer = torch.cat([explanation.coalitions, added], dim=1)
     rollout.inputs_after(answers, longer)  # raises an error if the model cannot read them
     return rollout
+
+
+def _responder(adapter: ModelAdapter[Any]) -> Responder:
+    """What answers the coalitions of the similarity game."""
+    if adapter.responder is None:
+        raise ValueError(
+            "extend() lets the model answer each coalition as the conversation goes on, which only the similarity game does: "
+            "give inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity."
+        )
+    return adapter.responder
 
 
 def _check_answers(explanation: Attribution, adapter: ModelAdapter[Any]) -> Responses:
