@@ -79,7 +79,7 @@ def _text(encoding: Mapping[str, Any], row: int) -> Text:
     ids = _row(encoding["input_ids"], row)
     mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
     if not mask.any():
-        raise ValueError(f"EncodedPrompt {row} of the encoding is empty: it has no ids that its attention mask lets through.")
+        raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
     name = next((name for name in TYPES if name in encoding), "")
     return ids[mask], name, _row(encoding[name], row)[mask] if name else None
 
