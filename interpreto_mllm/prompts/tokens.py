@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from interpreto_mllm.prompts.alignment import Piece, align, align_words, filled
 from interpreto_mllm.prompts.granularity import Span
 
 
@@ -37,25 +38,30 @@ class Tokens:
         )
         ids = list(encoded["input_ids"])
         offsets = [tuple(o) for o in encoded["offset_mapping"]] if fast else decoded_offsets(ids, text, tokenizer)
-        return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special_mask(ids, tokenizer))
+        return cls._checked(text, ids, offsets, tokenizer)
 
     @classmethod
     def of_ids(cls, ids: Sequence[int], tokenizer: Any) -> Tokens:
         """Keep the ids as they are; the text is their decoding, for display."""
         ids = list(ids)
         text = str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))
-        return cls(
-            text,
-            np.asarray(ids, dtype=np.int64),
-            tuple(decoded_offsets(ids, text, tokenizer, False)),
-            special_mask(ids, tokenizer),
-        )
+        return cls._checked(text, ids, decoded_offsets(ids, text, tokenizer, False), tokenizer)
+
+    @classmethod
+    def _checked(cls, text: str, ids: list[int], offsets: list[Span], tokenizer: Any) -> Tokens:
+        """Every written token owns text."""
+        special = special_mask(ids, tokenizer)
+        offsets = filled(offsets, (~special).tolist(), text)
+        empty = [index for index, (start, end) in enumerate(offsets) if end <= start and not special[index]]
+        if empty:
+            raise ValueError(_unaligned(tokenizer.convert_ids_to_tokens(ids[empty[0]]), tokenizer))
+        return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special)
 
     def owners(self, spans: Sequence[Span], regions: Sequence[Span]) -> Int[np.ndarray, "l"]:
         """For each token the index of the span it belongs to, or -1: the first one that it shares a visible character with.
 
         White space belongs to the span after it, within a region (what one person wrote in one go), so that a token holding
-        only a space is dropped and kept with its word.
+        only a space is dropped and kept with its word. White space at the end of a region belongs to the span before it.
         """
         owner_of_char = np.full(len(self.text) + 1, -1, dtype=np.int64)
         starts = {start for start, _ in regions}
@@ -63,6 +69,11 @@ class Tokens:
             while start not in starts and start > 0 and self.text[start - 1].isspace() and owner_of_char[start - 1] < 0:
                 start -= 1
             owner_of_char[start:end] = index
+        for start, end in regions:
+            last = start + len(self.text[start:end].rstrip())
+            if last > start:
+                blank = owner_of_char[last:end]
+                owner_of_char[last:end] = np.where(blank < 0, owner_of_char[last - 1], blank)
         owners = np.full(len(self.ids), -1, dtype=np.int64)
         for position, (start, end) in enumerate(self.offsets):
             visible = [c for c in range(start, end) if not self.text[c].isspace()] or list(range(start, end))
@@ -93,53 +104,66 @@ def special_ids(tokenizer: Any) -> set[int]:
 
 
 def decoded_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special: bool = True) -> list[Span]:
-    """Offsets for tokenizers without them, from decoding the tokens one after the other.
+    """Offsets for tokenizers without them: the tokens' texts, one after the other, aligned with the text.
 
-    Tokens that complete no character (bytes of an emoji) get the character they are part of; each token is matched as the
-    tokenizer decodes it, and the text between matches (dropped spaces) belongs to no token.
+    Tokens that complete no character (bytes of an emoji) get the character they are part of. The tokenizer may have changed
+    case, accents and compatibility forms, and written unknown tokens.
+
+    Args:
+        ids: the tokens.
+        text: what they were made of, or their decoding.
+        tokenizer: the tokenizer.
+        skip_special: whether special tokens are no part of the text.
+
+    Raises:
+        ValueError: when it cannot be known which words a token stands for.
     """
-    special = special_mask(ids, tokenizer)
-    offsets: list[Span] = []
-    reached, pending, first_pending = 0, [], 0
-    for position, token in enumerate(ids):
-        if skip_special and special[position]:
-            offsets.append((0, 0))
-            continue
-        if not pending:
-            first_pending = position
-        pending.append(token)
-        piece = _piece(pending, tokenizer)
-        if not piece or piece.endswith("\ufffd"):
-            offsets.append((reached, reached))
-            continue
-        span = _locate(piece, text, reached)
-        for index in range(first_pending, position):
-            if offsets[index] == (reached, reached):
-                offsets[index] = span
-        offsets.append(span)
-        reached, pending = span[1], []
+    special = special_mask(ids, tokenizer) if skip_special else np.zeros(len(ids), dtype=bool)
+    groups = _characters([index for index in range(len(ids)) if not special[index]], ids, tokenizer)
+    unknown = tokenizer.unk_token_id if skip_special else None
+    pieces = [_piece([ids[index] for index in group], unknown, tokenizer) for group in groups]
+    if skip_special and all(len(group) == 1 for group in groups):
+        written = [ids[index] for [index] in groups]
+        aligned = align_words(pieces, written, text, lambda word: tokenizer.encode(word, add_special_tokens=False))
+    else:
+        aligned = align(pieces, text)
+    if not all(aligned.certain):
+        doubtful = tokenizer.convert_ids_to_tokens(ids[groups[aligned.certain.index(False)][0]])
+        raise ValueError(_unaligned(doubtful, tokenizer))
+    offsets: list[Span] = [(0, 0)] * len(ids)
+    for group, span in zip(groups, aligned.spans, strict=True):
+        for index in group:
+            offsets[index] = span
     return offsets
 
 
-def _piece(ids: Sequence[int], tokenizer: Any) -> str:
-    piece = str(tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
-    return piece[2:] if piece.startswith("##") else piece
+def _characters(written: Sequence[int], ids: Sequence[int], tokenizer: Any) -> list[list[int]]:
+    """Indices of tokens, those that make up a character together."""
+    groups: list[list[int]] = []
+    pending: list[int] = []
+    for index in written:
+        pending.append(index)
+        decoded = _decoded([ids[place] for place in pending], tokenizer)
+        blank = not tokenizer.convert_ids_to_tokens(ids[index]).strip(" ▁Ġ")
+        if (decoded or blank) and not decoded.endswith("\ufffd"):
+            groups.append(pending)
+            pending = []
+    return groups + [[index] for index in pending]
 
 
-def _locate(piece: str, text: str, start: int) -> Span:
-    """Where the piece lies in the text from `start` on, spaces and case aside; an empty span at `start` if it is not near."""
-    bare = piece.strip()
-    if not bare:
-        if text.startswith(piece, start):
-            return (start, start + len(piece))
-        end = start
-        while end < len(text) and text[end].isspace():
-            end += 1
-        return (start, end)
-    window = text[start : start + len(piece) + 64]
-    found = window.find(bare)
-    if found < 0:
-        found = window.lower().find(bare.lower())
-    if found < 0 or window[:found].strip():
-        return (start, start)
-    return (start + found, start + found + len(bare))
+def _piece(ids: Sequence[int], unknown: int | None, tokenizer: Any) -> Piece:
+    decoded = _decoded(ids, tokenizer)
+    token = tokenizer.convert_ids_to_tokens(ids[0]) if len(ids) == 1 else decoded
+    return Piece.of(token, decoded, len(ids) == 1 and ids[0] == unknown)
+
+
+def _decoded(ids: Sequence[int], tokenizer: Any) -> str:
+    return str(tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))
+
+
+def _unaligned(token: str, tokenizer: Any) -> str:
+    return (
+        f"{type(tokenizer).__name__} rewrites this text, and it cannot be known which words its token {token!r} stands for: "
+        "use the model's fast tokenizer if it has one (AutoTokenizer.from_pretrained(..., use_fast=True)), or give "
+        "the encoding tokenizer(text, return_tensors='pt'), whose features are its own tokens and words."
+    )
