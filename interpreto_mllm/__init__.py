@@ -1,4 +1,4 @@
-"""Which parts of a prompt caused a model's answer: Shapley values that are right, fast and shown."""
+"""Shapley values of the parts of a multimodal prompt: which of them caused a model's answer."""
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators import Aggregator, Estimate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,18 @@ def test_no_function_is_long() -> None:
 def test_nothing_reads_source_code_at_run_time() -> None:
     """What a model does is tried on it."""
     assert [path.name for path in SOURCES if "getsource" in path.read_text(encoding="utf-8")] == []
+
+
+def shapes(path: Path) -> Iterator[str]:
+    """The shapes of the jaxtyping annotations in a file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and len(node.slice.elts) == 2:
+            shape = node.slice.elts[1]
+            if isinstance(shape, ast.Constant) and isinstance(shape.value, str):
+                yield shape.value
+
+
+def test_every_letter_of_a_shape_is_in_the_table() -> None:
+    table = set(re.findall(r"\| `([a-z])` \|", (TESTS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+    used = {axis for path in SOURCES for shape in shapes(path) for axis in re.findall(r"(?<![\w{])([a-z])(?![\w}])", shape)}
+    assert used == table

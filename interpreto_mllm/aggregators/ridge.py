@@ -81,7 +81,7 @@ def fit_ridge(
     return RidgeFit(influence - (influence @ member) @ share.T, residuals_left_out(best) / root.clamp_min(1e-300), determined)
 
 
-def _decomposed(matrix: Float[Tensor, "u k"]) -> tuple[Float[Tensor, "u r"], Float[Tensor, "r"], Float[Tensor, "r k"]]:
+def _decomposed(matrix: Float[Tensor, "u k"]) -> tuple[Float[Tensor, "u rank"], Float[Tensor, "rank"], Float[Tensor, "rank k"]]:
     """The singular value decomposition without its null space, from the smaller of the two Gram matrices."""
     wide = len(matrix) <= matrix.shape[1]
     squares, vectors = torch.linalg.eigh(matrix @ matrix.T if wide else matrix.T @ matrix)

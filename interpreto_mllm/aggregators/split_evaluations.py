@@ -50,9 +50,9 @@ class SingleCoalitions:
         weights: how many coalitions of the game each one stands for.
     """
 
-    coalitions: Bool[Tensor, "s n"]
-    values: Float[Tensor, "s t"]
-    weights: Float[Tensor, "s"]
+    coalitions: Bool[Tensor, "sizes n"]
+    values: Float[Tensor, "sizes t"]
+    weights: Float[Tensor, "sizes"]
 
 
 @dataclass(frozen=True, eq=False)

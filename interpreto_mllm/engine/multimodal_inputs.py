@@ -202,7 +202,7 @@ class MergingCheck:
         return self._agrees(values, plain, "takes encoded media")
 
 
-def _fitted(positions: Int[Tensor, "*axes 1 k"], start: int, length: int) -> Int[Tensor, "*axes 1 l"]:
+def _fitted(positions: Int[Tensor, "*axes 1 known"], start: int, length: int) -> Int[Tensor, "*axes 1 l"]:
     """The positions from `start` on, continued to `length`."""
     cut = positions[..., start : start + length]
     more = length - cut.shape[-1]

@@ -43,7 +43,7 @@ class Run(Generic[G]):
         seed: int,
         known: Evaluations | None = None,
         until: Rule | None = None,
-        extra: Bool[Tensor, "e n"] | None = None,
+        extra: Bool[Tensor, "extra n"] | None = None,
     ) -> Run[G]:
         """A run that has evaluated nothing yet; see `SamplingSession` for the arguments.
 

@@ -37,7 +37,7 @@ class SamplingSession:
         seed: int,
         known: Evaluations | None = None,
         monitor: StoppingMonitor | None = None,
-        extra: Bool[Tensor, "e n"] | None = None,
+        extra: Bool[Tensor, "extra n"] | None = None,
     ):
         self.n, self.budget = n, budget
         self._monitor = monitor

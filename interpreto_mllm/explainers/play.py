@@ -33,7 +33,7 @@ def play(
     seed: int = 0,
     evaluations: Evaluations | None = None,
     until: Rule | None = None,
-    extra: Bool[Tensor, "e n"] | None = None,
+    extra: Bool[Tensor, "extra n"] | None = None,
     progress: bool = True,
 ) -> Attribution:
     """Attributions of the features of any game.

@@ -194,7 +194,7 @@ def check_audio_granularity(granularity: object) -> AudioGranularity | AudioSegm
     )
 
 
-def _energies(samples: Float32[np.ndarray, "s"], frame: int) -> Float[np.ndarray, "f"]:
+def _energies(samples: Float32[np.ndarray, "s"], frame: int) -> Float[np.ndarray, "frames"]:
     """Mean square of each frame; the last may be shorter."""
     starts = np.arange(0, len(samples), frame)
     sizes = np.diff(np.append(starts, len(samples)))

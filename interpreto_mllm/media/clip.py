@@ -102,7 +102,7 @@ class Clip:
         """Its length in seconds."""
         return len(self.samples) / self.rate
 
-    def render(self, present: Bool[np.ndarray, "k"]) -> Float32[np.ndarray, "r"] | None:
+    def render(self, present: Bool[np.ndarray, "pieces"]) -> Float32[np.ndarray, "resampled"] | None:
         """What the model hears when only these segments are present; None when nothing is left of the clip.
 
         Raises:
@@ -129,7 +129,7 @@ class Clip:
         """Whether what is left always has the size of the whole, so that it takes as many tokens."""
         return self._counterpart is not None
 
-    def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
+    def key(self, present: Bool[np.ndarray, "pieces"]) -> bytes:
         """Equal exactly for states, of this clip or another, that render equal; each is rendered once to find out."""
         pieces = present.tobytes()
         if pieces not in self._keys:

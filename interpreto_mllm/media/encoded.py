@@ -62,7 +62,7 @@ class Encoded:
         count = len(next(iter(self.rows.values()))) - 1
         return (name,) if count == 1 else tuple(f"{name} {number + 1}" for number in range(count))
 
-    def render(self, present: Bool[np.ndarray, "k"]) -> Tensors:
+    def render(self, present: Bool[np.ndarray, "pieces"]) -> Tensors:
         """What the model is given when only these pieces are present."""
         rendered = dict(self.tensors)
         for name, edges in self.rows.items():
@@ -72,7 +72,7 @@ class Encoded:
                 part[part != 0] = ABSENT
         return rendered
 
-    def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
+    def key(self, present: Bool[np.ndarray, "pieces"]) -> bytes:
         """Equal exactly for states of equal tensors with the same pieces present."""
         return digest(self._content, present.tobytes())
 

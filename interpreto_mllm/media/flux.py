@@ -42,7 +42,7 @@ def sharpest(samples: Float32[np.ndarray, "s"], rate: int, edges: Sequence[int],
     return moved
 
 
-def flux(samples: Float32[np.ndarray, "s"], rate: int, times: Int64[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+def flux(samples: Float32[np.ndarray, "s"], rate: int, times: Int64[np.ndarray, "times"]) -> Float[np.ndarray, "times"]:
     """How much the spectrum changes at each time: the mean absolute difference of the square roots of its magnitudes, which
     weighs soft and loud sounds more as hearing does than the magnitudes would. Times are in samples.
 

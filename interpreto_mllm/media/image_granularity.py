@@ -23,7 +23,7 @@ class ImageGranularity(ABC):
     noun = "region"
 
     @abstractmethod
-    def __call__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "k h w"]:
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "pieces height width"]:
         """The pixels of each piece. What no piece covers is always present."""
 
     def labels(self, count: int) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class Patches(ImageGranularity):
         for name, count in (("rows", self.rows), ("columns", self.columns)):
             _positive(f"Patches: {name}", count)
 
-    def __call__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "k h w"]:
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "pieces height width"]:
         height, width, _ = pixels.shape
         if self.rows > height or self.columns > width:
             raise ValueError(
@@ -99,7 +99,7 @@ class Superpixels(ImageGranularity):
         if not self.compactness > 0:
             raise ValueError(f"Superpixels: compactness must be positive; got {self.compactness!r}.")
 
-    def __call__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "k h w"]:
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "pieces height width"]:
         try:
             from skimage.segmentation import slic
         except ImportError as error:
@@ -137,7 +137,7 @@ class Boxes(ImageGranularity):
             raise ValueError("Boxes: there is no box; give at least one (left, top, right, bottom).")
         object.__setattr__(self, "boxes", read)
 
-    def __call__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "k h w"]:
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "pieces height width"]:
         height, width, _ = pixels.shape
         masks = np.zeros((len(self.boxes), height, width), dtype=bool)
         for mask, (left, top, right, bottom) in zip(masks, self.boxes, strict=True):
@@ -166,13 +166,13 @@ class Masks(ImageGranularity):
         [[[1, 0], [0, 1]]]
     """
 
-    masks: Bool[np.ndarray, "k h w"]
+    masks: Bool[np.ndarray, "pieces height width"]
     noun = "mask"
 
     def __init__(self, masks: Any):
         object.__setattr__(self, "masks", read_masks(masks))
 
-    def __call__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "k h w"]:
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "pieces height width"]:
         check_fit(self.masks, pixels.shape[1], pixels.shape[0])
         return self.masks
 
@@ -186,14 +186,14 @@ class WholeImage(ImageGranularity):
         ('image',)
     """
 
-    def __call__(self, pixels: UInt8[np.ndarray, "h w 3"]) -> Bool[np.ndarray, "k h w"]:
+    def __call__(self, pixels: UInt8[np.ndarray, "height width 3"]) -> Bool[np.ndarray, "pieces height width"]:
         return np.ones((1, *pixels.shape[:2]), dtype=bool)
 
     def labels(self, count: int) -> tuple[str, ...]:
         return ("image",)
 
 
-def read_masks(given: Any) -> Bool[np.ndarray, "k h w"]:
+def read_masks(given: Any) -> Bool[np.ndarray, "pieces height width"]:
     """A boolean copy of the given masks.
 
     Raises:
@@ -216,7 +216,7 @@ def read_masks(given: Any) -> Bool[np.ndarray, "k h w"]:
     return array.astype(bool)
 
 
-def check_fit(masks: Bool[np.ndarray, "k _ _"], width: int, height: int) -> None:
+def check_fit(masks: Bool[np.ndarray, "pieces _ _"], width: int, height: int) -> None:
     """Raise a ValueError where masks and image differ in size."""
     if masks.shape[1:] != (height, width):
         raise ValueError(
@@ -235,7 +235,7 @@ def check_image_granularity(granularity: object) -> ImageGranularity | ImageSegm
     )
 
 
-def _one_each(owner: Int64[np.ndarray, "h w"], count: int) -> Bool[np.ndarray, "k h w"]:
+def _one_each(owner: Int64[np.ndarray, "height width"], count: int) -> Bool[np.ndarray, "pieces height width"]:
     """One mask per piece, from the piece of each pixel."""
     return owner[None] == np.arange(count)[:, None, None]
 

@@ -16,10 +16,10 @@ class ImageOcclusion(ABC):
     """What stands where an absent piece was."""
 
     @abstractmethod
-    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"] | None:
+    def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"] | None:
         """The image whose pixels are shown where pieces are absent; None to leave the whole image out of the prompt."""
 
-    def check(self, masks: Bool[np.ndarray, "k h w"]) -> None:
+    def check(self, masks: Bool[np.ndarray, "pieces height width"]) -> None:
         """Raise a ValueError where these pieces cannot disappear like this."""
 
 
@@ -50,7 +50,7 @@ class Fill(ImageOcclusion):
         if self.colour != "mean":
             self._named()
 
-    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
         colour = pixels.mean((0, 1)).round() if self.colour == "mean" else np.asarray(self._named())
         return np.broadcast_to(colour.astype(np.uint8), pixels.shape).copy()
 
@@ -91,7 +91,7 @@ class Blur(ImageOcclusion):
         if isinstance(self.radius, bool) or not isinstance(self.radius, (int, float)) or not 0 < self.radius < float("inf"):
             raise ValueError(f"Blur: the radius is a positive number of pixels; got {self.radius!r}.")
 
-    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
         from PIL import Image, ImageFilter
 
         return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(self.radius)))
@@ -118,7 +118,7 @@ class ReplaceImage(ImageOcclusion):
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", read_image(self.image))
 
-    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
         return np.asarray(self.image.resize((pixels.shape[1], pixels.shape[0])))
 
 
@@ -136,10 +136,10 @@ class DropImage(ImageOcclusion):
         ValueError: DropImage() leaves out whole images, and this one is cut into 4 pieces: use WholeImage(), or Fill() to ...
     """
 
-    def counterpart(self, pixels: UInt8[np.ndarray, "h w 3"]) -> None:
+    def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
         return None
 
-    def check(self, masks: Bool[np.ndarray, "k h w"]) -> None:
+    def check(self, masks: Bool[np.ndarray, "pieces height width"]) -> None:
         if len(masks) > 1 or not masks.all():
             cut = f"is cut into {len(masks)} pieces" if len(masks) > 1 else "has pixels outside its only piece"
             raise ValueError(

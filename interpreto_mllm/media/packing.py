@@ -38,12 +38,12 @@ def unpack_image(text: str) -> PIL.Image.Image:
     return read_image(Image.open(io.BytesIO(base64.b64decode(text))))
 
 
-def pack_masks(masks: Bool[np.ndarray, "k h w"]) -> dict[str, Any]:
+def pack_masks(masks: Bool[np.ndarray, "pieces height width"]) -> dict[str, Any]:
     """A bit per pixel, compressed."""
     return {"shape": list(masks.shape), "bits": _compressed(np.packbits(masks).tobytes())}
 
 
-def unpack_masks(packed: dict[str, Any]) -> Bool[np.ndarray, "k h w"]:
+def unpack_masks(packed: dict[str, Any]) -> Bool[np.ndarray, "pieces height width"]:
     """Inverse of `pack_masks`."""
     bits = np.frombuffer(_expanded(packed["bits"]), dtype=np.uint8)
     return np.unpackbits(bits, count=math.prod(packed["shape"])).astype(bool).reshape(packed["shape"])

@@ -52,7 +52,7 @@ class Picture:
     """
 
     image: PIL.Image.Image
-    masks: Bool[np.ndarray, "k h w"]
+    masks: Bool[np.ndarray, "pieces height width"]
     labels: tuple[str, ...]
     occlusion: ImageOcclusion | None
 
@@ -93,7 +93,7 @@ class Picture:
         labels = granularity.labels if isinstance(granularity, ImageGranularity) else _numbered
         return cls(image, masks, tuple(labels(len(masks))), occlusion)
 
-    def render(self, present: Bool[np.ndarray, "k"]) -> PIL.Image.Image | None:
+    def render(self, present: Bool[np.ndarray, "pieces"]) -> PIL.Image.Image | None:
         """What the model is shown when only these pieces are present; None when the image is left out of the prompt.
 
         Raises:
@@ -122,7 +122,7 @@ class Picture:
         """Whether what is left always has the size of the whole, so that it takes as many tokens."""
         return self._counterpart is not None
 
-    def key(self, present: Bool[np.ndarray, "k"]) -> bytes:
+    def key(self, present: Bool[np.ndarray, "pieces"]) -> bytes:
         """Equal exactly for states, of this picture or another, that render equal; each is rendered once to find out."""
         pieces = present.tobytes()
         if pieces not in self._keys:
@@ -145,7 +145,7 @@ class Picture:
         ]
 
     @cached_property
-    def areas(self) -> tuple[Int64[np.ndarray, "h w"], Bool[np.ndarray, "a k"]]:
+    def areas(self) -> tuple[Int64[np.ndarray, "height width"], Bool[np.ndarray, "areas pieces"]]:
         """The image cut wherever the pieces that cover it change: the area of each pixel, and the pieces of each area."""
         flat = rearrange(self.masks, "k h w -> k (h w)")
         area = np.zeros(flat.shape[1], dtype=np.int64)
@@ -173,7 +173,7 @@ class Picture:
         return cls(unpack_image(data["image"]), unpack_masks(data["masks"]), tuple(data["labels"]), occlusion)
 
     @cached_property
-    def _counterpart(self) -> UInt8[np.ndarray, "h w 3"] | None:
+    def _counterpart(self) -> UInt8[np.ndarray, "height width 3"] | None:
         assert self.occlusion is not None
         return self.occlusion.counterpart(np.asarray(self.image))
 
@@ -186,6 +186,6 @@ def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"region {number + 1}" for number in range(count))
 
 
-def _box(mask: Bool[np.ndarray, "h w"]) -> tuple[int, int, int, int]:
+def _box(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -78,7 +78,7 @@ def _load(image: PIL.Image.Image, name: str) -> PIL.Image.Image:
     return image
 
 
-def _pixels(given: Any) -> UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w c"]:
+def _pixels(given: Any) -> UInt8[np.ndarray, "height width"] | UInt8[np.ndarray, "height width channels"]:
     """An array or tensor as height, width and perhaps three or four channels of uint8."""
     if hasattr(given, "detach"):
         given = given.detach().cpu()

@@ -22,7 +22,7 @@ class State:
     """A medium with only some of its pieces."""
 
     medium: Medium
-    present: Bool[np.ndarray, "k"]
+    present: Bool[np.ndarray, "pieces"]
 
     @staticmethod
     def whole(medium: Medium) -> State:

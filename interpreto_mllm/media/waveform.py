@@ -106,7 +106,7 @@ def _mono(samples: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "s"]:
     return samples.mean(axis=channels[0], dtype=np.float64).astype(np.float32)
 
 
-def _resampled(samples: Float32[np.ndarray, "s"], own: int | float, rate: int) -> Float32[np.ndarray, "r"]:
+def _resampled(samples: Float32[np.ndarray, "s"], own: int | float, rate: int) -> Float32[np.ndarray, "resampled"]:
     try:
         import soxr
     except ImportError as error:

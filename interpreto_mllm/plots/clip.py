@@ -158,7 +158,7 @@ def _clip(attribution: Record, medium: int) -> Clip:
     return clip
 
 
-def _envelope(clip: Clip, columns: int) -> tuple[Float[np.ndarray, "c"], Float[np.ndarray, "c"]]:
+def _envelope(clip: Clip, columns: int) -> tuple[Float[np.ndarray, "columns"], Float[np.ndarray, "columns"]]:
     """Lowest and highest sample of each column, as shares of the loudest."""
     columns = min(columns, len(clip.samples))
     starts = np.arange(columns) * len(clip.samples) // columns

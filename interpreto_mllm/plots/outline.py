@@ -9,7 +9,7 @@ Loop = list[tuple[int, int]]
 """The corners of a closed line, as (x, y) between pixels."""
 
 
-def outline(mask: Bool[np.ndarray, "h w"]) -> list[Loop]:
+def outline(mask: Bool[np.ndarray, "height width"]) -> list[Loop]:
     """The closed lines around the pixels of a mask, holes included.
 
     Example:
@@ -52,7 +52,7 @@ def _walk(ahead: dict[tuple[int, int], list[tuple[int, int]]], start: tuple[int,
             return loop
 
 
-def svg_path(mask: Bool[np.ndarray, "h w"]) -> str:
+def svg_path(mask: Bool[np.ndarray, "height width"]) -> str:
     """The outline as the `d` of an SVG path.
 
     Example:

@@ -52,7 +52,7 @@ def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, pai
         _write(pair[1], areas, [None if entry is None else (row.short(entry), row.share(entry)) for entry in each])
 
 
-def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], scores: list[tuple[str, float] | None]) -> None:
+def _write(axes: Axes, areas: Int64[np.ndarray, "height width"], scores: list[tuple[str, float] | None]) -> None:
     """The score of each area in its middle, where it fits."""
     points = axes.get_window_extent().width / axes.figure.dpi * 72 / areas.shape[1]
     longest = max((len(score[0]) for score in scores if score), default=1)
@@ -69,7 +69,7 @@ def _write(axes: Axes, areas: Int64[np.ndarray, "h w"], scores: list[tuple[str, 
                 break
 
 
-def _middle(mask: Bool[np.ndarray, "h w"]) -> tuple[float, float]:
+def _middle(mask: Bool[np.ndarray, "height width"]) -> tuple[float, float]:
     """The row and column farthest from the border of a mask; of several, the one in their middle."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     inner = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 1)
@@ -90,7 +90,7 @@ def _tinted(image: PIL.Image.Image, shares: np.ndarray) -> np.ndarray:
     return (grey * (1 - strength) + tint * strength).round().astype(np.uint8)
 
 
-def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.ndarray, "h w"]]:
+def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.ndarray, "height width"]]:
     """The image and the area of each of its pixels, both made smaller where they are large."""
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)
@@ -104,7 +104,9 @@ def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.
     return image.resize((width, height)), areas[rows][:, columns]
 
 
-def _pieces(attribution: Record, medium: int, areas: Int64[np.ndarray, "h w"]) -> list[Bool[np.ndarray, "h w"]]:
+def _pieces(
+    attribution: Record, medium: int, areas: Int64[np.ndarray, "height width"]
+) -> list[Bool[np.ndarray, "height width"]]:
     """Where each feature lies in the image as shown."""
     each = covers(attribution, medium)
     features = sorted({feature for cover in each for feature in cover})

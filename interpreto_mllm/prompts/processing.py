@@ -185,7 +185,7 @@ def _joined(each: Sequence[Tensors]) -> Tensors:
 
 
 def expanded(
-    plain: Int[np.ndarray, "k"], holders: Sequence[int], given: Int[np.ndarray, "l"], soft: Sequence[int]
+    plain: Int[np.ndarray, "plain"], holders: Sequence[int], given: Int[np.ndarray, "l"], soft: Sequence[int]
 ) -> Int[np.ndarray, "l"]:
     """Which of a text's own tokens each token of its processed form is, or -1 for those that the processor put in.
 
@@ -215,7 +215,7 @@ def expanded(
     return source
 
 
-def _find(given: Int[np.ndarray, "l"], piece: Int[np.ndarray, "k"], start: int, last: bool) -> int | None:
+def _find(given: Int[np.ndarray, "l"], piece: Int[np.ndarray, "piece"], start: int, last: bool) -> int | None:
     """Where the piece begins in the ids, from `start` on: the first place, or the last."""
     if not len(piece):
         return start

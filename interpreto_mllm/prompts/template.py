@@ -96,7 +96,7 @@ class TemplatePrompt:
     template: Template
     tokenizer: Any
     text: str
-    owner: Int[np.ndarray, "s"]
+    owner: Int[np.ndarray, "slots"]
     features: list[Feature]
 
     @classmethod

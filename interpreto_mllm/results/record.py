@@ -21,7 +21,7 @@ from interpreto_mllm.results.normalisation import normalise
 
 Unit = Literal["token", "class", "response", "contrast", "value"]
 Kept = TypeVar("Kept", bound="Record")
-"""A record and whatever class shows it: what is computed from one is another of its kind."""
+"""`Record` or the class that shows it: methods that derive a result return one of the same class."""
 
 
 @dataclass(frozen=True, eq=False)

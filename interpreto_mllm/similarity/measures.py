@@ -18,7 +18,7 @@ class Measure(ABC):
     reduced = True
 
     @abstractmethod
-    def __call__(self, original: Float[Tensor, "k d"], response: Float[Tensor, "l d"]) -> float:
+    def __call__(self, original: Float[Tensor, "original d"], response: Float[Tensor, "response d"]) -> float:
         """The similarity of a response to the original answer."""
 
 
@@ -30,7 +30,7 @@ class Cosine(Measure):
         0.6
     """
 
-    def __call__(self, original: Float[Tensor, "k d"], response: Float[Tensor, "l d"]) -> float:
+    def __call__(self, original: Float[Tensor, "original d"], response: Float[Tensor, "response d"]) -> float:
         a, b = original.double().flatten(), response.double().flatten()
         lengths = (a.norm() * b.norm()).item()
         return (a @ b).item() / lengths if lengths else 0.0
@@ -44,7 +44,7 @@ class Euclidean(Measure):
         0.25
     """
 
-    def __call__(self, original: Float[Tensor, "k d"], response: Float[Tensor, "l d"]) -> float:
+    def __call__(self, original: Float[Tensor, "original d"], response: Float[Tensor, "response d"]) -> float:
         return 1 / (1 + (original.double() - response.double()).norm().item())
 
 
@@ -61,7 +61,7 @@ class TokenMatch(Measure):
 
     reduced = False
 
-    def __call__(self, original: Float[Tensor, "k d"], response: Float[Tensor, "l d"]) -> float:
+    def __call__(self, original: Float[Tensor, "original d"], response: Float[Tensor, "response d"]) -> float:
         a, b = (torch.nn.functional.normalize(states.double(), dim=1) for states in (original, response))
         cosines = a @ b.T
         recall, precision = cosines.amax(1).mean().item(), cosines.amax(0).mean().item()

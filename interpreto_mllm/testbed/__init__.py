@@ -76,9 +76,9 @@ def load_hearing() -> tuple[PreTrainedModel, ProcessorMixin]:
     """The shipped audio-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
 
     It answers questions about the order and the presence of short sounds in a clip of two seconds. It answers from the sounds
-    that it hears: with the first sound silenced, the second comes first. It is trained so that when
-    nothing determines the answer, because a sound or its name is missing, every sound is about equally likely, and without the
-    word for the kind of answer every answer is. Plain questions need their final mark: without it some are not answered.
+    that it hears: with the first sound silenced, the second comes first. It is trained so that
+    every sound is about equally likely when a sound or its name is missing, and every answer when the word for the kind of
+    answer is missing. Plain questions need their final mark: without it some are not answered.
 
     Example:
         >>> model, processor = load_hearing()
