@@ -108,8 +108,8 @@ class LocalRespondingAdapter(RespondingAdapter):
 
     def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
         tokens = self._generating.target(given, text, input)
-        spelled = given.strip() if isinstance(given, str) else decode_response(list(tokens.ids), self.tokenizer).text
-        response = Response(spelled, tuple(tokens.ids[index] for index in tokens.scored))
+        answer = given.strip() if isinstance(given, str) else decode_response(list(tokens.ids), self.tokenizer).text
+        response = Response(answer, tuple(tokens.ids[index] for index in tokens.scored))
         return original_target(Original(response, input, tokens if self.similarity.log_probability else None))
 
     def default_occlusion(self) -> TextOcclusion:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,14 +26,14 @@ class Responses:
     """The answers behind the evaluations of a similarity game, in the order of its coalitions.
 
     Args:
-        said: the answers to each coalition, `repeats` for each way of reading it (a template has several, others one).
+        answers: those to each coalition, `repeats` for each of its model inputs (a template has several, others one).
         originals: the answers that these are compared with.
         columns: an index of `originals` for each target, or a pair (target, foil) for the difference of two.
-        repeats: how many answers were drawn for each reading.
+        repeats: how many answers were drawn for each model input.
         generation: the settings under which the model answered, as text.
-        original_log_probabilities: where they were asked for, the log-probability of each original after each coalition, `w` of
-            them for the ways of reading it. Not of what was said: that is `Response.log_probability`.
-        history: where the conversation went on, what each coalition was answered in the turns before, first things first.
+        original_log_probabilities: where they were asked for, the log-probability of each original after each coalition, one
+            for each of its `w` model inputs. That of an answer itself is `Response.log_probability`.
+        history: where the conversation was extended, the answers to each coalition in the turns before, in their order.
 
     Example:
         >>> responses = Responses((Response("no"),), (0,), ((Response("yes"),), (Response("no"),)))
@@ -42,22 +43,28 @@ class Responses:
 
     originals: tuple[Response, ...]
     columns: tuple[int | tuple[int, int], ...]
-    said: tuple[tuple[Response, ...], ...]
+    answers: tuple[tuple[Response, ...], ...]
     repeats: int = 1
     generation: Mapping[str, Any] = field(default_factory=dict)
     original_log_probabilities: Float[Tensor, "p o w"] | None = None
     history: tuple[tuple[Response, ...], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.said)
+        return len(self.answers)
 
     def __getitem__(self, coalition: int) -> tuple[Response, ...]:
-        return self.said[coalition]
+        return self.answers[coalition]
+
+    @property
+    def said(self) -> tuple[tuple[Response, ...], ...]:
+        """The former name of `answers`."""
+        warnings.warn("Responses.said is now called answers.", DeprecationWarning, stacklevel=2)
+        return self.answers
 
     @property
     def texts(self) -> list[str]:
         """The text of the first answer to each coalition."""
-        return [answers[0].text for answers in self.said]
+        return [answers[0].text for answers in self.answers]
 
     @property
     def labels(self) -> list[str]:
@@ -65,8 +72,8 @@ class Responses:
         pairs = [column if isinstance(column, tuple) else (column,) for column in self.columns]
         return [" − ".join(self.originals[index].text for index in pair) for pair in pairs]
 
-    def values(self, worth: Sequence[Float[Tensor, "p answers"]]) -> Float[Tensor, "r p t"]:
-        """The game's values under each of the repeats, from what each original makes of every answer of `said`."""
-        each = [reduce(one, "p (w repeat) -> repeat p", "mean", repeat=self.repeats) for one in worth]
+    def values(self, similarities: Sequence[Float[Tensor, "p answers"]]) -> Float[Tensor, "r p t"]:
+        """The game's values under each of the repeats, from the similarity of every answer to each original."""
+        each = [reduce(one, "p (w repeat) -> repeat p", "mean", repeat=self.repeats) for one in similarities]
         pairs = [column if isinstance(column, tuple) else (column, None) for column in self.columns]
         return stack([each[a] if b is None else each[a] - each[b] for a, b in pairs], dim=-1)

@@ -43,13 +43,13 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
     if responses is None:
         return None
     numbers: dict[Response, int] = {}
-    said, history = (
+    answers, history = (
         [[numbers.setdefault(answer, len(numbers)) for answer in answers] for answers in each]
-        for each in (responses.said, responses.history)
+        for each in (responses.answers, responses.history)
     )
     return {
         "distinct": [[answer.text, list(answer.ids), answer.log_probability] for answer in numbers],
-        "said": said,
+        "said": answers,
         "history": history,
         "originals": [[answer.text, list(answer.ids), answer.log_probability] for answer in responses.originals],
         "columns": list(responses.columns),
@@ -65,14 +65,14 @@ def _read_out(written: dict[str, Any] | None) -> Responses | None:
     distinct, originals = (
         [Response(text, tuple(ids), *rest) for text, ids, *rest in written[name]] for name in ("distinct", "originals")
     )
-    said, history = (
+    answers, history = (
         tuple(tuple(distinct[number] for number in numbers) for numbers in each)
         for each in (written["said"], written.get("history", ()))
     )
     return Responses(
         tuple(originals),
         tuples(written["columns"]),
-        said,
+        answers,
         written["repeats"],
         written["generation"],
         unpack(packed) if (packed := written.get("original_log_probabilities")) is not None else None,

@@ -46,7 +46,7 @@ def extended(
         )
     turn = _messages(new_turn, adapter.processing)
     earlier = responses.history or [()] * len(responses)
-    answers = [(*past, now[0]) for past, now in zip(earlier, responses.said, strict=True)]
+    answers = [(*past, now[0]) for past, now in zip(earlier, responses.answers, strict=True)]
     conversation = explanation.conversation.continued(answers[1][-1].text, turn)
     reader = replace(reader, fixed=frozenset(conversation.answered))
     [whole] = reader.read(list(conversation.messages))

@@ -28,7 +28,7 @@ class Original:
     repeatable: bool = False
 
     @property
-    def said(self) -> PromptedResponse:
+    def prompted_response(self) -> PromptedResponse:
         """As comparisons take it."""
         return self.response, self.input
 

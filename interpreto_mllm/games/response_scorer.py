@@ -101,8 +101,8 @@ class ResponseScorer:
         for places in places_of.values():
             original = queries[indices[places[0]]].original
             inputs = [queries[indices[place]].input for place in places]
-            said = [(response, input) for input in inputs for response in self.responses[input.key]]
-            similarities = self.comparison.values(original.said, said)
+            prompted = [(response, input) for input in inputs for response in self.responses[input.key]]
+            similarities = self.comparison.values(original.prompted_response, prompted)
             values[places, 0] = reduce(similarities, "(b repeat) -> b", "mean", b=len(places))
         return indices, values
 

@@ -35,14 +35,14 @@ class ResponseGame(ModelGame):
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """The evaluations with the responses behind them, and the values of each repeat where there are several."""
         inputs = self.inputs(evaluations.coalitions)
-        said = [[(response, input) for input in row for response in self.scorer.responses[input.key]] for row in inputs]
-        answers = [tuple(response for response, _ in row) for row in said]
+        prompted = [[(response, input) for input in row for response in self.scorer.responses[input.key]] for row in inputs]
+        answers = [tuple(response for response, _ in row) for row in prompted]
         responses = self._responses(answers, self._log_probabilities(evaluations.coalitions))
         if responses.repeats == 1 or not len(responses):
             return replace(evaluations, responses=responses)
-        flat = [one for row in said for one in row]
-        similarities = [self.scorer.comparison.values(original.said, flat) for original in self._originals]
-        of_originals = [rearrange(values, "(p e) -> p e", p=len(responses)) for values in similarities]
+        flat = [one for row in prompted for one in row]
+        similarities = [self.scorer.comparison.values(original.prompted_response, flat) for original in self._originals]
+        of_originals = [rearrange(values, "(p answers) -> p answers", p=len(responses)) for values in similarities]
         return replace(evaluations, responses=responses, repeats=responses.values(of_originals))
 
     def known(self, evaluations: Evaluations) -> Evaluations:
@@ -59,7 +59,7 @@ class ResponseGame(ModelGame):
         if not len(coalitions):
             return evaluations
         repeats = self.scorer.similarity.repeats
-        for inputs, responses in zip(self.inputs(coalitions), earlier.said, strict=True):
+        for inputs, responses in zip(self.inputs(coalitions), earlier.answers, strict=True):
             for place, input in enumerate(inputs):
                 self.scorer.responses[input.key] = responses[place * repeats : (place + 1) * repeats]
         self._remember_log_probabilities(earlier, coalitions)
@@ -81,10 +81,10 @@ class ResponseGame(ModelGame):
             if [one.text for one in given] != [one.text for one in wanted] if name == "originals" else given != wanted:
                 raise ValueError(f"The earlier evaluations have other {name}: {given} there, {wanted} here.")
 
-    def _responses(self, said: list[tuple[Response, ...]], log_probabilities: Float[Tensor, "p o w"] | None) -> Responses:
+    def _responses(self, answers: list[tuple[Response, ...]], log_probabilities: Float[Tensor, "p o w"] | None) -> Responses:
         originals = tuple(original.response for original in self._originals)
         repeats, settings = self.scorer.similarity.repeats, self.generation or {}
-        return Responses(originals, self.question.columns, tuple(said), repeats, settings, log_probabilities)
+        return Responses(originals, self.question.columns, tuple(answers), repeats, settings, log_probabilities)
 
     def _log_probabilities(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p o w"] | None:
         """Of each original after each input of each coalition, where they were asked for."""

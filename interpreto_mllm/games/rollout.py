@@ -129,19 +129,19 @@ class Rollout:
         """Number of responses in between."""
         return len(self.conversation.answered)
 
-    def _prompt(self, said: tuple[str, ...]) -> Prompt:
+    def _prompt(self, answers: tuple[str, ...]) -> Prompt:
         """The chat up to the next response, after these."""
-        if said not in self._prompts:
-            [prompt] = self.reader.read(self.conversation.messages_with(said))
-            if said != (usual := self._full_history(len(said))):
+        if answers not in self._prompts:
+            [prompt] = self.reader.read(self.conversation.messages_with(answers))
+            if answers != (usual := self._full_history(len(answers))):
                 whole = [feature.text for feature in self._prompt(usual).features]
                 if [feature.text for feature in prompt.features] != whole:
                     raise ValueError(
-                        f"After the answers {list(said)} the chat is cut into other players than after {list(usual)}: use a "
+                        f"After the answers {list(answers)} the chat is cut into other players than after {list(usual)}: use a "
                         "granularity, pins and groups that do not depend on what the assistant says."
                     )
-            self._prompts[said] = prompt
-        return self._prompts[said]
+            self._prompts[answers] = prompt
+        return self._prompts[answers]
 
     def _full_history(self, turns: int) -> tuple[str, ...]:
         """The texts of the first responses when everything is present."""

@@ -40,8 +40,8 @@ def _similarities(responses: Responses, similarity: ResponseSimilarity) -> Float
             "them out."
         )
     comparison = Comparison(similarity.bound(None, None))
-    said = [(answer, None) for answers in responses.said for answer in answers]
-    each = [comparison.values((original, None), said) for original in responses.originals]
+    prompted = [(answer, None) for answers in responses.answers for answer in answers]
+    each = [comparison.values((original, None), prompted) for original in responses.originals]
     return responses.values([rearrange(one, "(p answers) -> p answers", p=len(responses)) for one in each])
 
 

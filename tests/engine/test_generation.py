@@ -52,11 +52,11 @@ def alone(model: Any, ids: list[int], **generate: Any) -> tuple[int, ...]:
 def compare(result: Attribution, model: Any, tokenizer: Any, prompt: str = PROMPT, **generate: Any) -> set[tuple[int, ...]]:
     ids = tokenizer.encode(prompt)
     assert result.responses is not None
-    for coalition, said in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+    for coalition, said in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
         left = plain_ids(ids, result.features, coalition) or [tokenizer.bos_token_id]
         assert said[0].ids == alone(model, left, **generate)
         assert said[0].text == tokenizer.decode(said[0].ids, skip_special_tokens=True).strip()
-    return {said[0].ids for said in result.responses.said}
+    return {said[0].ids for said in result.responses.answers}
 
 
 @pytest.mark.parametrize("family", [*CAUSAL, *SEQ2SEQ])
@@ -72,7 +72,7 @@ def test_every_family_answers_as_it_does_alone(family: str) -> None:
 @pytest.mark.parametrize("family", ["llama", "gpt2", "lfm2", "mistral_sliding", "bart"])
 def test_answers_do_not_depend_on_the_batch(family: str) -> None:
     each = [answers(family, batch_size)[2].responses for batch_size in (1, 3, 64)]
-    assert all(one is not None and each[0] is not None and one.said == each[0].said for one in each)
+    assert all(one is not None and each[0] is not None and one.answers == each[0].answers for one in each)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "lfm2", "gemma2", "bloom"])
@@ -121,7 +121,7 @@ def test_the_models_own_settings_are_obeyed() -> None:
     model.generation_config.max_new_tokens = 5
     [result] = ExactShapley(model, tokenizer, inference_mode=InferenceModes.SIMILARITY, progress=False)("the sky is", "red")
     assert result.responses is not None
-    assert max(len(said[0].ids) for said in result.responses.said) == 5
+    assert max(len(said[0].ids) for said in result.responses.answers) == 5
     compare(result, model, tokenizer, "the sky is", max_new_tokens=5)
 
 
@@ -134,7 +134,7 @@ def test_hidden_tokens_stay_hidden_while_answering(family: str) -> None:
     )
     ids = tokenizer.encode("the sky is blue and")
     assert result.responses is not None
-    for coalition, said in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+    for coalition, said in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
         absent = {p for f, there in zip(result.features, coalition, strict=True) if not there for p in f.positions}
         mask = [int(position not in absent) for position in range(len(ids))]
         assert said[0].ids == _hidden(model, ids, mask)
@@ -178,7 +178,7 @@ def test_replaced_words_are_answered_as_they_stand(share_prefixes: bool) -> None
     )("the sky is blue", "red")
     ids, there = tokenizer.encode("the sky is blue"), tokenizer.encode("!")
     assert result.responses is not None
-    for coalition, said in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+    for coalition, said in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
         assert said[0].ids == alone(model, plain_ids(ids, result.features, coalition, there))
 
 
@@ -200,7 +200,7 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(caplog: pytest.LogCapt
         )
     assert "Out of memory" in caplog.text
     assert result.responses is not None and expected.responses is not None
-    assert result.responses.said == expected.responses.said
+    assert result.responses.answers == expected.responses.answers
 
 
 def test_answers_are_drawn_with_the_models_probabilities() -> None:
@@ -235,7 +235,7 @@ def test_drawn_answers_follow_the_seed_alone(family: str) -> None:
         [result] = explainer("the sky is", "red")
         assert torch.equal(torch.random.get_rng_state(), state)
         assert result.responses is not None
-        return result.responses.said
+        return result.responses.answers
 
     assert said(0, 1) == said(0, 5)
     assert said(0, 5) != said(1, 5)
@@ -256,7 +256,7 @@ def test_the_spread_of_drawn_answers_is_part_of_the_standard_errors() -> None:
     assert ((told / spread - 1).abs() < 0.5).all()
     first = runs[0]
     assert first.responses is not None and len(first.responses[0]) == 8
-    by_hand = [np.mean([_length("a", one.text) if one.text else 0.0 for one in said]) for said in first.responses.said]
+    by_hand = [np.mean([_length("a", one.text) if one.text else 0.0 for one in said]) for said in first.responses.answers]
     torch.testing.assert_close(first.values[:, 0], torch.tensor(by_hand, dtype=torch.float64))
 
 

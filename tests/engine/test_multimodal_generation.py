@@ -55,7 +55,7 @@ def test_every_family_answers_as_it_does_alone(name: str, share_prefixes: bool) 
     messages = conversation(subject, QUESTION)
     result = play(subject, messages, share_prefixes=share_prefixes)
     assert result.responses is not None
-    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
         assert said.ids == alone(subject, messages, result.features, coalition)
     assert len(set(result.responses.texts)) > 4, "the answers differ, so the comparison can fail"
     if share_prefixes:
@@ -84,7 +84,7 @@ def test_dropped_images_and_settings_of_generate(name: str, settings: dict[str, 
     result = play(subject, messages, budget=40, generate=settings, **cuts)
     assert result.responses is not None
     counts = set()
-    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
         occluded, words = left(messages, result.features, coalition, ("user",))
         images = [index for index, feature in enumerate(result.features) if feature.modality == "image"]
         there = iter([coalition[index] for index in images])
@@ -105,7 +105,7 @@ def test_hidden_words_keep_their_places(name: str, share_prefixes: bool) -> None
     assert result.responses is not None
     encoding = processed(subject, rendered_chat(subject, messages), parts(messages, "image"))
     length = encoding["input_ids"].shape[1]
-    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+    for coalition, [said] in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
         absent = [p for f, there in zip(result.features, coalition, strict=True) if not there for p in f.positions]
         ids: list[int] = []
         while len(ids) < NEW_TOKENS and subject.processor.tokenizer.eos_token_id not in ids:
@@ -141,7 +141,7 @@ def test_states_of_an_answer_after_its_prompt(name: str) -> None:
         return output.hidden_states[-1][0, -len(ids) :].mean(0).double()
 
     wanted = vector([True] * result.n, original)
-    for coalition, [said], value in zip(result.coalitions.tolist(), result.responses.said, result.values[:, 0], strict=True):
+    for coalition, [said], value in zip(result.coalitions.tolist(), result.responses.answers, result.values[:, 0], strict=True):
         expected = torch.cosine_similarity(wanted, vector(coalition, said.ids), dim=0) if said.text else torch.tensor(0.0)
         assert value.item() == pytest.approx(expected.item(), abs=1e-5)
     assert result.values.std() > 1e-4
@@ -185,7 +185,7 @@ def test_states_of_what_is_heard_by_an_encoder() -> None:
         return output.decoder_hidden_states[-1][0, 1:].mean(0).double()
 
     wanted = vector([True] * result.n, result.responses.originals[0].ids)
-    for coalition, [said], value in zip(result.coalitions.tolist(), result.responses.said, result.values[:, 0], strict=True):
+    for coalition, [said], value in zip(result.coalitions.tolist(), result.responses.answers, result.values[:, 0], strict=True):
         expected = torch.cosine_similarity(wanted, vector(coalition, said.ids), dim=0) if said.text else torch.tensor(0.0)
         assert value.item() == pytest.approx(expected.item(), abs=1e-5)
     scored = KernelShap(subject.model, subject.processor, audio_granularity=Windows(100), progress=False)
@@ -238,7 +238,7 @@ def test_the_model_that_sees_answers_otherwise_without_the_true_cell() -> None:
         assert result.responses is not None
         assert result.responses.originals[0].text == prompt.answer
         text = rendered(processor, prompt, chat=True)
-        for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        for coalition, [said] in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
             absent = [feature.box for feature, there in zip(result.features, coalition, strict=True) if not there]
             encoding = processed(subject, text, [painted(prompt.image, absent)], add_special_tokens=False)
             assert said.ids == generated(subject, encoding, max_new_tokens=3)
@@ -260,7 +260,7 @@ def test_the_model_that_hears_answers_otherwise_without_the_true_sound() -> None
         assert result.responses is not None
         assert result.responses.originals[0].text == prompt.answer
         text = rendered(processor, prompt, chat=True)
-        for coalition, [said] in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        for coalition, [said] in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
             absent = [feature.time for feature, there in zip(result.features, coalition, strict=True) if not there]
             encoding = processed(subject, text, clips=[silenced(prompt.audio, absent)], add_special_tokens=False)
             assert said.ids == generated(subject, encoding, max_new_tokens=3)

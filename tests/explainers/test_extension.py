@@ -227,7 +227,7 @@ def test_games_with_and_without_a_fixed_history_are_not_mixed_up(recall: Any) ->
         explainer.extend(first, NEXT, evaluations=[first])
     assert explainer.extend(first, NEXT, evaluations=[total]).counts.paid == 0
     assert first.responses is not None
-    told = replace(first.responses, said=((Response("grey"),), *first.responses.said[1:]))
+    told = replace(first.responses, answers=((Response("grey"),), *first.responses.answers[1:]))
     elsewhere = replace(first, evaluations=replace(first.evaluations, responses=told))
     with pytest.raises(ValueError, match=r"to the same words the model answered 'black' there and 'grey'"):
         explainer.extend(elsewhere, NEXT, evaluations=[total])

@@ -73,7 +73,7 @@ def test_the_archive_keeps_every_answer(tmp_path: Path, repeats: int) -> None:
     result = play(target=[" red", Contrast(" a", " b")], mode=ResponseSimilarity(generate={**SHORT, **drawn}, repeats=repeats))
     result.save(tmp_path / "answers.json")
     again = Attribution.load(tmp_path / "answers.json")
-    for name in ("originals", "columns", "said", "repeats", "generation", "labels"):
+    for name in ("originals", "columns", "answers", "repeats", "generation", "labels"):
         assert getattr(again.responses, name) == getattr(result.responses, name)
     torch.testing.assert_close(again.reaggregate(again.aggregator).standard_errors, result.standard_errors, rtol=0, atol=0)
 
@@ -102,7 +102,7 @@ def test_an_interrupted_run_answers_nothing_twice() -> None:
     [resumed] = explainer("the sky is blue and", evaluations=explainer.unfinished)
     assert resumed.counts.paid == 32 - 9
     assert resumed.responses is not None and expected.responses is not None
-    assert resumed.responses.said == expected.responses.said
+    assert resumed.responses.answers == expected.responses.answers
     torch.testing.assert_close(resumed.attributions, expected.attributions, **CLOSE)
     other = ResponseSimilarity(similarity=ExactMatch(), generate=SHORT)
     [extended] = ExactShapley(model, tokenizer, inference_mode=other, progress=False)(
@@ -135,7 +135,9 @@ def test_equal_answers_are_embedded_once() -> None:
     result = play(prompt="the sky is blue and green", mode=ResponseSimilarity(embed, generate={"max_new_tokens": 1}))
     assert result.responses is not None
     assert len(result.coalitions) == 64
-    assert sorted(texts) == sorted({one.text for one in [*result.responses.originals, *sum(result.responses.said, ())]} - {""})
+    assert sorted(texts) == sorted(
+        {one.text for one in [*result.responses.originals, *sum(result.responses.answers, ())]} - {""}
+    )
 
 
 def test_without_the_users_words_the_model_answers_an_empty_turn(recall: Any) -> None:
@@ -183,7 +185,7 @@ def test_a_template_is_worth_the_mean_over_its_baselines() -> None:
     mode = ResponseSimilarity(similarity=lambda a, b: float(len(b)), generate=SHORT)
     result = play(prompt=template, target=" x", mode=mode)
     assert result.responses is not None
-    for said, value in zip(result.responses.said, result.values, strict=True):
+    for said, value in zip(result.responses.answers, result.values, strict=True):
         assert len(said) == 2
         assert value.item() == pytest.approx(sum(len(one.text) for one in said) / 2)
 

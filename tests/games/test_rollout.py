@@ -114,10 +114,12 @@ def test_games_with_and_without_a_fixed_history_agree_where_the_answer_in_betwee
     assert total.conversation is not None
     [direct] = explainer(list(total.conversation.messages))
     assert total.responses is not None and direct.responses is not None
-    rows = {tuple(row): answer.text for row, [answer] in zip(direct.coalitions.tolist(), direct.responses.said, strict=True)}
+    rows = {tuple(row): answer.text for row, [answer] in zip(direct.coalitions.tolist(), direct.responses.answers, strict=True)}
     kept = [
         (row, answer.text)
-        for row, history, [answer] in zip(total.coalitions.tolist(), total.responses.history, total.responses.said, strict=True)
+        for row, history, [answer] in zip(
+            total.coalitions.tolist(), total.responses.history, total.responses.answers, strict=True
+        )
         if history[0].text == "red"
     ]
     assert 0 < len(kept) < len(rows) and all(rows[tuple(row)] == text for row, text in kept)
@@ -143,12 +145,12 @@ def test_other_occlusions_hide_the_same_words_in_every_turn(occlusion: Any) -> N
     fast = ExactShapley(model, tokenizer, occlusion=occlusion, **WORDS).extend(first, MORE)
     slow = ExactShapley(model, tokenizer, occlusion=occlusion, share_prefixes=False, **WORDS).extend(first, MORE)
     assert fast.responses is not None and slow.responses is not None
-    assert (fast.responses.said, fast.responses.history) == (slow.responses.said, slow.responses.history)
-    assert len(set(slow.responses.said)) > 8
+    assert (fast.responses.answers, fast.responses.history) == (slow.responses.answers, slow.responses.history)
+    assert len(set(slow.responses.answers)) > 8
     if isinstance(occlusion, Replace):
         [underscore] = tokenizer.encode("_")
         for coalition, history, [answer] in zip(
-            slow.coalitions.tolist(), slow.responses.history, slow.responses.said, strict=True
+            slow.coalitions.tolist(), slow.responses.history, slow.responses.answers, strict=True
         ):
             messages = [*SKY, {"role": "assistant", "content": history[0].text}, {"role": "user", "content": MORE}]
             text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
@@ -172,8 +174,8 @@ def test_nothing_may_be_answered_in_between() -> None:
     [first] = explainer(SKY)
     second = explainer.extend(first, MORE)
     assert first.responses is not None and second.responses is not None
-    needed = {*first.responses.said[1][0].ids, *second.responses.originals[0].ids}
-    begin = [said[0].ids[0] for said in first.responses.said]
+    needed = {*first.responses.answers[1][0].ids, *second.responses.originals[0].ids}
+    begin = [said[0].ids[0] for said in first.responses.answers]
     model.generation_config.eos_token_id = [2, *(set(begin) - needed)]
     explainer = ExactShapley(model, tokenizer, **WORDS)
     [first] = explainer(SKY)
@@ -196,7 +198,7 @@ def test_a_template_may_rewrite_what_the_assistant_said() -> None:
     shouted = second.conversation.messages[1]["content"].upper()[:3]
     assert shouted in second.text and shouted != second.conversation.messages[1]["content"]
     for coalition, history, [answer] in zip(
-        second.coalitions.tolist(), second.responses.history, second.responses.said, strict=True
+        second.coalitions.tolist(), second.responses.history, second.responses.answers, strict=True
     ):
         if all(coalition[:3]):
             gone = [(2, *span) for span, there in zip(words_of(MORE), coalition[3:], strict=True) if not there]
@@ -215,7 +217,7 @@ def test_drawn_answers_are_drawn_from_the_same_seed() -> None:
     from_part = ExactShapley(model, tokenizer, **options).extend(part, MORE)
     assert from_whole.responses is not None and from_part.responses is not None
     assert from_part.responses.history == from_whole.responses.history
-    assert from_part.responses.said == from_whole.responses.said
+    assert from_part.responses.answers == from_whole.responses.answers
     assert (from_part.counts.answers_reused, from_part.counts.answers_asked) == (6, 2)
 
 
@@ -286,7 +288,7 @@ def test_groups_and_pins_hold_in_every_turn(recall: Any) -> None:
     asked = {"role": "user", "content": NEXT + " thank you ."}
     hidden = {0: [(0, 0, 18), (2, 0, 17)], 1: [(2, 17, 37)], 2: [(4, 0, 17)], 3: [(4, 17, 29)]}
     for coalition, history, [answer] in zip(
-        second.coalitions.tolist(), second.responses.history, second.responses.said, strict=True
+        second.coalitions.tolist(), second.responses.history, second.responses.answers, strict=True
     ):
         gone = [span for player, spans in hidden.items() if not coalition[player] for span in spans]
         before = said_to(*recall, ids_without(recall[1], chat, [span for span in gone if span[0] < 3]))

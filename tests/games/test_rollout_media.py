@@ -57,7 +57,7 @@ def by_hand(
 def check_by_hand(result: Attribution, subject: Family, turns: Sequence[list[dict]]) -> None:
     assert result.responses is not None
     for coalition, history, [answer] in zip(
-        result.coalitions.tolist(), result.responses.history, result.responses.said, strict=True
+        result.coalitions.tolist(), result.responses.history, result.responses.answers, strict=True
     ):
         assert [*(one.ids for one in history), answer.ids] == by_hand(subject, turns, result.features, coalition)
 
@@ -91,7 +91,7 @@ def test_an_image_may_be_left_out_of_every_turn() -> None:
     assert second.responses is not None
     assert (len(second.coalitions), second.counts.answers_reused) == (4, 2)
     for coalition, history, [answer] in zip(
-        second.coalitions.tolist(), second.responses.history, second.responses.said, strict=True
+        second.coalitions.tolist(), second.responses.history, second.responses.answers, strict=True
     ):
         kept = [
             [{"role": "user", "content": turn[0]["content"][0 if there else 1 :]}]
@@ -111,7 +111,7 @@ def test_how_a_loaded_picture_disappears_is_as_it_was(tmp_path: Path) -> None:
     expected, result = explainer.extend(first, NEXT), other.extend(again, NEXT)
     assert expected.responses is not None and result.responses is not None
     assert result.responses.history == expected.responses.history
-    assert result.responses.said == expected.responses.said
+    assert result.responses.answers == expected.responses.answers
 
 
 def test_the_tree_of_a_longer_conversation_has_the_same_players() -> None:

@@ -70,7 +70,7 @@ def test_values_of_the_models_own_embeddings(embedding: str, reducer: str, measu
 
     [original] = result.responses.originals
     wanted = vector(original, ids)
-    for coalition, said, value in zip(result.coalitions.tolist(), result.responses.said, result.values, strict=True):
+    for coalition, said, value in zip(result.coalitions.tolist(), result.responses.answers, result.values, strict=True):
         left = plain_ids(ids, result.features, coalition) or [tokenizer.bos_token_id]
         assert value.item() == pytest.approx(by_hand(wanted, vector(said[0], left)), abs=1e-5)
     assert result.full.item() == pytest.approx(1)
@@ -85,7 +85,7 @@ def test_values_of_an_encoder_decoders_own_embeddings() -> None:
         [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False)(PROMPT)
         assert result.responses is not None
         vectors = []
-        for coalition, said in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        for coalition, said in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
             ids = list(said[0].ids)
             left = plain_ids(tokenizer.encode(PROMPT), result.features, coalition) or [tokenizer.bos_token_id]
             with torch.no_grad():
@@ -107,7 +107,7 @@ def test_token_match_is_the_mean_of_the_best_matches() -> None:
     table = build("llama").get_input_embeddings().weight.detach().double().numpy()
     assert result.responses is not None
     wanted = result.responses.originals[0].ids
-    for said, value in zip(result.responses.said, result.values, strict=True):
+    for said, value in zip(result.responses.answers, result.values, strict=True):
         ids = said[0].ids
         recall = np.mean([max(cosine(table[a], table[b]) for b in ids) for a in wanted])
         precision = np.mean([max(cosine(table[a], table[b]) for a in wanted) for b in ids])
@@ -212,8 +212,8 @@ def test_an_empty_answer_is_worth_nothing(mode: ResponseSimilarity) -> None:
     model, tokenizer = build("llama"), byte_bpe()
     first = play(target=" red", mode=ResponseSimilarity(generate={"max_new_tokens": 1}))
     assert first.responses is not None
-    ending = first.responses.said[0][0].ids[0]
-    assert first.responses.said[1][0].ids[0] != ending
+    ending = first.responses.answers[0][0].ids[0]
+    assert first.responses.answers[1][0].ids[0] != ending
     model.generation_config.eos_token_id = [2, ending]
     [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False)(PROMPT, " red")
     assert result.responses is not None
@@ -226,6 +226,6 @@ def test_nothing_at_all_cannot_be_compared_with() -> None:
     model, tokenizer = build("llama"), byte_bpe()
     said = play(target=" red", mode=ResponseSimilarity(generate={"max_new_tokens": 1})).responses
     assert said is not None
-    silent = ResponseSimilarity(generate={"eos_token_id": [2, said.said[1][0].ids[0]]})
+    silent = ResponseSimilarity(generate={"eos_token_id": [2, said.answers[1][0].ids[0]]})
     with pytest.raises(ValueError, match="no text in the original answer"):
         ExactShapley(model, tokenizer, inference_mode=silent, progress=False)(PROMPT)

@@ -111,7 +111,7 @@ def check_by_hand(
     everything = by_hand(model, tokenizer, turns, cut, [True] * result.n, roles)
     values = {}
     for coalition, history, [answer] in zip(
-        result.coalitions.tolist(), result.responses.history, result.responses.said, strict=True
+        result.coalitions.tolist(), result.responses.history, result.responses.answers, strict=True
     ):
         said = by_hand(model, tokenizer, turns, cut, coalition, roles)
         assert [*(one.text for one in history), answer.text] == said

@@ -74,15 +74,15 @@ def _ends_in_answer(tokens: list[str], answer: str, split: bool) -> list[int] | 
         tokens: their texts.
         answer: the answer.
         split: whether its first character may be several tokens."""
-    spelled, start = "", len(tokens)
-    while start and len(spelled) < len(answer):
+    tail, start = "", len(tokens)
+    while start and len(tail) < len(answer):
         start -= 1
-        spelled = tokens[start] + spelled
+        tail = tokens[start] + tail
     while split and start and not tokens[start - 1]:
         start -= 1
-    if not answer or not spelled.endswith(answer):
+    if not answer or not tail.endswith(answer):
         return None
-    before = len(spelled) - len(answer)
+    before = len(tail) - len(answer)
     return [max(end - before, 0) for end in accumulate(map(len, tokens[start:]))]
 
 

@@ -113,7 +113,7 @@ def test_drawn_answers_carry_a_seed_each(server: Server) -> None:
         ExactShapley(remote, seed=seed, **options)("the apple is red . what is the apple ?")[0] for seed in (1, 1, 2)
     )
     assert first.responses is not None and again.responses is not None and other.responses is not None
-    assert first.responses.said == again.responses.said != other.responses.said
+    assert first.responses.answers == again.responses.answers != other.responses.answers
     assert len({body["seed"] for body in server.asked if "seed" in body}) == 2 * 4 * 3
     assert first.standard_errors is not None and (first.standard_errors > 0).any()
 

@@ -186,7 +186,7 @@ def test_answers_come_with_their_own_log_probability_where_asked(server: Server,
         remote = RemoteModel(server.url, "recall", route=route)
         [result] = ExactShapley(remote, pinned=[1], **options)(PLAIN)
         assert result.responses is not None
-        for coalition, (answer,) in zip(result.coalitions.tolist(), result.responses.said, strict=True):
+        for coalition, (answer,) in zip(result.coalitions.tolist(), result.responses.answers, strict=True):
             text = PLAIN if coalition[0] else PLAIN.partition(".")[2]
             chat = tokenizer.apply_chat_template(
                 [{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False
@@ -199,7 +199,7 @@ def test_answers_come_with_their_own_log_probability_where_asked(server: Server,
             assert answer.log_probability == pytest.approx(sum(sure), abs=1e-4)
         result.save(tmp_path / "answers.json")
         again = Attribution.load(tmp_path / "answers.json")
-        assert again.responses is not None and again.responses.said == result.responses.said
+        assert again.responses is not None and again.responses.answers == result.responses.answers
         result.to_html(tmp_path / "answers.html")
         assert "(log p " in (tmp_path / "answers.html").read_text(encoding="utf-8")
 
