@@ -13,6 +13,7 @@ from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -42,24 +43,43 @@ class Generation:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class OwnAnswer(Generic[T]):
+    """What a model itself answers to a prompt.
+
+    Args:
+        targets: the answer: one target, or several labels of a classifier whose labels do not exclude one another.
+        notes: what the reader of a result must know about it.
+    """
+
+    targets: tuple[T, ...]
+    notes: tuple[str, ...] = ()
+
+
 class ModelAdapter(ABC, Generic[T]):
     """How one model reads prompts and targets, and what scores them. It is complete when constructed.
 
     Attributes:
         unit: what the value of a target is of: a "token", a "class" or a "response".
         ids_are_one: whether a list of ints is one target, token ids, rather than several, classes.
+        answers_prompts: whether a chat is read up to where the model's answer begins, rather than as a finished one.
+        reads_answered_chats: whether a chat may end with a message of the assistant.
         draws: responses generated for each model input; 1 where none are.
         answer_tokens: the most tokens generated for one response; 0 where none are.
         responder: generates the responses of the similarity game, None in others.
         generation_settings: under which they are generated, as results keep them.
+        notes: what the reader of a result must know about its values.
     """
 
     unit: ClassVar[str] = "token"
     ids_are_one: ClassVar[bool] = True
+    answers_prompts: ClassVar[bool] = True
+    reads_answered_chats: ClassVar[bool] = False
     draws: int = 1
     answer_tokens: int = 0
     responder: Responder | None = None
     generation_settings: Mapping[str, Any] = {}
+    notes: tuple[str, ...] = ()
 
     def __init__(self, model: Any, processing: Processing):
         self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
@@ -77,8 +97,11 @@ class ModelAdapter(ABC, Generic[T]):
             TypeError, ValueError: for what cannot be a target; the message says what is accepted.
         """
 
+    def check_answerable(self, conversation: Conversation | None) -> None:
+        """Raise a ValueError for a chat to which the model gives no answer of its own."""
+
     @abstractmethod
-    def own_answer(self, input: ModelInput) -> T:
+    def own_answer(self, input: ModelInput) -> OwnAnswer[T]:
         """The model's own answer to the whole prompt.
 
         Raises:
@@ -117,7 +140,17 @@ class ModelAdapter(ABC, Generic[T]):
             ValueError: for a granularity or an occlusion that does not work with this model.
         """
         prepared = self.prepared_occlusion(occlusion)
-        return PromptReader(self.processing, granularity, prepared, roles, pinned, groups, cuts)
+        return PromptReader(
+            self.processing,
+            granularity,
+            prepared,
+            roles,
+            pinned,
+            groups,
+            cuts,
+            generation_prompt=self.answers_prompts,
+            may_be_answered=self.reads_answered_chats,
+        )
 
     def prepared_occlusion(self, occlusion: TextOcclusion | None) -> TextOcclusion:
         """The occlusion, or the default one, checked and prepared for the tokenizer."""

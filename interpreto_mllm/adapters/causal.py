@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.generation import CausalGenerator
@@ -27,8 +28,8 @@ class CausalAdapter(GeneratingAdapter):
     kind: ClassVar[str] = "a language model"
     positions_given: ClassVar[bool] = True
 
-    def own_answer(self, input: ModelInput) -> TokenTarget:
-        return self.target_of_response(self._generate(input)[len(input.ids) :])
+    def own_answer(self, input: ModelInput) -> OwnAnswer[TokenTarget]:
+        return OwnAnswer((self.target_of_response(self._generate(input)[len(input.ids) :]),))
 
     def target_of_response(self, ids: list[int]) -> TokenTarget:
         special = special_mask(ids, self.tokenizer)

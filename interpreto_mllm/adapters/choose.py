@@ -15,12 +15,18 @@ from interpreto_mllm.adapters.responding import LocalRespondingAdapter
 from interpreto_mllm.adapters.seq2seq import Seq2SeqAdapter
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.engine.text_submodel import text_submodel
+from interpreto_mllm.engine.tiny_forward import classes_of, tiny_output
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
-CLASSIFIER_ENDINGS = ("ForSequenceClassification", "ForImageClassification", "ForAudioClassification")
-"""How the class names of classifiers end."""
+OTHER_OUTPUTS = {
+    "start_logits": "a model of extractive question answering, which marks where an answer starts and ends",
+    "logits_per_image": "a model that scores pairs of images and texts, like CLIP",
+    "logits": "a model with an output for each token or position, such as token classification or a masked language model",
+    "last_hidden_state": "an encoder or decoder without a head",
+}
+"""Kinds of models that are not explained, by the outputs that they give."""
 
 
 def adapter_for(
@@ -41,7 +47,8 @@ def adapter_for(
             return RemoteRespondingAdapter(model, value_function, generation)
         return RemoteScoringAdapter(model, value_function, generation)
     model = text_submodel(model)
-    kind, processing = local_kind(model), Processing(tokenizer, model)
+    processing = Processing(tokenizer, model)
+    kind = local_kind(model, processing)
     if not isinstance(value_function, ResponseSimilarity):
         return kind(model, processing, value_function, generation, batching)
     if not issubclass(kind, GeneratingAdapter):
@@ -52,19 +59,33 @@ def adapter_for(
     return LocalRespondingAdapter(kind(model, processing, InferenceModes.LOG_SOFTMAX, generation, batching), value_function)
 
 
-def local_kind(model: Any) -> type[LocalAdapter[Any]]:
-    """The class of adapters for a transformers model.
+def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
+    """The class of adapters for a transformers model, by what it returns.
+
+    Args:
+        model: it, or a wrapper of it.
+        processing: its tokenizer or processor.
 
     Raises:
-        TypeError: for a model that neither generates nor classifies.
+        TypeError: for a model that neither generates nor classifies; the message says what it is where that is known.
     """
     name = type(model).__name__
     if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         raise TypeError(f"model must be a transformers model; got {name}.")
-    if name.endswith(CLASSIFIER_ENDINGS):
+    if classes_of(model, processing) is not None:
         return ClassifierAdapter
-    if getattr(model.config, "is_encoder_decoder", False):
+    if getattr(model.config, "is_encoder_decoder", False) and model.can_generate():
         return Seq2SeqAdapter
     if model.get_output_embeddings() is not None and model.can_generate():
         return CausalAdapter
-    raise TypeError(f"{name} neither generates text nor classifies; load it with an AutoModelFor… class that does.")
+    what = _described(tiny_output(model, processing))
+    raise TypeError(
+        f"{name} neither generates text nor classifies{f': it is {what}' if what else ''}. Load it with an AutoModelFor… class "
+        "that does: causal and encoder-decoder language models, with images and audio or without, and classifiers of texts, "
+        "images and clips are supported."
+    )
+
+
+def _described(output: Any) -> str:
+    """What kind of model gives an output, in words; empty where that is unknown."""
+    return next((words for name, words in OTHER_OUTPUTS.items() if getattr(output, name, None) is not None), "")

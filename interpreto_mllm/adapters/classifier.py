@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from interpreto_mllm.adapters.base import Batching, Generation, OwnAnswer
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.engine.encoders import ClassifierScorer
 from interpreto_mllm.engine.queries import Classify, Mode, Scorer
+from interpreto_mllm.engine.tiny_forward import classes_of
 from interpreto_mllm.engine.whole_prompts import WholePrompts
-from interpreto_mllm.games.modes import InferenceModes
+from interpreto_mllm.games.modes import InferenceModes, of_independent_labels
 from interpreto_mllm.games.targets import ClassTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, Replace, TextOcclusion
+from interpreto_mllm.prompts.processing import Processing
+
+NO_LABEL = "The model gives no label a probability above one half: its strongest one is explained."
 
 
 class ClassifierAdapter(LocalAdapter[ClassTarget]):
@@ -19,13 +24,22 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
 
     unit: ClassVar[str] = "class"
     ids_are_one: ClassVar[bool] = False
+    answers_prompts: ClassVar[bool] = False
+    reads_answered_chats: ClassVar[bool] = True
+
+    def __init__(self, model: Any, processing: Processing, mode: Mode, generation: Generation, batching: Batching):
+        self.classes = classes_of(model, processing) or 0
+        self.multi_label = getattr(model.config, "problem_type", None) == "multi_label_classification"
+        if self.multi_label and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+            self.notes = ("The labels of this model do not exclude one another: probabilities are those of the sigmoid.",)
+        super().__init__(model, processing, mode, generation, batching)
 
     def default_occlusion(self) -> TextOcclusion:
         return Drop() if getattr(self.tokenizer, "mask_token_id", None) is None else Replace()
 
     def target(self, given: Any, text: str, input: ModelInput) -> ClassTarget:
         names = {int(index): str(name) for index, name in self.model.config.id2label.items()}
-        given = given.item() if hasattr(given, "item") else given
+        given = given.tolist() if hasattr(given, "tolist") else given
         if isinstance(given, str):
             index = next((index for index, name in names.items() if name == given), None)
             if index is None:
@@ -34,20 +48,28 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
             index = given
         else:
             raise TypeError(f"A target of a classifier is a class index, a class name, a Contrast or None; got {given!r}.")
-        if not 0 <= index < self.model.config.num_labels:
-            raise ValueError(f"Class {index} is out of range: the model has {self.model.config.num_labels} classes, from 0.")
+        if not 0 <= index < self.classes:
+            raise ValueError(f"Class {index} is out of range: the model has {self.classes} classes, from 0.")
         return ClassTarget(index, names.get(index, str(index)))
 
-    def own_answer(self, input: ModelInput) -> ClassTarget:
+    def own_answer(self, input: ModelInput) -> OwnAnswer[ClassTarget]:
         inputs = WholePrompts(self.model, self.processing, batch_size=1).inputs([input])
-        return self.target(int(self.model(**inputs).logits[0].argmax()), "", input)
+        logits = self.model(**inputs).logits[0]
+        likely = (logits > 0).nonzero()[:, 0].tolist() if self.multi_label else []
+        notes = (NO_LABEL,) if self.multi_label and not likely else ()
+        targets = [self.target(index, "", input) for index in likely or [int(logits.argmax())]]
+        return OwnAnswer(tuple(targets), notes)
 
     def positions(self, input: ModelInput, target: ClassTarget) -> int:
         return len(input.ids)
 
     def _scorer(self, mode: Mode) -> Scorer[Classify]:
-        if self.model.config.num_labels == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+        if self.multi_label:
+            mode = of_independent_labels(mode)
+        elif self.classes == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
             raise ValueError(
-                "This model gives one number, whose probability is always 1: use inference_mode=InferenceModes.LOGITS."
+                "This model gives one number, which has no probability by itself: use inference_mode=InferenceModes.LOGITS. "
+                "(If it was trained as one label that applies or not, set model.config.problem_type = "
+                "'multi_label_classification'.)"
             )
         return ClassifierScorer(WholePrompts(self.model, self.processing, self.batching.rows, self.counter), mode)

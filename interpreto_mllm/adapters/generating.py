@@ -12,7 +12,10 @@ from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.queries import Generator
+from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.games.targets import TokenTarget, is_ids
+from interpreto_mllm.prompts.chat import ENDS_WITH_ASSISTANT, ends_with_assistant
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES
 
@@ -20,6 +23,7 @@ from interpreto_mllm.prompts.processing import TYPES
 class GeneratingAdapter(LocalAdapter[TokenTarget]):
     """Models that answer in tokens."""
 
+    reads_answered_chats: ClassVar[bool] = True
     kind: ClassVar[str]
     """What the model is called in messages."""
 
@@ -30,6 +34,13 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         if isinstance(given, str):
             return self._text_target(given, text, input)
         raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {given!r}.")
+
+    def check_answerable(self, conversation: Conversation | None) -> None:
+        if conversation is not None and ends_with_assistant(conversation.messages):
+            raise ValueError(
+                f"{ENDS_WITH_ASSISTANT} (For a model that judges answers, give its verdict as the target: explainer(chat, "
+                '"unsafe").)'
+            )
 
     @abstractmethod
     def _text_target(self, given: str, text: str, input: ModelInput) -> TokenTarget:
@@ -52,7 +63,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         """Positions that an input and a response of so many tokens take together."""
 
     def _checked_ids(self, given: Any) -> list[int]:
-        values = given.tolist() if hasattr(given, "tolist") else list(given)
+        values = [int(value) for value in given]
         vocabulary = self.model.get_input_embeddings().weight.shape[0]
         wrong = [value for value in values if not 0 <= value < vocabulary]
         if wrong:
@@ -76,7 +87,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
             given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
         if input.media:
             given |= self.processing.media([input.media])
-            name = next((name for name in TYPES if name in inspect.signature(self.model.forward).parameters), None)
+            name = next((name for name in TYPES if name in forward_parameters(self.model)), None)
             if name and input.segments is not None:
                 given[name] = torch.from_numpy(input.segments)[None].to(device)
         limit = getattr(self.model.generation_config, "max_new_tokens", None) or 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,9 +31,12 @@ def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any
     adapter.check_ids(full)
     adapter.check_room(longest)
     if given is None:
-        question = Question((adapter.own_answer(full),), (0,), adapter.unit, product)
+        adapter.check_answerable(prompt.conversation)
+        answer = adapter.own_answer(full)
+        question = Question(answer.targets, tuple(range(len(answer.targets))), adapter.unit, product, answer.notes)
     else:
         question = pose(given, lambda target: adapter.target(target, prompt.text, full), adapter.unit, product)
+    question = replace(question, notes=(*adapter.notes, *question.notes))
     for target in question.targets:
         adapter.check_room(longest, target)
     return question

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from interpreto_mllm.adapters.base import Generation, ModelAdapter
+from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.decoding import Decoding
@@ -49,9 +49,10 @@ class RespondingAdapter(ModelAdapter[ResponseTarget]):
         self.similarity, self.draws = similarity, similarity.repeats
         self._arguments, self._seed = {**generation.arguments, **similarity.generate}, generation.seed
 
-    def own_answer(self, input: ModelInput) -> ResponseTarget:
+    def own_answer(self, input: ModelInput) -> OwnAnswer[ResponseTarget]:
         response, scored = self._first_response(input)
-        return original_target(Original(response, input, scored, repeatable=self.greedy_responder is self.responder))
+        original = Original(response, input, scored, repeatable=self.greedy_responder is self.responder)
+        return OwnAnswer((original_target(original),))
 
     def scorer_of_call(self) -> ResponseScorer:
         return ResponseScorer(self.responder, self.similarity, self._answer_scorer())

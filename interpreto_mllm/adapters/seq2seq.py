@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.encoders import Seq2SeqGenerator, Seq2SeqScorer
@@ -19,8 +20,8 @@ class Seq2SeqAdapter(GeneratingAdapter):
 
     kind: ClassVar[str] = "an encoder-decoder"
 
-    def own_answer(self, input: ModelInput) -> TokenTarget:
-        return self.target_of_response(self._generate(input)[1:])
+    def own_answer(self, input: ModelInput) -> OwnAnswer[TokenTarget]:
+        return OwnAnswer((self.target_of_response(self._generate(input)[1:]),))
 
     def target_of_response(self, ids: list[int]) -> TokenTarget:
         """As a target. The special tokens around an answer, as in training, are read but not scored."""

@@ -60,7 +60,7 @@ class CausalScorer:
         kept = torch.arange(int(begins.min()), min(int(begins.max()) + targets.shape[1], ids.shape[1]))
         logits = self.runner.forward(asked, ids, [cached for _, cached in batch], kept, keep_cache=False).logits
         if not self.runner.keeps_logits:
-            logits = logits[:, kept.to(logits.device)]
+            logits = logits[:, kept.to(logits.device) + logits.shape[1] - ids.shape[1]]  # prompt tuning puts tokens before them
         at = (begins - begins.min())[:, None] + torch.arange(targets.shape[1])[None]
         if not (at == at[0]).all() or at.shape[1] != logits.shape[1]:
             rows = torch.arange(len(asked), device=logits.device)[:, None]

@@ -55,7 +55,7 @@ class MultimodalRunner:
         """Logits from the last token of the input on, by one call of the processor and one forward of the model."""
         arguments = self.inputs.plain_inputs(row.input, row.continuation)
         self.counter.add(arguments["input_ids"].numel())
-        return self.model(**arguments).logits[:, len(row.input.ids) - 1 :]
+        return self.model(**arguments).logits[:, -1 - len(row.continuation) :]
 
 
 class MultimodalScorer:

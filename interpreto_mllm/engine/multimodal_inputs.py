@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs, decoder
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encodings import Encoding, Encodings, merged
 from interpreto_mllm.engine.queries import Row
+from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_inputs import text_symbols
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES, Processing
@@ -42,7 +42,7 @@ class MultimodalInputs:
         self.model, self.processing = model, processing
         self.device = input_device(model)
         self._encodings = Encodings(model, processing, Batches(batch_size))
-        self._types_name = next((name for name in TYPES if name in inspect.signature(model.forward).parameters), None)
+        self._types_name = next((name for name in TYPES if name in forward_parameters(model)), None)
 
     @property
     def can_merge(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Collection
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.preserved_state import preserved_state
+from interpreto_mllm.engine.signature import forward_parameters, unwrapped
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +71,35 @@ def ignores_padding(model: Any, ids: Int[Tensor, "l"], padding: int) -> bool:
             return False
 
 
+def keeps_chosen_logits(model: Any) -> bool:
+    """Whether `logits_to_keep` chooses among the tokens given; not so where a wrapper puts tokens of its own before them.
+
+    Two forwards. Models that take no text alone are believed.
+
+    Args:
+        model: a language model whose forward has the argument.
+    """
+    ids = _plain_ids(model, PADDING, ())
+    with preserved_state(model):
+        try:
+            every = model(input_ids=ids).logits
+        except Exception as error:  # a model may refuse a text alone in any way it likes
+            logger.info("%s cannot be tried on a few tokens (%s).", type(model).__name__, error)
+            return True
+        try:
+            first = model(input_ids=ids, logits_to_keep=torch.tensor([0], device=ids.device)).logits
+        except Exception as error:  # or refuse the argument, which a wrapper only seems to take
+            logger.info("%s gives all logits (%s).", type(model).__name__, error)
+            return False
+    return first.shape[1] == 1 and every.shape[1] == ids.shape[1] and _equal(first, every[:, :1])
+
+
 def _states(model: Any, ids: Int[Tensor, "1 l"], seen: Int[Tensor, "1 l"], gives_positions: bool) -> Float[Tensor, "1 l d"]:
     """The last hidden states of the part of a model that reads prompts."""
-    reader = model.get_encoder() if model.config.is_encoder_decoder else model.base_model
+    inside = unwrapped(model)
+    reader = inside.get_encoder() if model.config.is_encoder_decoder else inside.base_model
     arguments = {"input_ids": ids, "attention_mask": seen}
-    if gives_positions and "position_ids" in inspect.signature(model.forward).parameters:
+    if gives_positions and "position_ids" in forward_parameters(model):
         arguments["position_ids"] = torch.arange(ids.shape[1], device=ids.device)[None]
     return reader(**arguments).last_hidden_state
 

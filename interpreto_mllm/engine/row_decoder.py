@@ -56,7 +56,7 @@ class RowDecoder:
         kept = lasts.unique()
         ids = pad([torch.from_numpy(row.input.ids[start:]) for row in rows])
         output = self.runner.forward(rows, ids, cached, kept, keep_cache=True)
-        at = torch.searchsorted(kept, lasts) if self.runner.keeps_logits else lasts
+        at = torch.searchsorted(kept, lasts) if self.runner.keeps_logits else lasts + output.logits.shape[1] - ids.shape[1]
         every = torch.arange(len(rows), device=output.logits.device)
         return output.logits[every, at.to(output.logits.device)], output[self.runner.cache_name]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from interpreto_mllm.engine.cache import CacheRow, join
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.prefixes import Node, plan_prefixes
+from interpreto_mllm.engine.probes import keeps_chosen_logits
 from interpreto_mllm.engine.queries import Row
+from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_inputs import RowInputs, TextInputs
 
 logger = logging.getLogger(__name__)
@@ -67,14 +69,19 @@ class CausalRunner:
         self.counter = ForwardCounter() if counter is None else counter
         self.inputs = TextInputs(model) if inputs is None else inputs
         self.device = input_device(model)
-        accepted = inspect.signature(model.forward).parameters
+        accepted = forward_parameters(model)
         self.cache_name = next((name for name in ("past_key_values", "cache_params") if name in accepted), None)
         self.takes_positions = "position_ids" in accepted
-        self.keeps_logits = "logits_to_keep" in accepted
+        self._may_keep_logits = "logits_to_keep" in accepted
         self.shares_prefixes = share_prefixes
         self._continues: bool | None = None if share_prefixes and self.cache_name else False
         vocabulary = len(model.get_input_embeddings().weight)
         self._forward_tokens = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS_ELSEWHERE) + vocabulary // 512
+
+    @cached_property
+    def keeps_logits(self) -> bool:
+        """Whether the model gives the logits of chosen tokens alone; tried on the first use."""
+        return self._may_keep_logits and keeps_chosen_logits(self.model)
 
     @property
     def may_continue(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.queries import Query, pad
+from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
@@ -40,7 +40,7 @@ class WholePrompts:
         self.device = input_device(model)
         padding = getattr(model.config, "pad_token_id", None)
         self.padding = 0 if padding is None else int(padding)
-        self._takes_types = "token_type_ids" in inspect.signature(model.forward).parameters
+        self._takes_types = "token_type_ids" in forward_parameters(model)
 
     def run(self, queries: Sequence[Asked], work: Callable[[list[Asked]], Result]) -> Iterator[tuple[list[int], Result]]:
         """What `work` makes of each batch of queries, with their indices."""

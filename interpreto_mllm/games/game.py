@@ -96,7 +96,7 @@ class ModelGame:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of a result must know about the game."""
-        return ()
+        return self.question.notes
 
 
 def anchored(input: ModelInput, anchor: int | None) -> ModelInput:

@@ -40,6 +40,20 @@ class InferenceModes(Enum):
         return log_probabilities if self is InferenceModes.LOG_SOFTMAX else log_probabilities.exp()
 
 
+def of_independent_labels(mode: Mode) -> Mode:
+    """The mode for labels that do not exclude one another, whose probabilities are those of the sigmoid.
+
+    Example:
+        >>> logits = torch.tensor([[0.0, 2.0]])
+        >>> of_independent_labels(InferenceModes.SOFTMAX)(logits, torch.tensor([0])).tolist()
+        [0.5]
+    """
+    if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+        return mode
+    function = torch.sigmoid if mode is InferenceModes.SOFTMAX else torch.nn.functional.logsigmoid
+    return lambda logits, targets: function(logits.gather(-1, targets[..., None])[..., 0])
+
+
 def check_mode(mode: object) -> Mode | ResponseSimilarity:
     """The mode as given, or a ValueError that lists what is accepted."""
     if mode is InferenceModes.SIMILARITY:

@@ -136,12 +136,14 @@ class Question(Generic[Kind]):
         columns: an index of `targets` for a column per value, or a pair of them (target, foil) for one column, the difference.
         unit: what a column is: "token", "class", "response", "contrast", or "value" where they are mixed.
         product: whether the values of a target's tokens multiply (probabilities) rather than add up.
+        notes: what the reader of a result must know about the targets.
     """
 
     targets: tuple[Kind, ...]
     columns: tuple[int | tuple[int, int], ...]
     unit: str
     product: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def labels(self) -> list[str]:
@@ -192,16 +194,17 @@ def pose(given: Sequence[Any], make: Callable[[Any], Made], unit: str, product: 
 
 def is_ids(target: Any) -> bool:
     """Whether this is one sequence of token ids: a non-empty list or tuple of ints, or a tensor or array of one dimension."""
-    if hasattr(target, "ndim"):
-        return target.ndim == 1
-    return isinstance(target, (list, tuple)) and bool(target) and all(_is_int(item) for item in target)
+    items = _as_lists(target)
+    if not isinstance(items, (list, tuple)) or not (items or hasattr(target, "ndim")):
+        return False
+    return all(_is_int(_as_lists(item)) for item in items)
 
 
 def per_input(targets: Any, count: int, single: bool, ids_are_one: bool) -> list[list[Any] | None]:
     """The targets of each input: None where the model is to answer itself.
 
     Args:
-        targets: what the caller gave.
+        targets: what the caller gave; tensors and arrays are read as the lists that they hold.
         count: number of inputs.
         single: whether the caller gave one input, not a list; a list of targets is then all that input's.
         ids_are_one: whether a list of ints is one target (token ids) rather than several (classes).
@@ -211,7 +214,10 @@ def per_input(targets: Any, count: int, single: bool, ids_are_one: bool) -> list
     """
     if targets is None:
         return [None] * count
-    if not isinstance(targets, (list, tuple)) or (ids_are_one and is_ids(targets)):
+    if ids_are_one and is_ids(targets):
+        return [[targets]] * count
+    targets = _as_lists(targets)
+    if not isinstance(targets, (list, tuple)):
         return [[targets]] * count
     if not targets:
         raise ValueError("targets is empty: give a target, one per input, or None to let the model answer.")
@@ -219,7 +225,13 @@ def per_input(targets: Any, count: int, single: bool, ids_are_one: bool) -> list
         return [list(targets)]
     if len(targets) != count:
         raise ValueError(f"{count} inputs but {len(targets)} targets: give one target (or one list of targets) per input.")
-    return [list(t) if isinstance(t, (list, tuple)) and not (ids_are_one and is_ids(t)) else [t] for t in targets]
+    rows = [_as_lists(target) for target in targets]
+    return [list(row) if isinstance(row, (list, tuple)) and not (ids_are_one and is_ids(row)) else [row] for row in rows]
+
+
+def _as_lists(given: Any) -> Any:
+    """A tensor or an array as (nested) lists, or as a number where it has no dimensions; anything else as it is."""
+    return given.tolist() if hasattr(given, "ndim") and hasattr(given, "tolist") else given
 
 
 def _is_int(item: Any) -> bool:

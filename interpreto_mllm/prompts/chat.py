@@ -37,8 +37,17 @@ def is_chat(inputs: object) -> TypeGuard[list[Message]]:
     return isinstance(inputs, list) and bool(inputs) and all(isinstance(m, dict) and "role" in m for m in inputs)
 
 
-def check_chat(messages: Sequence[Message], processing: Processing) -> None:
-    """Raise a ValueError if these messages cannot be rendered or explained."""
+ENDS_WITH_ASSISTANT = "The chat ends with an assistant message: leave it out and give its text as the target to explain it."
+
+
+def check_chat(messages: Sequence[Message], processing: Processing, may_be_answered: bool = False) -> None:
+    """Raise a ValueError if these messages cannot be rendered or explained.
+
+    Args:
+        messages: the chat.
+        processing: the tokenizer or processor with the chat template.
+        may_be_answered: whether the chat may end with a message of the assistant.
+    """
     if processing.templater is None:
         raise ValueError("This tokenizer has no chat template: give the prompt as a string, or set tokenizer.chat_template.")
     for index, message in enumerate(messages):
@@ -49,8 +58,13 @@ def check_chat(messages: Sequence[Message], processing: Processing) -> None:
                 'A message looks like {"role": "user", "content": "Hello"}, or {"role": "user", "content": [{"type": "image", '
                 '"image": picture}, {"type": "text", "text": "Hello"}]}; parts are of the type text, image or audio.'
             )
-    if messages[-1]["role"] == "assistant":
-        raise ValueError("The chat ends with an assistant message: leave it out and give its text as the target to explain it.")
+    if not may_be_answered and ends_with_assistant(messages):
+        raise ValueError(ENDS_WITH_ASSISTANT)
+
+
+def ends_with_assistant(messages: Sequence[Message]) -> bool:
+    """Whether the last message is the assistant's."""
+    return messages[-1]["role"] == "assistant"
 
 
 def parts_of(messages: Sequence[Message]) -> list[Part]:
@@ -65,9 +79,13 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
 
 
 def render_chat(
-    messages: Sequence[Message], processing: Processing, dropped: Collection[int] = (), fixed: Collection[int] = ()
+    messages: Sequence[Message],
+    processing: Processing,
+    dropped: Collection[int] = (),
+    fixed: Collection[int] = (),
+    generation_prompt: bool = True,
 ) -> tuple[str, list[Span]]:
-    """The rendered chat, generation prompt included, and the span of each text part in it.
+    """The rendered chat, and the span of each text part in it.
 
     The template is rendered a second time with a marker in place of each text. Its markers show where the texts are, even if a
     text repeats a role's name or another message.
@@ -77,15 +95,16 @@ def render_chat(
         processing: the tokenizer or processor with the chat template.
         dropped: indices, among the images and clips, of those to leave out.
         fixed: indices of messages that the template may rewrite; the spans of their texts are empty.
+        generation_prompt: whether the text goes on to where the model's answer begins.
 
     Raises:
         ValueError: when the template changes a text other than by stripping it.
     """
     parts = [part for part in parts_of(messages) if part.kind == "text"]
     texts = [part.content for part in parts]
-    text = _render(messages, processing, texts, dropped)
+    text = _render(messages, processing, texts, dropped, generation_prompt)
     markers = [part.content if part.turn in fixed else f"\u2983{index}\u2984" for index, part in enumerate(parts)]
-    skeleton = _render(messages, processing, markers, dropped)
+    skeleton = _render(messages, processing, markers, dropped, generation_prompt)
     spans: list[Span] = []
     position = 0
     for part, content, marker in zip(parts, texts, markers, strict=True):
@@ -104,7 +123,13 @@ def render_chat(
     return text, spans
 
 
-def _render(messages: Sequence[Message], processing: Processing, texts: Sequence[str], dropped: Collection[int]) -> str:
+def _render(
+    messages: Sequence[Message],
+    processing: Processing,
+    texts: Sequence[str],
+    dropped: Collection[int],
+    generation_prompt: bool,
+) -> str:
     """The chat with these texts in place of its own; images and clips as parts, or as placeholders for a plain template."""
     words, count, in_parts = iter(texts), 0, processing.takes_parts
     filled = []
@@ -120,7 +145,7 @@ def _render(messages: Sequence[Message], processing: Processing, texts: Sequence
             count += 1
         content = parts if in_parts else "".join(part["text"] for part in parts)
         filled.append({**message, "content": content})
-    return processing.chat(filled)
+    return processing.chat(filled, generation_prompt)
 
 
 def _kind(part: Any) -> str | None:

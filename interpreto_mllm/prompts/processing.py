@@ -80,9 +80,9 @@ class Processing:
             return False
         return "\u2983" in probe and "'type'" not in probe
 
-    def chat(self, messages: list[dict[str, Any]]) -> str:
-        """The messages as one text, ending where the answer begins."""
-        return str(self.templater.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+    def chat(self, messages: list[dict[str, Any]], generation_prompt: bool = True) -> str:
+        """The messages as one text, with what comes before the model's answer or without."""
+        return str(self.templater.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation_prompt))
 
     @cached_property
     def rate(self) -> int | None:

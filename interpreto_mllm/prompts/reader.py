@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,6 +51,8 @@ class PromptReader:
         groups: one label per feature, or a callable that returns them; features with equal labels become one.
         media: from a modality and what the user gave to an image or a clip cut into pieces.
         fixed: indices of a chat's messages that are not explained, regardless of their roles.
+        generation_prompt: whether a chat is read up to where the model's answer begins; a classifier reads the messages alone.
+        may_be_answered: whether a chat may end with a message of the assistant.
     """
 
     processing: Processing
@@ -60,6 +63,8 @@ class PromptReader:
     groups: Groups | None
     media: Callable[[str, Any], Medium] = field(default_factory=Cuts)
     fixed: Collection[int] = ()
+    generation_prompt: bool = True
+    may_be_answered: bool = False
 
     @property
     def tokenizer(self) -> Any:
@@ -103,18 +108,19 @@ class PromptReader:
         raise TypeError(_accepted(one))
 
     def _chat(self, messages: list[dict]) -> Prompt:
-        check_chat(messages, self.processing)
+        check_chat(messages, self.processing, self.may_be_answered)
         parts = parts_of(messages)
         present = {message["role"] for message in messages}
         if not present & set(self.roles):
             raise ValueError(f"No message has a role to explain: roles={sorted(self.roles)}, the chat has {sorted(present)}.")
         media = [part for part in parts if part.kind != "text"]
         self._check_modalities([part.kind for part in media])
-        text, _ = render_chat(messages, self.processing, fixed=self.fixed)
+        rendered = partial(render_chat, messages, self.processing, fixed=self.fixed, generation_prompt=self.generation_prompt)
+        text, _ = rendered()
         starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
         mixed = Mixed(
             self.processing,
-            lambda dropped: render_chat(messages, self.processing, dropped, self.fixed),
+            lambda dropped: rendered(dropped=dropped),
             tuple(self._medium(part.kind, part.content) for part in media),
             bool(self.processing.modalities) and not starts,
         )

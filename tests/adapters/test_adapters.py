@@ -15,7 +15,7 @@ from support.zoo import build, byte_bpe, wordpiece
 from interpreto_mllm import ExactShapley, Granularity, InferenceModes, RemoteModel, ResponseSimilarity
 from interpreto_mllm.adapters import base
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
-from interpreto_mllm.adapters.choose import adapter_for, local_kind
+from interpreto_mllm.adapters.choose import adapter_for
 from interpreto_mllm.adapters.questions import build_question
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -143,4 +143,4 @@ def test_models_that_do_not_respond_are_refused_before_their_tokenizer_is_looked
     with pytest.raises(ValueError, match="does not answer in text, so there are no responses to compare"):
         made(build("bert"), None, SAME)
     with pytest.raises(TypeError, match="neither generates text nor classifies"):
-        local_kind(build("llama").model)
+        made(build("llama").model, byte_bpe())

@@ -53,7 +53,7 @@ INPUTS = {
     "only padding": ({"input_ids": [[5, 6]], "attention_mask": [[0, 0]]}, " x", "Row 0 of the encoding is empty"),
     "empty encoding": ({"input_ids": []}, " x", "Row 0 of the encoding is empty"),
     "foreign ids": ({"input_ids": [40, 600]}, " x", "The prompt has token id 600, the model's ids lie in [0, 512)"),
-    "last word is the assistant's": ([*CHAT, {"role": "assistant", "content": "x"}], " x", "ends with an assistant message"),
+    "last word is the assistant's": ([*CHAT, {"role": "assistant", "content": "x"}], None, "ends with an assistant message"),
     "empty target": (SKY, "", "The target is empty"),
     "no targets": (SKY, [], "targets is empty"),
     "no ids in target": (SKY, torch.zeros(0, dtype=torch.int64), "The target is empty"),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from interpreto_mllm.adapters.base import Generation, ModelAdapter, T
+from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer, T
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
@@ -128,13 +128,13 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
             raise ValueError("The target is empty: give a text, or None to let the model answer.")
         return self.scorer.target(given, input)
 
-    def own_answer(self, input: ModelInput) -> TextTarget:
+    def own_answer(self, input: ModelInput) -> OwnAnswer[TextTarget]:
         given, route = self.generation.arguments, self.model.route
         seed = self.generation.seed if given.get("do_sample") else None
         text = RemoteResponder(self.model, arguments(given, route), seed).first(input)
         if not text.strip():
             raise ValueError("The model answered nothing to this prompt: give a target to explain.")
-        return self.target(text.strip() if route == "chat" else text, "", input)
+        return OwnAnswer((self.target(text.strip() if route == "chat" else text, "", input),))
 
 
 def _text(target: Any) -> str:
