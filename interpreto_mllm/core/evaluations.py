@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import with_complements
+from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.responses import Responses
 
 
@@ -65,6 +66,7 @@ class Evaluations:
         chains: one per draw, see `Draw`.
         responses: the answers behind the values of a similarity game.
         repeats: where answers were drawn several times, the values under each of the repeats; `values` is their mean.
+        fingerprint: what decides the values of the game that they are of; None where nothing is known of it.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -74,6 +76,7 @@ class Evaluations:
     chains: Int[Tensor, "m"]
     responses: Responses | None = None
     repeats: Float[Tensor, "r p t"] | None = None
+    fingerprint: Fingerprint | None = None
 
     @property
     def n(self) -> int:

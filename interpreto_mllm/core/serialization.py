@@ -16,21 +16,22 @@ DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
-TENSORS = [name for name in Evaluations.__dataclass_fields__ if name != "responses"]
+TENSORS = [name for name in Evaluations.__dataclass_fields__ if name not in ("responses", "fingerprint")]
 
 
 def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
-    """Evaluations, and the answers behind them, as JSON."""
+    """Evaluations, the answers behind them and the fingerprint of their game, as JSON."""
     return {
         "evaluations": {name: pack(getattr(evaluations, name)) for name in TENSORS},
         "responses": _written(evaluations.responses),
+        "fingerprint": None if evaluations.fingerprint is None else dict(evaluations.fingerprint),
     }
 
 
 def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
     """What `pack_evaluations` wrote."""
     tensors = {name: unpack(packed) for name, packed in content["evaluations"].items() if packed is not None}
-    return Evaluations(**tensors, responses=_read_out(content.get("responses")))
+    return Evaluations(**tensors, responses=_read_out(content.get("responses")), fingerprint=content.get("fingerprint"))
 
 
 def tuples(value: Any) -> Any:

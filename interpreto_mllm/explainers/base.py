@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -13,18 +14,22 @@ from interpreto_mllm.adapters.questions import build_question
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.counts import Spent
+from interpreto_mllm.core.description import describe
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.fingerprint import UNCHECKED
 from interpreto_mllm.core.modalities import modality_coalitions
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.loop import run_sessions
 from interpreto_mllm.evaluation.run import Run
-from interpreto_mllm.explainers.checks import check_parts, known_evaluations
+from interpreto_mllm.explainers.checks import Known, check_parts, known_evaluations
 from interpreto_mllm.explainers.choice import Choice
-from interpreto_mllm.explainers.extension import extended
+from interpreto_mllm.explainers.extension import check_played, extended
 from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
+from interpreto_mllm.explainers.setting import setting
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.games.targets import per_input
@@ -32,6 +37,7 @@ from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.granularity import check_granularity
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -126,29 +132,38 @@ class AttributionExplainer:
                 index or name, a `Contrast`, or a list of them for several rows. With a list of inputs, one target (or one
                 list of targets) per input, or a single one for all.
             evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not repeated.
+                Their fingerprint says which game that is; without one, only what they hold is compared, and the notes say so.
             checkpoint: a file that keeps what was evaluated, rewritten every ten seconds; the same call resumes from it, also
-                in another process.
+                in another process. Where the file cannot be written any more, the call goes on and warns.
 
         Raises:
-            TypeError, ValueError: for inputs and targets that cannot be explained, before any evaluation is made.
+            TypeError, ValueError: for inputs and targets that cannot be explained, and evaluations or a checkpoint of another
+                game, before any evaluation is made.
         """
         if evaluations is not None and checkpoint is not None:
             raise ValueError("Give either evaluations or a checkpoint to continue from, not both.")
         started = time.perf_counter()
         self.unfinished = None
+        kept = None if checkpoint is None else Checkpoint(checkpoint)
         with self._adapter.preserved_state():
             prompts = self._reader.read(inputs)
             choices = [self.choose(prompt) for prompt in prompts]
             budgets = [self._budget(choice, prompt) for choice, prompt in zip(choices, prompts, strict=True)]
             games = self._games(prompts, inputs, targets)
-            kept = None if checkpoint is None else Checkpoint(checkpoint, games, mode_name(self._mode))
-            known = known_evaluations(kept.load() if kept else evaluations, games)
+            known = known_evaluations(kept.load(games, mode_name(self._mode)) if kept else evaluations, games)
             runs = [
                 self._prepared(game, choice, budget, earlier)
                 for game, choice, budget, earlier in zip(games, choices, budgets, known, strict=True)
             ]
-            spent = self._carry_out(runs, kept, started)
-        return [self._result(run, choice, spent) for run, choice in zip(runs, choices, strict=True)]
+            try:
+                spent = self._carry_out(runs, kept, started)
+                return [
+                    self._result(run, choice, spent, earlier.notes)
+                    for run, choice, earlier in zip(runs, choices, known, strict=True)
+                ]
+            except BaseException:
+                self.unfinished = [run.evaluations() for run in runs]
+                raise
 
     def extend(
         self,
@@ -189,7 +204,10 @@ class AttributionExplainer:
             longer = extended(
                 explanation, new_turn, self._adapter, self._reader, self.settings.progress, self._intermediate_responses
             )
+            check_played(explanation, longer, self._setting() | _text_occlusion(self._reader.occlusion, longer.features))
         [result] = self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)
+        if explanation.evaluations.fingerprint is None and UNCHECKED not in result.notes:
+            result = replace(result, notes=(*result.notes, UNCHECKED))
         self._intermediate_responses.clear()
         return result
 
@@ -225,33 +243,37 @@ class AttributionExplainer:
         questions = [
             build_question(self._adapter, prompt, wanted, product) for prompt, wanted in zip(prompts, given, strict=True)
         ]
-        return self._adapter.games(prompts, questions)
+        played = self._setting()
+        return [
+            replace(game, setting=played | _text_occlusion(self._reader.occlusion, game.features))
+            for game in self._adapter.games(prompts, questions)
+        ]
 
-    def _prepared(self, game: ModelGame, choice: Choice, budget: int, known: Evaluations | None) -> Run[ModelGame]:
+    def _setting(self) -> dict[str, str]:
+        """What decides the values of all games of a call; the weights are read again, as they may have been trained."""
+        return dict(setting(self._adapter, self._mode))
+
+    def _prepared(self, game: ModelGame, choice: Choice, budget: int, known: Known) -> Run[ModelGame]:
         return Run.prepared(
-            game,
+            replace(game, verified=known.verified),
             choice.perturbator,
             choice.aggregator,
             budget=budget,
             seed=self.settings.seed,
-            known=known,
+            known=known.evaluations,
             until=self.settings.until,
             extra=modality_coalitions(game.features),
         )
 
     def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, started: float) -> Spent:
-        """Evaluate all games, and say what that has cost; what was evaluated by then is kept when it fails."""
+        """Evaluate all games, and say what that has cost."""
         counter = runs[0].game.scorer.counter
         forwards, tokens = counter.forwards, counter.tokens
-        try:
-            run_sessions(runs, evaluate, progress=self.settings.progress, checkpoint=checkpoint)
-        except BaseException:
-            self.unfinished = [run.evaluations() for run in runs]
-            raise
+        run_sessions(runs, evaluate, progress=self.settings.progress, checkpoint=checkpoint)
         forwards, tokens = counter.forwards - forwards, counter.tokens - tokens
         return Spent(sum(run.paid for run in runs), forwards, tokens, time.perf_counter() - started)
 
-    def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent) -> Attribution:
+    def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session = run.game, run.session
         return Attribution.from_evaluations(
             run.evaluations(),
@@ -264,6 +286,11 @@ class AttributionExplainer:
             media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
             mode=mode_name(self._mode),
             unit=game.question.unit,  # type: ignore[arg-type]
-            notes=(*choice.notes, *session.notes, *game.notes),
+            notes=(*choice.notes, *notes, *session.notes, *game.notes),
             conversation=game.prompt.conversation,
         )
+
+
+def _text_occlusion(occlusion: TextOcclusion, features: Sequence[Feature]) -> dict[str, str]:
+    """How absent features of the text disappear, if there are any."""
+    return {"occlusion": describe(occlusion)} if any(feature.positions for feature in features) else {}

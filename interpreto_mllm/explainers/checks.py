@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.fingerprint import UNCHECKED, Fingerprint, differences, incomparable
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
@@ -19,22 +21,50 @@ def check_parts(perturbator: object, aggregator: object) -> None:
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
 
 
-def known_evaluations(
-    earlier: Sequence[Attribution | Evaluations] | None, games: Sequence[ModelGame]
-) -> list[Evaluations | None]:
+@dataclass(frozen=True)
+class Known:
+    """What is known of a game before it is played.
+
+    Args:
+        evaluations: of an earlier play, None without one.
+        verified: whether they are known to be of this game.
+        notes: what a reader must know of that.
+    """
+
+    evaluations: Evaluations | None = None
+    verified: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def known_evaluations(earlier: Sequence[Attribution | Evaluations] | None, games: Sequence[ModelGame]) -> list[Known]:
     """What is known of each game from earlier results.
 
     Raises:
-        ValueError: when the results are not of these games.
+        ValueError: when the results are not of these games; the message names what differs.
     """
     if earlier is None:
-        return [None] * len(games)
+        return [Known()] * len(games)
     if len(earlier) != len(games):
         raise ValueError(f"{len(games)} inputs but evaluations of {len(earlier)}: give one result (or Evaluations) per input.")
-    known = [one.evaluations if isinstance(one, Attribution) else one for one in earlier]
-    for one, game in zip(known, games, strict=True):
-        if len(one.values) and one.values.shape[1] != len(game.question.labels):
-            raise ValueError(
-                f"The earlier evaluations have {one.values.shape[1]} targets, this input has {len(game.question.labels)}."
-            )
-    return [game.known(one) if len(one.coalitions) else None for game, one in zip(games, known, strict=True)]
+    return [_known(one, game) for game, one in zip(games, earlier, strict=True)]
+
+
+def _known(earlier: Attribution | Evaluations, game: ModelGame) -> Known:
+    evaluations = earlier.evaluations if isinstance(earlier, Attribution) else earlier
+    if not len(evaluations.coalitions):
+        return Known()
+    game.check(evaluations)
+    if evaluations.fingerprint is None:
+        return Known(game.known(evaluations), False, (UNCHECKED,))
+    check_same(evaluations.fingerprint, game.fingerprint, "The earlier evaluations are of another game", game.reconciled)
+    unseen = incomparable(evaluations.fingerprint, game.fingerprint)
+    note = f"Earlier evaluations were taken over although this could not be compared: {', '.join(unseen)}."
+    return Known(game.known(evaluations), True, (note,) if unseen else ())
+
+
+def check_same(there: Fingerprint, here: Fingerprint, problem: str, free: Collection[str] = ()) -> None:
+    """Raise a ValueError that names the problem and what differs, where anything but `free` does."""
+    differing = differences(there, here, free)
+    if differing:
+        more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
+        raise ValueError(f"{problem}: {'; '.join(differing[:3])}{more}.")

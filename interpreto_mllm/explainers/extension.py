@@ -10,8 +10,12 @@ import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.responses import Response, Responses
 from interpreto_mllm.engine.responders import Responder
+from interpreto_mllm.explainers.checks import check_same
+from interpreto_mllm.explainers.setting import VALUE_FUNCTION
+from interpreto_mllm.games.fingerprint import ids_fingerprint, prompt_fingerprint
 from interpreto_mllm.games.intermediate_responses import IntermediateResponses
 from interpreto_mllm.games.rollout import Rollout
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
@@ -70,6 +74,28 @@ def _responder(adapter: ModelAdapter[Any]) -> Responder:
             "give inference_mode=InferenceModes.SIMILARITY or a ResponseSimilarity."
         )
     return adapter.responder
+
+
+def check_played(explanation: Attribution, rollout: Rollout, here: Fingerprint) -> None:
+    """Raise a ValueError where the answers of an explanation are those of another game.
+
+    Args:
+        explanation: whose answers would be reused.
+        rollout: the longer conversation.
+        here: of the game that this explainer plays, what neither prompt nor question holds.
+    """
+    there = explanation.evaluations.fingerprint
+    if there is None:
+        return
+    turn = len(rollout.conversation.answered) - 1
+    whole = rollout.whole(turn)
+    shared = {**prompt_fingerprint(whole), **here}
+    if turn:  # that explanation was of a rollout, whose features come in another order and whose answers are compared later
+        del shared["features"]
+    else:
+        shared |= ids_fingerprint(whole)
+    kept = {name: text for name, text in there.items() if name in shared}
+    check_same(kept, shared, "The explanation's answers are of another game", (VALUE_FUNCTION,))
 
 
 def _check_answers(explanation: Attribution, adapter: ModelAdapter[Any]) -> Responses:

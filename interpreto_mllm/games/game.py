@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ from torch import Tensor
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.engine.queries import Query, Scorer
+from interpreto_mllm.games.fingerprint import ids_fingerprint, prompt_fingerprint, question_fingerprint
 from interpreto_mllm.games.pending import Pending
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -33,13 +36,21 @@ class ModelGame:
         scorer: gives the values of the targets' queries.
         anchor: id that stands in where no token is left to read; without one, that is an error.
         preserved_state: leaves the model as it was, where the game is called by itself.
+        setting: the part of the fingerprint that neither prompt nor question holds: the model, the value function, how answers
+            are generated.
+        verified: whether every evaluation taken over from an earlier play is known to be of this game.
     """
+
+    reconciled: ClassVar[tuple[str, ...]] = ()
+    """What of the fingerprint may differ in earlier evaluations, because `known` sees to it."""
 
     prompt: Prompt
     question: Question[Target]
     scorer: Scorer[Any]
     anchor: int | None = None
     preserved_state: Callable[[], AbstractContextManager[None]] = nullcontext
+    setting: Fingerprint = field(default_factory=dict)
+    verified: bool = True
 
     @property
     def features(self) -> list[Feature]:
@@ -81,13 +92,27 @@ class ModelGame:
         ]
         return reduce(self.question.values(of_targets), "(p w) t -> p t", "mean", w=w)
 
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """Everything that decides its values, by name; equal for equal games in every process."""
+        prompt, question = prompt_fingerprint(self.prompt), question_fingerprint(self.question)
+        return {**prompt, **question, **self.setting, **ids_fingerprint(self.prompt)}
+
+    def check(self, evaluations: Evaluations) -> None:
+        """Raise a ValueError for evaluations that hold something other than those of this game."""
+        if evaluations.n != self.n:
+            raise ValueError(f"The earlier evaluations are of {evaluations.n} features, this game has {self.n}.")
+        there, here = evaluations.values.shape[1], len(self.question.labels)
+        if len(evaluations.values) and there != here:
+            raise ValueError(f"The earlier evaluations have {there} targets, this input has {here}.")
+
     def known(self, evaluations: Evaluations) -> Evaluations:
-        """Evaluations of an earlier play of this game, as this play takes them over."""
+        """Evaluations of an earlier play of this game, as this play takes them over; `check` found nothing wrong with them."""
         return evaluations
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """Evaluations with what else the game knows of them."""
-        return evaluations
+        return replace(evaluations, fingerprint=self.fingerprint if self.verified else None)
 
     def counted(self, counts: Counts) -> Counts:
         """The cost of a play, with what only the game knows of it."""

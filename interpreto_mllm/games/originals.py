@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.games.targets import Target, TokenTarget
@@ -63,6 +64,10 @@ class ResponseTarget(Target):
     @property
     def length(self) -> int:
         return 1
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        return (self.original.response.text,)
 
     def query(self, input: ModelInput) -> Compare:
         return Compare(input, self.original)

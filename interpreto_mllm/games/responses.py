@@ -31,9 +31,11 @@ class ResponseGame(ModelGame):
     scorer: ResponseScorer
     generation: Mapping[str, Any] | None = None
     answers_every_turn: ClassVar[bool] = False
+    reconciled: ClassVar[tuple[str, ...]] = ("value function",)
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """The evaluations with the responses behind them, and the values of each repeat where there are several."""
+        evaluations = super().completed(evaluations)
         inputs = self.inputs(evaluations.coalitions)
         prompted = [[(response, input) for input in row for response in self.scorer.responses[input.key]] for row in inputs]
         answers = [tuple(response for response, _ in row) for row in prompted]
@@ -45,18 +47,17 @@ class ResponseGame(ModelGame):
         of_originals = [rearrange(values, "(p answers) -> p answers", p=len(responses)) for values in similarities]
         return replace(evaluations, responses=responses, repeats=responses.values(of_originals))
 
-    def known(self, evaluations: Evaluations) -> Evaluations:
-        """Evaluations of an earlier play, their responses remembered and valued as this game values them.
-
-        Raises:
-            ValueError: when they hold no responses, or these were given under other settings or to be compared with others.
-        """
-        earlier = evaluations.responses
-        if earlier is None:
+    def check(self, evaluations: Evaluations) -> None:
+        """Raise a ValueError where there are no responses, or these were given under other settings or to other originals."""
+        super().check(evaluations)
+        if evaluations.responses is None:
             raise ValueError("The earlier evaluations hold no answers: give results of a similarity game.")
-        self._check_same_game(earlier)
-        coalitions = evaluations.coalitions
-        if not len(coalitions):
+        self._check_same_game(evaluations.responses)
+
+    def known(self, evaluations: Evaluations) -> Evaluations:
+        """Evaluations of an earlier play, their responses remembered and valued as this game values them."""
+        earlier, coalitions = evaluations.responses, evaluations.coalitions
+        if earlier is None or not len(coalitions):
             return evaluations
         repeats = self.scorer.similarity.repeats
         for inputs, responses in zip(self.inputs(coalitions), earlier.answers, strict=True):

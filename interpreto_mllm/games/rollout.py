@@ -16,6 +16,7 @@ from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.responses import Response
+from interpreto_mllm.games.fingerprint import IDS_WITHOUT_FEATURES
 from interpreto_mllm.games.game import anchored
 from interpreto_mllm.games.intermediate_responses import IntermediateResponses
 from interpreto_mllm.games.responses import ResponseGame
@@ -185,6 +186,7 @@ class RolloutGame(ResponseGame):
     """The game of a conversation that goes on; its values come with all the responses behind them."""
 
     answers_every_turn: ClassVar[bool] = True
+    reconciled: ClassVar[tuple[str, ...]] = (*ResponseGame.reconciled, IDS_WITHOUT_FEATURES)
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         done = super().completed(evaluations)
@@ -195,10 +197,8 @@ class RolloutGame(ResponseGame):
         """Evaluations of an earlier play; the responses in between are remembered too.
 
         Raises:
-            ValueError: when they are of another game.
+            ValueError: when the model answered something else in between.
         """
-        if evaluations.n != self.n:
-            raise ValueError(f"The earlier evaluations are of {evaluations.n} features, this game has {self.n}.")
         if evaluations.responses is not None and evaluations.responses.history:
             self._rollout.remember(evaluations.coalitions, evaluations.responses.history)
         return super().known(evaluations)

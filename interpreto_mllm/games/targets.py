@@ -44,6 +44,11 @@ class Target(ABC):
     def length(self) -> int:
         """How many values a scorer gives for it."""
 
+    @property
+    @abstractmethod
+    def content(self) -> tuple[Any, ...]:
+        """Plain values that are equal exactly for equal targets."""
+
     @abstractmethod
     def query(self, input: ModelInput) -> Query:
         """The query for its values after this input."""
@@ -69,6 +74,10 @@ class TokenTarget(Target):
     def length(self) -> int:
         return len(self.ids)
 
+    @property
+    def content(self) -> tuple[Any, ...]:
+        return self.ids, self.scored
+
     def query(self, input: ModelInput) -> Score:
         return Score(input, self.ids)
 
@@ -90,6 +99,10 @@ class ClassTarget(Target):
     @property
     def length(self) -> int:
         return 1
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        return self.index, self.name
 
     def query(self, input: ModelInput) -> Classify:
         return Classify(input, (self.index,))
@@ -118,6 +131,10 @@ class TextTarget(Target):
     @property
     def length(self) -> int:
         return len(self.ends)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        return self.text, self.ends
 
     def query(self, input: ModelInput) -> ScoreText:
         return ScoreText(input, self.text, self.ends, self.known if input.key == self.asked.key else None)

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from interpreto_mllm.core.content import digest
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter, Windows, check_audio_granularity, timed
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion, Mute, check_audio_occlusion
-from interpreto_mllm.media.content import digest
 from interpreto_mllm.media.packing import describe, pack_samples, revive, unpack_samples
 from interpreto_mllm.media.waveform import read_audio
 

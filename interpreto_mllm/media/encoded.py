@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
+from interpreto_mllm.core.content import digest
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.media.content import digest
 
 ABSENT = 1e-6
 """The value of absent numbers: nearly zero, because Idefics 3 and SmolVLM take an image of exact zeros for padding."""

@@ -10,8 +10,8 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Bool, Int64, UInt8
 
+from interpreto_mllm.core.content import digest
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.media.content import digest
 from interpreto_mllm.media.image_granularity import (
     ImageGranularity,
     ImageSegmenter,

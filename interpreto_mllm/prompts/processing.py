@@ -51,13 +51,14 @@ class Processing:
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """The modalities besides text: "image", "audio", both or neither."""
-        kinds = {
-            base.__name__
-            for part in (self.processor, *getattr(self.processor, "__dict__", {}).values())
-            for base in type(part).__mro__
-        }
-        image, audio = "ImageProcessingMixin" in kinds, "FeatureExtractionMixin" in kinds
-        return ("image",) * image + ("audio",) * audio
+        kinds = {_reads(reader) for reader in self.media_readers}
+        return tuple(kind for kind in ("image", "audio") if kind in kinds)
+
+    @cached_property
+    def media_readers(self) -> tuple[Any, ...]:
+        """The image processors and feature extractors."""
+        parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
+        return tuple(part for part in parts if _reads(part) is not None)
 
     @cached_property
     def reads_text(self) -> bool:
@@ -170,6 +171,12 @@ class Processing:
     def moved(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """A tensor on the model's device, in its precision where it holds fractions."""
         return tensor.to(self.model.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def _reads(part: object) -> str | None:
+    """Whether a part of a processor reads images or audio; None for neither."""
+    names = {base.__name__ for base in type(part).__mro__}
+    return "image" if "ImageProcessingMixin" in names else "audio" if "FeatureExtractionMixin" in names else None
 
 
 def _ready(rows: Sequence[Sequence[State]]) -> list[tuple[Encoded, Tensors]]:

@@ -14,6 +14,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
@@ -174,6 +175,11 @@ class Record:
     def responses(self) -> Responses | None:
         """What the model answered to each coalition, in a similarity game; None elsewhere."""
         return self.evaluations.responses
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """What decides the values of the game, by name; None for games of callables and results from older files."""
+        return self.evaluations.fingerprint
 
     def reaggregate(self: Kept, aggregator: Aggregator) -> Kept:
         """The same evaluations under another aggregator; no model call.

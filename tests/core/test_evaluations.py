@@ -65,9 +65,11 @@ def test_evaluations_come_back_from_json_as_they_were() -> None:
     answers = (Response("red .", (4, 5), -0.25), Response("blue", (6,)))
     said = tuple((answers[row % 2],) for row in range(5))
     responses = Responses((answers[0],), (0,), said, 1, {"max_new_tokens": 2})
-    every = replace(evaluations(), responses=responses)
+    every = replace(evaluations(), responses=responses, fingerprint={"text": "'a'"})
     back = unpack_evaluations(json.loads(json.dumps(pack_evaluations(every), allow_nan=False)))
     assert vars(back.responses) == vars(responses)
     for field in fields(Evaluations):
-        if field.name != "responses":
+        if field.name == "fingerprint":
+            assert back.fingerprint == every.fingerprint
+        elif field.name != "responses":
             assert torch.equal(getattr(back, field.name), getattr(every, field.name))

@@ -114,11 +114,21 @@ def test_the_shortest_call_has_one_too(recall, tmp_path):
 @pytest.mark.parametrize(
     "inputs, targets, more, told",
     [
-        (PROMPTS, ANSWERS, {"inference_mode": InferenceModes.LOGITS}, "input 0 has another mode"),
-        ([PROMPTS[0], PROMPTS[1].replace("pink", "gold")], ANSWERS, {}, "input 1 has another text"),
-        (PROMPTS, [" red", " gold"], {}, "input 1 has another targets"),
+        (
+            PROMPTS,
+            ANSWERS,
+            {"inference_mode": InferenceModes.LOGITS},
+            "input 0: value function: log_softmax there, logits here",
+        ),
+        (
+            [PROMPTS[0], PROMPTS[1].replace("pink", "gold")],
+            ANSWERS,
+            {},
+            r"input 1: text: 'the dog is pink .*' there, 'the dog is gold .*' here; features: .*",
+        ),
+        (PROMPTS, [" red", " gold"], {}, r"input 1: targets: 'pink' #\w+ there, 'gold' #\w+ here"),
         (PROMPTS[:1], ANSWERS[:1], {}, "2 inputs there, 1 here"),
-        (PROMPTS, ANSWERS, {"pinned": ["the"]}, "input 0 has another features"),
+        (PROMPTS, ANSWERS, {"pinned": ["the"]}, r"input 0: features: 'the', .* there, 'apple', .* here; token ids without .*"),
     ],
 )
 def test_a_checkpoint_of_another_call_is_refused(recall, tmp_path, inputs, targets, more, told):
@@ -140,3 +150,39 @@ def test_bad_checkpoints(recall, whole, tmp_path):
         KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=path, evaluations=whole)
     with pytest.raises(ValueError, match="no folder"):
         KernelShap(*recall, **OPTIONS)(PROMPTS, ANSWERS, checkpoint=tmp_path / "missing" / "run.json")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_model_is_asked(recall, tmp_path):
+    explainer = KernelShap(*recall, **OPTIONS)
+    hook = recall[0].register_forward_pre_hook(lambda *given: pytest.fail("The model was asked."))
+    (tmp_path / "run.json.part").mkdir()
+    try:
+        with pytest.raises(ValueError, match=r"run.json cannot be written \(.*\): give a path that can"):
+            explainer(PROMPTS[0], checkpoint=tmp_path / "run.json")
+        with pytest.raises(ValueError, match="is not a file"):
+            explainer(PROMPTS[0], checkpoint=tmp_path)
+    finally:
+        hook.remove()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_full_disk_loses_nothing_that_was_evaluated(recall, tmp_path, monkeypatch, fails):
+    import interpreto_mllm.evaluation.checkpoint as module
+
+    def full(*names):
+        raise OSError(28, "No space left on device")
+
+    explainer, path = KernelShap(*recall, **OPTIONS), tmp_path / "run.json"
+    monkeypatch.setattr(module.os, "replace", full)
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_WRITES", 0.0)
+    if not fails:
+        with pytest.warns(RuntimeWarning, match="No space left") as caught:
+            [one] = explainer(PROMPTS[0], ANSWERS[0], checkpoint=path)
+        assert len(caught) == 1 and one.counts.evaluations == 60
+        return
+    monkeypatch.setattr(type(explainer), "_result", full)
+    with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="No space left"):
+        explainer(PROMPTS[0], ANSWERS[0], checkpoint=path)
+    monkeypatch.undo()
+    assert len(explainer.unfinished[0].coalitions) == 60
+    assert explainer(PROMPTS[0], ANSWERS[0], evaluations=explainer.unfinished)[0].counts.paid == 0

@@ -1,0 +1,81 @@
+"""What decides the values of an explainer's games besides the prompt and the question, as their fingerprints hold it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from interpreto_mllm.adapters.base import ModelAdapter
+from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.core.description import describe
+from interpreto_mllm.core.fingerprint import Fingerprint
+from interpreto_mllm.core.weights import weights
+from interpreto_mllm.engine.queries import Mode
+from interpreto_mllm.games.modes import InferenceModes
+from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+
+INCIDENTAL = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "attn_implementation")
+"""Settings of configs that do not decide what a model computes, or that its weights show."""
+
+VALUE_FUNCTION = "value function"
+
+
+def setting(adapter: ModelAdapter[Any], mode: Mode | ResponseSimilarity) -> Fingerprint:
+    """The value function, the model, and how it generates answers where these are compared."""
+    found = {VALUE_FUNCTION: _value_function(mode), **_model(adapter.model)}
+    if readers := adapter.processing.media_readers:
+        found["processor"] = describe([_config(reader) for reader in readers])
+    if adapter.responder is not None:
+        own = getattr(adapter.model, "generation_config", None)
+        found["generation"] = describe(dict(adapter.generation_settings))
+        found["generation config"] = describe(None if own is None else _config(own))
+    return found
+
+
+def server_address(url: str) -> str:
+    """An address without user, password and query.
+
+    Example:
+        >>> server_address("https://me:secret@host:80/v1?key=1")
+        'https://host:80/v1'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
+
+
+def _value_function(mode: Mode | ResponseSimilarity) -> str:
+    if isinstance(mode, ResponseSimilarity):
+        return describe(replace(mode, generate={"do_sample": True} if mode.repeats > 1 else {}))
+    return mode.value if isinstance(mode, InferenceModes) else describe(mode)
+
+
+def _model(model: Any) -> Fingerprint:
+    if isinstance(model, RemoteModel):
+        return {"server": server_address(model.base_url), "model": model.model, "route": model.route}
+    active = sorted({describe(one) for module in model.modules() if (one := _adapters(module))})
+    return {
+        "model": type(model).__name__,
+        "the model's config": describe(_config(model.config)),
+        "the model's weights": weights(model),
+        **({"the model's adapters": ", ".join(active)} if active else {}),
+    }
+
+
+def _adapters(module: Any) -> tuple[Any, ...]:
+    """Which adapters of PEFT act in a layer."""
+    if not isinstance(getattr(module, "disable_adapters", None), bool):
+        return ()
+    return tuple(module.active_adapters), module.disable_adapters
+
+
+def _config(config: Any) -> Mapping[str, Any]:
+    """The settings of a config that count."""
+
+    def kept(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {key: kept(one) for key, one in value.items() if key not in INCIDENTAL and not str(key).startswith("_")}
+
+    return kept(config.to_dict())
