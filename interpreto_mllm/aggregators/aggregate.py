@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.errors import moderated, seen_errors
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -18,7 +17,9 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
     An aggregator is linear in the values, so each repeat is a game of its own whose estimates average to the one of the means,
     and their spread over √r is the error that the draws leave. It is added to the aggregator's own error as if the two were
     independent. Where coalitions were sampled, the aggregator's error already contains part of that spread, so the sum is
-    conservative. Where the aggregator has no standard errors, there are none here.
+    conservative; where nothing was sampled but answers, `moderated` allows for the few repeats. Where the aggregator has no
+    standard errors, there are none here. Of a sample whose draws never differed there are none either, see `seen_errors`. The
+    aggregator works on a copy, which it may edit.
 
     Example:
         >>> from interpreto_mllm.aggregators import ShapleyAggregator
@@ -26,13 +27,17 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
         >>> repeats = torch.tensor([[[0.0], [1.0]], [[0.0], [3.0]]]).double()
         >>> game = Evaluations(torch.tensor([[False], [True]]), repeats.mean(0), *undrawn, repeats=repeats)
         >>> [error] = aggregate(game, ShapleyAggregator()).standard_errors.flatten().tolist()
-        >>> error
-        1.0
+        >>> round(error, 3)  # of two repeats, 1.0 if it did not count that they are few
+        1.291
     """
     evaluations = evaluations.drawn
-    whole = aggregator.aggregate(evaluations)
-    if evaluations.repeats is None or whole.standard_errors is None:
+    whole = aggregator.aggregate(evaluations.copied())
+    errors, repeats = whole.standard_errors, evaluations.repeats
+    if errors is None or (repeats is None and (whole.exact or evaluations.complete)):
         return whole
-    drawn = [aggregator.aggregate(evaluations.with_values(values)).attributions for values in evaluations.repeats]
-    spread = torch.stack(drawn).var(0) / len(drawn)
-    return replace(whole, standard_errors=(whole.standard_errors.square() + spread).sqrt())
+    if repeats is not None:
+        drawn = [aggregator.aggregate(evaluations.with_values(values).copied()).attributions for values in repeats]
+        spread = torch.stack(drawn).var(0) / len(drawn)
+        spread = moderated(spread, len(drawn) - 1) if whole.exact or evaluations.complete else spread
+        errors = (errors.square() + spread).sqrt()
+    return Estimate(whole.attributions, seen_errors(errors, evaluations.values))

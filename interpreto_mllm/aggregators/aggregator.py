@@ -13,10 +13,18 @@ from interpreto_mllm.core.evaluations import Evaluations
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """Attributions, one row per target, and their standard errors where the aggregator has them."""
+    """Attributions, one row per target, and their standard errors where the aggregator has them.
+
+    Args:
+        attributions: of each feature for each target.
+        standard_errors: None where the way the coalitions were drawn, or their number, does not show how far off they are.
+        exact: that nothing was estimated from a sample, so that standard errors of zero mean what they say. This need not be
+            said where all coalitions are known.
+    """
 
     attributions: Float[Tensor, "t n"]
     standard_errors: Float[Tensor, "t n"] | None = None
+    exact: bool = False
 
 
 class Aggregator(ABC):

@@ -6,7 +6,9 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
-from interpreto_mllm.aggregators.split_evaluations import SplitEvaluations
+from interpreto_mllm.aggregators.requirements import require_alike
+from interpreto_mllm.aggregators.split_evaluations import SplitEvaluations, effective_number
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -29,18 +31,24 @@ class BanzhafAggregator(Aggregator):
     estimand = "Banzhaf value"
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
+        require_alike(evaluations, self, "BernoulliPerturbator or ExactPerturbator")
         n, split = evaluations.n, SplitEvaluations.of(evaluations)
         design, values, weights = split.coalitions.double() - 0.5, split.odd_observations, split.weights
+        relative, ends = weights, 2.0
+        if (logs := split.log_weights) is not None:
+            relative, ends = torch.exp(logs - logs.max()), 0.0
         if len(split.singles.weights):
             single = ~split.paired
-            share = split.singles.weights / split.singles.weights.sum()
+            share = relative[single] / relative[single].sum()
             design[single] -= share @ design[single]
             values[single] -= share @ values[single]
         slopes, errors = least_squares(
             torch.cat([torch.full((1, n), -0.5, dtype=torch.float64), design]),
             torch.cat([torch.zeros_like(evaluations.values[:1]), values]),
-            torch.cat([torch.full((1,), 2.0, dtype=torch.float64), weights * split.multiplicity]),
+            torch.cat([torch.full((1,), ends, dtype=torch.float64), relative * split.multiplicity]),
             torch.cat([torch.zeros(1, dtype=torch.float64), (1 - 1 / weights).clamp_min(0)]),
+            unknowns=n,
         )
         attributions = slopes + ((evaluations.full - evaluations.empty) / n)[:, None]
-        return Estimate(attributions, errors if evaluations.complete or len(design) > n else None)
+        known = evaluations.complete or (evaluations.design is Design.SAMPLE and effective_number(relative) > n)
+        return Estimate(attributions, errors if known else None)

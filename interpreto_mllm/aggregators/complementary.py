@@ -9,6 +9,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.errors import shared
+from interpreto_mllm.aggregators.requirements import require_alike
+from interpreto_mllm.aggregators.split_evaluations import every_size_repeats
 from interpreto_mllm.core.coalitions import complementary_rows
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.stratum import strata
@@ -27,7 +30,7 @@ class ComplementaryAggregator(Aggregator):
 
     Strata of a feature that were never seen are interpolated between its neighbouring seen ones; below the lowest seen one
     they equal it. Standard errors come from the stratum variances, corrected for drawing without repeats; a stratum seen once
-    is given the variance of all contributions.
+    is given the variance of all contributions. There are none while some size was drawn less than twice.
 
     Raises:
         ValueError: when no coalition besides the empty and the full one has its complement among the evaluations.
@@ -48,6 +51,7 @@ class ComplementaryAggregator(Aggregator):
         n, whole = evaluations.n, evaluations.full - evaluations.empty
         if n == 1:
             return Estimate(whole[:, None], torch.zeros_like(whole[:, None]))
+        require_alike(evaluations, self, "ComplementaryPerturbator, NeymanPerturbator or ExactPerturbator")
         side, other = complements(evaluations)
         if not len(side):
             raise ValueError(
@@ -67,10 +71,12 @@ class ComplementaryAggregator(Aggregator):
         for stratum in seen:
             weight, counts = weights[:, stratum.size - 1, None], stratum.counts[:, None]
             attributions = attributions + weight * torch.where(counts > 0, stratum.means, 0.0)
-            unseen_share = 1 - counts / min(float(comb(n - 1, stratum.size - 1)), 1e300)
+            unseen_share = 1 - counts / float(min(comb(n - 1, stratum.size - 1), 10**300))
             spread = torch.where(counts > 1, stratum.variances, usual) * unseen_share / counts.clamp_min(1)
             variances += torch.where((counts > 0) & (unseen_share > 0), weight.square() * spread, 0.0)
-        return Estimate(attributions.T, variances.sqrt().T)
+        enough = every_size_repeats(sides, torch.ones(len(sides), dtype=torch.bool))
+        known = evaluations.complete or (evaluations.design.independent and enough)
+        return Estimate(attributions.T, shared(variances.sqrt().T) if known else None)
 
 
 def complements(evaluations: Evaluations) -> tuple[Int[Tensor, "q"], Int[Tensor, "q"]]:

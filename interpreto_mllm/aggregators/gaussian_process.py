@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -10,6 +12,8 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.complementary import complements
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
+from interpreto_mllm.aggregators.split_evaluations import log_population_weights, population_weights
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit_kernel
 from interpreto_mllm.gaussian.observations import Observations
@@ -32,7 +36,8 @@ class GaussianProcessAggregator(Aggregator):
     The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised halfway to the
     jackknife's variance where that is larger, which overestimates; then averaged with the mean over all features, because a
     feature that was wrongly found to be irrelevant looks certain; and standard errors are multiplied by 1 + n / u for the n
-    rates learnt from u observations.
+    rates learnt from u observations. There are none where it is not known how coalitions were drawn, or where these follow
+    blocks, groups or a fixed rule: such coalitions may be too much alike to show how far off the posterior is.
 
     Fitting takes milliseconds to seconds, which pays off on models, not on games that cost nothing to evaluate; use
     `KernelAggregator` there. Rates are learnt from at most 512 observations (pairs, or coalitions if some have no complement),
@@ -63,7 +68,8 @@ class GaussianProcessAggregator(Aggregator):
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
-        return Estimate(mean + gap[:, None], variance.sqrt())
+        known = evaluations.design.independent or evaluations.design in (Design.ORDERS, Design.CHOSEN)
+        return Estimate(mean + gap[:, None], variance.sqrt() if known else None)
 
     def _corrected(
         self,
@@ -81,8 +87,11 @@ class GaussianProcessAggregator(Aggregator):
         coalitions = evaluations.coalitions[rest]
         residuals = evaluations.values[rest] - posterior.predict(coalitions.double() * 2 - 1) * scales.T
         everyone = torch.arange(len(coalitions))
-        weights = evaluations.merged_weights()[rest] * len(rest) / len(coalitions)
-        error = KernelAggregator().aggregate(Evaluations(coalitions, residuals, everyone, weights, -torch.ones_like(everyone)))
+        more = len(rest) / len(coalitions)
+        weights, logs = population_weights(evaluations)[rest] * more, log_population_weights(evaluations)[rest] + log(more)
+        none = -torch.ones_like(everyone)
+        left_out = Evaluations(coalitions, residuals, everyone, weights, none, design=Design.SAMPLE, log_weights=logs)
+        error = KernelAggregator().aggregate(left_out)
         if error.standard_errors is None:
             return mean, variance
         error_variance = error.standard_errors.square()

@@ -51,4 +51,4 @@ class LeaveOneOutAggregator(Aggregator):
             )
         without = inside.T @ evaluations.values[windows] / inside.sum(0)[:, None]
         attributions = (evaluations.full - without).T
-        return Estimate(attributions, torch.zeros_like(attributions))
+        return Estimate(attributions, torch.zeros_like(attributions), exact=True)

@@ -6,8 +6,17 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
-from interpreto_mllm.aggregators.split_evaluations import population_weights
+from interpreto_mllm.aggregators.requirements import require_alike
+from interpreto_mllm.aggregators.split_evaluations import effective_number, log_population_weights, population_weights
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
+
+COALITIONS_PER_FEATURE = 3
+"""Coalitions of equal weight, per feature, from which on there are standard errors."""
+
+
+LEAST_VARIATION = 0.01
+"""Weighted variance of the features, 0.25 at most, below which next to all weight lies on the full coalition."""
 
 
 class LimeAggregator(Aggregator):
@@ -15,14 +24,16 @@ class LimeAggregator(Aggregator):
 
     A coalition of s features is at the cosine distance d = 1 − √(s/n) from the full one and weighs exp(−d²/kernel_width²),
     times the number of coalitions it stands for. The ridge stands against the weighted mean of squared residuals, so that
-    more evaluations bring the weights nearer to those that all coalitions would give.
+    more evaluations bring the weights nearer to those that all coalitions would give. A single feature has no ridge: the line
+    through v(∅) and v(N) is its surrogate. There are standard errors from three coalitions of equal weight per feature on.
 
     Args:
         kernel_width: how fast the weight falls with the distance.
         alpha: strength of the ridge.
 
     Raises:
-        ValueError: when `kernel_width` is not positive or `alpha` is negative.
+        ValueError: when `kernel_width` is not positive or `alpha` is negative, or where coalitions weigh so little beside the
+            full one that the ridge alone would decide.
 
     Example:
         >>> from interpreto_mllm.explainers.play import play
@@ -40,11 +51,27 @@ class LimeAggregator(Aggregator):
         self.kernel_width, self.alpha = kernel_width, alpha
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
+        require_alike(evaluations, self, "BernoulliPerturbator or ExactPerturbator")
         design = evaluations.coalitions.double()
         distance = 1 - design.mean(1).sqrt()
         population = population_weights(evaluations)
-        weights = population / population.max() * torch.exp(-(distance.square()) / self.kernel_width**2)
+        relative = population / population.max()
+        if population.isinf().any():
+            logs = log_population_weights(evaluations)
+            relative = torch.exp(logs - logs.max())
+        weights = relative * torch.exp(-(distance.square()) / self.kernel_width**2)
         share = weights / weights.sum()
         unseen = (1 - 1 / population).clamp_min(0)
         centred, values = design - share @ design, evaluations.values - share @ evaluations.values
-        return Estimate(*least_squares(centred, values, weights, unseen, self.alpha))
+        alpha = 0.0 if evaluations.n == 1 else self.alpha
+        said = float((share @ centred.square()).max())
+        if said < min(alpha, LEAST_VARIATION):
+            raise ValueError(
+                f"LimeAggregator(kernel_width={self.kernel_width}, alpha={self.alpha}): coalitions far from the full one weigh "
+                f"next to nothing, so that the ridge of {alpha} outweighs what they say ({said:.2g}). Give a larger "
+                "kernel_width or a smaller alpha."
+            )
+        estimate, errors = least_squares(centred, values, weights, unseen, alpha)
+        enough = effective_number(weights[2:]) >= COALITIONS_PER_FEATURE * evaluations.n
+        known = evaluations.complete or (evaluations.design is Design.SAMPLE and enough)
+        return Estimate(estimate, errors if known else None)

@@ -7,21 +7,20 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.errors import moderated
+from interpreto_mllm.aggregators.requirements import require_alike
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.core.coalitions import whole_chains
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
-
-PRIOR_DRAWS = 4
-"""Draws for which the mean variance of all features counts in the variance of each."""
 
 
 class MarginalAggregator(Aggregator):
     """What each feature adds when it joins, averaged over permutations (Castro, Gómez & Tejada 2009).
 
     Uses the chains that grow from ∅ to N by one feature at a time. Exact when every coalition is known. Standard errors count
-    a permutation followed by its reverse as one draw; there are none from a single draw. A feature that seldom matters looks
-    certain until it does, so its variance is averaged with the mean variance of all features, which weighs like four more
-    draws: the mean of an inverse-χ² posterior (Smyth, "Linear models and empirical Bayes methods", 2004).
+    a permutation followed by its reverse as one draw, and `moderated` says how few draws are allowed for; there are none from a
+    single draw, nor from orders of which it is not known that they were drawn at random.
 
     Raises:
         ValueError: when no permutation was drawn and not every coalition is known.
@@ -39,6 +38,7 @@ class MarginalAggregator(Aggregator):
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         if evaluations.complete:
             return ShapleyAggregator().aggregate(evaluations)
+        require_alike(evaluations, self, "PermutationPerturbator or ExactPerturbator")
         rows = permutation_rows(evaluations)
         steps = evaluations.coalitions[rows].byte().diff(dim=1)
         joined = steps.argmax(2)
@@ -47,12 +47,11 @@ class MarginalAggregator(Aggregator):
         mean = contributions.mean(0).T
         draw = _independent_draws(joined.argsort(1))
         draws = int(draw[-1]) + 1
-        if draws < 2:
+        if draws < 2 or evaluations.design is not Design.ORDERS:
             return Estimate(mean)
         sums = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
         variance = sums.square().sum(0).T * draws / (draws - 1) / len(rows) ** 2
-        prior, freedom = variance.mean(1, keepdim=True), draws - 1
-        return Estimate(mean, ((PRIOR_DRAWS * prior + freedom * variance) / (PRIOR_DRAWS + freedom - 2)).sqrt())
+        return Estimate(mean, moderated(variance, draws - 1).sqrt())
 
 
 def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c steps"]:

@@ -10,7 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.requirements import require
 from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.hierarchy import FeatureGroup
 
@@ -56,7 +58,10 @@ class OwenAggregator(Aggregator):
         self._root.require(evaluations.n)
         exact = self._exact(evaluations)
         if exact is not None:
-            return Estimate(exact, torch.zeros_like(exact))
+            return Estimate(exact, torch.zeros_like(exact), exact=True)
+        needed = "chains of coalitions that follow its groups"
+        chained = evaluations.design in (Design.HIERARCHY, Design.ORDERS, Design.UNKNOWN)
+        require(chained, evaluations, self, needed, "HierarchicalPerturbator over the same groups or ExactPerturbator")
         means = self._means(evaluations)
         if not means:
             raise ValueError(
@@ -96,6 +101,8 @@ class OwenAggregator(Aggregator):
         """
         order = evaluations.chains.argsort(stable=True)
         chains, draws, weights = evaluations.chains[order], evaluations.draws[order], evaluations.weights[order]
+        if evaluations.design is not Design.HIERARCHY:
+            weights = torch.ones_like(weights)
         steps = ((chains[1:] == chains[:-1]) & (chains[1:] >= 0)).nonzero()[:, 0]
         before, after = evaluations.coalitions[draws[steps]], evaluations.coalitions[draws[steps + 1]]
         added = torch.where((before & ~after).any(1, keepdim=True), False, after & ~before)

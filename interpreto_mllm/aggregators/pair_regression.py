@@ -9,6 +9,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interpreto_mllm.aggregators.errors import seen_errors
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.ridge import RidgeFit, fit_ridge
 from interpreto_mllm.aggregators.split_evaluations import SplitEvaluations
@@ -53,7 +54,9 @@ def regress_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
         estimate += regression.minimum_norm_pairs(known, sums) - regression.project_on_sums(known, estimate)
         determined = determined and bool(known.all())
     errors = 4 * ((influence.square() * regression.unseen) @ regression.fit.residuals.square()).sqrt()
-    return PairEstimate(regression.matrices(estimate), regression.matrices(errors) if determined else None)
+    known = determined and evaluations.design.independent
+    shown = seen_errors(errors.T, evaluations.values) if known else None
+    return PairEstimate(regression.matrices(estimate), None if shown is None else regression.matrices(shown.T))
 
 
 def _shapley_taylor(evaluations: Evaluations, regression: _PairRegression) -> PairEstimate:
@@ -66,7 +69,7 @@ def _shapley_taylor(evaluations: Evaluations, regression: _PairRegression) -> Pa
         )
     alone = torch.zeros(n, evaluations.values.shape[1], dtype=torch.float64)
     alone[evaluations.coalitions[singleton].int().argmax(1)] = evaluations.values[singleton] - evaluations.empty
-    shapley = KernelAggregator().aggregate(evaluations).attributions.T
+    shapley = KernelAggregator().regress(evaluations).attributions.T
     third = regression.third_order(shapley)
     every = torch.ones(n, dtype=torch.bool)
     estimate = regression.fit.influence @ regression.even - (n - 4) / 3 * third
@@ -95,7 +98,7 @@ class _PairRegression:
         columns = [self.products]
         if not self.paired.all():
             single = ~self.paired
-            additive = KernelAggregator().aggregate(evaluations).attributions.T
+            additive = KernelAggregator().regress(evaluations).attributions.T
             slopes = additive - (evaluations.full - evaluations.empty) / self.n
             self.even[single] -= self.signs[single] @ slopes / 2
             columns.append(torch.where(single[:, None], self.signs, 0.0))

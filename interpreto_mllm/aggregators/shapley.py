@@ -7,12 +7,21 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.aggregators.split_evaluations import PairedCoalitions, SplitEvaluations
+from interpreto_mllm.aggregators.requirements import require
+from interpreto_mllm.aggregators.split_evaluations import (
+    PairedCoalitions,
+    SplitEvaluations,
+    effective_freedom,
+    every_size_repeats,
+)
 from interpreto_mllm.core.coalitions import shapley_coefficients
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 
 MIN_UNITS_FOR_MEAN = 7
 """Units of one size from which on their mean is subtracted; the mean of fewer adds more noise than it removes."""
+LEAST_FREEDOM = 10
+"""Effective degrees of freedom from which on there are standard errors."""
 
 
 class ShapleyAggregator(Aggregator):
@@ -22,10 +31,11 @@ class ShapleyAggregator(Aggregator):
     their complement enter as a pair. Control variates lower the variance and leave the mean alone: values are taken above
     the line from v(∅) to v(N), above an additive game read off the borders (what each feature is worth alone and as the last
     one) where these are known, and above the mean of their size where more than six tell it; the sum over such a size is its
-    population covariance with the coefficients, whose unbiased estimate is the sample covariance.
+    population covariance with the coefficients, whose unbiased estimate is the sample covariance. There are standard errors
+    once each size was drawn twice and no few draws outweigh the others.
 
     Raises:
-        ValueError: when the coalitions carry no weights and are not all of them.
+        ValueError: when the coalitions carry no such weights and are not all of them.
 
     Example:
         >>> from interpreto_mllm.explainers.play import play
@@ -38,15 +48,15 @@ class ShapleyAggregator(Aggregator):
     estimand = "Shapley value"
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
-        if not evaluations.complete and bool((evaluations.weights == 1).all()):
-            raise ValueError(
-                "ShapleyAggregator needs to know how many coalitions each drawn one stands for, and these carry no weights. "
-                "Use MonteCarloPerturbator, KernelPerturbator, PermutationPerturbator or ExactPerturbator, yield a Draw with "
-                "weights, or aggregate with KernelAggregator."
-            )
+        needed = "to know how many coalitions each drawn one stands for"
+        fit = "MonteCarloPerturbator, KernelPerturbator or ExactPerturbator"
+        require(evaluations.design.unbiased, evaluations, self, needed, fit)
         split = SplitEvaluations.of(evaluations)
         coalitions, stands_for = split.coalitions, split.weights
-        coefficients = shapley_coefficients(coalitions) * (stands_for * split.multiplicity)[:, None]
+        if split.log_weights is None:
+            coefficients = shapley_coefficients(coalitions) * (stands_for * split.multiplicity)[:, None]
+        else:
+            coefficients = shapley_coefficients(coalitions, split.log_weights) * split.multiplicity[:, None]
         additive = _singleton_slopes(split.pairs)
         above = split.odd_observations - (coalitions.double() - split.sizes[:, None].double() / evaluations.n) @ additive
         total = additive.T + ((evaluations.full - evaluations.empty) / evaluations.n)[:, None]
@@ -55,7 +65,7 @@ class ShapleyAggregator(Aggregator):
             values, weights, k = above[rows], stands_for[rows], len(rows)
             population = weights.sum()
             if has_mean and k >= MIN_UNITS_FOR_MEAN:
-                values = (values - values.mean(0)) * ((population - 1) / population * k / (k - 1))
+                values = (values - values.mean(0)) * ((1 - 1 / population) * k / (k - 1))
             terms = coefficients[rows]
             sums = terms.T @ values
             total += sums.T
@@ -63,7 +73,14 @@ class ShapleyAggregator(Aggregator):
             squares = (terms.square() * unseen).T @ values.square()
             means = (terms * unseen.sqrt()).T @ values / k
             variance += ((squares - k * means.square()) * (k / (k - 1)) if k > 1 else squares).T
-        return Estimate(total, variance.clamp_min(0).sqrt())
+        known = evaluations.complete or (evaluations.design is Design.SAMPLE and _enough(split, coefficients))
+        return Estimate(total, variance.clamp_min(0).sqrt() if known else None)
+
+
+def _enough(split: SplitEvaluations, coefficients: Float[Tensor, "u n"]) -> bool:
+    """Whether the draws are enough for standard errors."""
+    freedom = effective_freedom(coefficients.square().mean(1).sqrt(), (1 - 1 / split.weights).clamp_min(0))
+    return freedom >= LEAST_FREEDOM and every_size_repeats(split.coalitions, split.paired)
 
 
 def _singleton_slopes(pairs: PairedCoalitions) -> Float[Tensor, "n t"]:

@@ -10,8 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.errors import shared
 from interpreto_mllm.core.coalitions import whole_chains
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
+
+FEWEST_BLOCKS = 6
+"""Blocks from which on the jackknife's standard errors hold what they promise."""
 
 
 class SobolAggregator(Aggregator):
@@ -20,7 +25,8 @@ class SobolAggregator(Aggregator):
     "first": alone, Var(E[v | feature]) / Var(v); "total": with all its interactions, E[Var(v | the others)] / Var(v).
     Exact when every coalition is known. From Saltelli blocks, the estimators of Saltelli et al. 2010 (first) and Jansen 1999
     (total). A game that does not vary has zeros. Standard errors are the jackknife's over blocks (Efron & Stein 1981):
-    the ratio is estimated again without each of them. They are zero where every coalition is known; one block gives none.
+    the ratio is estimated again without each of them. They are zero where every coalition is known; fewer than six blocks give
+    none.
 
     Args:
         order: "first" or "total".
@@ -54,11 +60,11 @@ class SobolAggregator(Aggregator):
         moments = self._moments(evaluations)
         blocks = len(moments[0])
         whole = shares(*self._parts([moment.mean(0) for moment in moments])).T
-        if blocks < 2:
+        if blocks < FEWEST_BLOCKS or evaluations.design is not Design.BLOCKS:
             return Estimate(whole)
         without = shares(*self._parts([(moment.sum(0) - moment) / (blocks - 1) for moment in moments]))
         spread = (without - without.mean(0)).square().sum(0)
-        return Estimate(whole, (spread * (blocks - 1) / blocks).sqrt().T)
+        return Estimate(whole, shared((spread * (blocks - 1) / blocks).sqrt().T))
 
     def _exact(self, evaluations: Evaluations) -> tuple[Float[Tensor, "n t"], Float[Tensor, "t"]]:
         n = evaluations.n

@@ -94,15 +94,26 @@ def whole_chains(draws: Int[Tensor, "m"], chains: Int[Tensor, "m"], length: int)
 
 
 def inverse_binomials(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
-    """1/C(n, s) of each coalition of s features."""
+    """1/C(n, s) of each coalition of s features; 0 where that is below the smallest float."""
+    return torch.exp(log_inverse_binomials(coalitions))
+
+
+def log_inverse_binomials(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
+    """−log C(n, s) of each coalition of s features."""
     sizes, n = coalitions.sum(1).double(), torch.tensor(float(coalitions.shape[1]), dtype=torch.float64)
-    return torch.exp(torch.lgamma(sizes + 1) + torch.lgamma(n - sizes + 1) - torch.lgamma(n + 1))
+    return torch.lgamma(sizes + 1) + torch.lgamma(n - sizes + 1) - torch.lgamma(n + 1)
 
 
-def shapley_coefficients(coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p n"]:
-    """The coefficient of v(S) in the Shapley value of each feature: 1/(s·C(n,s)) if present, −1/((n−s)·C(n,s)) if absent."""
+def shapley_coefficients(
+    coalitions: Bool[Tensor, "p n"], log_weights: Float[Tensor, "p"] | None = None
+) -> Float[Tensor, "p n"]:
+    """The coefficient of v(S) in the Shapley value of each feature: 1/(s·C(n,s)) if present, −1/((n−s)·C(n,s)) if absent.
+
+    With logarithms of weights, each times its weight.
+    """
     sizes = coalitions.sum(1, keepdim=True)
-    share = inverse_binomials(coalitions)[:, None]
+    logs = log_inverse_binomials(coalitions)
+    share = torch.exp(logs if log_weights is None else logs + log_weights)[:, None]
     return torch.where(coalitions, share / sizes.clamp_min(1), -share / (coalitions.shape[1] - sizes).clamp_min(1))
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import with_complements
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.responses import Responses
 
@@ -19,29 +20,48 @@ class Draw:
 
     Args:
         coalitions: the coalitions asked for, repeats allowed (they are evaluated once).
-        weights: how many coalitions each one stands for, the inverse of its inclusion probability. Ones when absent.
+        weights: how many coalitions each one stands for, the inverse of its inclusion probability. None: not known.
         chains: coalitions with the same number belong together and in this order (one permutation, one pair, one Sobol block).
             Numbers are the perturbator's own; -1 means "on its own". All -1 when absent.
         whole: whether this is the whole sample, in place of the rounds before it; what it shares with them is not paid again.
+        design: how they were drawn. None: a `SAMPLE` where there are weights, else `UNKNOWN`.
+        log_weights: logarithms of the weights, where these exceed the largest float.
 
     Example:
-        >>> Draw(torch.tensor([[True, False], [False, True]])).coalitions.shape
-        torch.Size([2, 2])
+        >>> Draw(torch.eye(2).bool()).stated_design, Draw(torch.eye(2).bool(), torch.ones(2)).stated_design
+        (<Design.UNKNOWN: 'unknown'>, <Design.SAMPLE: 'sample'>)
     """
 
     coalitions: Bool[Tensor, "p n"]
     weights: Float[Tensor, "p"] | None = None
     chains: Int[Tensor, "p"] | None = None
     whole: bool = False
+    design: Design | None = None
+    log_weights: Float[Tensor, "p"] | None = None
+
+    @property
+    def stated_design(self) -> Design:
+        """The design given, or the one that follows from the weights."""
+        if self.design is not None:
+            return self.design
+        return Design.UNKNOWN if self.weights is None else Design.SAMPLE
 
     @staticmethod
-    def of_pairs(sides: Bool[Tensor, "q n"], weights: Float[Tensor, "q"] | None = None, first_chain: int = 0) -> Draw:
+    def of_pairs(
+        sides: Bool[Tensor, "q n"],
+        weights: Float[Tensor, "q"] | None = None,
+        first_chain: int = 0,
+        design: Design | None = None,
+        log_weights: Float[Tensor, "q"] | None = None,
+    ) -> Draw:
         """Each of these coalitions and its complement, of the same weight, as a chain of two.
 
         Args:
             sides: one coalition of each pair.
-            weights: how many coalitions each of them stands for. Ones when absent.
+            weights: how many coalitions each of them stands for. None: not known.
             first_chain: number of the first chain; the others count on from it.
+            design: see `Draw`.
+            log_weights: see `Draw`.
 
         Example:
             >>> draw = Draw.of_pairs(torch.tensor([[True, False], [False, False]]), first_chain=7)
@@ -49,7 +69,8 @@ class Draw:
             ([[1, 0], [0, 1], [0, 0], [1, 1]], [7, 7, 8, 8])
         """
         chains = torch.arange(first_chain, first_chain + len(sides)).repeat_interleave(2)
-        return Draw(with_complements(sides), None if weights is None else weights.repeat_interleave(2), chains)
+        doubled, logs = (None if each is None else each.repeat_interleave(2) for each in (weights, log_weights))
+        return Draw(with_complements(sides), doubled, chains, design=design, log_weights=logs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +83,13 @@ class Evaluations:
         coalitions: distinct coalitions, on the CPU.
         values: float64 values of those coalitions, one column per target.
         draws: the rows of `coalitions` in the order they were drawn, repeats kept. Rows 0 and 1 appear only if drawn.
-        weights: one per draw, see `Draw`.
+        weights: one per draw, see `Draw`; ones where they are not known, infinite where they exceed the largest float.
         chains: one per draw, see `Draw`.
         responses: the answers behind the values of a similarity game.
         repeats: where answers were drawn several times, the values under each of the repeats; `values` is their mean.
         fingerprint: what decides the values of the game that they are of; None where nothing is known of it.
+        design: how the draws were made. Those of a file from before it was kept: as far as weights and chains show.
+        log_weights: logarithms of the weights, where some exceed the largest float; None elsewhere.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -77,6 +100,8 @@ class Evaluations:
     responses: Responses | None = None
     repeats: Float[Tensor, "r p t"] | None = None
     fingerprint: Fingerprint | None = None
+    design: Design = Design.UNKNOWN
+    log_weights: Float[Tensor, "m"] | None = None
 
     @property
     def n(self) -> int:
@@ -112,11 +137,18 @@ class Evaluations:
             return self
         draws = (kept.cumsum(0) - 1)[self.draws]
         repeats = None if self.repeats is None else self.repeats[:, kept]
-        return Evaluations(self.coalitions[kept], self.values[kept], draws, self.weights, self.chains, repeats=repeats)
+        return replace(
+            self, coalitions=self.coalitions[kept], values=self.values[kept], draws=draws, responses=None, repeats=repeats
+        )
 
     def with_values(self, values: Float[Tensor, "p columns"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""
         return replace(self, values=values, repeats=None)
+
+    def copied(self) -> Evaluations:
+        """The same in tensors of its own, for code that may edit them."""
+        copies = {name: value.clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **copies)
 
     def merged_weights(self) -> Float[Tensor, "p"]:
         """Weight of each distinct coalition: the mean over its draws; the empty and the full one always weigh 1."""
@@ -124,4 +156,13 @@ class Evaluations:
         counts = torch.zeros_like(total).index_add_(0, self.draws, torch.ones_like(self.weights))
         merged = total / counts.clamp_min(1)
         merged[:2] = 1
+        return merged
+
+    def merged_log_weights(self) -> Float[Tensor, "p"]:
+        """Logarithms of `merged_weights`, also where these exceed the largest float."""
+        if self.log_weights is None:
+            return self.merged_weights().log()
+        merged = torch.full((len(self.coalitions),), -torch.inf, dtype=torch.float64)
+        merged = merged.scatter_reduce(0, self.draws, self.log_weights, "amax")
+        merged[:2] = 0
         return merged

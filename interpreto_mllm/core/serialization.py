@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from interpreto_mllm.core.coalitions import whole_chains
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.responses import Response, Responses
 
@@ -16,13 +19,14 @@ DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
-TENSORS = [name for name in Evaluations.__dataclass_fields__ if name not in ("responses", "fingerprint")]
+TENSORS = [name for name in Evaluations.__dataclass_fields__ if name not in ("responses", "fingerprint", "design")]
 
 
 def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
     """Evaluations, the answers behind them and the fingerprint of their game, as JSON."""
     return {
         "evaluations": {name: pack(getattr(evaluations, name)) for name in TENSORS},
+        "design": evaluations.design.value,
         "responses": _written(evaluations.responses),
         "fingerprint": None if evaluations.fingerprint is None else dict(evaluations.fingerprint),
     }
@@ -30,8 +34,30 @@ def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
 
 def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
     """What `pack_evaluations` wrote."""
-    tensors = {name: unpack(packed) for name, packed in content["evaluations"].items() if packed is not None}
-    return Evaluations(**tensors, responses=_read_out(content.get("responses")), fingerprint=content.get("fingerprint"))
+    tensors: dict[str, Any] = {name: unpack(one) for name, one in content["evaluations"].items() if one is not None}
+    responses, fingerprint = _read_out(content.get("responses")), content.get("fingerprint")
+    found = Evaluations(**tensors, responses=responses, fingerprint=fingerprint)
+    design = Design(content["design"]) if "design" in content else design_of_old(found)
+    return replace(found, design=design)
+
+
+def design_of_old(evaluations: Evaluations) -> Design:
+    """The design of evaluations from before it was written down, as far as their weights and chains show it.
+
+    Weights and pairs of chains of two are a sample, unless the first pair is (∅, N), with which a Gaussian process begins.
+    """
+    draws, chains, n = evaluations.draws, evaluations.chains, evaluations.n
+    weighted = bool((evaluations.weights != 1).any())
+    if bool((chains < 0).all()):
+        return Design.SAMPLE if weighted else Design.UNKNOWN
+    coalitions = evaluations.coalitions[draws]
+    if len(draws) % 2 == 0 and bool((coalitions[0::2] == ~coalitions[1::2]).all()):
+        if draws[:2].tolist() == [0, 1]:
+            return Design.CHOSEN
+        return Design.SAMPLE if weighted else Design.PAIRS
+    if len(whole_chains(draws, chains, n + 1)) * (n + 1) == len(draws) and bool((draws[:: n + 1] == 0).all()):
+        return Design.ORDERS
+    return Design.BLOCKS if len(whole_chains(draws, chains, n + 2)) * (n + 2) == len(draws) else Design.HIERARCHY
 
 
 def tuples(value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
@@ -15,13 +17,18 @@ def covers_all_coalitions(budget: int, n: int) -> bool:
     return budget >= 2**n
 
 
+MOST_BY_FRACTION = 1 << 25
+"""Evaluations up to which a budget may be given as a fraction of 2^n; more would fill the memory, and no model makes them."""
+
+
 def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None) -> int:
     """The number of distinct evaluations allowed: `budget` as an int, or as a fraction of 2^n, or the perturbator's default.
 
     It is never more than 2^n.
 
     Raises:
-        ValueError: when the budget is not a positive number, or below what the perturbator needs for `n` features.
+        ValueError: when the budget is not a positive number, below what the perturbator needs for `n` features, or a fraction
+            that means more evaluations than can be made.
     """
     if n < 1:
         raise ValueError("There is nothing to explain: the game has no features.")
@@ -32,10 +39,26 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
     if isinstance(budget, float):
         if budget > 1:
             raise ValueError(f"A float budget is a fraction of 2^n and lies in (0, 1]; got {budget}. Give an int for a count.")
-        budget = int(min(budget * 2.0 ** min(n, 1023), 2.0**62))
+        budget = _count(budget, n)
     minimum = perturbator.minimum_budget(n)
     if budget < minimum:
         raise ValueError(
             f"{type(perturbator).__name__} needs a budget of at least {minimum} evaluations for {n} features; got {budget}."
         )
     return 2**n if covers_all_coalitions(budget, n) else budget
+
+
+def _count(fraction: float, n: int) -> int:
+    """The fraction of 2^n as a number of evaluations.
+
+    Raises:
+        ValueError: when that is more than can be made.
+    """
+    count = int(Fraction(fraction) * 2**n)
+    if count > MOST_BY_FRACTION:
+        size = f"{count:,}" if count < 10**18 else f"about 10^{len(str(count)) - 1}"
+        raise ValueError(
+            f"budget={fraction} is a fraction of the 2^{n} coalitions of {n} features and means {size} evaluations. Give the "
+            f"number of evaluations as an int, such as {64 + 16 * n}, or None for the method's default."
+        )
+    return count

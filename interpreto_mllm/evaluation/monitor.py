@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from interpreto_mllm.aggregators.aggregate import aggregate
@@ -90,6 +92,6 @@ def growing(perturbator: Perturbator, n: int, budget: int, seed: int) -> Drawing
         if excess > 0:
             size -= excess
             continue
-        yield Draw(draw.coalitions, draw.weights, draw.chains, whole=True)
+        yield replace(draw, whole=True)
         evaluated.update(coalition_keys(draw.coalitions))
         last, size = size, min(budget, int(size * BUDGET_GROWTH))

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.evaluation.budget import covers_all_coalitions
 from interpreto_mllm.evaluation.monitor import StoppingMonitor, stoppable_drawing
@@ -51,11 +52,13 @@ class SamplingSession:
         self._values: list[Tensor | None] = []
         self._draws: list[int] = []
         self._weights: list[Tensor] = []
+        self._log_weights: list[Tensor] = []
         self._chains: list[Tensor] = []
+        self._designs: set[Design] = set()
         self._add(torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)]))
         complete = covers_all_coalitions(budget, n)
         if extra is not None and (complete or budget - len(extra) >= perturbator.minimum_budget(n)):
-            self._add(extra.cpu())
+            self._add(extra.cpu().clone())
             budget -= 0 if complete else len(extra)
         if monitor is None:
             self._drawing = perturbator.draw(n, budget, torch.Generator().manual_seed(seed))
@@ -91,7 +94,7 @@ class SamplingSession:
     def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
         """Remember the values of some of the missing coalitions."""
         for key, value in zip(coalition_keys(coalitions), values.detach().cpu().double(), strict=True):
-            self._values[self._row[key]] = value
+            self._values[self._row[key]] = value.clone()
 
     def evaluations(self) -> Evaluations:
         """What is known so far, without the draws whose values are still missing."""
@@ -99,6 +102,7 @@ class SamplingSession:
         new_row = {row: index for index, row in enumerate(known)}
         kept = torch.tensor([row in new_row for row in self._draws], dtype=torch.bool)
         weights = torch.cat(self._weights) if self._weights else torch.zeros(0, dtype=torch.float64)
+        log_weights = torch.cat(self._log_weights)[kept] if self._log_weights and weights.isinf().any() else None
         chains = torch.cat(self._chains) if self._chains else torch.zeros(0, dtype=torch.int64)
         values = [value for value in self._values if value is not None]
         return Evaluations(
@@ -107,7 +111,17 @@ class SamplingSession:
             torch.tensor([new_row[row] for row in self._draws if row in new_row], dtype=torch.int64),
             weights[kept],
             chains[kept],
+            design=self._design(weights),
+            log_weights=log_weights,
         )
+
+    def _design(self, weights: Float[Tensor, "m"]) -> Design:
+        """How all rounds were drawn; unknown where they differ, where the budget cut a sample, or where weights say nothing."""
+        if len(self._designs) != 1:
+            return Design.UNKNOWN
+        [design] = self._designs
+        says_nothing = bool((weights == 1).all()) or self._exhausted
+        return Design.UNKNOWN if design is Design.SAMPLE and says_nothing else design
 
     def _value(self, row: int) -> Float[Tensor, "t"]:
         value = self._values[row]
@@ -132,22 +146,27 @@ class SamplingSession:
 
     def _accept(self, draw: Draw) -> None:
         """Add a round to the sample, cut where the budget ends."""
-        coalitions = draw.coalitions.cpu()
+        coalitions = draw.coalitions.cpu().clone()
         if coalitions.ndim != 2 or coalitions.shape[1] != self.n or coalitions.dtype != torch.bool:
             raise ValueError(
                 f"A perturbator must yield boolean coalitions of shape (p, {self.n}); "
                 f"got {coalitions.dtype} of shape {tuple(coalitions.shape)}."
             )
+        _check_per_coalition(draw)
         rows = self._add(coalitions)
         p = len(rows)
         weights = draw.weights[:p].cpu().double() if draw.weights is not None else torch.ones(p, dtype=torch.float64)
+        log_weights = draw.log_weights[:p].cpu().double() if draw.log_weights is not None else weights.log()
         chains = draw.chains[:p].cpu().long() if draw.chains is not None else torch.full((p,), -1)
         self._round = rows
         if draw.whole:
-            self._draws, self._weights, self._chains = [], [], []
+            self._draws, self._weights, self._log_weights, self._chains = [], [], [], []
+            self._designs = set()
         self._draws += rows
-        self._weights.append(weights)
-        self._chains.append(chains)
+        self._weights.append(weights.clone())
+        self._log_weights.append(log_weights.clone())
+        self._chains.append(chains.clone())
+        self._designs.add(draw.stated_design)
         self._exhausted = p < len(coalitions)
 
     def _add(self, coalitions: Bool[Tensor, "p n"]) -> list[int]:
@@ -162,3 +181,16 @@ class SamplingSession:
                 self._values.append(self._known.get(key))
             rows.append(self._row[key])
         return rows
+
+
+def _check_per_coalition(draw: Draw) -> None:
+    """Raise a ValueError where weights or chains are not one for each coalition, or weights are no inverse probabilities."""
+    p = len(draw.coalitions)
+    for name, given in (("weights", draw.weights), ("log_weights", draw.log_weights), ("chains", draw.chains)):
+        if given is not None and tuple(given.shape) != (p,):
+            raise ValueError(f"A Draw has one of its {name} for each of its {p} coalitions; got shape {tuple(given.shape)}.")
+    if draw.weights is not None and not bool((draw.weights > 0).all()):
+        raise ValueError(
+            "The weights of a Draw are how many coalitions each one stands for, the inverse of its inclusion probability, and "
+            f"positive; got {float(draw.weights.min())}. Leave them out where they are not known."
+        )

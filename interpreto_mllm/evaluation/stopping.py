@@ -132,6 +132,9 @@ def _checked(confidence: float) -> float:
 
 
 def _sure(gaps: Float[Tensor, "t inside outside"], spread: Float[Tensor, "t inside outside"], confidence: float) -> bool:
-    """Whether, for each target, the probabilities that a gap is really below zero sum to at most 1 − confidence."""
-    probabilities = torch.where(spread > 0, torch.special.ndtr(-gaps / spread.clamp_min(1e-300)), 0.0)
+    """Whether, for each target, the probabilities that a gap is really below zero sum to at most 1 − confidence.
+
+    A target whose errors are not known (NaN) is never sure.
+    """
+    probabilities = torch.where(spread == 0, 0.0, torch.special.ndtr(-gaps / spread.clamp_min(1e-300)))
     return bool((probabilities.sum((1, 2)) <= 1 - confidence).all())

@@ -114,9 +114,9 @@ class CallableGame:
         Raises:
             ValueError: when they are not finite or of the wrong shape.
         """
-        returned = self.values(coalitions)
+        returned = self.values(coalitions.clone())
         values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
-        values = values.double()
+        values = values.detach().cpu().to(torch.float64, copy=True)
         values = values[:, None] if values.ndim == 1 else values
         p = len(coalitions)
         if values.ndim != 2 or len(values) != p:

@@ -9,11 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys, first_occurrences, split_complements, without_first_feature
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.gaussian.design import greedy_design
 from interpreto_mllm.gaussian.fit import fit_kernel
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
+from interpreto_mllm.perturbators.inclusion import shares
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.stratified_pairs import draw_stratified_pairs
 from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size
@@ -84,10 +86,9 @@ class _DesignState:
         self.logs = Kernel.prior(n)[0]
         sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
         self._kernel_shares, self._equal_shares = 1 / (sizes * (n - sizes)), torch.ones_like(sizes)
-        existing = [min(pairs_of_size(n, size), 10**300) for size in range(1, n // 2 + 1)]
+        existing = [pairs_of_size(n, size) for size in range(1, n // 2 + 1)]
         expected = expected_counts(existing, self._kernel_shares, min(total - 1, sum(existing)))
-        weights = torch.tensor([float(pairs) for pairs in existing], dtype=torch.float64) / expected
-        self._weights = torch.cat([torch.ones(1, dtype=torch.float64), weights])
+        self._weights, self._log_weights = shares([1, *existing], [1.0, *expected.tolist()])
 
     def first(self) -> Bool[Tensor, "q n"]:
         """(∅, N), and about n/2 pairs."""
@@ -96,8 +97,9 @@ class _DesignState:
 
     def ask(self, fresh: Bool[Tensor, "q n"]) -> Draw:
         """The round that evaluates these pairs."""
-        weights = self._weights[torch.minimum(fresh.sum(1), (~fresh).sum(1))]
-        return Draw.of_pairs(fresh, weights, len(self.sides))
+        sizes = torch.minimum(fresh.sum(1), (~fresh).sum(1))
+        logs = None if self._log_weights is None else self._log_weights[sizes]
+        return Draw.of_pairs(fresh, self._weights[sizes], len(self.sides), Design.CHOSEN, logs)
 
     def learn(self, fresh: Bool[Tensor, "q n"], values: Float[Tensor, "p t"]) -> None:
         """Remember the values of the pairs just evaluated."""

@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from interpreto_mllm.core.evaluations import Draw
+from interpreto_mllm.perturbators.inclusion import shares
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.subsets import MOST_ENUMERATED, counting, distinct
 
@@ -35,9 +36,8 @@ class BernoulliPerturbator(Perturbator):
             drawn = counting(n, 1 + torch.randperm(population, generator=generator)[:count])
         else:
             drawn = distinct(lambda rows: self._flips(rows, n, generator), count)
-        weight = float(min(population // max(count, 1), 10**300)) if n > 60 else population / max(count, 1)
-        weights = torch.full((len(drawn),), weight, dtype=torch.float64)
-        yield Draw.of_pairs(drawn, weights) if self.paired else Draw(drawn, weights)
+        weights, logs = shares([population] * len(drawn), [count] * len(drawn))
+        yield Draw.of_pairs(drawn, weights, log_weights=logs) if self.paired else Draw(drawn, weights, log_weights=logs)
 
     def minimum_budget(self, n: int) -> int:
         return min(2**n, 4)

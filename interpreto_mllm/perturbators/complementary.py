@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
+from interpreto_mllm.perturbators.inclusion import shares
 from interpreto_mllm.perturbators.pair_sampler import PairSampler, share_out
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
@@ -42,6 +44,7 @@ class ComplementaryPerturbator(Perturbator):
         counts = share_out(pairs - len(minimal), sampler.equal_shares, sampler.left(), generator)
         sides = torch.cat([minimal, sampler.draw_counts(counts)])
         sizes = sides.sum(1)
-        existing = torch.tensor([float(min(sampler.existing(int(size)), 10**300)) for size in sizes], dtype=torch.float64)
-        weights = existing / torch.bincount(sizes, minlength=n)[sizes]
-        yield Draw.of_pairs(sides, weights)
+        drawn = torch.bincount(sizes, minlength=n)
+        everywhere = bool((drawn[sampler.sizes] > 0).all())
+        weights, log_weights = shares([sampler.existing(size) for size in sizes.tolist()], drawn[sizes].tolist())
+        yield Draw.of_pairs(sides, weights, design=Design.SAMPLE if everywhere else Design.PAIRS, log_weights=log_weights)

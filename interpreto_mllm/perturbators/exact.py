@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from interpreto_mllm.core.design import Design
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.subsets import counting
 
@@ -18,14 +20,14 @@ class ExactPerturbator(Perturbator):
         ValueError: above 24 features, with the number of evaluations that would take.
 
     Example:
-        >>> next(ExactPerturbator().draw(2, 4, torch.Generator())).int().tolist()
+        >>> next(ExactPerturbator().draw(2, 4, torch.Generator())).coalitions.int().tolist()
         [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
 
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         total = self.minimum_budget(n)
         for start in range(0, total, COALITIONS_PER_ROUND):
-            yield counting(n, torch.arange(start, min(start + COALITIONS_PER_ROUND, total)))
+            yield Draw(counting(n, torch.arange(start, min(start + COALITIONS_PER_ROUND, total))), design=Design.FIXED)
 
     def minimum_budget(self, n: int) -> int:
         if n > MOST_FEATURES:

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.core.hierarchy import FeatureGroup
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
@@ -41,7 +42,7 @@ class HierarchicalPerturbator(Perturbator):
 
     Example:
         >>> [draw] = HierarchicalPerturbator([[0, 1], [2]]).draw(3, 8, torch.Generator().manual_seed(0))
-        >>> draw.int().tolist()  # features 0 or 1 alone, with 2, and 2 never joins between them
+        >>> draw.coalitions.int().tolist()  # features 0 or 1 alone, with 2, and 2 never joins between them
         [[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1], [1, 1, 0], [1, 1, 1]]
     """
 
@@ -58,7 +59,7 @@ class HierarchicalPerturbator(Perturbator):
         """Yield chains, round by round."""
         self._root.require(n)
         if self._root.count_consistent() <= budget:
-            yield _all_consistent(self._root, n)
+            yield Draw(_all_consistent(self._root, n), design=Design.HIERARCHY)
             return
         plan = _ChainPlan(self._root, n, budget, generator)
         waiting = [self._root]
@@ -220,7 +221,7 @@ class _ChainPlan:
         counts = [self.later_weight / len(self.opened[node].pairs) if self.later_weight else 1.0 for node, _, _ in self.queue]
         weights = torch.tensor(counts, dtype=torch.float64)
         coalitions = torch.cat([chain for _, _, chain in self.queue])
-        return Draw(coalitions, weights.repeat_interleave(lengths), numbers.repeat_interleave(lengths))
+        return Draw(coalitions, weights.repeat_interleave(lengths), numbers.repeat_interleave(lengths), design=Design.HIERARCHY)
 
     def learn(self, values: Float[Tensor, "p t"]) -> None:
         """Estimate the |values| of the opened groups' children from their chains, and empty the queue."""

@@ -6,7 +6,9 @@ from math import comb
 
 import torch
 
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
+from interpreto_mllm.perturbators.inclusion import shares
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 from interpreto_mllm.perturbators.stratified_pairs import draw_stratified_pairs
 
@@ -43,6 +45,6 @@ class KernelPerturbator(Perturbator):
     def _nested(self, n: int, pairs: int, generator: torch.Generator) -> Draw:
         sizes = 1 + torch.randperm(n - 1, generator=generator)[:pairs]
         inside = torch.randperm(n, generator=generator) < sizes[:, None]
-        existing = torch.tensor([float(min(comb(n, size), 10**300)) for size in sizes.tolist()], dtype=torch.float64)
-        weights = existing * (n - 1) / (2 * len(sizes))
-        return Draw.of_pairs(inside, weights)
+        existing = [comb(n, size) * (n - 1) for size in sizes.tolist()]
+        weights, log_weights = shares(existing, [2 * len(sizes)] * len(sizes))
+        return Draw.of_pairs(inside, weights, design=Design.ORDERS, log_weights=log_weights)

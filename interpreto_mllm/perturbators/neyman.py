@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import split_complements
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.core.stratum import strata
 from interpreto_mllm.perturbators.pair_sampler import PairSampler, share_out
@@ -61,12 +62,12 @@ class NeymanPerturbator(Perturbator):
             return
         counts = self._first_stage(sampler, pairs - len(minimal), generator)
         first = torch.cat([minimal, sampler.draw_counts(counts)])
-        values = yield Draw.of_pairs(first)
+        values = yield Draw.of_pairs(first, design=Design.PAIRS)
         near, far = split_complements(values)
         shares = allocation(first, near - far, sampler.sizes)
         counts = share_out(pairs - len(first), shares, sampler.left(), generator)
         if counts.any():
-            yield Draw.of_pairs(sampler.draw_counts(counts), first_chain=len(first))
+            yield Draw.of_pairs(sampler.draw_counts(counts), first_chain=len(first), design=Design.PAIRS)
 
     def _first_stage(self, sampler: PairSampler, left: int, generator: torch.Generator) -> Int[Tensor, "sizes"]:
         """Pairs of each size that give every feature `initial` of them, cut evenly to half of what is left."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from interpreto_mllm.core.design import Design
+from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 
@@ -18,7 +20,7 @@ class OcclusionPerturbator(Perturbator):
         ValueError: when window or stride is not a positive int, or a stride above the window would skip features.
 
     Example:
-        >>> next(OcclusionPerturbator(window=2).draw(4, 5, torch.Generator())).int().tolist()
+        >>> next(OcclusionPerturbator(window=2).draw(4, 5, torch.Generator())).coalitions.int().tolist()
         [[0, 0, 1, 1], [1, 0, 0, 1], [1, 1, 0, 0]]
     """
 
@@ -32,7 +34,7 @@ class OcclusionPerturbator(Perturbator):
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         starts = torch.tensor(self._starts(n))[:, None]
         features = torch.arange(n)
-        yield (features < starts) | (features >= starts + self.window)
+        yield Draw((features < starts) | (features >= starts + self.window), design=Design.FIXED)
 
     def minimum_budget(self, n: int) -> int:
         return 2 if n <= self.window else 2 + len(self._starts(n))

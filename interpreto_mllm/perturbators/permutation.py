@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import comb
+from math import comb, log
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
+from interpreto_mllm.perturbators.inclusion import LARGEST
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
 MOST_IDLE_PERMUTATIONS = 64
@@ -40,9 +42,18 @@ class PermutationPerturbator(Perturbator):
 
     def draw(self, n: int, budget: int, generator: torch.Generator) -> Drawing:
         chains = self._fitting(n, budget, generator)
-        per_size = torch.tensor([1 / comb(n, size) for size in range(n + 1)], dtype=torch.float64)
-        weights = -1 / torch.expm1(len(chains) * torch.log1p(-per_size))
-        yield Draw(torch.cat(chains), weights.repeat(len(chains)), torch.arange(len(chains)).repeat_interleave(n + 1))
+        existing = [comb(n, size) for size in range(n + 1)]
+        per_size = torch.tensor([1 / many for many in existing], dtype=torch.float64)
+        weights = 1 / torch.expm1(len(chains) * torch.log1p(-per_size)).abs()
+        logs = torch.tensor([log(many) - log(len(chains)) for many in existing], dtype=torch.float64)
+        large = existing[n // 2] > LARGEST
+        yield Draw(
+            torch.cat(chains),
+            weights.repeat(len(chains)),
+            torch.arange(len(chains)).repeat_interleave(n + 1),
+            design=Design.ORDERS,
+            log_weights=torch.where(weights.isfinite(), weights.log(), logs).repeat(len(chains)) if large else None,
+        )
 
     def minimum_budget(self, n: int) -> int:
         return n + 1

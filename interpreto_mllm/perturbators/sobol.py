@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
 
@@ -32,7 +33,8 @@ class SobolPerturbator(Perturbator):
                 break
             blocks.append(block)
         if blocks:
-            yield Draw(torch.cat(blocks), chains=torch.arange(len(blocks)).repeat_interleave(n + 2))
+            chains = torch.arange(len(blocks)).repeat_interleave(n + 2)
+            yield Draw(torch.cat(blocks), chains=chains, design=Design.BLOCKS)
 
     def minimum_budget(self, n: int) -> int:
         return min(2**n, n + 4)

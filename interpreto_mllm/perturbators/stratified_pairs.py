@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.evaluations import Draw
+from interpreto_mllm.perturbators.inclusion import shares as inclusion_shares
 from interpreto_mllm.perturbators.subsets import expected_counts, pairs_of_size, rounded, smaller_sides
 
 
@@ -21,13 +22,15 @@ def draw_stratified_pairs(n: int, pairs: int, shares: Float[Tensor, "sizes"], ge
     streams = [
         torch.Generator().manual_seed(seed) for seed in torch.randint(2**62, (len(sizes),), generator=generator).tolist()
     ]
-    capacities = [min(pairs_of_size(n, size), 10**300) for size in sizes]
+    capacities = [pairs_of_size(n, size) for size in sizes]
     expected = expected_counts(capacities, shares, min(pairs, sum(capacities)))
-    sides, weights = [torch.zeros(0, n, dtype=torch.bool)], [torch.zeros(0, dtype=torch.float64)]
+    sides, existing, drawn = [torch.zeros(0, n, dtype=torch.bool)], list[int](), list[int | float]()
     counts = rounded(expected, generator)
     for size, capacity, mean, count, stream in zip(sizes, capacities, expected.tolist(), counts, streams, strict=True):
         count = min(count, capacity)
         if count:
             sides.append(smaller_sides(n, size, count, stream))
-            weights.append(torch.full((count,), capacity / (count if mean >= 1 - 1e-9 else mean), dtype=torch.float64))
-    return Draw.of_pairs(torch.cat(sides), torch.cat(weights))
+            existing += [capacity] * count
+            drawn += [count if mean >= 1 - 1e-9 else mean] * count
+    weights, log_weights = inclusion_shares(existing, drawn)
+    return Draw.of_pairs(torch.cat(sides), weights, log_weights=log_weights)

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import first_occurrences
+from interpreto_mllm.perturbators.inclusion import LARGEST
 
 MOST_ENUMERATED = 1 << 20
 """Coalitions up to which all are numbered, to draw some of the numbers."""
@@ -75,11 +76,12 @@ def smaller_sides(n: int, size: int, count: int, generator: torch.Generator) -> 
 def expected_counts(capacities: list[int], shares: Float[Tensor, "sizes"], total: int) -> Float[Tensor, "sizes"]:
     """`total` divided among strata in proportion to `shares`, none above its capacity; what overflows goes to the others."""
     limits = torch.tensor([float(min(capacity, total)) for capacity in capacities], dtype=torch.float64)
+    bounds = torch.tensor([float(min(capacity, LARGEST)) for capacity in capacities])
     full = torch.zeros_like(limits, dtype=torch.bool)
     while True:
         left = total - limits[full].sum()
         counts = torch.where(full, limits, left * shares / shares[~full].sum().clamp_min(1e-300))
-        over = ~full & (counts >= torch.tensor([float(capacity) for capacity in capacities]) - 1e-9)
+        over = ~full & (counts >= bounds - 1e-9)
         if not over.any():
             return counts
         full |= over

@@ -39,9 +39,9 @@ class TargetScores:
         return sorted(range(len(self.scores)), key=lambda feature: -abs(self.scores[feature]))[:count]
 
     def text(self, entry: int) -> str:
-        """A score as text, with its standard error if there is one. That of a sum is not known."""
-        error = "" if self.errors is None or entry >= len(self.scores) else f" ± {self.errors[entry]:.2g}"
-        return f"{self.value(entry):+.3g}{error}"
+        """A score as text, with its standard error if there is one and the score is not exact. That of a sum is not known."""
+        error = 0.0 if self.errors is None or entry >= len(self.scores) else self.errors[entry]
+        return f"{self.value(entry):+.3g}" + (f" ± {error:.2g}" if error > 0 else "")
 
     def short(self, entry: int) -> str:
         """A score in few characters, with as many decimals as the largest score needs for two digits."""

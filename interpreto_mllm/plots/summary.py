@@ -27,7 +27,7 @@ def summary(attribution: Record) -> str:
 def facts(attribution: Record) -> list[str]:
     """What was estimated, how, for what and at what cost, each in a few words."""
     counts = attribution.counts
-    parts = [attribution.estimand, attribution.method, f"mode {attribution.mode}"]
+    parts = [attribution.estimand, "exact" if attribution.exact else "", attribution.method, f"mode {attribution.mode}"]
     parts += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
     parts += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
     parts += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]

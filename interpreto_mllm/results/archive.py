@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from inspect import signature
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from interpreto_mllm.aggregators.aggregate import aggregate
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
@@ -64,6 +65,8 @@ def save(record: Record, path: str | PathLike[str]) -> None:
 def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Kept]) -> Kept:
     """Read what `save` wrote. Nothing in the file is run: aggregators are looked up in this library and among those imported.
 
+    Standard errors of files from before these said how coalitions were drawn are computed again.
+
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when the file is something else, damaged, or written by a newer version.
@@ -71,7 +74,7 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
     content = _read(Path(path))
     try:
         media = tuple(_medium(data) for data in content.get("media", ()))
-        return kind(
+        record = kind(
             **{name: content[name] for name in PLAIN},
             notes=tuple(content["notes"]),
             counts=Counts(**content["counts"]),
@@ -83,8 +86,19 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
             standard_errors=None if content["standard_errors"] is None else unpack(content["standard_errors"]),
             evaluations=unpack_evaluations(content),
         )
+        return record if "design" in content or aggregator is not None else _with_errors_of_today(record)
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise ValueError(f"{path} is a damaged attribution file: {type(error).__name__}: {error}.") from error
+
+
+def _with_errors_of_today(record: Kept) -> Kept:
+    """A result from before files said how coalitions were drawn; its standard errors may have been too small."""
+    if isinstance(record.aggregator, MissingAggregator) or record.standard_errors is None or record.normalisation:
+        return record
+    try:
+        return replace(record, standard_errors=aggregate(record.evaluations, record.aggregator).standard_errors)
+    except ValueError as error:
+        return replace(record, standard_errors=None, notes=(*record.notes, f"These scores may be wrong: {error}"))
 
 
 def _read(path: Path) -> dict[str, Any]:

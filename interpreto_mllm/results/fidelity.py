@@ -11,8 +11,9 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.interactions import MOST_FEATURES, interactions
 from interpreto_mllm.aggregators.kernel import KernelAggregator
-from interpreto_mllm.aggregators.split_evaluations import population_weights
+from interpreto_mllm.aggregators.split_evaluations import log_population_weights, population_weights
 from interpreto_mllm.core.coalitions import pair_numbers
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.results.record import Record
 
@@ -143,7 +144,7 @@ def _predictions(evaluations: Evaluations, pairwise: bool) -> dict[str, Float[Te
 
 def _readings(train: Evaluations, coalitions: Bool[Tensor, "q n"], pairwise: bool) -> dict[str, Float[Tensor, "q t"]]:
     present = coalitions.double()
-    additive = train.empty + present @ KernelAggregator().aggregate(train).attributions.T
+    additive = train.empty + present @ KernelAggregator().regress(train).attributions.T
     if not pairwise:
         return {"additive": additive}
     matrices = interactions(train, "FSII").interactions
@@ -159,9 +160,16 @@ def _kernel_weights(evaluations: Evaluations) -> Float[Tensor, "q"]:
 
 
 def _subset(evaluations: Evaluations, rows: Int[Tensor, "q"]) -> Evaluations:
-    weights = population_weights(evaluations)[rows]
     draws = torch.arange(len(rows))
-    return Evaluations(evaluations.coalitions[rows], evaluations.values[rows], draws, weights, torch.full_like(draws, -1))
+    return Evaluations(
+        evaluations.coalitions[rows],
+        evaluations.values[rows],
+        draws,
+        population_weights(evaluations)[rows],
+        torch.full_like(draws, -1),
+        design=Design.SAMPLE,
+        log_weights=log_population_weights(evaluations)[rows],
+    )
 
 
 def _determination(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def frame(record: Record) -> pandas.DataFrame:
     """One line per target and feature: what it is, where it lies, its score and standard error.
 
+    The standard error is 0.0 where the score is exact, and NaN where it is not known.
+
     Raises:
         ImportError: without pandas.
     """

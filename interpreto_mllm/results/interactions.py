@@ -35,7 +35,7 @@ class Pair:
     standard_error: float | None
 
     def __str__(self) -> str:
-        error = f" ± {self.standard_error:.2g}" if self.standard_error else ""
+        error = f" ± {self.standard_error:.2g}" if self.standard_error is not None and self.standard_error > 0 else ""
         return f"{' × '.join(self.names)}  {self.value:+.3g}{error}"
 
 
@@ -47,8 +47,8 @@ class PairValues:
 
     Args:
         values: symmetric, zeros on the diagonal.
-        standard_errors: of the same shape; None where the evaluations are too few to determine them: then only the order of
-            the strongest pairs can be trusted, and their values are too small.
+        standard_errors: of the same shape, zeros where all coalitions are known; None where the evaluations are too few to
+            determine them: then only the order of the strongest pairs can be trusted, and their values are too small.
         features: the players.
         targets: one label per matrix.
         index: "SII", "FSII" or "STII".
@@ -94,9 +94,9 @@ class PairValues:
         ]
 
     def __repr__(self) -> str:
-        caution = (
-            "" if self.standard_errors is not None else "; too few evaluations for errors: trust the order, not the values"
-        )
+        caution = "; no errors known: trust the order, not the values" if self.standard_errors is None else ""
+        if self.standard_errors is not None and not self.standard_errors.any():
+            caution = "; exact"
         lines = [f"Interactions: {NAMES[self.index]}, {self.n} features, {len(self.targets)} targets{caution}"]
         for target, label in enumerate(self.targets[:6]):
             lines.append(f"  {label!r}:  " + ",  ".join(map(str, self.top(4, target))))

@@ -12,6 +12,8 @@ from interpreto_mllm.results.record import Record
 def interval(record: Record, level: float) -> tuple[Float[Tensor, "t n"], Float[Tensor, "t n"]]:
     """The scores minus and plus the normal quantile of the level times their standard errors.
 
+    Exact scores are their own intervals; those of a target whose errors are not known are NaN.
+
     Raises:
         ValueError: for a level outside (0, 1), or a result without standard errors.
     """
@@ -21,8 +23,8 @@ def interval(record: Record, level: float) -> tuple[Float[Tensor, "t n"], Float[
     if errors is None:
         raise ValueError(
             f"These scores ({record.estimand}, {record.method}) have no standard errors, so there are no intervals. "
-            "Shapley estimators give them from a few evaluations per feature on: explain again with a larger budget, reusing "
-            "these with evaluations=[explanation]."
+            "Shapley estimators give them from a few evaluations per feature on, of coalitions whose perturbator says how they "
+            "were drawn: explain again with a larger budget, reusing these with evaluations=[explanation]."
         )
     reach = torch.special.ndtri(torch.tensor((1 + level) / 2, dtype=torch.float64)) * errors
     return record.attributions - reach, record.attributions + reach

@@ -31,7 +31,8 @@ class Record:
 
     Args:
         attributions: one row per target, one column per feature.
-        standard_errors: of the same shape, None where the estimator has none.
+        standard_errors: of the same shape, zeros where the scores are exact. None where it is not known how far off they are;
+            NaN for a single target of which that is so, such as one that never changed.
         features: the `n` players; their spans index into `text`.
         targets: one label per row.
         estimand: what the scores estimate ("Shapley value", …).
@@ -145,6 +146,11 @@ class Record:
     def n(self) -> int:
         """Number of features."""
         return self.attributions.shape[1]
+
+    @property
+    def exact(self) -> bool:
+        """Whether the scores are those of the definition, nothing having been estimated from a sample."""
+        return self.standard_errors is not None and not bool(self.standard_errors.any())
 
     @property
     def coalitions(self) -> Bool[Tensor, "p n"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ class Shares(Mapping[str, float]):
         >>> shares = Shares({"text": 0.25, "image": 0.75}, {"text": 0.02, "image": 0.02})
         >>> shares["image"], shares
         (0.75, {text: 0.25 ± 0.02, image: 0.75 ± 0.02})
+        >>> Shares({"text": 0.25, "image": 0.75}, {"text": 0.0, "image": 0.0})
+        {text: 0.25, image: 0.75; exact}
     """
 
     shares: dict[str, float]
@@ -33,12 +36,12 @@ class Shares(Mapping[str, float]):
         return len(self.shares)
 
     def __repr__(self) -> str:
-        errors = self.standard_errors
+        errors = self.standard_errors or dict.fromkeys(self.shares, math.nan)
         entries = (
-            f"{modality}: {share:.2f}" + ("" if errors is None else f" ± {errors[modality]:.1g}")
+            f"{modality}: {share:.2f}" + (f" ± {errors[modality]:.1g}" if errors[modality] > 0 else "")
             for modality, share in self.shares.items()
         )
-        return "{" + ", ".join(entries) + "}"
+        return "{" + ", ".join(entries) + ("" if any(error != 0 for error in errors.values()) else "; exact") + "}"
 
 
 def modality_shares(record: Record, target: int | None) -> Shares:

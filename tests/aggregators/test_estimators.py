@@ -18,6 +18,7 @@ from interpreto_mllm.aggregators import (
     ShapleyAggregator,
     SobolAggregator,
 )
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import (
@@ -144,7 +145,8 @@ class Orders(Perturbator):
 
     def draw(self, n, budget, generator):
         grown = [[i in order[:size] for i in range(n)] for order in self.orders for size in range(n + 1)]
-        yield Draw(torch.tensor(grown), chains=torch.arange(len(self.orders)).repeat_interleave(n + 1))
+        chains = torch.arange(len(self.orders)).repeat_interleave(n + 1)
+        yield Draw(torch.tensor(grown), chains=chains, design=Design.ORDERS)
 
 
 def test_errors_of_permutations_are_moderated_by_the_mean_of_all_features():

@@ -195,7 +195,7 @@ def test_names_say_of_which_image_or_clip():
     both = overlaps(overlapping()).index((0, 1))
     assert name(overlapping(), 0) == "mask 1" and name(overlapping(), 6 + both) == "mask 1 + mask 2"
     louder = replace(attribution, attributions=attribution.attributions * torch.tensor([1.0] * 8 + [90.0] + [1.0] * 5))
-    assert "clip, <b> +72 " in repr(louder)
+    assert "clip, <b> +72, " in repr(louder)
 
 
 @pytest.mark.parametrize("case", CASES)

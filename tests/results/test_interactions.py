@@ -10,7 +10,7 @@ import torch
 from support.games import dense_game, everything, value
 
 from interpreto_mllm import Feature
-from interpreto_mllm.aggregators import KernelAggregator
+from interpreto_mllm.aggregators import KernelAggregator, LeaveOneOutAggregator
 from interpreto_mllm.aggregators.interactions import INDICES, interactions, sum_over_coalitions
 from interpreto_mllm.aggregators.pair_regression import regress_pairs
 from interpreto_mllm.attribution import Attribution
@@ -67,7 +67,8 @@ def definition(game, n, index):
 
 
 def run(game, perturbator, n, budget=None, seed=0):
-    return play(game, perturbator, KernelAggregator(), n_features=n, budget=budget, seed=seed, progress=False)
+    aggregator = LeaveOneOutAggregator() if isinstance(perturbator, OcclusionPerturbator) else KernelAggregator()
+    return play(game, perturbator, aggregator, n_features=n, budget=budget, seed=seed, progress=False)
 
 
 def complete(game, n):
@@ -205,7 +206,7 @@ def test_what_cannot_be_told_is_said():
     with pytest.raises(ValueError, match="2 to 128 features"):
         run(lambda s: s.sum(1).double(), KernelPerturbator(), 200, 300).interactions()
     with pytest.raises(ValueError, match="every feature on its own"):
-        play(game, OcclusionPerturbator(), KernelAggregator(), n_features=6).interactions(index="STII")
+        run(game, OcclusionPerturbator(), 6).interactions(index="STII")
     with pytest.raises(ValueError, match="2 to 128"):
         run(lambda s: s[:, 0].double(), ExactPerturbator(), 1).interactions()
 
