@@ -3,6 +3,7 @@
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators import Aggregator, Estimate
 from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.responses import Response, Responses
@@ -73,6 +74,7 @@ __all__ = [
     "Contrast",
     "Counts",
     "CutOut",
+    "Design",
     "Draw",
     "Drop",
     "DropImage",
