@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from interpreto_mllm.adapters.base import OwnAnswer
@@ -29,9 +30,10 @@ class CausalAdapter(GeneratingAdapter):
     positions_given: ClassVar[bool] = True
 
     def own_answer(self, input: ModelInput) -> OwnAnswer[TokenTarget]:
-        return OwnAnswer((self.target_of_response(self._generate(input)[len(input.ids) :]),))
+        answer = self._generate(input)
+        return OwnAnswer((self.target_of_response(answer.ids),), answer.notes)
 
-    def target_of_response(self, ids: list[int]) -> TokenTarget:
+    def target_of_response(self, ids: list[int], start: Sequence[int] = ()) -> TokenTarget:
         special = special_mask(ids, self.tokenizer)
         while ids and special[len(ids) - 1]:
             ids = ids[:-1]

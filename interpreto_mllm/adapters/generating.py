@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
+from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.local import LocalAdapter
-from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.decoding import Decoding, draw_seed
 from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.plain_generation import generate, seeded_by
 from interpreto_mllm.engine.queries import Generator
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.games.targets import TokenTarget, is_ids
@@ -18,6 +21,18 @@ from interpreto_mllm.prompts.chat import ENDS_WITH_ASSISTANT, ends_with_assistan
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES
+
+DEFAULT_MAX_NEW_TOKENS = 32
+"""The most tokens of the model's own answer, unless it or the user sets `max_new_tokens`."""
+
+
+@dataclass(frozen=True)
+class _Generated:
+    """A generated answer, what the decoder was given to start with, and notes on it."""
+
+    ids: list[int]
+    start: tuple[int, ...]
+    notes: tuple[str, ...]
 
 
 class GeneratingAdapter(LocalAdapter[TokenTarget]):
@@ -47,8 +62,12 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         """A text as a target."""
 
     @abstractmethod
-    def target_of_response(self, ids: list[int]) -> TokenTarget:
+    def target_of_response(self, ids: list[int], start: Sequence[int] = ()) -> TokenTarget:
         """A generated response, its special tokens included, as a target.
+
+        Args:
+            ids: of the response.
+            start: what the decoder of an encoder-decoder was given to start with.
 
         Raises:
             ValueError: when there are no other tokens in it.
@@ -78,8 +97,9 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         texts = _token_texts([ids[index] for index in scored], self.tokenizer)
         return TokenTarget(tuple(ids), tuple(scored), tuple(texts))
 
-    def _generate(self, input: ModelInput) -> list[int]:
-        """The sequence that the model generates, by greedy decoding unless its generation arguments say otherwise."""
+    def _generate(self, input: ModelInput) -> _Generated:
+        """What the model generates, by greedy decoding unless its generation arguments say otherwise."""
+        limit = self._limit(input)
         device = input_device(self.model)
         given: dict[str, Any] = {}
         if len(input.ids):
@@ -90,15 +110,45 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
             name = next((name for name in TYPES if name in forward_parameters(self.model)), None)
             if name and input.segments is not None:
                 given[name] = torch.from_numpy(input.segments)[None].to(device)
-        limit = getattr(self.model.generation_config, "max_new_tokens", None) or 32
         padding = self.tokenizer.pad_token_id
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
-        arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **self.generation.arguments}
-        arguments["return_dict_in_generate"] = True
-        if "force_unique_generate_call" in inspect.signature(self.model.generate).parameters:
-            arguments["force_unique_generate_call"] = True  # Whisper's, which else leaves out the tokens that it starts with
-        return self.model.generate(**given, **arguments).sequences[0].tolist()
+        arguments = {"do_sample": False, "pad_token_id": padding, **self.generation.arguments, "max_new_tokens": limit}
+        with seeded_by(draw_seed(self.generation.seed, input), device):
+            sequences, start = generate(self.model, {**given, **arguments})
+        sequence = sequences[0].tolist()
+        ids, ends = sequence[start:], self._endings()
+        cut = len(ids) >= limit and ids[-1] not in ends
+        written = text_before(input, self.tokenizer) + str(self.tokenizer.decode(ids))
+        room = limit < self._wanted
+        return _Generated(ids, tuple(sequence[:start]), notes_on_cut(limit, written, at_end_of_context=room) if cut else ())
+
+    @property
+    def _wanted(self) -> int:
+        """The most tokens of an answer, where the context has room for them."""
+        default = getattr(self.model.generation_config, "max_new_tokens", None) or DEFAULT_MAX_NEW_TOKENS
+        return int(self.generation.arguments.get("max_new_tokens") or default)
+
+    def _limit(self, input: ModelInput) -> int:
+        """The most tokens that the model generates for this input: as many as wanted, or as the context has room for.
+
+        Raises:
+            ValueError: when the user wants more than there is room for.
+        """
+        limit, available = self._wanted, self.max_positions
+        if available is None or (needed := self.positions_to_respond(input, limit)) <= available:
+            return limit
+        if self.generation.arguments.get("max_new_tokens") or needed - available >= limit:
+            raise ValueError(
+                f"The prompt ({len(input.ids)} tokens) and an answer of up to {limit} need {needed} positions, the model has "
+                f"{available}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
+            )
+        return limit - (needed - available)
+
+    def _endings(self) -> set[int]:
+        """Ids that end an answer."""
+        ends = self.generation.arguments.get("eos_token_id", self.model.generation_config.eos_token_id)
+        return {ends} if isinstance(ends, int) else set(ends or ())
 
 
 def _token_texts(ids: list[int], tokenizer: Any) -> list[str]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter, T
+from interpreto_mllm.adapters.positions import max_positions
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.probes import counts_positions_by_mask
@@ -54,11 +56,10 @@ class LocalAdapter(ModelAdapter[T]):
     def scorer_of_call(self) -> Scorer[Any]:
         return self.scorer
 
-    @property
+    @cached_property
     def max_positions(self) -> int | None:
         """How many positions the model has, None where there is no limit."""
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        return int(limit) if isinstance(limit, int) and limit > 0 else None
+        return max_positions(self.model)
 
     def check_room(self, input: ModelInput, target: T | None = None) -> None:
         limit = self.max_positions

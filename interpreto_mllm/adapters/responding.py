@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer
+from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.queries import Generate, Score, Scorer
+from interpreto_mllm.engine.queries import Score, Scorer
 from interpreto_mllm.engine.responders import LocalResponder, Responder, decode_response
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.originals import Original, ResponseTarget
@@ -50,9 +52,9 @@ class RespondingAdapter(ModelAdapter[ResponseTarget]):
         self._arguments, self._seed = {**generation.arguments, **similarity.generate}, generation.seed
 
     def own_answer(self, input: ModelInput) -> OwnAnswer[ResponseTarget]:
-        response, scored = self._first_response(input)
+        response, scored, notes = self._first_response(input)
         original = Original(response, input, scored, repeatable=self.greedy_responder is self.responder)
-        return OwnAnswer((original_target(original),))
+        return OwnAnswer((original_target(original),), notes)
 
     def scorer_of_call(self) -> ResponseScorer:
         return ResponseScorer(self.responder, self.similarity, self._answer_scorer())
@@ -66,10 +68,9 @@ class RespondingAdapter(ModelAdapter[ResponseTarget]):
             for prompt, question in zip(prompts, questions, strict=True)
         ]
 
-    def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None]:
-        """The response to the whole prompt, and its tokens where log-probabilities are wanted."""
-        [(_, [reply])] = self.greedy_responder.respond([Generate(input)])
-        return reply.response, None
+    @abstractmethod
+    def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None, tuple[str, ...]]:
+        """The response to the whole prompt, its tokens where log-probabilities are wanted, and notes on it."""
 
     def _answer_scorer(self) -> Scorer[Score] | None:
         """What gives the log-probabilities of given answers, None where nothing does."""
@@ -136,10 +137,12 @@ class LocalRespondingAdapter(RespondingAdapter):
     def preserved_state(self) -> AbstractContextManager[None]:
         return self._generating.preserved_state()
 
-    def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None]:
-        response, ids = self.greedy_responder.first(input)
+    def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None, tuple[str, ...]]:
+        response, ids, start = self.greedy_responder.first(input)
         wanted = response.text and self.similarity.log_probability
-        return response, self._generating.target_of_response(ids) if wanted else None
+        cut = len(ids) >= self.answer_tokens
+        notes = notes_on_cut(self.answer_tokens, text_before(input, self.tokenizer) + response.text) if cut else ()
+        return response, self._generating.target_of_response(ids, start) if wanted else None, notes
 
     def _answer_scorer(self) -> Scorer[Score]:
         return self._generating.scorer

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.encoders import Seq2SeqGenerator, Seq2SeqScorer
+from interpreto_mllm.engine.encoders import Seq2SeqGenerator, Seq2SeqScorer, decoder_start
 from interpreto_mllm.engine.queries import Generator, Mode, Score, Scorer
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.targets import TokenTarget
@@ -21,15 +23,19 @@ class Seq2SeqAdapter(GeneratingAdapter):
     kind: ClassVar[str] = "an encoder-decoder"
 
     def own_answer(self, input: ModelInput) -> OwnAnswer[TokenTarget]:
-        return OwnAnswer((self.target_of_response(self._generate(input)[1:]),))
+        answer = self._generate(input)
+        return OwnAnswer((self.target_of_response(answer.ids, answer.start),), answer.notes)
 
-    def target_of_response(self, ids: list[int]) -> TokenTarget:
-        """As a target. The special tokens around an answer, as in training, are read but not scored."""
-        if ids and ids[0] == self.model.generation_config.decoder_start_token_id:
+    def target_of_response(self, ids: list[int], start: Sequence[int] = ()) -> TokenTarget:
+        """As a target. The special tokens around an answer, as in training, are read but not scored, and so is `start`."""
+        if not start and ids and ids[0] == self.model.generation_config.decoder_start_token_id:
             ids = ids[1:]
-        special = special_mask(ids, self.tokenizer)
-        scored = [index for index in range(len(ids)) if not special[index]]
-        return self._token_target(ids[: scored[-1] + 1] if scored else [], scored)
+        read = [*start[1:], *ids]
+        special = special_mask(read, self.tokenizer)
+        scored = [index for index in range(len(read)) if index >= len(start) - 1 and not special[index]]
+        target = self._token_target(read[: scored[-1] + 1] if scored else [], scored)
+        own = not start or start[0] == decoder_start(self.model)
+        return target if own else replace(target, start=start[0])
 
     def positions(self, input: ModelInput, target: TokenTarget) -> int:
         return max(len(input.ids), target.length)

@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.queries import Generate
+from interpreto_mllm.prompts.model_input import ModelInput
 
 SUPPORTED = {"max_new_tokens", "do_sample", "temperature", "top_k", "top_p", "min_p"}
 """Settings that `CausalGenerator` implements."""
@@ -84,9 +85,7 @@ class Decoding:
 
     def uniforms(self, query: Generate) -> Float[Tensor, "limit"]:
         """A number in [0, 1) for each new token, drawn from the seed and the query alone."""
-        digest = hashlib.blake2b(query.input.key, digest_size=16).digest()
-        source = np.random.default_rng([self.seed, query.draw, *np.frombuffer(digest, dtype=np.uint32).tolist()])
-        return torch.from_numpy(source.random(self.limit))
+        return torch.from_numpy(_source(self.seed, query.input, query.draw).random(self.limit))
 
     def choose(self, logits: Float[Tensor, "b v"], uniforms: Float[Tensor, "b"] | None) -> Int[Tensor, "b"]:
         """The next token of each row: the likeliest one, or the one that the row's uniform number falls on."""
@@ -97,6 +96,16 @@ class Decoding:
             scores = warper(None, scores)
         reached = scores.double().softmax(-1).cumsum(-1)
         return torch.searchsorted(reached, uniforms.to(reached.device)[:, None] * reached[:, -1:], right=True)[:, 0]
+
+
+def draw_seed(seed: int, input: ModelInput) -> int:
+    """A seed for torch's generator, drawn from the explainer's and the input alone."""
+    return int(_source(seed, input, 0).integers(2**53))
+
+
+def _source(seed: int, input: ModelInput, draw: int) -> np.random.Generator:
+    digest = hashlib.blake2b(input.key, digest_size=16).digest()
+    return np.random.default_rng([seed, draw, *np.frombuffer(digest, dtype=np.uint32).tolist()])
 
 
 def _sets_something(name: str, value: Any) -> bool:

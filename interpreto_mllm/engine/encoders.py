@@ -14,7 +14,7 @@ from torch import Tensor
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.plain_generation import seeded, without_ending
+from interpreto_mllm.engine.plain_generation import generate, seeded, without_ending
 from interpreto_mllm.engine.probes import ignores_padding
 from interpreto_mllm.engine.queries import Classify, Generate, Generated, Mode, Score, Scored, pad
 from interpreto_mllm.engine.whole_prompts import WholePrompts
@@ -84,7 +84,9 @@ class Seq2SeqScorer:
         yield from self.prompts.run(queries, self._score_batch)
 
     def _score_batch(self, queries: list[Score]) -> Float[Tensor, "b t"]:
-        answers = pad([[self._start, *query.continuation] for query in queries], self.prompts.padding).to(self.prompts.device)
+        starts = [self._start if query.start is None else query.start for query in queries]
+        rows = [[start, *query.continuation] for start, query in zip(starts, queries, strict=True)]
+        answers = pad(rows, self.prompts.padding).to(self.prompts.device)
         self.counter.add(answers.numel(), forwards=0)
         inputs = self.prompts.inputs([query.input for query in queries])
         logits = self.prompts.model(**inputs, decoder_input_ids=answers).logits.float()
@@ -114,10 +116,10 @@ class Seq2SeqGenerator:
     def _generate_batch(self, queries: list[Generate]) -> Generated:
         with seeded(self.decoding, queries[0], self.prompts.device):
             inputs = self.prompts.inputs([query.input for query in queries])
-            ids = self.prompts.model.generate(**inputs, **self.decoding.arguments)
-        new = ids[:, 1:]
+            ids, start = generate(self.prompts.model, {**inputs, **self.decoding.arguments})
+        new = ids[:, start:]
         self.counter.add(new.numel(), forwards=new.shape[1])
-        return Generated(without_ending(new, self.decoding), [()] * len(queries))
+        return Generated(without_ending(new, self.decoding), [()] * len(queries), tuple(ids[0, :start].tolist()))
 
 
 def decoder_start(model: Any) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.decoding_state import visible_entries
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
 from interpreto_mllm.engine.runner import CausalRunner
+from interpreto_mllm.engine.signature import unwrapped
 
 
 class PlainGenerator:
@@ -77,6 +79,37 @@ def seeded(decoding: Decoding, query: Generate, device: torch.device) -> Iterato
     if not decoding.sampled:
         yield
         return
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(decoding.uniforms(query)[0] * 2**53))
+    with seeded_by(int(decoding.uniforms(query)[0] * 2**53), device):
         yield
+
+
+@contextmanager
+def seeded_by(seed: int, device: torch.device) -> Iterator[None]:
+    """Within, torch's own generator is seeded; afterwards it is as it was."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+def generate(model: Any, arguments: Mapping[str, Any]) -> tuple[Int[Tensor, "b l"], int]:
+    """The sequences of `model.generate`, and how many tokens each of them was given to start with.
+
+    A decoder starts with a prompt, or with its start token and what comes after that: a language, a task, a forced beginning.
+    """
+    from transformers import LogitsProcessor, LogitsProcessorList
+
+    class FirstStep(LogitsProcessor):
+        """Remembers how many tokens there are before the first is generated."""
+
+        length = 0
+
+        def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+            self.length = self.length or input_ids.shape[1]
+            return scores
+
+    first = FirstStep()
+    processors = LogitsProcessorList([first, *(arguments.get("logits_processor") or ())])
+    given = {**arguments, "logits_processor": processors, "return_dict_in_generate": True}
+    if "force_unique_generate_call" in inspect.signature(unwrapped(model).generate).parameters:
+        given["force_unique_generate_call"] = True  # Whisper's, which else leaves out the tokens that it starts with
+    return model.generate(**given).sequences, first.length

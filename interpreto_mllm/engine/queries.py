@@ -44,14 +44,21 @@ class Row(Protocol):
 
 @dataclass(frozen=True)
 class Score:
-    """What are the values of these token ids, as the answer to the input?"""
+    """What are the values of these token ids, as the answer to the input?
+
+    Args:
+        input: the prompt.
+        target: the answer.
+        start: the token with which an encoder-decoder starts the answer, where it is not the model's own.
+    """
 
     input: ModelInput
     target: tuple[int, ...]
+    start: int | None = None
 
     @property
     def key(self) -> Hashable:
-        return self.input.key, self.target
+        return self.input.key, self.target, self.start
 
     @property
     def continuation(self) -> tuple[int, ...]:
@@ -128,10 +135,12 @@ class Generated:
         ids: a row for each response, filled up with `END_PADDING` after its end.
         also_scored: for each response the log-probabilities of the tokens of each answer in `Generate.also_score`, or none
             where the model could not compute them while it generated.
+        start: what the decoder of an encoder-decoder was given to start with; it is no part of `ids`.
     """
 
     ids: Int[Tensor, "b l"]
     also_scored: list[tuple[Float[Tensor, "_"], ...]]
+    start: tuple[int, ...] = ()
 
 
 END_PADDING = -1

@@ -63,11 +63,11 @@ class LocalResponder:
             }
             yield indices, [Reply(decoded[row], scored) for row, scored in zip(rows, generated.also_scored, strict=True)]
 
-    def first(self, input: ModelInput) -> tuple[Response, list[int]]:
-        """One response, and all of its ids, special ones included."""
+    def first(self, input: ModelInput) -> tuple[Response, list[int], tuple[int, ...]]:
+        """One response, all of its ids, special ones included, and what the decoder was given to start with."""
         [(_, generated)] = self.generator.generate([Generate(input)])
         ids = _without_padding(generated.ids[0].tolist())
-        return decode_response(ids, self.tokenizer), ids
+        return decode_response(ids, self.tokenizer), ids, generated.start
 
 
 def _without_padding(row: Iterable[int]) -> list[int]:

@@ -60,11 +60,19 @@ class Target(ABC):
 
 @dataclass(frozen=True)
 class TokenTarget(Target):
-    """Token ids of an answer; `scored` are the positions among them whose values count, `texts` what these tokens add."""
+    """Token ids of an answer.
+
+    Args:
+        ids: all tokens.
+        scored: the positions among them whose values count.
+        texts: what these tokens add to the text.
+        start: the token with which an encoder-decoder starts the answer, where it is not the model's own.
+    """
 
     ids: tuple[int, ...]
     scored: tuple[int, ...]
     texts: tuple[str, ...]
+    start: int | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -79,7 +87,7 @@ class TokenTarget(Target):
         return self.ids, self.scored
 
     def query(self, input: ModelInput) -> Score:
-        return Score(input, self.ids)
+        return Score(input, self.ids, self.start)
 
     def values(self, scored: Float[Tensor, "b l"]) -> Float[Tensor, "b t"]:
         return scored[:, list(self.scored)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from typing import Any
@@ -17,10 +18,11 @@ class Server:
     Args:
         model, tokenizer: what answers; None answers with the length of what it was sent.
 
-    `offers` names what of "prompt_logprobs", "echo" and "logprobs" is not refused; where it is `shifted`, an echo gives every
-    token the value of the next. `faults` are used up one a request: a status to answer with, "cut" for a connection that ends
-    in the middle. `asked` holds the body of every request that was answered, `came` how many requests
-    there were; `lonely` says that one was held back for others in vain.
+    `thinks` says of a request that its tokens are spent on thinking, so that the answer is cut and has no content. `offers`
+    names what of "prompt_logprobs", "echo" and "logprobs" is not refused; where it is `shifted`, an echo gives every token
+    the value of the next. `faults` are used up one a request: a status to answer with, "cut" for a connection that ends in
+    the middle. `asked` holds the body of every request that was answered, `came` how many requests there were; `lonely`
+    says that one was held back for others in vain.
     """
 
     def __init__(self, model: Any = None, tokenizer: Any = None):
@@ -31,6 +33,7 @@ class Server:
         self.asked: list[dict[str, Any]] = []
         self.keys: set[str] = set()
         self.came, self.lonely = 0, False
+        self.thinks: Callable[[dict[str, Any]], bool] = lambda body: False
         self._held, self._window = range(0), 1
         self.dies_after: int | None = None
         self._lock = threading.Lock()
@@ -83,6 +86,8 @@ class Server:
         else:
             text, told = self._said(self._ids(body, chat), body)
         choice = {"index": 0, "finish_reason": "stop", "text": text, "message": {"role": "assistant", "content": text}}
+        if self.thinks(body):
+            choice |= {"finish_reason": "length", "text": "", "message": {"role": "assistant", "content": None}}
         choice.pop("text" if chat else "message")
         usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
         reply = {"id": "1", "object": "x", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}

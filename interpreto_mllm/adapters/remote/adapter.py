@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer, T
+from interpreto_mllm.adapters.cut_answers import notes_on_cut
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
@@ -78,6 +79,8 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
         ValueError: for a similarity that needs the model itself, or generation arguments that a server does not take.
     """
 
+    greedy_responder: RemoteResponder
+
     def __init__(self, model: RemoteModel, similarity: ResponseSimilarity, generation: Generation):
         _check_embedding(similarity)
         super().__init__(model, RemoteProcessing.at(model.sampling_rate), similarity.bound(None, None), generation)
@@ -93,6 +96,11 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
 
     def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
         return original_target(Original(Response(_text(given).strip()), input))
+
+    def _first_response(self, input: ModelInput) -> tuple[Response, None, tuple[str, ...]]:
+        answer = self.greedy_responder.first(input)
+        notes = notes_on_cut(self.answer_tokens, answer.text) if answer.cut else ()
+        return Response(answer.text.strip(), log_probability=answer.log_probability), None, notes
 
 
 class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
@@ -131,10 +139,13 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
     def own_answer(self, input: ModelInput) -> OwnAnswer[TextTarget]:
         given, route = self.generation.arguments, self.model.route
         seed = self.generation.seed if given.get("do_sample") else None
-        text = RemoteResponder(self.model, arguments(given, route), seed).first(input)
+        settings = arguments(given, route)
+        answer = RemoteResponder(self.model, settings, seed).first(input)
+        text = answer.text
         if not text.strip():
             raise ValueError("The model answered nothing to this prompt: give a target to explain.")
-        return OwnAnswer((self.target(text.strip() if route == "chat" else text, "", input),))
+        notes = notes_on_cut(settings["max_tokens"], text) if answer.cut else ()
+        return OwnAnswer((self.target(text.strip() if route == "chat" else text, "", input),), notes)
 
 
 def _text(target: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 from interpreto_mllm.adapters.remote.messages import prompt_arguments
@@ -17,6 +19,21 @@ from interpreto_mllm.prompts.model_input import ModelInput
 
 DEFAULT_MAX_NEW_TOKENS = 32
 """The longest answer, in tokens, unless the caller sets `max_new_tokens`."""
+
+
+@dataclass(frozen=True)
+class FirstAnswer:
+    """An answer to the whole prompt.
+
+    Args:
+        text: with its white space.
+        cut: whether it ended because no more tokens were allowed.
+        log_probability: of the answer, if the server returns it.
+    """
+
+    text: str
+    cut: bool
+    log_probability: float | None
 
 
 class RemoteResponder:
@@ -44,12 +61,28 @@ class RemoteResponder:
             ImportError: without the openai client.
             RemoteError: when a request fails for good.
         """
-        for index, body in self.pool.send(queries, self._body):
-            yield [index], [Reply(Response(answer_text(body).strip(), log_probability=_log_probability(body)))]
+        with closing(self.pool.send(queries, self._body)) as bodies:
+            for index, body in bodies:
+                yield [index], [Reply(Response(self._text(body).strip(), log_probability=_log_probability(body)))]
 
-    def first(self, input: ModelInput) -> str:
-        """One answer, with its white space."""
-        return answer_text(self.pool.one(self._body(Generate(input))))
+    def first(self, input: ModelInput) -> FirstAnswer:
+        """One answer, and whether it was cut."""
+        body = self.pool.one(self._body(Generate(input)))
+        return FirstAnswer(self._text(body), _is_cut(body), _log_probability(body))
+
+    def _text(self, body: ResponseBody) -> str:
+        """The text of an answer.
+
+        Raises:
+            ValueError: when all tokens were spent before the text began, on thinking: it is not an empty answer.
+        """
+        text = answer_text(body)
+        if not text.strip() and _is_cut(body):
+            raise ValueError(
+                f"The server cut an answer at {self.settings['max_tokens']} tokens before its text began, as it does while the "
+                "model thinks: raise generate={'max_new_tokens': …}, or turn the model's thinking off."
+            )
+        return text
 
     def _body(self, query: Generate) -> dict[str, Any]:
         drawn = {}
@@ -81,6 +114,11 @@ def answer_text(body: ResponseBody) -> str:
     """The text that a server answered with, on either route."""
     choice = body["choices"][0]
     return (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
+
+
+def _is_cut(body: ResponseBody) -> bool:
+    """Whether the answer ended because no more tokens were allowed."""
+    return body["choices"][0].get("finish_reason") == "length"
 
 
 def _log_probability(body: ResponseBody) -> float | None:
