@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,8 @@ import torch
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.engine.decoding import Decoding, draw_seed
+from interpreto_mllm.core.labels import labels
+from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.plain_generation import generate, seeded_by
 from interpreto_mllm.engine.queries import Generator
@@ -94,7 +97,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
             raise ValueError(
                 "The target is empty: give a text or ids with at least one token, or None to let the model answer."
             )
-        texts = _token_texts([ids[index] for index in scored], self.tokenizer)
+        texts = _token_labels([ids[index] for index in scored], self.tokenizer)
         return TokenTarget(tuple(ids), tuple(scored), tuple(texts))
 
     def _generate(self, input: ModelInput) -> _Generated:
@@ -151,11 +154,26 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         return {ends} if isinstance(ends, int) else set(ends or ())
 
 
-def _token_texts(ids: list[int], tokenizer: Any) -> list[str]:
-    """The text that each token adds to that of the tokens before it."""
-    texts, before = [], ""
+def _token_labels(ids: list[int], tokenizer: Any) -> list[str]:
+    """The text that each token adds to that of the tokens before it, and which part of a character it is."""
+    text = _decoded(ids, tokenizer)
+    spans: list[tuple[int, int]] = []
+    reached = 0
     for end in range(1, len(ids) + 1):
-        now = str(tokenizer.decode(ids[:end], clean_up_tokenization_spaces=False))
-        texts.append(now[len(before) :] if now.startswith(before) else str(tokenizer.decode(ids[end - 1 : end])))
-        before = now
-    return texts
+        now = _decoded(ids[:end], tokenizer)
+        done = max(reached, _shared(text, now.rstrip("\ufffd")))
+        name = tokenizer.convert_ids_to_tokens(ids[end - 1]) or ""
+        bare = bool(name.strip(" ▁Ġ")) and not _decoded(ids[end - 1 : end], tokenizer)
+        inside = done < len(text) and (now.endswith("\ufffd") or (bare and done == reached))
+        spans.append((reached, done + inside))
+        reached = done
+    return labels(text, spans)
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _decoded(ids: list[int], tokenizer: Any) -> str:
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False))

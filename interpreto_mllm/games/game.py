@@ -121,7 +121,7 @@ class ModelGame:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of a result must know about the game."""
-        return self.question.notes
+        return (*self.prompt.notes, *self.question.notes)
 
 
 def anchored(input: ModelInput, anchor: int | None) -> ModelInput:

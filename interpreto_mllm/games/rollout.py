@@ -68,6 +68,11 @@ class Rollout:
         """Its images and clips."""
         return self.whole(self._turns).media
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of a result must know of the whole prompt."""
+        return self.whole(self._turns).notes
+
     @cached_property
     def features(self) -> list[Feature]:
         """The players."""
@@ -209,7 +214,7 @@ class RolloutGame(ResponseGame):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return (NOTE,)
+        return (*super().notes, NOTE)
 
     @property
     def _rollout(self) -> Rollout:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from jaxtyping import Float
 from torch import Tensor, stack
 
+from interpreto_mllm.core.labels import joined, labels
 from interpreto_mllm.engine.queries import Classify, Query, Score, ScoreText
 from interpreto_mllm.prompts.model_input import ModelInput
 
@@ -68,6 +69,7 @@ class TokenTarget(Target):
         texts: what these tokens add to the text.
         start: the token with which an encoder-decoder starts the answer, where it is not the model's own.
     """
+    """Token ids of an answer; `scored` are the positions among them whose values count, `texts` their labels."""
 
     ids: tuple[int, ...]
     scored: tuple[int, ...]
@@ -134,7 +136,9 @@ class TextTarget(Target):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return tuple(self.text[start:end] for start, end in zip((0, *self.ends), self.ends, strict=False))
+        starts = (0, *self.ends[:-1])
+        completed = (next((later for later in self.ends[place:] if later > start), start) for place, start in enumerate(starts))
+        return tuple(labels(self.text, list(zip(starts, completed, strict=True))))
 
     @property
     def length(self) -> int:
@@ -173,13 +177,13 @@ class Question(Generic[Kind]):
     @property
     def labels(self) -> list[str]:
         """One text per column."""
-        labels: list[str] = []
+        names: list[str] = []
         for column in self.columns:
             if isinstance(column, tuple):
-                labels.append(" − ".join("".join(self.targets[index].labels).strip() for index in column))
+                names.append(" − ".join(joined(self.targets[index].labels).strip() for index in column))
             else:
-                labels += self.targets[column].labels
-        return labels
+                names += self.targets[column].labels
+        return names
 
     def values(self, scored: Sequence[Float[Tensor, "p _"]]) -> Float[Tensor, "p t"]:
         """The game's columns from what a scorer gave for each target."""

@@ -6,6 +6,7 @@ import json
 from html import escape
 from itertools import groupby
 
+from interpreto_mllm.core.labels import joined
 from interpreto_mllm.media import Picture
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.answers import answers
@@ -23,7 +24,7 @@ FEATURES_SHOWN = 12
 
 def page(attribution: Record) -> str:
     """One self-contained page."""
-    title = escape(f"{attribution.estimand}: {shortened(visible(''.join(attribution.targets)), 60)}")
+    title = escape(f"{attribution.estimand}: {shortened(visible(joined(attribution.targets)), 60)}")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'

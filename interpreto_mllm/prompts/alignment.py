@@ -114,14 +114,16 @@ def filled(spans: Sequence[Span], written: Sequence[bool], text: str) -> list[Sp
         >>> filled([(0, 3), (3, 3), (4, 7)], [True] * 3, "the sky")
         [(0, 3), (3, 4), (4, 7)]
     """
-    own = [index for index, (start, end) in enumerate(spans) if written[index] and end > start]
+    held = [index for index, (start, end) in enumerate(spans) if end > start]
+    own = [index for index in held if written[index]]
     result = list(spans)
     for index, (start, end) in enumerate(spans):
         if end > start or not written[index] or not own:
             continue
+        low = max((spans[other][1] for other in held if other < index), default=0)
+        high = min((spans[other][0] for other in held if other > index), default=len(text))
         before = [spans[other] for other in own if other < index][-1:]
         after = [spans[other] for other in own if other > index][:1]
-        low, high = before[0][1] if before else 0, after[0][0] if after else len(text)
         blank = low < high and text[low:high].isspace()
         result[index] = (low, high) if blank else (before or after)[0] if text[:low].strip() else (after or before)[0]
     return result

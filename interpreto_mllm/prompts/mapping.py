@@ -45,19 +45,33 @@ def in_text_order(text: str, placeholders: Sequence[str]) -> list[int]:
     return sorted(range(len(starts)), key=starts.__getitem__)
 
 
-def without_placeholders(text: str, placeholders: Sequence[str], dropped: Collection[int]) -> tuple[str, list[Span]]:
-    """The text without the dropped placeholders, and the spans of what lies between all of them.
+def between(text: str, placeholders: Sequence[str]) -> tuple[list[Span], list[Span]]:
+    """Where the placeholders are, and what lies between them.
 
     Example:
-        >>> without_placeholders("a <image> b", ["<image>"], [0])
+        >>> between("a <image> b", ["<image>"])
+        ([(2, 9)], [(0, 2), (9, 11)])
+    """
+    held: list[Span] = []
+    for placeholder in placeholders:
+        start = text.index(placeholder, held[-1][1] if held else 0)
+        held.append((start, start + len(placeholder)))
+    edges = [0, *(edge for span in held for edge in span), len(text)]
+    return held, list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def without(text: str, held: Sequence[Span], spans: Sequence[Span], dropped: Collection[int]) -> tuple[str, list[Span]]:
+    """The text without the dropped ones of some stretches, and where the given spans are in it.
+
+    Example:
+        >>> without("a <image> b", [(2, 9)], [(0, 2), (9, 11)], [0])
         ('a  b', [(0, 2), (2, 4)])
     """
-    rest, kept, spans = text, "", []
-    for index, placeholder in enumerate(placeholders):
-        before, _, rest = rest.partition(placeholder)
-        spans.append((len(kept), len(kept) + len(before)))
-        kept += before + ("" if index in dropped else placeholder)
-    return kept + rest, [*spans, (len(kept), len(kept) + len(rest))]
+    cut = [held[index] for index in sorted(dropped)]
+    edges = [0, *(edge for span in cut for edge in span), len(text)]
+    kept = "".join(text[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True))
+    shifts = [sum(end - start for start, end in cut if end <= span[0]) for span in spans]
+    return kept, [(start - shift, end - shift) for (start, end), shift in zip(spans, shifts, strict=True)]
 
 
 def _listed(given: Any) -> list[Any]:

@@ -47,6 +47,11 @@ class Prompt(Protocol):
         """The chat that it is, None for other inputs."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of a result must know of the prompt."""
+        ...
+
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         """The model inputs of each coalition, usually one; the coalition is worth the mean of their values."""
         ...
@@ -70,6 +75,7 @@ class TokenPrompt:
         media: the images and clips.
         layouts: gives the tokens and their owners when some of `media` take fewer tokens, or none.
         conversation: the chat that it is, if it is one.
+        notes: what the reader of a result must know of it.
     """
 
     text: str
@@ -81,6 +87,7 @@ class TokenPrompt:
     media: tuple[Medium, ...] = ()
     layouts: Layouts | None = None
     conversation: Conversation | None = None
+    notes: tuple[str, ...] = ()
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +20,8 @@ from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
 from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
-from interpreto_mllm.prompts.mapping import MEDIA, in_text_order, is_prompt_mapping, media_forms, media_of, without_placeholders
+from interpreto_mllm.prompts.mapping import MEDIA, between, in_text_order, is_prompt_mapping, media_forms, media_of, without
+from interpreto_mllm.prompts.markup import RENDERED, Markup, message_around, within
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
@@ -102,7 +103,7 @@ class PromptReader:
         if isinstance(one, str):
             if not one.strip():
                 raise ValueError("The prompt is empty: there is nothing to explain.")
-            return self._cut(Tokens.of_text(one, self.tokenizer), [Region((0, len(one)))])
+            return self._text(Tokens.of_text(one, self.tokenizer))
         if is_chat(one):
             return self._chat(one)
         raise TypeError(_accepted(one))
@@ -143,8 +144,14 @@ class PromptReader:
         holders = [self.processing.placeholder(kind, text, sum(k == kind for k, _ in given)) for kind, _ in given]
         order = in_text_order(text, holders)
         media, holders = tuple(media[m] for m in order), [holders[m] for m in order]
-        mixed = Mixed(self.processing, lambda dropped: without_placeholders(text, holders, dropped), media, True)
-        return self._mixed(mixed, [(None, None)] * (len(holders) + 1), [(None, None)] * len(media))
+        held, gaps = between(text, holders)
+        messages = self._messages(text)
+        written = [part for region in messages or [Region((0, len(text)))] for part in within(region, gaps)]
+        spans = [region.span for region in written]
+        mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped), media, True)
+        around = [message_around(place, messages or []) for place in held]
+        prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
+        return prompt if messages is None else replace(prompt, notes=(RENDERED,))
 
     def _medium(self, kind: str, given: Any) -> Medium:
         """An image or a clip in its pieces."""
@@ -223,7 +230,30 @@ class PromptReader:
         tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
         soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
         tokens = replace(tokens, special=tokens.special | soft)
-        return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, _features(row.media), row.media)
+        return self._text(tokens, row.types, row.media)
+
+    def _text(self, tokens: Tokens, types: np.ndarray | None = None, media: tuple[Medium, ...] = ()) -> Prompt:
+        """The prompt of a whole text; if it is a rendered chat, of the messages in it that are explained."""
+        messages = self._messages(tokens.text)
+        if messages is None:
+            return self._cut(tokens.without_gaps(), [Region((0, len(tokens.text)))], types, _features(media), media)
+        regions = [region for region in messages if self._plays(region.role, region.turn)]
+        if not regions and not media:
+            present = sorted({str(region.role) for region in messages})
+            raise ValueError(
+                "The text is a rendered chat, and no message in it has a role to explain: "
+                f"roles={sorted(self.roles)}, the text has {present}."
+            )
+        prompt = self._cut(tokens, regions, types, _features(media), media)
+        return replace(prompt, notes=(RENDERED,))
+
+    def _messages(self, text: str) -> list[Region] | None:
+        """The messages of a text that is a rendered chat; None for others, and where the user says where features are."""
+        return None if isinstance(self.granularity, list) else self._markup.messages(text)
+
+    @cached_property
+    def _markup(self) -> Markup:
+        return Markup.of(self.processing)
 
     def _cut(
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,15 @@ class Tokens:
 
     @classmethod
     def of_text(cls, text: str, tokenizer: Any, add_special_tokens: bool = True) -> Tokens:
-        """Tokenise a text. Nothing is truncated."""
+        """Tokenise a text. Nothing is truncated; a BOS or EOS that the text holds is not added a second time."""
         fast = tokenizer.is_fast
         encoded = tokenizer(
             text, add_special_tokens=add_special_tokens, truncation=False, return_offsets_mapping=fast, verbose=False
         )
         ids = list(encoded["input_ids"])
         offsets = [tuple(o) for o in encoded["offset_mapping"]] if fast else decoded_offsets(ids, text, tokenizer)
-        return cls._checked(text, ids, offsets, tokenizer)
+        once = _once(ids, text, tokenizer) if add_special_tokens else slice(None)
+        return cls._checked(text, ids[once], offsets[once], tokenizer)
 
     @classmethod
     def of_ids(cls, ids: Sequence[int], tokenizer: Any) -> Tokens:
@@ -56,6 +58,15 @@ class Tokens:
         if empty:
             raise ValueError(_unaligned(tokenizer.convert_ids_to_tokens(ids[empty[0]]), tokenizer))
         return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special)
+
+    def without_gaps(self) -> Tokens:
+        """White space between two special tokens that are written next to each other counts as special."""
+        special = self.special.copy()
+        marks = [index for index, (start, end) in enumerate(self.offsets) if self.special[index] and end > start]
+        for before, after in pairwise(marks):
+            gap = self.text[self.offsets[before][1] : self.offsets[after][0]]
+            special[before:after] |= gap.isspace()
+        return replace(self, special=special)
 
     def owners(self, spans: Sequence[Span], regions: Sequence[Span]) -> Int[np.ndarray, "l"]:
         """For each token the index of the span it belongs to, or -1: the first one that it shares a visible character with.
@@ -80,6 +91,14 @@ class Tokens:
             owned = [owner_of_char[c] for c in visible if owner_of_char[c] >= 0]
             owners[position] = owned[0] if owned else -1
         return owners
+
+
+def _once(ids: Sequence[int], text: str, tokenizer: Any) -> slice:
+    """The tokens without a BOS or EOS that the tokenizer has added to one that the text holds."""
+    bos, eos = tokenizer.bos_token, tokenizer.eos_token
+    first = bos is not None and text.startswith(bos) and list(ids[:2]) == [tokenizer.bos_token_id] * 2
+    last = eos is not None and text.endswith(eos) and list(ids[-2:]) == [tokenizer.eos_token_id] * 2
+    return slice(int(first), len(ids) - last)
 
 
 def stand_in(tokenizer: Any) -> int | None:
@@ -144,7 +163,7 @@ def _characters(written: Sequence[int], ids: Sequence[int], tokenizer: Any) -> l
     for index in written:
         pending.append(index)
         decoded = _decoded([ids[place] for place in pending], tokenizer)
-        blank = not tokenizer.convert_ids_to_tokens(ids[index]).strip(" ▁Ġ")
+        blank = not (tokenizer.convert_ids_to_tokens(ids[index]) or "").strip(" ▁Ġ")
         if (decoded or blank) and not decoded.endswith("\ufffd"):
             groups.append(pending)
             pending = []

@@ -15,6 +15,7 @@ from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
+from interpreto_mllm.core.labels import joined
 from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
@@ -227,9 +228,10 @@ class Record:
             )
         values = self.values[:, rows.start : rows.stop]
         product = self.mode == "softmax" and self.unit == "token"
-        joined = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
-        label = ("" if self.unit == "token" else " + ").join(self.targets[rows.start : rows.stop])
-        return self.aggregated(self.evaluations.with_values(joined), self.aggregator, [label], self._raw_estimand)
+        whole = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
+        names = self.targets[rows.start : rows.stop]
+        label = joined(names) if self.unit == "token" else " + ".join(names)
+        return self.aggregated(self.evaluations.with_values(whole), self.aggregator, [label], self._raw_estimand)
 
     def normalized(self: Kept, kind: str) -> Kept:
         """A view on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift", errors included.

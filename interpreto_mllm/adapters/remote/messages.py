@@ -33,6 +33,7 @@ class Characters:
 
     is_fast = True
     all_special_ids: tuple[int, ...] = ()
+    bos_token = eos_token = None
     bos_token_id = eos_token_id = pad_token_id = unk_token_id = mask_token_id = None
 
     def __len__(self) -> int:

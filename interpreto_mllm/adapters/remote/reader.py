@@ -77,6 +77,9 @@ class RemoteReader(PromptReader):
             "'image': picture}, {'type': 'text', 'text': 'Hello'}]}]."
         )
 
+    def _messages(self, text: str) -> None:
+        """A server's markup is not known."""
+
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
         """No character stands for an image or a clip."""
 

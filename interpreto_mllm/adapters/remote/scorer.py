@@ -52,7 +52,7 @@ class RemoteScorer:
             ValueError: when the server scores no given answers, or its tokens do not spell this one.
             RemoteError: when the server fails.
         """
-        tokens = align(self._first_tokens(input, answer), answer)
+        tokens = align(self._first_tokens(input, answer), answer, self._last(input))
         ends = tuple(end for end, _ in tokens)
         return TextTarget(answer, ends, input, tuple(merge(tokens, list(ends))))
 
@@ -74,7 +74,11 @@ class RemoteScorer:
                     raise RemoteError(
                         f"{self.remote.model} at {self.remote.base_url} returned no log-probabilities for one prompt."
                     )
-                yield [unknown[place]], self._values(merge(align(tokens, query.answer), list(query.ends)))
+                yield [unknown[place]], self._values(merge(align(tokens, query.answer, self._last(query.input)), list(query.ends)))
+
+    def _last(self, input: ModelInput) -> str:
+        """The character before the answer; a chat template puts markup there, which is ASCII."""
+        return chr(int(input.ids[-1])) if self.remote.route == "completion" and len(input.ids) else ""
 
     def _first_tokens(self, input: ModelInput, answer: str) -> TokenLogProbs:
         """The tokens of the prompt and the answer, by the first protocol that the server supports, which is remembered."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from support import tiny_llama
@@ -28,6 +29,9 @@ from interpreto_mllm import (
 )
 from interpreto_mllm.adapters.remote import RemoteError
 from interpreto_mllm.adapters.remote.alignment import align, merge
+from interpreto_mllm.core.labels import joined
+from interpreto_mllm.games.targets import TextTarget
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity import ExactMatch
 
 CHAT = [
@@ -230,3 +234,35 @@ def test_any_cut_of_an_answer_into_tokens_is_aligned_and_joined() -> None:
 def test_tokens_that_cannot_be_used_are_told(told: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         align(told, " red")
+
+
+@pytest.mark.parametrize(
+    "told, answer, ends",
+    [
+        (["is", "\ufffd", "\ufffd", "\ufffd"], "你", [0, 0, 1]),
+        (["is", " \ufffd", "\ufffd", "b"], " 你b", [1, 2, 3]),
+        (["is", " ", "\ufffd", "\ufffd", "\ufffd好", "."], " 你好.", [1, 1, 1, 3, 4]),
+        (["is ", "bytes:\\xf0\\x9f", "bytes:\\x98\\x8d"], "😍", [0, 1]),
+        (["is", " ", "<0xD0>", "<0x9F>", "p"], " Пp", [1, 1, 2, 3]),
+        (["is", "", "", "你"], "你", [0, 0, 1]),
+    ],
+)
+def test_bytes_of_characters_are_aligned_and_labelled(told: list[str], answer: str, ends: list[int]) -> None:
+    values = [-float(place) for place in range(len(told))]
+    aligned = align(list(zip(told, values, strict=True)), answer)
+    assert aligned == list(zip(ends, values[-len(ends) :], strict=True))
+    names = TextTarget(answer, tuple(ends), ModelInput(np.zeros(0, dtype=np.int64)), ()).labels
+    assert all(names) and "\ufffd" not in "".join(names)
+    assert joined(names) == answer
+
+
+def test_bytes_on_both_sides_of_the_answers_start_are_refused() -> None:
+    with pytest.raises(ValueError, match="not clear which of them begin the answer"):
+        align([("\ufffd", -1.0), ("\ufffd", -1.0), ("\ufffd", -1.0)], "你", "好")
+
+
+def test_bytes_of_a_character_stay_apart_or_are_refused() -> None:
+    assert merge([(1, -1.0), (1, -2.0), (2, -3.0)], [1, 2]) == [-1.0, -5.0]
+    assert merge([(1, -1.0), (2, -1.5), (2, -2.0), (3, -3.0)], [2, 2, 3]) == [-2.5, -2.0, -3.0]
+    with pytest.raises(ValueError, match="cuts the answer's first character into other bytes"):
+        merge([(1, -1.0), (2, -2.0)], [0, 1, 2])
