@@ -20,7 +20,8 @@ from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.reader import Groups, PromptReader
+from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.selection import Groups
 from interpreto_mllm.prompts.tokens import stand_in
 
 T = TypeVar("T", bound=Target)

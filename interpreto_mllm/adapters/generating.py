@@ -162,9 +162,11 @@ def _token_labels(ids: list[int], tokenizer: Any) -> list[str]:
     for end in range(1, len(ids) + 1):
         now = _decoded(ids[:end], tokenizer)
         done = max(reached, _shared(text, now.rstrip("\ufffd")))
+        if text[done : done + 1] == "\ufffd":  # bytes that are no character, whatever follows
+            done = max(done, _shared(text, now))
         name = tokenizer.convert_ids_to_tokens(ids[end - 1]) or ""
         bare = bool(name.strip(" ▁Ġ")) and not _decoded(ids[end - 1 : end], tokenizer)
-        inside = done < len(text) and (now.endswith("\ufffd") or (bare and done == reached))
+        inside = done < len(text) and ((now.endswith("\ufffd") and text[:done] != now) or (bare and done == reached))
         spans.append((reached, done + inside))
         reached = done
     return labels(text, spans)

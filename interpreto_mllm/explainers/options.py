@@ -18,7 +18,7 @@ from interpreto_mllm.media.image_occlusion import ImageOcclusion
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import TextOcclusion
-from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.prompts.selection import Groups
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 

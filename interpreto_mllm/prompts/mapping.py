@@ -74,6 +74,14 @@ def without(text: str, held: Sequence[Span], spans: Sequence[Span], dropped: Col
     return kept, [(start - shift, end - shift) for (start, end), shift in zip(spans, shifts, strict=True)]
 
 
+def accepted(given: object) -> str:
+    """What prompts may be, for the error about one that is none."""
+    return (
+        f"Cannot explain an input of type {type(given).__name__}. Give a string, a chat (a list of messages with 'role' and "
+        "'content'), a mapping with 'text', 'images' and 'audio', a tokenizer's encoding, a Template, or a list of these."
+    )
+
+
 def _listed(given: Any) -> list[Any]:
     """One image or clip, or several in a list, as a list. A list of numbers is one clip."""
     if given is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -116,6 +116,15 @@ def within(region: Region, gaps: Sequence[Span]) -> list[Region]:
 def message_around(place: Span, messages: Sequence[Region]) -> tuple[str | None, int | None]:
     """Role and turn of the message that a placeholder is in."""
     return next(((m.role, m.turn) for m in messages if m.span[0] <= place[0] and place[1] <= m.span[1]), (None, None))
+
+
+def no_role(roles: Collection[str], messages: Sequence[Region]) -> str:
+    """The error about a rendered chat without a message to explain."""
+    present = sorted({str(region.role) for region in messages})
+    return (
+        "The text is a rendered chat, and no message in it has a role to explain: "
+        f"roles={sorted(roles)}, the text has {present}."
+    )
 
 
 def _add(literals: dict[str, str | None], text: str, role: str | None) -> None:

@@ -32,7 +32,16 @@ class TextOcclusion(ABC):
 
 @dataclass(frozen=True)
 class Drop(TextOcclusion):
-    """Absent tokens are left out and the rest closes up, as if they had not been written. The default of language models."""
+    """Absent tokens are left out and the rest closes up. The default of language models.
+
+    Args:
+        retokenize: whether what is left is tokenised again, exactly as if the absent features had not been written. Else the
+            tokens that are left stay as they are: a text whose first word is absent begins with the blank of the second one,
+            and tokens do not merge where something was left out. It costs a tokenisation per coalition, and prompts share
+            less of their beginnings. Prompts that come as ids, and those with images or clips, are refused.
+    """
+
+    retokenize: bool = False
 
     def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
         cut = [None if part is None else part[present] for part in (whole.seen, whole.segments)]

@@ -16,6 +16,7 @@ from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
+from interpreto_mllm.prompts.retokenized import Retokenizer
 
 Hierarchy = list["int | Hierarchy"]
 
@@ -76,6 +77,7 @@ class TokenPrompt:
         layouts: gives the tokens and their owners when some of `media` take fewer tokens, or none.
         conversation: the chat that it is, if it is one.
         notes: what the reader of a result must know of it.
+        retokenizer: tokenises the text without its absent features; None where the tokens that are left stay as they are.
     """
 
     text: str
@@ -88,12 +90,15 @@ class TokenPrompt:
     layouts: Layouts | None = None
     conversation: Conversation | None = None
     notes: tuple[str, ...] = ()
+    retokenizer: Retokenizer | None = None
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [[self._input_for(row)] for row in with_none]
 
     def _input_for(self, coalition: Bool[np.ndarray, "_"]) -> ModelInput:
+        if self.retokenizer is not None and not coalition.all():
+            return self.retokenizer.input_for(self.features, coalition[: len(self.features)])
         if not self.media:
             return self.occlusion.apply(self.whole, coalition[self.owner], self.owner)
         states = self._states(coalition)

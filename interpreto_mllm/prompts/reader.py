@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,25 +18,32 @@ from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_c
 from interpreto_mllm.prompts.clip_length import check_clip_length
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
-from interpreto_mllm.prompts.filters import Pins, unpinned
+from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
-from interpreto_mllm.prompts.mapping import MEDIA, between, in_text_order, is_prompt_mapping, media_forms, media_of, without
-from interpreto_mllm.prompts.markup import RENDERED, Markup, message_around, within
+from interpreto_mllm.prompts.mapping import (
+    MEDIA,
+    accepted,
+    between,
+    in_text_order,
+    is_prompt_mapping,
+    media_forms,
+    media_of,
+    without,
+)
+from interpreto_mllm.prompts.markup import RENDERED, Markup, message_around, no_role, within
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.occlusion import TextOcclusion
+from interpreto_mllm.prompts.occlusion import Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt, merge_features
+from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt
+from interpreto_mllm.prompts.retokenized import Retokenizer
+from interpreto_mllm.prompts.selection import Cut, Groups, selected
 from interpreto_mllm.prompts.splitter import Region, TextSplitter
 from interpreto_mllm.prompts.template import Template, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
 
 Origin = tuple[str | None, int | None]
 """Role and turn of a part; None outside chats."""
-
-Groups = Callable[[list[Feature]], Sequence[object]] | Sequence[object]
-
-Cut = TypeVar("Cut", TokenPrompt, TemplatePrompt)
 
 
 @dataclass(frozen=True)
@@ -89,7 +96,7 @@ class PromptReader:
             return [self._one(one) for one in inputs]
         if isinstance(inputs, Prompt):
             return [inputs]
-        raise TypeError(_accepted(inputs))
+        raise TypeError(accepted(inputs))
 
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, dict) and is_prompt_mapping(one):
@@ -103,10 +110,10 @@ class PromptReader:
         if isinstance(one, str):
             if not one.strip():
                 raise ValueError("The prompt is empty: there is nothing to explain.")
-            return self._text(Tokens.of_text(one, self.tokenizer))
+            return self._text(Tokens.of_text(one, self.tokenizer), special=True)
         if is_chat(one):
             return self._chat(one)
-        raise TypeError(_accepted(one))
+        raise TypeError(accepted(one))
 
     def _chat(self, messages: list[dict]) -> Prompt:
         check_chat(messages, self.processing, self.may_be_answered)
@@ -199,7 +206,8 @@ class PromptReader:
                 "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
                 "Fill() for images and Mute() for clips, or another granularity."
             )
-        return self._cut(tokens, regions, types, pieces, mixed.media, mixed.layout if mixed.media else None)
+        layouts = mixed.layout if mixed.media else None
+        return self._cut(tokens, regions, types, pieces, mixed.media, layouts, None if mixed.media else mixed.special)
 
     def _plays(self, role: str | None, turn: int | None) -> bool:
         """Whether messages of this role and turn are explained."""
@@ -232,20 +240,19 @@ class PromptReader:
         tokens = replace(tokens, special=tokens.special | soft)
         return self._text(tokens, row.types, row.media)
 
-    def _text(self, tokens: Tokens, types: np.ndarray | None = None, media: tuple[Medium, ...] = ()) -> Prompt:
+    def _text(
+        self, tokens: Tokens, types: np.ndarray | None = None, media: tuple[Medium, ...] = (), special: bool | None = None
+    ) -> Prompt:
         """The prompt of a whole text; if it is a rendered chat, of the messages in it that are explained."""
         messages = self._messages(tokens.text)
         if messages is None:
-            return self._cut(tokens.without_gaps(), [Region((0, len(tokens.text)))], types, _features(media), media)
+            return self._cut(
+                tokens.without_gaps(), [Region((0, len(tokens.text)))], types, _features(media), media, special=special
+            )
         regions = [region for region in messages if self._plays(region.role, region.turn)]
         if not regions and not media:
-            present = sorted({str(region.role) for region in messages})
-            raise ValueError(
-                "The text is a rendered chat, and no message in it has a role to explain: "
-                f"roles={sorted(self.roles)}, the text has {present}."
-            )
-        prompt = self._cut(tokens, regions, types, _features(media), media)
-        return replace(prompt, notes=(RENDERED,))
+            raise ValueError(no_role(self.roles, messages))
+        return replace(self._cut(tokens, regions, types, _features(media), media, special=special), notes=(RENDERED,))
 
     def _messages(self, text: str) -> list[Region] | None:
         """The messages of a text that is a rendered chat; None for others, and where the user says where features are."""
@@ -263,6 +270,7 @@ class PromptReader:
         pieces: Sequence[Feature] = (),
         media: tuple[Medium, ...] = (),
         layouts: Layouts | None = None,
+        special: bool | None = None,
     ) -> TokenPrompt:
         """The prompt whose features are the pieces of its images and clips, and those of these regions of its text."""
         self._check_placeholders(tokens, {medium.modality for medium in media})
@@ -271,18 +279,16 @@ class PromptReader:
         spans = tuple(region.span for region in regions)
         whole = ModelInput(tokens.ids, None, segments)
         every = [*pieces, *features]
-        return self._selected(TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts))
+        prompt = TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts)
+        if isinstance(self.occlusion, Drop) and self.occlusion.retokenize:
+            prompt = replace(prompt, retokenizer=self._retokenizer(prompt, special))
+        return self._selected(prompt)
 
     def _selected(self, prompt: Cut) -> Cut:
-        """The prompt without the pinned features, and with each group merged into one feature."""
-        features = prompt.features
-        if not features:
-            raise ValueError("Nothing is left to explain: the prompt has no features at this granularity.")
-        groups = self.groups(features) if callable(self.groups) else self.groups
-        if groups is not None and len(groups) != len(features):
-            raise ValueError(f"groups needs one label per feature: {len(features)} features, {len(groups)} labels.")
-        owner, players = merge_features(prompt.owner, features, unpinned(features, self.pinned), groups)
-        return replace(prompt, owner=owner, features=players)
+        return selected(prompt, self.pinned, self.groups)
+
+    def _retokenizer(self, prompt: TokenPrompt, special: bool | None) -> Retokenizer:
+        return Retokenizer.of(prompt.text, prompt.regions, prompt.features, self.tokenizer, special)
 
 
 def _is_picture(inputs: Any) -> bool:
@@ -291,10 +297,3 @@ def _is_picture(inputs: Any) -> bool:
 
 def _features(media: Sequence[Medium]) -> list[Feature]:
     return [feature for index, medium in enumerate(media) for feature in medium.features(index)]
-
-
-def _accepted(given: object) -> str:
-    return (
-        f"Cannot explain an input of type {type(given).__name__}. Give a string, a chat (a list of messages with 'role' and "
-        "'content'), a mapping with 'text', 'images' and 'audio', a tokenizer's encoding, a Template, or a list of these."
-    )

@@ -6,6 +6,8 @@ import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
+from math import lcm, prod
 from typing import Any
 
 import numpy as np
@@ -28,10 +30,12 @@ class Template:
         values: the value of each slot.
         baselines: one of
             a mapping from slot to a text (fixed);
-            a mapping from slot to a list of texts (random: each absent slot is drawn from its own list);
+            a mapping from slot to a list of texts (independent: a coalition is worth the mean over all combinations of
+            them, or, where there are more than `draws`, over combinations in which each text of a list comes equally often);
             a list of mappings from slot to text (joint: all absent slots come from the same mapping).
-        draws: number of random baselines that a coalition's value is averaged over. Joint ones are all used.
-        seed: seed of the random baselines. They are drawn once per prompt, so that a coalition has one value.
+        draws: number of combinations of independent baselines that a coalition's value is averaged over if there are more; up
+            to twice as many where each baseline can then come equally often. Joint ones are all used.
+        seed: seed of the combinations. They are drawn once per prompt, so that a coalition has one value.
 
     Example:
         >>> template = Template("{name} lives in {place}", {"name": "Ada", "place": "Rome"}, {"name": "He", "place": "town"})
@@ -69,16 +73,54 @@ class Template:
         """The baselines that coalitions are averaged over, each a text for every slot."""
         if not isinstance(self.baselines, Mapping):
             return [dict(row) for row in self.baselines]
-        lists = {slot: [text] if isinstance(text, str) else list(text) for slot, text in self.baselines.items()}
-        if all(len(texts) == 1 for texts in lists.values()):
-            return [{slot: texts[0] for slot, texts in lists.items()}]
+        lists = [self._listed(slot) for slot in self.slots]
+        if self.enumerated:
+            return [dict(zip(self.slots, row, strict=True)) for row in product(*lists)]
         generator = np.random.default_rng(self.seed)
-        return [{slot: lists[slot][generator.integers(len(lists[slot]))] for slot in self.slots} for _ in range(self.draws)]
+        columns = [[texts[index] for index in _balanced(len(texts), self._count, generator)] for texts in lists]
+        return [dict(zip(self.slots, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    @cached_property
+    def enumerated(self) -> bool:
+        """Whether coalitions are averaged over all combinations of baselines, rather than over some that are drawn."""
+        return not isinstance(self.baselines, Mapping) or self._combinations <= self._count
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of a result must know of baselines that are drawn."""
+        if self.enumerated:
+            return ()
+        return (
+            f"values are means over {self._count} of the {self._combinations} combinations of baselines; the standard errors "
+            f"do not contain the error of this choice: Template(..., draws={self._combinations}) uses all of them",
+        )
+
+    def _listed(self, slot: str) -> list[str]:
+        """The baselines of a slot, where they are given by slot."""
+        given = self.baselines[slot]  # type: ignore[call-overload]
+        return [given] if isinstance(given, str) else list(given)
+
+    @cached_property
+    def _combinations(self) -> int:
+        return prod(len(self._listed(slot)) for slot in self.slots)
+
+    @cached_property
+    def _count(self) -> int:
+        """How many combinations are drawn: `draws`, or the next number for which each baseline is drawn equally often."""
+        even = lcm(*(len(self._listed(slot)) for slot in self.slots))
+        return -(-self.draws // even) * even if -(-self.draws // even) * even <= 2 * self.draws else self.draws
 
     def filled(self, present: Sequence[bool]) -> list[str]:
         """The texts for a coalition of slots, one per baseline."""
         present_values = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
         return [self.text.format(**{**row, **present_values}) for row in self.baseline_rows]
+
+
+def _balanced(choices: int, count: int, generator: np.random.Generator) -> list[int]:
+    """A random order in which every choice comes equally often, or one more time than others where that cannot be."""
+    whole, left = divmod(count, choices)
+    every = np.concatenate([np.tile(np.arange(choices), whole), generator.permutation(choices)[:left]])
+    return generator.permutation(every).tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +164,8 @@ class TemplatePrompt:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """What the reader of a result must know of the baselines."""
+        return self.template.notes
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)

@@ -237,7 +237,7 @@ def test_slots_are_pinned_and_grouped():
 
 
 def test_random_baselines_are_drawn_once():
-    lists = {"name": ["He", "We", "She"], "place": ["town", "woods"]}
+    lists = {"name": ["He", "We", "She", "It"], "place": ["town", "woods", "bed", "time", "vain", "all", "fun"]}
     template = Template("{name} in {place}", {"name": "Ada", "place": "Rome"}, lists, draws=5, seed=3)
     drawn = template.filled([False, False])
     assert len(drawn) == 5
@@ -247,6 +247,40 @@ def test_random_baselines_are_drawn_once():
     assert template.filled([True, True]) == ["Ada in Rome"] * 5
     value = ExactShapley(LLAMA, TOKENIZER).game(template, " red")(torch.tensor([[False, False]])).sum()
     assert float(value) == pytest.approx(np.mean([log_probability(text, " red") for text in drawn]), abs=1e-4)
+
+
+@pytest.mark.parametrize(("draws", "expected"), [(1, 1), (2, 2), (3, 6), (8, 6), (50, 6)])
+def test_combinations_of_baselines_are_enumerated_where_they_are_few(draws, expected):
+    lists = {"name": ["He", "We", "She"], "place": ["town", "woods"]}
+    template = Template("{name} in {place}", {"name": "Ada", "place": "Rome"}, lists, draws=draws)
+    rows = template.filled([False, False])
+    assert len(rows) == expected
+    assert bool(template.notes) == (expected < 6)
+    if expected == 6:
+        assert sorted(rows) == sorted(f"{n} in {p}" for n in lists["name"] for p in lists["place"])
+
+
+def test_each_baseline_comes_equally_often():
+    lists = {"a": list("bcde"), "b": list("fghijkl"), "c": ["m"], "d": list("nopq")}
+    values = dict.fromkeys("abcd", "x")
+    for draws, equal in [(8, "ad"), (14, "abd"), (9, "")]:
+        rows = Template("{a} {b} {c} {d}", values, lists, draws=draws, seed=draws).baseline_rows
+        assert len(rows) == (28 if draws == 14 else draws)
+        for slot, texts in lists.items():
+            counts = [sum(row[slot] == text for row in rows) for text in texts]
+            assert max(counts) - min(counts) <= (slot not in equal and slot != "c")
+    assert "28 of the 112 combinations of baselines" in Template("{a} {b} {c} {d}", values, lists, draws=14).notes[0]
+
+
+def test_independent_baselines_weigh_the_same():
+    """The scores under a list of three baselines are the means of those under each of them."""
+    jobs, values = ["pilot", "cook", "farmer"], {"name": "Ada", "job": "queen"}
+    explainer = ExactShapley(LLAMA, TOKENIZER, progress=False)
+
+    def scores(job):
+        return explainer(Template("{name} is a {job}", values, {"name": "He", "job": job}), " red")[0].attributions
+
+    torch.testing.assert_close(scores(jobs), torch.stack([scores(job) for job in jobs]).mean(0), atol=1e-5, rtol=0)
 
 
 def log_probability(text: str, target: str) -> float:

@@ -24,7 +24,7 @@ from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
-from interpreto_mllm.prompts.reader import Groups
+from interpreto_mllm.prompts.selection import Groups
 from interpreto_mllm.similarity.contextual import Contextual
 from interpreto_mllm.similarity.embeddings import Static
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity

@@ -17,8 +17,9 @@ from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
 from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.splitter import Region
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -76,6 +77,9 @@ class RemoteReader(PromptReader):
             "A remote model takes images and clips as parts of a chat: [{'role': 'user', 'content': [{'type': 'image', "
             "'image': picture}, {'type': 'text', 'text': 'Hello'}]}]."
         )
+
+    def _retokenizer(self, prompt: TokenPrompt, special: bool | None) -> Retokenizer:
+        raise ValueError("A server tokenises every text that it is sent: use Drop(), which leaves its words out.")
 
     def _messages(self, text: str) -> None:
         """A server's markup is not known."""

@@ -74,7 +74,10 @@ class RemoteScorer:
                     raise RemoteError(
                         f"{self.remote.model} at {self.remote.base_url} returned no log-probabilities for one prompt."
                     )
-                yield [unknown[place]], self._values(merge(align(tokens, query.answer, self._last(query.input)), list(query.ends)))
+                yield (
+                    [unknown[place]],
+                    self._values(merge(align(tokens, query.answer, self._last(query.input)), list(query.ends))),
+                )
 
     def _last(self, input: ModelInput) -> str:
         """The character before the answer; a chat template puts markup there, which is ASCII."""
