@@ -12,9 +12,8 @@ import torch
 
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.local import LocalAdapter
-from interpreto_mllm.engine.decoding import Decoding, draw_seed
 from interpreto_mllm.core.labels import labels
-from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.decoding import Decoding, draw_seed
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.plain_generation import generate, seeded_by
 from interpreto_mllm.engine.queries import Generator

@@ -66,10 +66,9 @@ class TokenTarget(Target):
     Args:
         ids: all tokens.
         scored: the positions among them whose values count.
-        texts: what these tokens add to the text.
+        texts: their labels.
         start: the token with which an encoder-decoder starts the answer, where it is not the model's own.
     """
-    """Token ids of an answer; `scored` are the positions among them whose values count, `texts` their labels."""
 
     ids: tuple[int, ...]
     scored: tuple[int, ...]
