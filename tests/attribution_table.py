@@ -2,13 +2,15 @@
 
 The cases use nothing but the public names of the package, so that its inside may be rebuilt around them. Run as a script, the
 module computes all of them and writes `attribution_table.json` beside it; `--reverse` computes them from the last to the first,
-`--output PATH` writes elsewhere, and `--saved` also writes the results and the checkpoint in `saved/` anew.
+`--output PATH` writes elsewhere, and `--saved` also writes the results and the checkpoint in `saved/` that have today's version
+in their names; the others are of older formats and stay.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +19,7 @@ from support.table.cases import cases
 from support.table.record import table, written
 from support.table.saved import READ, SAVED, checkpointed
 
-from interpreto_mllm import Attribution
+from interpreto_mllm import Attribution, __version__
 
 TABLE = Path(__file__).parent / "attribution_table.json"
 
@@ -29,9 +31,13 @@ def save_results(world: World) -> None:
     for file, (name, _) in READ.items():
         result = named[name].compute(world)["result"]
         assert isinstance(result, Attribution)
-        result.save(SAVED / file)
-    (SAVED / "checkpoint.json").unlink(missing_ok=True)
-    checkpointed(world, SAVED / "checkpoint.json")
+        if __version__ in file:
+            assert result.settings is not None
+            model = {**result.settings.model, "name_or_path": "recall"}
+            replace(result, settings=replace(result.settings, model=model)).save(SAVED / file)
+    checkpoint = SAVED / f"checkpoint_{__version__}.json"
+    checkpoint.unlink(missing_ok=True)
+    checkpointed(world, checkpoint)
 
 
 def main() -> None:

@@ -72,6 +72,19 @@ def test_a_checkpoint_is_gone_on_from(world: World, exactly: bool, tmp_path: Pat
     check(found, expected, exactly)
 
 
+def test_saved_files_of_today_say_which_game_they_are_of() -> None:
+    old, new = (
+        json.loads((SAVED / file).read_text(encoding="utf-8"))["evaluations"]
+        for file in ("checkpoint.json", "checkpoint_0.1.0.json")
+    )
+    assert [each["evaluations"] for each in new] == [each["evaluations"] for each in old]
+    assert [each["fingerprint"]["targets"].split(" #")[0] for each in new] == ["'red'", "'pink'"]
+    for file in READ:
+        result = Attribution.load(SAVED / file)
+        assert (result.fingerprint is None) == (result.settings is None) == ("0.1.0" not in file)
+    assert result.settings is not None and result.settings.options["budget"] == 24
+
+
 def check(found: Mapping[str, Any], expected: Mapping[str, Any], exactly: bool) -> None:
     """Results and readings are the same: words and counts always, numbers to the last bit or nearly so."""
     assert found.keys() == expected.keys()

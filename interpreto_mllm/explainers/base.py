@@ -29,6 +29,7 @@ from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import check_played, extended
 from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
+from interpreto_mllm.explainers.reproduction import Reproducible
 from interpreto_mllm.explainers.setting import setting
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.adapters.remote.model import RemoteModel
 
 
-class AttributionExplainer:
+class AttributionExplainer(Reproducible):
     """Explains which parts of a prompt caused a model's answer. Call it with inputs and targets.
 
     Args:
@@ -288,6 +289,7 @@ class AttributionExplainer:
             unit=game.question.unit,  # type: ignore[arg-type]
             notes=(*choice.notes, *notes, *session.notes, *game.notes),
             conversation=game.prompt.conversation,
+            settings=self.described(self.settings, self._adapter),
         )
 
 

@@ -55,6 +55,10 @@ STYLE = """
 .attribution audio { width: 100%; height: 2.2rem; margin-top: .4rem; }
 .attribution .for { display: flex; flex-wrap: wrap; align-items: baseline; gap: .2rem 1.2rem; margin: .7rem 0 0;
   font-size: .85rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+.attribution .settings { margin-top: 1.2rem; font-size: .85rem; color: var(--soft); }
+.attribution .settings summary { cursor: pointer; }
+.attribution .settings th, .attribution .settings td { text-align: left; vertical-align: top; font-weight: 400;
+  padding: .1rem .8rem .1rem 0; overflow-wrap: anywhere; }
 .attribution .legend { display: inline-flex; align-items: center; gap: .5rem; }
 .attribution .legend i { width: 9rem; height: .7rem; border-radius: .2rem; background: linear-gradient(90deg,
   rgb(var(--against) / .78), rgb(var(--against) / 0) 50%, rgb(var(--towards) / 0) 50%, rgb(var(--towards) / .78)); }

@@ -51,7 +51,7 @@ def fragment(attribution: Record) -> str:
         f'<div class="attribution">\n<style>{STYLE}</style>\n'
         f'<div class="facts"><b>{escape(first)}</b>{further}</div>\n'
         f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}\n'
+        f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}{_settings(attribution)}\n'
         f'<script type="application/json">{_data(attribution, shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
     )
 
@@ -127,6 +127,15 @@ def _bar(feature: str, score: str, share: float) -> str:
 
 def _side(share: float) -> str:
     return "against" if share < 0 else "towards"
+
+
+def _settings(attribution: Record) -> str:
+    """With what the result was computed, folded."""
+    if attribution.settings is None:
+        return ""
+    told = attribution.settings.readable().items()
+    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(shortened(value, 400))}</td></tr>" for name, value in told)
+    return f'<details class="settings"><summary>Settings</summary><table>{rows}</table></details>'
 
 
 def _data(attribution: Record, shown: list[TargetScores]) -> str:

@@ -6,8 +6,11 @@ from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.scores import target_scores
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.settings import Settings, in_words
 
 TARGETS_SHOWN, FEATURES_SHOWN = 6, 4
+UNTOLD = ("inference_mode", "batch_size", "share_prefixes", "progress", "perturbator", "aggregator")
+"""Settings that are no news in a short text, or told elsewhere in it."""
 
 
 def summary(attribution: Record) -> str:
@@ -21,6 +24,8 @@ def summary(attribution: Record) -> str:
         lines.append(f"  {scores.label!r}  v(∅) {scores.empty:.4g} → v(N) {scores.full:.4g}:  {strongest_text}")
     if attribution.t > TARGETS_SHOWN:
         lines.append(f"  … and {counted(attribution.t - TARGETS_SHOWN, 'target')} more")
+    if attribution.settings is not None:
+        lines.append(f"  {brief_settings(attribution.settings)}")
     return "\n".join(lines)
 
 
@@ -34,6 +39,15 @@ def facts(attribution: Record) -> list[str]:
     parts += [counted(counts.answers_reused, "earlier answer") + " reused"]
     parts += [counted(counts.answers_asked, "earlier answer") + " asked for"]
     return [fact for fact in parts if fact and not fact.startswith("0 ")]
+
+
+def brief_settings(settings: Settings) -> str:
+    """What was given, in a line, and the model."""
+    usual = ("None", "{}", "()")
+    given = {name: in_words(value) for name, value in {**settings.arguments, **settings.options}.items()}
+    told = [f"{name}={shortened(value, 40)}" for name, value in given.items() if value not in usual and name not in UNTOLD]
+    name = settings.model.get("class") or settings.model.get("name", "")
+    return f"settings: {', '.join(told)}; {name}"
 
 
 def quantity(attribution: Record) -> str:

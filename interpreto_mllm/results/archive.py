@@ -24,6 +24,7 @@ from interpreto_mllm.core.serialization import pack, pack_evaluations, tuples, u
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.results.record import Kept, Record
+from interpreto_mllm.results.settings import Settings
 
 FORMAT, VERSION = "interpreto_mllm attribution", 1
 PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation")
@@ -55,6 +56,7 @@ def save(record: Record, path: str | PathLike[str]) -> None:
         "media": [medium.to_data() for medium in record.media],
         "conversation": record.conversation and record.conversation.to_data(record.media),
         "aggregator": _describe(record.aggregator),
+        "settings": record.settings and record.settings.to_data(),
         "attributions": pack(record.attributions),
         "standard_errors": pack(record.standard_errors),
         **pack_evaluations(record.evaluations),
@@ -82,6 +84,7 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
             media=media,
             conversation=Conversation.from_data(content.get("conversation"), media),
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
+            settings=Settings.from_data(content.get("settings")),
             attributions=unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else unpack(content["standard_errors"]),
             evaluations=unpack_evaluations(content),

@@ -20,6 +20,7 @@ from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.results.normalisation import normalise
+from interpreto_mllm.results.settings import Settings
 
 Unit = Literal["token", "class", "response", "contrast", "value"]
 Kept = TypeVar("Kept", bound="Record")
@@ -50,6 +51,7 @@ class Record:
         normalisation: the scale this is a view on, "" for the scores themselves.
         media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
         conversation: the chat that was explained, None for other inputs.
+        settings: with what it was computed, None for games of callables and in results from older files.
 
     Raises:
         ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
@@ -85,6 +87,7 @@ class Record:
     normalisation: str = ""
     media: tuple[Picture | Clip, ...] = ()
     conversation: Conversation | None = None
+    settings: Settings | None = None
 
     def __post_init__(self) -> None:
         if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
@@ -113,6 +116,7 @@ class Record:
         notes: tuple[str, ...] = (),
         media: tuple[Picture | Clip, ...] = (),
         conversation: Conversation | None = None,
+        settings: Settings | None = None,
     ) -> Kept:
         """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
 
@@ -136,6 +140,7 @@ class Record:
             notes=notes,
             media=media,
             conversation=conversation,
+            settings=settings,
         )
 
     @property

@@ -17,8 +17,10 @@ READ: dict[str, tuple[str, Then]] = {
     "text.json": ("text: saved", reread),
     "picture.json": ("picture: saved", reread),
     "answers.json": ("text: saved answers", reread_answers),
+    "text_0.1.0.json": ("text: saved", reread),
+    "answers_0.1.0.json": ("text: saved answers", reread_answers),
 }
-"""The saved results: of which case each is, and what is read off it."""
+"""The saved results: of which case each is, and what is read off it. Those with a version have a fingerprint and settings."""
 
 
 def kept() -> list[Case]:
