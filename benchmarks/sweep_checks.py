@@ -135,7 +135,7 @@ def _explained(subject: Subject, check: Check, other: dict[str, Any]) -> list[An
         progress=False,
         **options,
     )
-    target: Any = subject.answers if check.answers else list(CLASSES) if kind == "classifier" else ANSWER
+    target: Any = subject.said if check.answers else list(CLASSES) if kind == "classifier" else ANSWER
     several = [target] * len(check.prompts) if kind == "classifier" else target
     return explainer(list(check.prompts), several)
 
@@ -179,7 +179,7 @@ def _compared_answers(subject: Subject, explanation: Any, rows: list[Row]) -> Re
     report: Report = {"error": 0.0, "rows": len(rows), "wrong rows": 0, "status": "exact"}
     texts = [explanation.responses[index][0].text for index in range(len(rows))]
     original = explanation.responses.originals[0].text
-    if subject.answers is None and original != texts[1]:
+    if subject.said is None and original != texts[1]:
         return report | {
             "status": "WRONG",
             "wrong rows": 1,
@@ -224,7 +224,7 @@ def swept(family: Family, dtype: str, note: Callable[[str, Report], None]) -> It
     subject = Subject.of(family, dtype)
     parameters = sum(weight.numel() for weight in subject.model.parameters())
     weights = {"scale": subject.scale, "seed": subject.seed, "span": subject.span, "parameters": parameters}
-    note("built", weights | {"sees the future": subject.future, "answers in words": subject.answers is None})
+    note("built", weights | {"sees the future": subject.future, "answers in words": subject.said is None})
     for check in chosen(family, dtype):
         note("begins", {"check": check.name})
         yield check.name, run(subject, check)

@@ -62,10 +62,10 @@ class Subject:
             raise FloatingPointError("its outputs are not finite")
         best = min(made, key=lambda one: max(one.span / MUCH, ENOUGH / max(one.span, 1e-9), 1.0))
         for seed in range(1, SEEDS):
-            if best.answers is None or family.kind == "classifier":
+            if best.said is None or family.kind == "classifier":
                 break
             found = cls._made(family, best.scale, seed)
-            best = found if found and found.answers is None and min(best.span, ENOUGH) / 2 <= found.span <= 2 * MUCH else best
+            best = found if found and found.said is None and min(best.span, ENOUGH) / 2 <= found.span <= 2 * MUCH else best
         best.model = best.model.to(getattr(torch, dtype))
         best.plain, best.dtype = Plain(best.model, family.kind, best.tokenizer), dtype
         best.plain.token_by_token = best.future
@@ -86,7 +86,7 @@ class Subject:
         subject.span = float((values.max(0).values - values.min(0).values).max())
         subject.future = subject.plain.sees_the_future(rows, target, SEEN * max(1.0, subject.span))
         if family.kind != "classifier":
-            subject.answers = None if subject._answers_in_words() else ANSWER
+            subject.said = None if subject._answers_in_words() else ANSWER
         return subject
 
     def _answers_in_words(self) -> bool:

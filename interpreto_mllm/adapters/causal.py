@@ -53,12 +53,13 @@ class CausalAdapter(GeneratingAdapter):
         return CausalGenerator(self._runner(), decoding)
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
-        layers = set(getattr(self.model.config.get_text_config(), "layer_types", None) or ())
-        recurrent = bool(layers - ATTENTION_LAYERS) or getattr(self.model, "_is_stateful", False)
-        if isinstance(occlusion, Attend) and recurrent:
+        layers = set(getattr(self.model.config.get_text_config(), "layer_types", None) or ()) - ATTENTION_LAYERS
+        if isinstance(occlusion, Attend) and (layers or getattr(self.model, "_is_stateful", False)):
+            other = sorted(kind for kind in layers if "attention" in kind)
+            kinds = f"attention of a kind ({', '.join(other)})" if other else "layers without attention"
             raise ValueError(
-                f"{type(self.model).__name__} has layers without attention, which read tokens that the attention mask hides: "
-                "use Drop() or Replace(...)."
+                f"{type(self.model).__name__} has {kinds} that may read tokens which the attention mask hides, or "
+                "choose by them what is read: use Drop() or Replace(...)."
             )
         super().check_occlusion(occlusion)
 

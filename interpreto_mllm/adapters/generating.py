@@ -18,6 +18,7 @@ from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.plain_generation import generate, seeded_by
 from interpreto_mllm.engine.queries import Generator
 from interpreto_mllm.engine.signature import forward_parameters
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.games.targets import TokenTarget, is_ids
 from interpreto_mllm.prompts.chat import ENDS_WITH_ASSISTANT, ends_with_assistant
 from interpreto_mllm.prompts.conversation import Conversation
@@ -85,7 +86,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
 
     def _checked_ids(self, given: Any) -> list[int]:
         values = [int(value) for value in given]
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        vocabulary = vocabulary_size(self.model) or 2**31
         wrong = [value for value in values if not 0 <= value < vocabulary]
         if wrong:
             raise ValueError(f"Target id {wrong[0]} is out of range: the model's ids lie in [0, {vocabulary}).")

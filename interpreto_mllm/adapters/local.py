@@ -12,9 +12,12 @@ import numpy as np
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter, T
 from interpreto_mllm.adapters.positions import max_positions
 from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.findings import finding
+from interpreto_mllm.engine.masked_trial import reads_masked
 from interpreto_mllm.engine.preserved_state import preserved_state
-from interpreto_mllm.engine.probes import counts_positions_by_mask
+from interpreto_mllm.engine.probes import counts_positions_by_mask, reads_masked_tokens
 from interpreto_mllm.engine.queries import Mode, Scorer
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
@@ -78,18 +81,23 @@ class LocalAdapter(ModelAdapter[T]):
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         if not (self.processing.reads_text or isinstance(occlusion, Drop)):
             raise ValueError("This model reads no text, but `occlusion` is for texts: use image_occlusion or audio_occlusion.")
-        if isinstance(occlusion, Attend) and counts_positions_by_mask(self.model, self.positions_given, self._special_ids()):
+        if not isinstance(occlusion, Attend):
+            return
+        model, given = self.model, (self.positions_given, frozenset(self._special_ids()))
+        if finding(model, ("closes up", *given), lambda: counts_positions_by_mask(model, *given)):
             raise ValueError(
-                f"{type(self.model).__name__} counts positions by the attention mask, so Attend() would shift the tokens "
+                f"{type(model).__name__} counts positions by the attention mask, so Attend() would shift the tokens "
                 "after those that it masks: use Drop() or Replace(...)."
             )
+        if finding(model, ("reads masked", *given), lambda: reads_masked_tokens(model, *given)):
+            raise reads_masked(model)
 
     def check_ids(self, input: ModelInput) -> None:
         written = input.ids[~np.isin(input.ids, list(self.processing.soft_ids.values()))]
         if not len(written):
             return
-        vocabulary = len(self.model.get_input_embeddings().weight)
-        if int(written.max()) >= vocabulary:
+        vocabulary = vocabulary_size(self.model)
+        if vocabulary is not None and int(written.max()) >= vocabulary:
             raise ValueError(f"The prompt has token id {int(written.max())}, the model's ids lie in [0, {vocabulary}).")
 
     def preserved_state(self) -> AbstractContextManager[None]:
@@ -106,7 +114,9 @@ class LocalAdapter(ModelAdapter[T]):
                 given = type(self.processing.processor).__name__
                 raise TypeError(f"tokenizer must be the model's tokenizer, or its processor; got {given}.")
             return
-        known, vocabulary = len(tokenizer), self.model.get_input_embeddings().weight.shape[0]
+        known, vocabulary = len(tokenizer), vocabulary_size(self.model)
+        if vocabulary is None:
+            return
         if known - sum(soft >= vocabulary for soft in self.processing.soft_ids.values()) > vocabulary:
             raise ValueError(
                 f"The tokenizer has {known} tokens but the model's embedding only {vocabulary}: it is not this model's "

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.engine.cache_trial import Leaf
+from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
-from interpreto_mllm.engine.runner import CausalRunner, Leaf, cached_length
+from interpreto_mllm.engine.rounding import log_probabilities
+from interpreto_mllm.engine.runner import CausalRunner, cached_length
 
 
 class CausalScorer:
@@ -23,6 +26,7 @@ class CausalScorer:
 
     def __init__(self, runner: CausalRunner, mode: Mode):
         self.runner, self.mode = runner, mode
+        self._trials = CausalTrials(runner)
 
     @property
     def counter(self) -> ForwardCounter:
@@ -33,8 +37,13 @@ class CausalScorer:
         """Values of the target tokens of each query, batch by batch."""
         if not queries:
             return
+        self._trials(queries)
+        yield from surviving(self.runner, self._scored, queries)
+
+    def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
         symbols = self.runner.inputs.symbols(queries)
-        root = self.runner.plan(queries, symbols, lambda leaf: self.score_batch([leaf], queries))
+        trial = CausalScorer(self.runner, log_probabilities)
+        root = self.runner.plan(queries, symbols, lambda leaves: trial.score_batch(leaves, queries))
         for leaves in self.runner.leaves(root, queries):
             yield from self.score_leaves(leaves, queries)
 
@@ -66,3 +75,24 @@ class CausalScorer:
             rows = torch.arange(len(asked), device=logits.device)[:, None]
             logits = logits[rows, at.clamp_max(logits.shape[1] - 1).to(logits.device)]
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
+
+
+def surviving(
+    runner: CausalRunner, score: Callable[[Sequence[Score]], Iterator[Scored]], queries: Sequence[Score]
+) -> Iterator[Scored]:
+    """All values, also where a faster way breaks down on the way: those that are missing then come from a plainer one.
+
+    Raises:
+        Exception: that of the model itself, which a plain forward over one row raises.
+    """
+    waiting = list(range(len(queries)))
+    while waiting:
+        asked, answered = [queries[index] for index in waiting], set[int]()
+        try:
+            for indices, values in score(asked):
+                answered.update(indices)
+                yield [waiting[index] for index in indices], values
+        except Exception as error:
+            if not (runner.without_caches(error) or runner.one_by_one(error)):
+                raise
+        waiting = [index for place, index in enumerate(waiting) if place not in answered]

@@ -12,8 +12,10 @@ from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.engine.batches import out_of_memory
 from interpreto_mllm.engine.queries import Generate
 from interpreto_mllm.engine.ragged_cache import holds_every_position
+from interpreto_mllm.engine.rounding import tolerance
 from interpreto_mllm.engine.row_decoder import RowDecoder
 from interpreto_mllm.prompts.model_input import ModelInput
 
@@ -64,6 +66,8 @@ class SupportProbe:
             try:
                 logits = self._side_by_side(pair, more, any_length)
             except Exception as error:  # a model may refuse a cache in any way it likes: generate is used then
+                if out_of_memory(error):
+                    raise
                 problem = str(error)
                 continue
             one_token, several_tokens = (self._close(*each) for each in zip(logits, plain, strict=True))
@@ -88,7 +92,7 @@ class SupportProbe:
         return self.runner.forward([query], ids, [None], last, keep_cache=False).logits[:, -1].float()
 
     def _close(self, logits: Float[Tensor, "b v"], plain: Float[Tensor, "b v"]) -> bool:
-        return bool((logits - plain).abs().max() <= self.runner.tolerance * plain.abs().max().clamp_min(1))
+        return bool((logits - plain).abs().max() <= tolerance(self.runner.model) * plain.abs().max().clamp_min(1))
 
     def _shortened(self, input: ModelInput) -> ModelInput:
         """An input without the first half of the longest text in it."""

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from einops import repeat
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.batch_trial import BatchTrial
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.findings import finding
+from interpreto_mllm.engine.masked_trial import check_masked
 from interpreto_mllm.engine.plain_generation import generate, seeded, without_ending
-from interpreto_mllm.engine.probes import ignores_padding
-from interpreto_mllm.engine.queries import Classify, Generate, Generated, Mode, Score, Scored, pad
+from interpreto_mllm.engine.queries import Classify, Generate, Generated, Mode, Query, Score, Scored, pad
+from interpreto_mllm.engine.reading_ahead import check_reads_on, reads_ahead
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 
-logger = logging.getLogger(__name__)
+Asked = TypeVar("Asked", bound=Query)
+
+TAIL, TAILS = 8, 5
+"""Tokens after the first one of an answer that are changed to see whether a decoder reads ahead, and in how many ways."""
 
 
 class ClassifierScorer:
-    """Scores classes under a classifier.
+    """Scores classes under a classifier; all classes that are asked about an input in one forward.
 
-    A classifier whose output depends on the padding after a text (tried on the first use), as one does that pools the last
-    token and has no padding token, is given one text at a time.
+    Texts whose outputs depend on the batch (tried on the first use), as where the last token is pooled and no padding token is
+    known, go together by length, or one by one.
 
     Args:
         prompts: batches prompts for the model.
@@ -35,7 +42,6 @@ class ClassifierScorer:
 
     def __init__(self, prompts: WholePrompts, mode: Mode):
         self.prompts, self.mode = prompts, mode
-        self._tried = False
 
     @property
     def counter(self) -> ForwardCounter:
@@ -44,19 +50,39 @@ class ClassifierScorer:
 
     def score(self, queries: Sequence[Classify]) -> Iterator[Scored]:
         """Values of the classes of each query, batch by batch."""
-        texts = [query.input.ids for query in queries if not query.input.media]
-        if texts and not self._tried and self.prompts.batches.size > 1:
-            self._tried = True
-            model = self.prompts.model
-            if not ignores_padding(model, torch.from_numpy(min(texts, key=len)), self.prompts.padding):
-                logger.info("The output of %s depends on padding: scoring one text at a time.", type(model).__name__)
-                self.prompts.batches = Batches(1)
-        yield from self.prompts.run(queries, self._score_batch)
+        same_input: dict[Hashable, list[int]] = {}
+        for index, query in enumerate(queries):
+            same_input.setdefault(query.input.key, []).append(index)
+        asked = list(same_input.values())
+        merged = [
+            Classify(queries[group[0]].input, tuple(label for index in group for label in queries[index].classes))
+            for group in asked
+        ]
+        with self.counter.paused():
+            check_masked(
+                self.prompts.model,
+                "classifier",
+                merged,
+                lambda input, query: self._logits([Classify(input, query.classes)])[0],
+                lambda input: np.ones(len(input.ids), dtype=bool),
+            )
+        try_batches(self.prompts, "classifier", merged, self._logits)
+        for places, values in self.prompts.run(merged, self._score_batch):
+            indices = [index for place in places for index in asked[place]]
+            split = [
+                part
+                for place, row in zip(places, values, strict=True)
+                for part in row[: len(merged[place].classes)].split([len(queries[index].classes) for index in asked[place]])
+            ]
+            yield indices, torch.nn.utils.rnn.pad_sequence(split, batch_first=True)
 
     def _score_batch(self, queries: list[Classify]) -> Float[Tensor, "b t"]:
-        logits = self.prompts.model(**self.prompts.inputs([query.input for query in queries])).logits.float()
+        logits = self._logits(queries)
         classes = pad([query.classes for query in queries]).to(logits.device)
         return self.mode(repeat(logits, "b v -> b t v", t=classes.shape[1]), classes).float().cpu()
+
+    def _logits(self, queries: Sequence[Classify]) -> Float[Tensor, "b v"]:
+        return self.prompts.model(**self.prompts.inputs([query.input for query in queries])).logits.float()
 
 
 class Seq2SeqScorer:
@@ -80,17 +106,39 @@ class Seq2SeqScorer:
         return self.prompts.counter
 
     def score(self, queries: Sequence[Score]) -> Iterator[Scored]:
-        """Values of the target tokens of each query, batch by batch."""
+        """Values of the target tokens of each query, batch by batch.
+
+        Raises:
+            ValueError: for a model whose decoder reads an answer's later tokens before it predicts the earlier ones.
+        """
+        if queries:
+            ahead = finding(self.prompts.model, "decoder reads ahead", lambda: self._reads_ahead(queries[0]))
+            check_reads_on(self.prompts.model, ahead, len(queries[0].input.ids))
+            try_batches(self.prompts, "encoder-decoder", queries, first_logits(self.prompts, self._start))
         yield from self.prompts.run(queries, self._score_batch)
 
     def _score_batch(self, queries: list[Score]) -> Float[Tensor, "b t"]:
+        logits = self._logits(queries)
+        return self.mode(logits, pad([query.target for query in queries]).to(logits.device)).float().cpu()
+
+    def _logits(self, queries: Sequence[Score]) -> Float[Tensor, "b t v"]:
         starts = [self._start if query.start is None else query.start for query in queries]
         rows = [[start, *query.continuation] for start, query in zip(starts, queries, strict=True)]
         answers = pad(rows, self.prompts.padding).to(self.prompts.device)
         self.counter.add(answers.numel(), forwards=0)
         inputs = self.prompts.inputs([query.input for query in queries])
-        logits = self.prompts.model(**inputs, decoder_input_ids=answers).logits.float()
-        return self.mode(logits, pad([query.target for query in queries]).to(logits.device)).float().cpu()
+        return self.prompts.model(**inputs, decoder_input_ids=answers).logits.float()
+
+    def _reads_ahead(self, query: Score) -> bool:
+        """Whether the answer's later tokens change the predictions before them."""
+        model = self.prompts.model
+        known = list(dict.fromkeys([*query.target, *query.input.ids.tolist(), self._start]))
+        if len(known) < TAILS:
+            known += [token for token in range(vocabulary_size(model) or 0) if token not in known][:TAILS]
+        tails = [[known[(place + shift) % len(known)] for place in range(TAIL)] for shift in range(min(TAILS, len(known)))]
+        rows = [replace(query, target=(query.target[0], *tail)) for tail in tails]
+        with self.counter.paused():
+            return reads_ahead(model, rows, lambda rows: self._logits(rows)[:, :2].log_softmax(-1))
 
 
 class Seq2SeqGenerator:
@@ -111,6 +159,7 @@ class Seq2SeqGenerator:
 
     def generate(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], Generated]]:
         """Responses, batch by batch."""
+        try_batches(self.prompts, "encoder-decoder", queries, first_logits(self.prompts, decoder_start(self.prompts.model)))
         yield from self.prompts.run(queries, self._generate_batch)
 
     def _generate_batch(self, queries: list[Generate]) -> Generated:
@@ -120,6 +169,33 @@ class Seq2SeqGenerator:
         new = ids[:, start:]
         self.counter.add(new.numel(), forwards=new.shape[1])
         return Generated(without_ending(new, self.decoding), [()] * len(queries), tuple(ids[0, :start].tolist()))
+
+
+def try_batches(
+    prompts: WholePrompts, kind: str, queries: Sequence[Asked], logits: Callable[[Sequence[Asked]], Float[Tensor, "b v"]]
+) -> None:
+    """Find out which of these prompts may go together; those with images or clips where these have one size."""
+    same_size: dict[tuple[tuple[str, Any], ...], list[Asked]] = {}
+    for query in queries:
+        same_size.setdefault(tuple((state.medium.modality, state.size) for state in query.input.media), []).append(query)
+    for sizes, group in same_size.items():
+        of_kind = kind, tuple(modality for modality, _ in sizes)
+        BatchTrial(prompts.model, of_kind, prompts.batches, prompts.counter, _length, logits)(group)
+
+
+def _length(query: Query) -> int:
+    return len(query.input.ids)
+
+
+def first_logits(prompts: WholePrompts, start: int) -> Callable[[Sequence[Query]], Float[Tensor, "b v"]]:
+    """Computes the logits of the first token of answers."""
+
+    def logits(queries: Sequence[Query]) -> Float[Tensor, "b v"]:
+        inputs = prompts.inputs([query.input for query in queries])
+        begins = torch.full((len(queries), 1), start, device=prompts.device)
+        return prompts.model(**inputs, decoder_input_ids=begins).logits[:, 0].float()
+
+    return logits
 
 
 def decoder_start(model: Any) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,15 @@ class Encodings:
             self._kept.move_to_end(key)
         self._drop_oldest()
         return found
+
+    @contextmanager
+    def trial(self) -> Iterator[None]:
+        """Encodings made within are forgotten: what a trial makes in batches of its own changes no later number."""
+        before = self._kept.copy()
+        try:
+            yield
+        finally:
+            self._kept = before
 
     def _drop_oldest(self) -> None:
         used = sum(encoding.size for encoding in self._kept.values())

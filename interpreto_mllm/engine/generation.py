@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.decoding_state import DecodingRows
@@ -16,7 +17,10 @@ from interpreto_mllm.engine.plain_generation import PlainGenerator
 from interpreto_mllm.engine.prefixes import Node
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
 from interpreto_mllm.engine.row_decoder import RowDecoder
-from interpreto_mllm.engine.runner import CausalRunner, Leaf, cached_length
+from interpreto_mllm.engine.runner import CausalRunner, cached_length
+
+COMPARED = 8
+"""Logits that are compared where a cache is checked."""
 
 
 class CausalGenerator:
@@ -54,7 +58,7 @@ class CausalGenerator:
             yield from self.plain.generate(queries)
             return
         symbols = self.runner.inputs.symbols(queries)
-        root = self.runner.plan(queries, symbols, lambda leaf: self.largest_logit(leaf, queries))
+        root = self.runner.plan(queries, symbols, lambda leaves: self.largest_logits(leaves, queries))
         extended = self.runner.extend([(child, None) for child in root.children], queries)
         leaves: list[Leaf] = [(leaf, None) for leaf in root.leaves]
         leaves += [(leaf, cached) for node, cached in extended for leaf in _leaves_under(node)]
@@ -66,13 +70,16 @@ class CausalGenerator:
         for batch, generated in work:
             yield [leaf for leaf, _ in batch], generated
 
-    def largest_logit(self, leaf: Leaf, queries: Sequence[Generate]) -> Float[Tensor, "1"]:
-        """The logit of the likeliest token after one prompt, by which continued caches are checked."""
-        place, cached = leaf
-        query = queries[place]
-        ids = torch.from_numpy(query.input.ids[cached_length(cached) :])[None]
-        last = torch.tensor([ids.shape[1] - 1])
-        return self.runner.forward([query], ids, [cached], last, keep_cache=False).logits[:, -1].float().amax(-1)
+    def largest_logits(self, leaves: Sequence[Leaf], queries: Sequence[Generate]) -> Float[Tensor, "b k"]:
+        """The greatest logits of the token after each prompt, by which continued caches are checked."""
+        largest = []
+        for place, cached in leaves:
+            query = queries[place]
+            ids = torch.from_numpy(query.input.ids[cached_length(cached) :])[None]
+            last = torch.tensor([ids.shape[1] - 1])
+            logits = self.runner.forward([query], ids, [cached], last, keep_cache=False).logits[:, -1].float()
+            largest.append(logits.sort(-1, descending=True).values[:, :COMPARED])
+        return torch.cat(largest)
 
     def _support(self, queries: Sequence[Generate]) -> DecodingSupport:
         """How this model generates for prompts with these modalities; tried once for each set of them."""

@@ -13,6 +13,7 @@ from interpreto_mllm.engine.causal import CausalScorer
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.multimodal_inputs import MergingCheck, MultimodalInputs
 from interpreto_mllm.engine.queries import Mode, Row, Score, Scored
+from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.prompts.processing import Processing
 
@@ -72,6 +73,7 @@ class MultimodalScorer:
     def __init__(self, runner: MultimodalRunner, mode: Mode):
         self.runner, self.mode = runner, mode
         self._merging = CausalScorer(runner.causal, mode)
+        self._trial = CausalScorer(runner.causal, log_probabilities)
         self._check = MergingCheck(runner.model, runner.merges, runner.causal.agrees)
 
     @property
@@ -84,7 +86,7 @@ class MultimodalScorer:
         merges = [self._merges(query) for query in queries]
         for index, query in enumerate(queries):
             if not merges[index]:
-                yield [index], self._plain_values(query)
+                yield [index], self._plain_values(query, self.mode)
         rest = [index for index in range(len(queries)) if merges[index]]
         for indices, values in self._merging.score([queries[index] for index in rest]):
             yield [rest[index] for index in indices], values
@@ -92,10 +94,10 @@ class MultimodalScorer:
     def _merges(self, query: Score) -> bool:
         return self._check(
             query.input,
-            plain=lambda: self._plain_values(query),
-            merging=lambda: self._merging.score_batch([(0, None)], [query]),
+            plain=lambda: self._plain_values(query, log_probabilities),
+            merging=lambda: self._trial.score_batch([(0, None)], [query]),
         )
 
-    def _plain_values(self, query: Score) -> Float[Tensor, "1 t"]:
+    def _plain_values(self, query: Score, mode: Mode) -> Float[Tensor, "1 t"]:
         logits = self.runner.plain_logits(query)
-        return self.mode(logits.float(), torch.tensor([query.target], device=logits.device)).float().cpu()
+        return mode(logits.float(), torch.tensor([query.target], device=logits.device)).float().cpu()

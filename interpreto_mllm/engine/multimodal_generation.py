@@ -46,5 +46,5 @@ class MultimodalGenerator:
         return self._check(
             query.input,
             plain=lambda: self.runner.plain_logits(query)[:, -1].float().amax(-1),
-            merging=lambda: self._merging.largest_logit((0, None), [query]),
+            merging=lambda: self._merging.largest_logits([(0, None)], [query])[:, 0],
         )

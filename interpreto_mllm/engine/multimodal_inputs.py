@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,10 @@ class MultimodalInputs:
         if any(input.seen is not None for input in inputs):
             given |= self._unmasked_positions({"input_ids": ids, "attention_mask": torch.ones_like(ids), **given})
         return given
+
+    def trial(self) -> AbstractContextManager[None]:
+        """A context after which the encodings are those that there were before."""
+        return self._encodings.trial()
 
     def plain_inputs(self, input: ModelInput, continuation: Sequence[int] = ()) -> dict[str, Any]:
         """The arguments of the plain forward: the prompt as the processor made it, and what is read after it."""

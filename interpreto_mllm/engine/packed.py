@@ -15,12 +15,16 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import out_of_memory
 from interpreto_mllm.engine.cache import CacheRow, join
-from interpreto_mllm.engine.causal import CausalScorer
+from interpreto_mllm.engine.cache_trial import Leaf
+from interpreto_mllm.engine.causal import CausalScorer, surviving
+from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.packed_rows import PackedRows
 from interpreto_mllm.engine.packing import PackedSequence, pack
 from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
-from interpreto_mllm.engine.runner import CausalRunner, Leaf, cached_length
+from interpreto_mllm.engine.rounding import log_probabilities
+from interpreto_mllm.engine.runner import CausalRunner, cached_length
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +52,8 @@ class PackedScorer:
 
     def __init__(self, runner: CausalRunner, mode: Mode):
         self.runner, self.mode = runner, mode
-        self._single = CausalScorer(runner, mode)
+        self._single, self._trial = CausalScorer(runner, mode), CausalScorer(runner, log_probabilities)
+        self._trials = CausalTrials(runner)
         self._packs: bool | None = None if runner.may_continue and runner.takes_positions else False
         self._reach = _reach(runner.model)
 
@@ -61,6 +66,10 @@ class PackedScorer:
         """Values of the target tokens of each query, batch by batch."""
         if not queries:
             return
+        self._trials(queries)
+        yield from surviving(self.runner, self._scored, queries)
+
+    def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
         symbols = self.runner.inputs.symbols(queries)
         packed = pack(queries, symbols, self._capacity(queries))
         several = next((sequence for sequence in packed if len(sequence.queries) > 1), None)
@@ -69,14 +78,19 @@ class PackedScorer:
             packed = packed if self._packs else pack(queries, symbols, 0)
         first = [sequence.queries[0] for sequence in packed]
         prefixes = [symbols[sequence.members[0]][: sequence.prefix_length + 1] for sequence in packed]
-        root = self.runner.plan(packed, prefixes, lambda leaf: self._single.score_batch([leaf], first))
+        root = self.runner.plan(packed, prefixes, lambda leaves: self._trial.score_batch(leaves, first))
         for leaves in self.runner.leaves(root, packed):
             yield from self._score_leaves(leaves, packed)
 
     def _capacity(self, queries: Sequence[Score]) -> int:
         """How many tokens a row of several of these queries may hold; 0 where each is read in a row of its own."""
         longest = max(query.length for query in queries)
-        if self._packs is False or longest > self._reach or any(query.input.seen is not None for query in queries):
+        if (
+            self._packs is False
+            or not self.runner.may_share
+            or longest > self._reach
+            or any(query.input.seen is not None for query in queries)
+        ):
             return 0
         return int(min(self.runner.batches.size * longest, self._reach))
 
@@ -149,22 +163,24 @@ class PackedScorer:
     def _packs_exactly(self, pair: PackedSequence) -> bool:
         """Whether two queries in a row have the values of plain forwards, and neither sees the other; logged where not."""
         model = self.runner.model
-        plain = self._single.score_batch([(0, None), (1, None)], pair.queries)
+        plain = self._trial.score_batch([(0, None), (1, None)], pair.queries)
         targets = pad([query.target for query in pair.queries])
         lengths = [len(query.target) for query in pair.queries]
         try:
             rows = PackedRows([pair], 0)
             logits = self._logits(rows, [])
             hidden = ~rows.attention_of(slot=1, token=lengths[1] - 1)
-            rows.ids[hidden] = (rows.ids[hidden] + 1) % len(model.get_input_embeddings().weight)
+            rows.ids[hidden] = (rows.ids[hidden] + 1) % (vocabulary_size(model) or 2**31)
             leaks = not torch.equal(self._logits(rows, [])[1, : lengths[1]], logits[1, : lengths[1]])
         except Exception as error:  # a model may refuse a mask in any way it likes: rows of their own then decide
+            if out_of_memory(error):
+                raise
             logger.info("%s cannot read several prompts in a row (%s).", type(model).__name__, error)
             return False
         if leaks:
             logger.info("%s looks past the mask that keeps the prompts in a row apart.", type(model).__name__)
             return False
-        packed = self.mode(logits.float(), targets.to(logits.device)).float().cpu()
+        packed = log_probabilities(logits.float(), targets.to(logits.device)).cpu()
         there = torch.arange(rows.slot_width) < torch.tensor(lengths)[:, None]
         return self.runner.agrees(packed[there], plain[there], "reads several prompts in a row")
 

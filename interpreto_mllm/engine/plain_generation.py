@@ -8,16 +8,21 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from einops import repeat
-from jaxtyping import Int
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.engine.batch_trial import BatchTrial
+from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.decoding_state import visible_entries
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.signature import unwrapped
+
+STEPS, COMPARED = 2, 8
+"""Tokens that are generated in a trial of batches, and logits that are compared for each."""
 
 
 class PlainGenerator:
@@ -44,24 +49,44 @@ class PlainGenerator:
         same_size: dict[Any, list[int]] = {}
         for index, query in enumerate(queries):
             sizes = tuple(state.size for state in query.input.media)
-            same_size.setdefault(index if alone else (len(query.input.ids), sizes), []).append(index)
-        for group in same_size.values():
-            yield from self.runner.batches.run(group, lambda batch: self.generate_batch([queries[index] for index in batch]))
+            same_size.setdefault((index if alone else len(query.input.ids), sizes), []).append(index)
+        batches = Batches(self.runner.batches.size)
+        for (_, sizes), group in same_size.items():
+            if len(group) > 1:
+                rows = [queries[index] for index in group]
+                BatchTrial(self.runner.model, ("generate", sizes), batches, self.counter, lambda _: 0, self._first_logits)(rows)
+            yield from batches.run(group, lambda batch: self.generate_batch([queries[index] for index in batch]))
 
     def generate_batch(self, queries: Sequence[Generate]) -> Generated:
         """The responses to prompts of equal lengths."""
+        with seeded(self.decoding, queries[0], self.runner.device):
+            whole = self._generated(queries, self.decoding.arguments)
+        length = len(queries[0].input.ids)
+        new = whole[:, length:]
+        self.counter.add(len(queries) * length + new.numel(), forwards=new.shape[1])
+        return Generated(without_ending(new, self.decoding), [()] * len(queries))
+
+    def _first_logits(self, queries: Sequence[Generate]) -> Float[Tensor, "b k"]:
+        """The greatest logits of the first tokens of greedy responses, by which a batch is compared with rows alone."""
+        steps = {"max_new_tokens": STEPS, "min_new_tokens": STEPS, "do_sample": False, "num_beams": 1}
+        asked = {
+            "output_logits": True,
+            "return_dict_in_generate": True,
+            "pad_token_id": self.decoding.arguments["pad_token_id"],
+        }
+        logits = torch.stack(self._generated(queries, {**steps, **asked}).logits, dim=1).float()
+        return rearrange(logits.topk(min(COMPARED, logits.shape[-1])).values, "b step k -> b (step k)").cpu()
+
+    def _generated(self, queries: Sequence[Generate], arguments: Mapping[str, Any]) -> Any:
+        """What `generate` gives for prompts of equal lengths."""
         runner = self.runner
         ids = pad([torch.from_numpy(query.input.ids) for query in queries]).to(runner.device)
         seen = visible_entries([query.input for query in queries]).long().to(runner.device)
         given: dict[str, Tensor] = {}
         if runner.takes_positions and not seen.all():
             given["position_ids"] = repeat(torch.arange(ids.shape[1], device=runner.device), "l -> b l", b=len(ids))
-        with seeded(self.decoding, queries[0], runner.device):
-            given |= runner.inputs.for_generate(queries, ids)
-            whole = runner.model.generate(input_ids=ids, attention_mask=seen, **given, **self.decoding.arguments)
-        new = whole[:, ids.shape[1] :]
-        self.counter.add(ids.numel() + new.numel(), forwards=new.shape[1])
-        return Generated(without_ending(new, self.decoding), [()] * len(queries))
+        given |= runner.inputs.for_generate(queries, ids)
+        return runner.model.generate(input_ids=ids, attention_mask=seen, **given, **arguments)
 
 
 def without_ending(ids: Int[Tensor, "b _"], decoding: Decoding) -> Int[Tensor, "b limit"]:

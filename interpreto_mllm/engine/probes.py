@@ -1,4 +1,4 @@
-"""Trying on a few tokens how a model treats masks and padding."""
+"""Trying on a few tokens how a model treats masks."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from torch import Tensor
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.signature import forward_parameters, unwrapped
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 
 logger = logging.getLogger(__name__)
 
 BEFORE = HIDDEN = AFTER = 4
 """Tokens of a trial before the masked ones, masked, and after them."""
 
-PADDING = 2
-"""Tokens of padding in a trial."""
+FEW = 2
+"""Tokens of a trial of logits."""
 
 
 def counts_positions_by_mask(model: Any, gives_positions: bool, avoid: Collection[int] = ()) -> bool:
@@ -49,26 +50,43 @@ def counts_positions_by_mask(model: Any, gives_positions: bool, avoid: Collectio
     return _equal(masked[:, BEFORE:], closed_up[:, BEFORE:])
 
 
-def ignores_padding(model: Any, ids: Int[Tensor, "l"], padding: int) -> bool:
-    """Whether masked padding after a text leaves a classifier's output as it is.
+def reads_masked_tokens(model: Any, gives_positions: bool, avoid: Collection[int] = ()) -> bool:
+    """Whether other tokens in masked places change a model's output, so that masking does not take them out.
 
-    Not so where the last token is pooled and no padding token is known. Two forwards.
+    Two forwards. So it is with layers that mix all tokens, as FNet's, and with classifiers whose decoder reads the text again,
+    as BART's, which no mask keeps from that.
 
     Args:
-        model: a classifier of texts.
-        ids: a text.
-        padding: the id that texts are padded with.
+        model: a language model, an encoder-decoder or a classifier of texts.
+        gives_positions: whether the model is given the positions of tokens where it takes them.
+        avoid: token ids with a meaning of their own, such as those of padding and of images.
     """
-    ids = ids[None].to(input_device(model))
-    padded = torch.nn.functional.pad(ids, (0, PADDING), value=padding)
-    seen = torch.nn.functional.pad(torch.ones_like(ids), (0, PADDING))
+    some = _plain_ids(model, BEFORE + 2 * HIDDEN + AFTER, avoid)
+    ids, other = some[:, HIDDEN:].clone(), some[:, HIDDEN:].clone()
+    other[:, BEFORE : BEFORE + HIDDEN] = some[:, :HIDDEN]
+    ending = getattr(model.config, "eos_token_id", None)
+    if isinstance(ending, int):
+        ids[:, -1] = other[:, -1] = ending  # which some classifiers pool
+    seen = torch.ones_like(ids)
+    seen[:, BEFORE : BEFORE + HIDDEN] = 0
     with preserved_state(model):
-        plain = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
         try:
-            return _equal(model(input_ids=padded, attention_mask=seen).logits, plain)
-        except Exception as error:  # a model may refuse padding in any way it likes
-            logger.info("%s cannot be given padding (%s).", type(model).__name__, error)
+            outputs = [_outputs(model, each, seen, gives_positions) for each in (ids, other)]
+        except Exception as error:  # a model may refuse a text alone in any way it likes: its own forwards will say so
+            logger.info("%s cannot be tried on a mask (%s).", type(model).__name__, error)
             return False
+    return not _equal(*outputs)
+
+
+def _outputs(model: Any, ids: Int[Tensor, "1 l"], seen: Int[Tensor, "1 l"], gives_positions: bool) -> Float[Tensor, "_ v"]:
+    """The logits of a classifier, of the first token of an answer, or at all places that are not masked."""
+    arguments = _arguments(model, ids, seen, gives_positions)
+    if model.config.is_encoder_decoder and model.can_generate():
+        arguments["decoder_input_ids"] = ids[:, :1]
+    logits = model(**arguments).logits[0]
+    if logits.ndim == 1 or model.config.is_encoder_decoder:
+        return logits.reshape(-1, logits.shape[-1])
+    return logits[-ids.shape[1] :][seen[0].bool()]
 
 
 def keeps_chosen_logits(model: Any) -> bool:
@@ -79,7 +97,7 @@ def keeps_chosen_logits(model: Any) -> bool:
     Args:
         model: a language model whose forward has the argument.
     """
-    ids = _plain_ids(model, PADDING, ())
+    ids = _plain_ids(model, FEW, ())
     with preserved_state(model):
         try:
             every = model(input_ids=ids).logits
@@ -98,15 +116,19 @@ def _states(model: Any, ids: Int[Tensor, "1 l"], seen: Int[Tensor, "1 l"], gives
     """The last hidden states of the part of a model that reads prompts."""
     inside = unwrapped(model)
     reader = inside.get_encoder() if model.config.is_encoder_decoder else inside.base_model
+    return reader(**_arguments(model, ids, seen, gives_positions)).last_hidden_state
+
+
+def _arguments(model: Any, ids: Int[Tensor, "1 l"], seen: Int[Tensor, "1 l"], gives_positions: bool) -> dict[str, Any]:
     arguments = {"input_ids": ids, "attention_mask": seen}
     if gives_positions and "position_ids" in forward_parameters(model):
         arguments["position_ids"] = torch.arange(ids.shape[1], device=ids.device)[None]
-    return reader(**arguments).last_hidden_state
+    return arguments
 
 
 def _plain_ids(model: Any, count: int, avoid: Collection[int]) -> Int[Tensor, "1 l"]:
     """Different token ids from the middle of the vocabulary."""
-    vocabulary = len(model.get_input_embeddings().weight)
+    vocabulary = vocabulary_size(model) or 256
     ids = (index for index in (*range(vocabulary // 2, vocabulary), *range(vocabulary // 2)) if index not in avoid)
     return torch.tensor([[next(ids) for _ in range(count)]], device=input_device(model))
 

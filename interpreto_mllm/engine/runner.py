@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,15 +13,19 @@ from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
 from interpreto_mllm.engine.cache import CacheRow, join
+from interpreto_mllm.engine.cache_trial import Branch, CacheTrial, Leaf, Values
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.prefixes import Node, plan_prefixes
 from interpreto_mllm.engine.probes import keeps_chosen_logits
 from interpreto_mllm.engine.queries import Row
+from interpreto_mllm.engine.rounding import excess, tolerance
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_inputs import RowInputs, TextInputs
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 
 logger = logging.getLogger(__name__)
 
@@ -35,19 +39,14 @@ FORWARD_TOKENS = {"cpu": 96}
 """What a forward costs beyond its tokens, in tokens, by type of device."""
 FORWARD_TOKENS_ELSEWHERE = 2048
 
-Leaf = tuple[int, CacheRow | None]
-"""The index of a row, and the cache of the prefix that it goes on from."""
-
-Branch = tuple[Node, CacheRow | None]
-"""A prefix, and the cache of the shorter one that it goes on from."""
-
 
 class CausalRunner:
     """Runs a causal language model.
 
     Rows are padded on the right and need no attention mask: a causal model never looks there, so what it computes for a row
-    does not depend on the batch. Prefixes that several rows share are read once and their caches continued. A model whose
-    continued caches do not give the plain forward's numbers (checked on the first use) is run by plain forwards.
+    does not depend on the batch (`CausalTrials` finds out). Prefixes that several rows share are read once and their caches
+    continued. A model whose continued caches do not give the plain forward's numbers (checked on the first use, and again for
+    longer rows), or whose rows do not go together, is run by plain forwards.
 
     Args:
         model: the language model, already on its device.
@@ -75,36 +74,69 @@ class CausalRunner:
         self._may_keep_logits = "logits_to_keep" in accepted
         self.shares_prefixes = share_prefixes
         self._continues: bool | None = None if share_prefixes and self.cache_name else False
-        vocabulary = len(model.get_input_embeddings().weight)
+        self._tried_length = 0
+        self._failed = False
+        vocabulary = vocabulary_size(model) or 0
         self._forward_tokens = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS_ELSEWHERE) + vocabulary // 512
 
     @cached_property
     def keeps_logits(self) -> bool:
         """Whether the model gives the logits of chosen tokens alone; tried on the first use."""
-        return self._may_keep_logits and keeps_chosen_logits(self.model)
+        model = self.model
+        return self._may_keep_logits and finding(model, "keeps logits", lambda: keeps_chosen_logits(model))
 
     @property
     def may_continue(self) -> bool:
         """Whether caches are continued, as far as is known."""
-        return self._continues is not False
+        return self._continues is not False and self.may_share
 
-    def plan(
-        self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]], values: Callable[[Leaf], Float[Tensor, "..."]]
-    ) -> Node:
+    @property
+    def may_share(self) -> bool:
+        """Whether prompts may share a row or a batch of different lengths, as far as is known."""
+        return not self._failed and self.batches.grouping is Grouping.ANY
+
+    def plan(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]], values: Values) -> Node:
         """Which prefixes to read once: none where that does not pay, or the model's caches cannot be continued.
 
         Args:
             rows: what is read.
             symbols: of each row, as for `plan_prefixes`.
-            values: what is computed from a row; equal with and without a cache, or no cache is continued.
+            values: what is computed from rows; equal with and without a cache, or no cache is continued.
         """
         if self.may_continue and len(rows) > 1:
             root = plan_prefixes(symbols, self.batches.size, self._forward_tokens)
-            if root.children and self._continues is None:
-                self._continues = self._continues_exactly(root.children[0], rows, values)
+            if root.children:
+                self._try_caches(root, rows, values)
             if self.may_continue:
                 return root
-        return Node(0, 0, leaves=list(range(len(rows))))
+        return plain_plan(len(rows))
+
+    def without_caches(self, error: Exception) -> bool:
+        """Go on by plain forwards after an error of a faster way; False where there was none, or memory is out."""
+        if out_of_memory(error) or not self.shares_prefixes or not self.may_share:
+            return False
+        self._continues, self._failed = False, True
+        logger.warning("%s fails with caches or packed rows (%s): using plain forwards.", type(self.model).__name__, error)
+        return True
+
+    def one_by_one(self, error: Exception) -> bool:
+        """Go on with each row by itself after an error in a batch; False where that is so already, or memory is out."""
+        if out_of_memory(error) or self.batches.size == 1 or self.batches.grouping is Grouping.ALONE:
+            error.add_note(f"{type(self.model).__name__} itself fails here: this was a plain forward over one row.")
+            return False
+        self.batches.grouping = Grouping.ALONE
+        logger.warning("%s fails on a batch (%s): each row is read by itself.", type(self.model).__name__, error)
+        return True
+
+    def _try_caches(self, root: Node, rows: Sequence[Row], values: Values) -> None:
+        """Compare with plain forwards on the first use, and again with longer rows; only the first comparison is counted."""
+        longest = max(len(row.input.ids) + len(row.continuation) for row in rows)
+        trial = CacheTrial(self.model, self.batches, lambda nodes: self.extend(nodes, rows), values)
+        if self._continues is None:
+            self._continues = trial.shallow(root)
+        if self._continues and longest > self._tried_length:
+            with self.counter.paused(), self.inputs.trial():
+                self._continues, self._tried_length = trial.deep(root), longest
 
     def leaves(self, root: Node, rows: Sequence[Row]) -> Iterator[list[Leaf]]:
         """All rows of a plan, each with the cache of its longest planned prefix, a block of prefixes at a time."""
@@ -173,26 +205,16 @@ class CausalRunner:
 
     def agrees(self, fast: Float[Tensor, "*_"], plain: Float[Tensor, "*_"], what: str) -> bool:
         """Whether a faster path gives the plain one's numbers up to rounding; logged where not."""
-        if torch.allclose(fast, plain, atol=self.tolerance, rtol=self.tolerance):
-            return True
-        worst = (fast - plain).abs().max().item()
-        logger.info("%s %s inexactly (by %.1e): using plain forwards.", type(self.model).__name__, what, worst)
-        return False
+        over = excess(fast, plain, tolerance(self.model))
+        if over > 1:
+            name = type(self.model).__name__
+            logger.info("%s %s inexactly (by %.1e tolerances): using plain forwards.", name, what, over)
+        return over <= 1
 
-    @property
-    def tolerance(self) -> float:
-        """By how much numbers may differ that are equal up to rounding."""
-        return 1e-4 if self.model.dtype == torch.float32 else 0.1
 
-    def _continues_exactly(self, node: Node, rows: Sequence[Row], values: Callable[[Leaf], Float[Tensor, "..."]]) -> bool:
-        """Whether one row through a continued cache has the values of its plain forward; logged where not."""
-        try:
-            [(_, cached)] = self.extend([(node, None)], rows)
-            continued = values((node.sample, cached))
-        except Exception as error:  # a model may refuse a cache in any way it likes: the plain forward then decides
-            logger.info("%s cannot continue a cache (%s): using plain forwards.", type(self.model).__name__, error)
-            return False
-        return self.agrees(continued, values((node.sample, None)), "continues a cache")
+def plain_plan(rows: int) -> Node:
+    """A plan in which nothing is shared."""
+    return Node(0, 0, leaves=list(range(rows)))
 
 
 def _attention_mask(rows: Sequence[Row], length: int) -> Int[Tensor, "b l"]:

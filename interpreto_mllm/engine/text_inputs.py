@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -39,6 +40,10 @@ class RowInputs(Protocol):
         """What `model.generate` needs besides ids, the attention mask, and positions where tokens are hidden."""
         ...
 
+    def trial(self) -> AbstractContextManager[None]:
+        """A context after which nothing is remembered of what was read in it."""
+        ...
+
 
 class TextInputs:
     """The inputs of a language model that reads text alone."""
@@ -65,6 +70,10 @@ class TextInputs:
     def for_generate(self, rows: Sequence[Row], ids: Int[Tensor, "b l"]) -> dict[str, Tensor]:
         """Nothing."""
         return {}
+
+    def trial(self) -> AbstractContextManager[None]:
+        """Nothing is remembered of texts."""
+        return nullcontext()
 
 
 def text_symbols(input: ModelInput) -> Int[np.ndarray, "l"]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.preserved_state import preserved_state
+from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.prompts.processing import Processing
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ def tiny_output(model: Any, processing: Processing) -> Any:
 def _tiny_inputs(model: Any, processing: Processing) -> dict[str, Shaped[Tensor, "..."]]:
     if processing.modalities and not processing.reads_text:
         return {name: processing.moved(tensor) for name, tensor in _blank(processing).items()}
-    vocabulary = len(model.get_input_embeddings().weight)
+    vocabulary = vocabulary_size(model) or 256
     ends = getattr(model.config, "eos_token_id", None)
     end = ends[0] if isinstance(ends, (list, tuple)) and ends else ends
     ids = [(vocabulary // 2 + index) % vocabulary for index in range(TOKENS)]

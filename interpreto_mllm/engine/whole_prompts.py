@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -9,7 +10,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.queries import Query, pad
@@ -17,6 +18,7 @@ from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
+logger = logging.getLogger(__name__)
 Asked = TypeVar("Asked", bound=Query)
 Result = TypeVar("Result")
 
@@ -48,11 +50,26 @@ class WholePrompts:
         for index, query in enumerate(queries):
             same_size.setdefault(tuple(state.size for state in query.input.media), []).append(index)
         for group in same_size.values():
-            yield from self.batches.run(
-                group,
-                lambda batch: work([queries[index] for index in batch]),
-                order=lambda index: len(queries[index].input.ids),
-            )
+            yield from self._surviving(group, lambda batch: work([queries[index] for index in batch]), queries)
+
+    def _surviving(
+        self, group: list[int], work: Callable[[list[int]], Result], queries: Sequence[Asked]
+    ) -> Iterator[tuple[list[int], Result]]:
+        """The batches of a group; where the model fails on one, each prompt is read by itself."""
+        waiting = dict.fromkeys(group)
+        while waiting:
+            try:
+                for batch, result in self.batches.run(list(waiting), work, order=lambda index: len(queries[index].input.ids)):
+                    for index in batch:
+                        del waiting[index]
+                    yield batch, result
+            except Exception as error:
+                name = type(self.model).__name__
+                if out_of_memory(error) or self.batches.size == 1 or self.batches.grouping is Grouping.ALONE:
+                    error.add_note(f"{name} itself fails here: this was a plain forward over one prompt.")
+                    raise
+                logger.warning("%s fails on a batch (%s): each prompt is read by itself.", name, error)
+                self.batches.grouping = Grouping.ALONE
 
     def inputs(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
         """The arguments of a forward over these inputs, which is counted."""

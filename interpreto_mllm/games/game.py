@@ -120,24 +120,31 @@ class ModelGame:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the reader of a result must know about the game."""
-        return (*self.prompt.notes, *self.question.notes)
+        """What the reader of a result must know about the game, what trials of the model found among it."""
+        return (*self.prompt.notes, *self.question.notes, *self.scorer.counter.notes)
 
 
 def anchored(input: ModelInput, anchor: int | None) -> ModelInput:
-    """The input, or the anchor alone where no token, image or clip is left.
+    """The input; where nothing of it is left to read, with the anchor: alone, or in the place of the first masked token.
+
+    Attention that may see nothing at all would see everything, padding included.
 
     Raises:
         ValueError: where there is no anchor either.
     """
-    if len(input.ids) or input.media:
+    nothing_seen = input.seen is not None and not input.seen.any()
+    if (len(input.ids) or input.media) and not nothing_seen:
         return input
     if anchor is None:
         raise ValueError(
             "With every feature absent the prompt is empty and this tokenizer has no BOS or EOS token to stand in: "
-            "pin a feature, or use Replace(...) or Attend() as the occlusion."
+            "pin a feature, or use Replace(...) as the occlusion."
         )
-    return ModelInput(np.asarray([anchor], dtype=np.int64))
+    if not nothing_seen or input.seen is None:
+        return ModelInput(np.asarray([anchor], dtype=np.int64))
+    ids, seen = input.ids.copy(), input.seen.copy()
+    ids[0], seen[0] = anchor, True
+    return ModelInput(ids, seen, input.segments, input.media)
 
 
 def evaluate(

@@ -132,7 +132,9 @@ def test_a_classifier_without_padding_token_is_run_on_single_rows(caplog: pytest
     model.config.pad_token_id = None
     with caplog.at_level(logging.INFO, logger="interpreto_mllm"):
         [result] = ExactShapley(model, tokenizer, progress=False)("the sky is blue", 2)
-    assert "depends on padding: scoring one text at a time" in caplog.text
+    assert "cannot read several rows at once" in caplog.text
+    assert result.counts.forwards == len(result.coalitions)
+    assert result.notes == ("Rows in a batch influence each other in this model: each is computed by itself.",)
     check(result, model, tokenizer.encode("the sky is blue"), [2], None, tokenizer.bos_token_id)
 
 

@@ -140,6 +140,7 @@ def test_equal_readings_are_evaluated_once() -> None:
     model, tokenizer = build("gpt2"), byte_bpe()
     rows: list[int] = []
     explainer = ExactShapley(model, tokenizer, share_prefixes=False, progress=False)
+    explainer("a a a a a a", " red")  # tries the model, once
     watch(model, lambda ids: rows.append(len(ids)))
     [result] = explainer("a a a a a a", " red")
     ids = tokenizer.encode("a a a a a a")

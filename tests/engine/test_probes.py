@@ -6,13 +6,20 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers as hf
 from support.zoo import CAUSAL, CLASSIFIERS, SEQ2SEQ, VOCABULARY, build, byte_bpe
 
-from interpreto_mllm import Attend, Drop, ExactShapley
-from interpreto_mllm.engine.probes import counts_positions_by_mask, ignores_padding
+from interpreto_mllm import Attend, Drop, ExactShapley, InferenceModes
+from interpreto_mllm.engine.batches import Grouping
+from interpreto_mllm.engine.encoders import ClassifierScorer
+from interpreto_mllm.engine.probes import counts_positions_by_mask
+from interpreto_mllm.engine.queries import Classify
+from interpreto_mllm.engine.whole_prompts import WholePrompts
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.processing import Processing
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 
@@ -76,7 +83,12 @@ def test_padding_changes_what_is_pooled_without_a_padding_token(name: str) -> No
     model = make(name)
     ids = torch.arange(20, 27)
     padding = model.config.pad_token_id or 0
-    assert ignores_padding(model, ids, padding) == (name not in POOLING_PADDING)
+    prompts = WholePrompts(model, Processing(byte_bpe(), model), batch_size=8)
+    rows = [Classify(ModelInput(np.arange(20, 20 + length)), (0,)) for length in (7, 8)]
+    with torch.no_grad():
+        batches = list(ClassifierScorer(prompts, InferenceModes.LOGITS).score(rows))
+    assert len(batches) == (1 if name not in POOLING_PADDING else 2)
+    assert (prompts.batches.grouping is Grouping.ANY) == (name not in POOLING_PADDING)
     with torch.no_grad():
         plain = model(input_ids=ids[None]).logits
         longer = torch.cat([ids, torch.tensor([padding])])[None]
@@ -96,15 +108,17 @@ def test_texts_go_one_by_one_where_padding_would_count(name: str) -> None:
     torch.testing.assert_close(result.full[0].double(), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_trial_costs_two_forwards_and_only_attend_needs_one() -> None:
+def test_a_trial_costs_two_forwards_and_only_attend_needs_them() -> None:
     model = make("gpt2").train()
     calls: list[tuple[int, ...]] = []
     handle = model.transformer.register_forward_hook(
-        lambda module, args, kwargs, output: calls.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+        lambda module, args, kwargs, output: calls.append(tuple([*args, kwargs.get("input_ids")][0].shape)), with_kwargs=True
     )
     ExactShapley(model, byte_bpe(), occlusion=Drop())
     assert not calls
     ExactShapley(model, byte_bpe(), occlusion=Attend())
-    assert calls == [(1, 12), (1, 8)]
+    assert calls == [(1, 12), (1, 8), (1, 12), (1, 12)], "positions, and what is masked"
+    ExactShapley(model, byte_bpe(), occlusion=Attend())
+    assert len(calls) == 4, "what is known of a model is not tried again"
     assert model.training and torch.is_grad_enabled()
     handle.remove()

@@ -29,7 +29,7 @@ calls = []
 
 def count(module, arguments, output):
     calls.append(1)
-    if len(calls) == 12:  # some of these are tiny forwards that try what the model does
+    if len(calls) == 34:  # some of these are tiny forwards that try what the model does
         os._exit(9)
 
 model.register_forward_hook(count)

@@ -1,0 +1,107 @@
+"""Whether continued caches give the numbers of plain forwards: tried on several rows, and twice on one cache."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.engine.batches import Batches, out_of_memory
+from interpreto_mllm.engine.cache import CacheRow
+from interpreto_mllm.engine.prefixes import Node
+from interpreto_mllm.engine.rounding import excess, tolerance
+
+logger = logging.getLogger(__name__)
+
+Leaf = tuple[int, CacheRow | None]
+"""The index of a row, and the cache of the prefix that it goes on from."""
+
+Branch = tuple[Node, CacheRow | None]
+"""A prefix, and the cache of the shorter one that it goes on from."""
+
+Values = Callable[[Sequence[Leaf]], Float[Tensor, "b t"]]
+"""Computes the values of rows that go on from caches of one length, or from none."""
+
+ROWS = 3
+"""Prefixes that are read side by side in a trial."""
+
+
+class CacheTrial:
+    """Compares rows that go on from caches with plain forwards.
+
+    Args:
+        model: for its precision, and the log.
+        batches: halved where a trial does not fit into memory, which says nothing about caches.
+        extend: reads prefixes on from their caches.
+        values: of rows that go on from caches.
+    """
+
+    def __init__(self, model: Any, batches: Batches, extend: Callable[[list[Branch]], list[Branch]], values: Values):
+        self.model, self.batches, self.extend, self.values = model, batches, extend, values
+        self._extended: dict[Node, CacheRow | None] = {}
+        self._plain: dict[int, Float[Tensor, "t"]] = {}
+
+    def shallow(self, root: Node) -> bool:
+        """Whether one row that goes on from the first shared prefix has its plain values."""
+        node = root.children[0]
+        return self._tried(lambda: self._same([node.sample], self._cache([node])))
+
+    def deep(self, root: Node) -> bool:
+        """Whether several rows at the deepest prefix do, twice from one cache, and rows of prefixes that are read together."""
+
+        def compared() -> bool:
+            path = _deepest_path(root)
+            deepest, cached = path[-1], self._cache(path)
+            rows = list(dict.fromkeys([deepest.sample, *deepest.leaves[:1], *deepest.leaves[-1:]]))[: self.batches.size]
+            if not (self._same(rows, cached) and self._same(rows, cached)):
+                return False
+            several = root.children[: min(ROWS, self.batches.size)]
+            beside = self.extend([(node, None) for node in several]) if len(several) > 1 else []
+            return all(self._same([node.sample], one) for node, one in beside)
+
+        return self._tried(compared)
+
+    def _cache(self, path: Sequence[Node]) -> CacheRow | None:
+        """Of the last prefix of a path from the root."""
+        cached = None
+        for node in path:
+            if node not in self._extended:
+                [(_, self._extended[node])] = self.extend([(node, cached)])
+            cached = self._extended[node]
+        return cached
+
+    def _same(self, rows: Sequence[int], cached: CacheRow | None) -> bool:
+        """Whether rows that go on from a cache have their plain values."""
+        continued = self.values([(row, cached) for row in rows])
+        for found, row in zip(continued, rows, strict=True):
+            if row not in self._plain:
+                self._plain[row] = self.values([(row, None)])[0]
+            plain = self._plain[row]
+            if (over := excess(found[: len(plain)], plain, tolerance(self.model))) > 1:
+                name = type(self.model).__name__
+                logger.info("%s continues a cache inexactly (by %.1e tolerances): using plain forwards.", name, over)
+                return False
+        return True
+
+    def _tried(self, compared: Callable[[], bool]) -> bool:
+        """What a comparison finds; one that fails in any way but for want of memory speaks against caches."""
+        while True:
+            try:
+                return compared()
+            except Exception as error:  # a model may refuse a cache in any way it likes: the plain forward then decides
+                if not out_of_memory(error):
+                    name = type(self.model).__name__
+                    logger.info("%s cannot continue a cache (%s): using plain forwards.", name, error)
+                    return False
+                if self.batches.size == 1:
+                    raise
+            self.batches.halve()
+
+
+def _deepest_path(root: Node) -> list[Node]:
+    """The prefixes from the root, without it, to the longest one."""
+    paths = [[child, *_deepest_path(child)] for child in root.children]
+    return max(paths, key=lambda path: path[-1].length, default=[])

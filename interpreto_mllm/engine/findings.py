@@ -1,0 +1,52 @@
+"""What trials of a model found, kept for as long as the model is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+_FOUND: WeakKeyDictionary[Any, tuple[Hashable, dict[Hashable, Any]]] = WeakKeyDictionary()
+
+
+class Longest:
+    """The length of the longest prompt or row that something was tried on."""
+
+    def __init__(self) -> None:
+        self.length = 0
+
+
+def finding(model: Any, key: Hashable, make: Callable[[], T]) -> T:
+    """What is known of a model under a key; made when it is first asked for, and anew once the model has changed.
+
+    A model has changed when its settings, a weight, or the type or device of its weights have.
+
+    Example:
+        >>> model = torch.nn.Linear(2, 2)
+        >>> finding(model, "size", lambda: 4), finding(model, "size", lambda: 5)
+        (4, 4)
+        >>> with torch.no_grad():
+        ...     _ = model.weight.zero_()
+        >>> finding(model, "size", lambda: 5)
+        5
+    """
+    state = _state(model)
+    known, found = _FOUND.get(model, (None, {}))
+    if known != state:
+        found = {}
+        _FOUND[model] = (state, found)
+    if key not in found:
+        found[key] = make()
+    return found[key]
+
+
+def _state(model: Any) -> Hashable:
+    """Cheap to compute, and different after a change of the model."""
+    weights = [*model.parameters(), *model.buffers()]
+    config = getattr(model, "config", None)
+    settings = config.to_json_string() if config is not None else ""
+    attention = getattr(config, "_attn_implementation", None)
+    places = frozenset((weight.dtype, weight.device) for weight in weights)
+    return settings, attention, places, len(weights), sum(weight._version for weight in model.parameters())

@@ -1,0 +1,90 @@
+"""Whether a model's predictions change with the tokens after them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.engine.batches import out_of_memory
+from interpreto_mllm.engine.queries import Score
+from interpreto_mllm.engine.rounding import NOISE, excess, half, tolerance
+
+logger = logging.getLogger(__name__)
+
+
+Predicted = Callable[[Sequence[Score]], Float[Tensor, "b t v"]]
+"""Computes log-probabilities of the first tokens of answers."""
+
+
+def reads_ahead(model: Any, rows: Sequence[Score], predicted: Predicted) -> bool:
+    """Whether predictions change with the tokens that follow, or with their number.
+
+    Three forwards. Where predictions differ by more than rounding, more tell whether it is what follows that makes the
+    difference.
+
+    Args:
+        model: for its precision.
+        rows: a prompt with several answers that are the same up to the predicted tokens, and as long.
+        predicted: log-probabilities of those tokens.
+    """
+    try:
+        first = predicted(rows[:1])
+        return _tails_differ(model, rows, predicted, first) or _lengths_differ(model, rows[0], predicted, first)
+    except Exception as error:  # a model may refuse a longer row in any way it likes: its own forwards will say so
+        if out_of_memory(error):
+            raise
+        logger.info("%s cannot be tried on what follows an answer (%s).", type(model).__name__, error)
+        return False
+
+
+def _tails_differ(model: Any, rows: Sequence[Score], predicted: Predicted, first: Float[Tensor, "1 t v"]) -> bool:
+    """Whether other tokens further on change the predictions.
+
+    Where rows of a batch change each other as much, as in quantised models, everything that is read together is mixed up a
+    little, and what follows is nothing special. In half precision all rows must differ: a router or a tie may flip once.
+    """
+    allowed = tolerance(model)
+    found = [first, predicted(rows[1:2])]
+    over = excess(found[1], first, allowed)
+    if over <= 1 or over <= NOISE * excess(predicted(rows[:2])[:1], first, allowed):
+        return False
+    if half(model):
+        found += [predicted([row]) for row in rows[2:]]
+        pairs = [(one, other) for place, one in enumerate(found) for other in found[:place]]
+        return all(excess(one, other, allowed) > 1 for one, other in pairs)
+    return True
+
+
+def _lengths_differ(model: Any, row: Score, predicted: Predicted, first: Float[Tensor, "1 t v"]) -> bool:
+    """Whether one token more changes the predictions, and one more to a shorter row too: a switch at one length is none."""
+    allowed = tolerance(model)
+    if excess(predicted([_shortened(row, 1)]), first, allowed) <= 1:
+        return False
+    one, other = (predicted([_shortened(row, count)]) for count in (3, 4))
+    return excess(one, other, allowed) > 1
+
+
+def _shortened(row: Score, count: int) -> Score:
+    """Without the last tokens of the answer."""
+    return replace(row, target=row.target[:-count])
+
+
+def check_reads_on(model: Any, ahead: bool, length: int) -> None:
+    """Refuse a model that reads ahead.
+
+    Raises:
+        ValueError: says how to load it, where that helps.
+    """
+    if not ahead:
+        return
+    name = type(model).__name__
+    said = f"{name} predicts a token of the answer otherwise when others follow it, here with a prompt of {length} tokens, so "
+    said += "log-probabilities of its answers have no meaning: "
+    if getattr(model.config, "is_decoder", None) is False and not model.config.is_encoder_decoder:
+        raise ValueError(said + f"load it as a decoder, {name}.from_pretrained(..., is_decoder=True).")
+    raise ValueError(said + "explain its answers by ResponseSimilarity(), or use a model that reads from left to right.")
