@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
@@ -9,11 +10,13 @@ from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.adapters.classifier import ClassifierAdapter
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.adapters.positional import AnswerSpanAdapter, MaskedAdapter, PositionAdapter, TokenClassifierAdapter
 from interpreto_mllm.adapters.remote.adapter import RemoteRespondingAdapter, RemoteScoringAdapter
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.responding import LocalRespondingAdapter
 from interpreto_mllm.adapters.seq2seq import Seq2SeqAdapter
 from interpreto_mllm.engine.queries import Mode
+from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_submodel import text_submodel
 from interpreto_mllm.engine.tiny_forward import classes_of, tiny_output
 from interpreto_mllm.games.modes import InferenceModes
@@ -21,9 +24,9 @@ from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 OTHER_OUTPUTS = {
-    "start_logits": "a model of extractive question answering, which marks where an answer starts and ends",
+    "start_logits": "a model of extractive question answering that reads more than text, or not in one piece",
     "logits_per_image": "a model that scores pairs of images and texts, like CLIP",
-    "logits": "a model with an output for each token or position, such as token classification or a masked language model",
+    "logits": "a model with an output for each token, pixel or frame",
     "last_hidden_state": "an encoder or decoder without a head",
 }
 """Kinds of models that are not explained, by the outputs that they give."""
@@ -72,18 +75,51 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
     name = type(model).__name__
     if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         raise TypeError(f"model must be a transformers model; got {name}.")
+    if _reads_side_by_side(model, processing):
+        raise TypeError(_unsupported(name, "a model that reads an image and a text side by side, like CLIP, BLIP or ViLT"))
     if classes_of(model, processing) is not None:
         return ClassifierAdapter
     if getattr(model.config, "is_encoder_decoder", False) and model.can_generate():
         return Seq2SeqAdapter
     if model.get_output_embeddings() is not None and model.can_generate():
         return CausalAdapter
-    what = _described(tiny_output(model, processing))
-    raise TypeError(
-        f"{name} neither generates text nor classifies{f': it is {what}' if what else ''}. Load it with an AutoModelFor… class "
-        "that does: causal and encoder-decoder language models, with images and audio or without, and classifiers of texts, "
-        "images and clips are supported."
+    output = tiny_output(model, processing)
+    if (kind := _positional(model, processing, output)) is not None:
+        return kind
+    choices = "MultipleChoice" in str(inspect.signature(model.forward).return_annotation)
+    raise TypeError(_unsupported(name, "a model that chooses between several texts" if choices else _described(output)))
+
+
+def _reads_side_by_side(model: Any, processing: Processing) -> bool:
+    """Whether the processor gives a text and an image that has no place in it, which no prompt of ours can be."""
+    return (
+        "image" in processing.modalities
+        and processing.tokenizer is not None
+        and not processing.soft_ids
+        and {"input_ids", "pixel_values"} <= forward_parameters(model)
     )
+
+
+def _unsupported(name: str, what: str) -> str:
+    return (
+        f"{name} neither generates text nor classifies{f': it is {what}' if what else ''}. Load it with an AutoModelFor… class "
+        "that does: causal and encoder-decoder language models, with images and audio or without, classifiers of texts, images "
+        "and clips, masked language models, token classification and extractive question answering are supported."
+    )
+
+
+def _positional(model: Any, processing: Processing, output: Any) -> type[PositionAdapter] | None:
+    """The adapter of a model with an output for each position of a text."""
+    if processing.modalities or model.config.is_encoder_decoder:
+        return None
+    if all(getattr(output, name, None) is not None for name in ("start_logits", "end_logits")):
+        return AnswerSpanAdapter if output.start_logits.ndim == 2 else None
+    logits = getattr(output, "logits", None)
+    if logits is None or logits.ndim != 3:
+        return None
+    if model.get_output_embeddings() is not None:
+        return MaskedAdapter
+    return TokenClassifierAdapter if logits.shape[-1] == model.config.num_labels else None
 
 
 def _described(output: Any) -> str:

@@ -84,6 +84,25 @@ class Classify:
 
 
 @dataclass(frozen=True)
+class ClassifyAt:
+    """What is the value of a class at each of these positions?
+
+    Args:
+        input: the text.
+        positions: rows of the model's logits.
+        classes: a class for each.
+    """
+
+    input: ModelInput
+    positions: tuple[int, ...]
+    classes: tuple[int, ...]
+
+    @property
+    def key(self) -> Hashable:
+        return self.input.key, self.positions, self.classes
+
+
+@dataclass(frozen=True)
 class ScoreText:
     """How likely is this answer to the input, on a server whose token ids are unknown?
 

@@ -237,11 +237,18 @@ def test_token_ids_as_tensors_and_arrays(kind: Any) -> None:
         explainer(TEXT, kind([1.5, 2.5]))
 
 
+def test_models_of_an_image_beside_a_text_are_refused_in_words() -> None:
+    small = {**SMALL, "num_hidden_layers": 1, "num_labels": 3, "image_size": 32, "patch_size": 16}
+    processor = hf.BlipProcessor(hf.BlipImageProcessorPil(), wordpiece())
+    with pytest.raises(TypeError, match=r"ViltForQuestionAnswering neither.*an image and a text side by side"):
+        ExactShapley(hf.ViltForQuestionAnswering(hf.ViltConfig(**small)), processor)
+
+
 @pytest.mark.parametrize(
     "build_model, words",
     [
-        (lambda: hf.BertForQuestionAnswering(hf.BertConfig(**SMALL)), "marks where an answer starts"),
         (lambda: hf.BertModel(hf.BertConfig(**SMALL)), "without a head"),
+        (lambda: hf.BertForMultipleChoice(hf.BertConfig(**SMALL)), "chooses between several texts"),
     ],
 )
 def test_other_models_are_refused_in_words(build_model: Any, words: str) -> None:
