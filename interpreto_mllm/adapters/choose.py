@@ -23,6 +23,9 @@ from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
+TEXT_BESIDE_IMAGES = {"qformer_input_ids", "cross_attention_mask"}
+"""Arguments of models (InstructBLIP, Mllama) that are made of the whole text, which an image by itself does not have."""
+
 OTHER_OUTPUTS = {
     "start_logits": "a model of extractive question answering that reads more than text, or not in one piece",
     "logits_per_image": "a model that scores pairs of images and texts, like CLIP",
@@ -75,6 +78,12 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
     name = type(model).__name__
     if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         raise TypeError(f"model must be a transformers model; got {name}.")
+    beside = sorted(TEXT_BESIDE_IMAGES & forward_parameters(model)) if processing.modalities else []
+    if beside:
+        raise TypeError(
+            f"{name} reads {beside[0]!r}, which its processor makes of the text and the images together; models whose images "
+            "only stand for tokens of the prompt are supported, such as LLaVA, Qwen-VL, Gemma 3 and Idefics 3."
+        )
     if _reads_side_by_side(model, processing):
         raise TypeError(_unsupported(name, "a model that reads an image and a text side by side, like CLIP, BLIP or ViLT"))
     if classes_of(model, processing) is not None:

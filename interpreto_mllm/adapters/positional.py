@@ -16,7 +16,8 @@ from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.engine.positional import PositionScorer
 from interpreto_mllm.engine.queries import Mode, Scorer
 from interpreto_mllm.engine.whole_prompts import WholePrompts
-from interpreto_mllm.games.targets import MaskTarget, PositionTarget, Target, is_ids
+from interpreto_mllm.games.position_targets import MaskTarget, PositionTarget
+from interpreto_mllm.games.targets import Target, is_ids
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, Replace, TextOcclusion
 from interpreto_mllm.prompts.tokens import Tokens

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, stack
 
 from interpreto_mllm.core.labels import joined, labels
-from interpreto_mllm.engine.queries import Classify, ClassifyAt, Query, Score, ScoreText
+from interpreto_mllm.engine.queries import Classify, Query, Score, ScoreText
 from interpreto_mllm.prompts.model_input import ModelInput
 
 
@@ -115,54 +115,6 @@ class ClassTarget(Target):
 
     def query(self, input: ModelInput) -> Classify:
         return Classify(input, (self.index,))
-
-
-@dataclass(frozen=True)
-class PositionTarget(Target):
-    """Classes at positions of a text, one each: labels of its tokens, or the places where an answer starts and ends."""
-
-    positions: tuple[int, ...]
-    classes: tuple[int, ...]
-    texts: tuple[str, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.texts
-
-    @property
-    def length(self) -> int:
-        return len(self.classes)
-
-    @property
-    def content(self) -> tuple[Any, ...]:
-        return self.positions, self.classes
-
-    def query(self, input: ModelInput) -> ClassifyAt:
-        return ClassifyAt(input, self.positions, self.classes)
-
-
-@dataclass(frozen=True)
-class MaskTarget(Target):
-    """A token for each mask of a text, wherever the masks are in it."""
-
-    mask: int
-    ids: tuple[int, ...]
-    texts: tuple[str, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.texts
-
-    @property
-    def length(self) -> int:
-        return len(self.ids)
-
-    @property
-    def content(self) -> tuple[Any, ...]:
-        return self.mask, self.ids
-
-    def query(self, input: ModelInput) -> ClassifyAt:
-        return ClassifyAt(input, tuple((input.ids == self.mask).nonzero()[0].tolist()), self.ids)
 
 
 @dataclass(frozen=True, eq=False)

@@ -237,6 +237,19 @@ def test_token_ids_as_tensors_and_arrays(kind: Any) -> None:
         explainer(TEXT, kind([1.5, 2.5]))
 
 
+class AcrossLayers(hf.LlamaForCausalLM):
+    """Looks at images from within its layers, as Mllama does."""
+
+    def forward(self, input_ids: Any = None, cross_attention_mask: Any = None, **others: Any) -> Any:
+        raise AssertionError("not before it is refused")
+
+
+def test_models_whose_images_are_more_than_tokens_are_refused() -> None:
+    processor = hf.BlipProcessor(hf.BlipImageProcessorPil(), byte_bpe())
+    with pytest.raises(TypeError, match="AcrossLayers reads 'cross_attention_mask', which its processor makes of the text"):
+        ExactShapley(AcrossLayers(build("llama").config), processor)
+
+
 def test_models_of_an_image_beside_a_text_are_refused_in_words() -> None:
     small = {**SMALL, "num_hidden_layers": 1, "num_labels": 3, "image_size": 32, "patch_size": 16}
     processor = hf.BlipProcessor(hf.BlipImageProcessorPil(), wordpiece())
