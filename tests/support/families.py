@@ -63,6 +63,7 @@ from support.family_parts import RATE, Family, clip, picture
 QUESTION = "What colour is the circle?"
 IMAGE_TEXT = (
     "llava",
+    "llava_next",
     "llava_onevision",
     "qwen2_vl",
     "qwen2_5_vl",

@@ -38,6 +38,31 @@ def llava() -> Family:
 
 
 @cache
+def llava_next() -> Family:
+    template = chat("<image>\n", start="{{ m.role | upper }}: ", end=" ", answer="ASSISTANT:")
+    words = tokenizer([], template, bos="<s>", image_token="<image>")
+    grid = [[16, 16], [16, 32], [32, 16], [32, 32]]
+    images = hf.LlavaNextImageProcessorPil(
+        size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16}, image_grid_pinpoints=grid
+    )
+    processor = hf.LlavaNextProcessor(
+        images,
+        words,
+        patch_size=4,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=template,
+    )
+    config = hf.LlavaNextConfig(
+        vision_config=hf.CLIPVisionConfig(**WIDTH, image_size=16, patch_size=4),
+        text_config=hf.LlamaConfig(**TEXT, **IDS),
+        image_token_index=words.image_token_id,
+        image_grid_pinpoints=grid,
+    )
+    return Family("llava_next", grown(lambda: hf.LlavaNextForConditionalGeneration(config)), processor)
+
+
+@cache
 def llava_onevision() -> Family:
     template = chat("<image>\n", start="<|im_start|>{{ m.role }} ", end="<|im_end|>")
     words = tokenizer(CHATML, template, image_token="<image>", video_token="<video>")
