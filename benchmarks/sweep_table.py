@@ -22,7 +22,7 @@ def outcome(report: Entry) -> str:
         if reason in report:
             return reason
     checks = report["checks"]
-    told = [_told(status, checks) for status in ("WRONG", "crash", "fails alone", "refused")]
+    told = [_told(status, checks) for status in ("WRONG", "crash", "fails alone", "refused", "noted")]
     if not any(told):
         return "right to rounding" if any(check["status"] == "rounding" for check in checks.values()) else "right"
     return "; ".join(part for part in told if part)

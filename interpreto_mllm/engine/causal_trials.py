@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 TAIL = 8
 """Tokens after an answer that are changed to see whether it reads ahead."""
 
+LAST_IS_READ = "The answer is predicted from the prompt's last token, which is read even where Attend() hides it: pin it."
+
 
 class CausalTrials:
     """Tries whether predictions change with what follows, or with what is masked, and whether rows influence each other.
@@ -58,6 +60,8 @@ class CausalTrials:
                 lambda input, query: self._values([replace(query, input=input)])[0],
                 runner.inputs.is_text,
             )
+            if any(query.input.seen is not None and not query.input.seen[-1] for query in queries):
+                runner.counter.note(LAST_IS_READ)
             trial = BatchTrial(runner.model, ("causal", kind), runner.batches, runner.counter, _length, self._values)
             trial(queries)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,9 @@ class DecodingSupport:
 
 
 UNSUPPORTED = DecodingSupport(side_by_side=False)
+
+SWITCHING = ("longrope", "dynamic")
+"""Kinds of rotary embeddings under which a forward that goes beyond a length turns all of its rows in another way."""
 
 
 class SupportProbe:
@@ -113,3 +117,15 @@ class SupportProbe:
         except Exception as error:  # a model may have no such cache
             logger.info("%s gives no cache that can be cut (%s).", type(self.runner.model).__name__, error)
             return False
+
+
+def crosses_switch(model: Any, queries: Sequence[Generate], limit: int) -> bool:
+    """Whether some prompts lie below the length at which a model changes its positions, and others, or responses, beyond it."""
+    config = model.config.get_text_config()
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") not in SWITCHING:
+        return False
+    known = rope.get("original_max_position_embeddings") or getattr(config, "original_max_position_embeddings", None)
+    switch = known or getattr(config, "max_position_embeddings", None) or float("inf")
+    lengths = [len(query.input.ids) for query in queries]
+    return min(lengths) <= switch < max(lengths) + limit

@@ -12,7 +12,7 @@ from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.decoding_state import DecodingRows
-from interpreto_mllm.engine.decoding_support import UNSUPPORTED, DecodingSupport, SupportProbe
+from interpreto_mllm.engine.decoding_support import UNSUPPORTED, DecodingSupport, SupportProbe, crosses_switch
 from interpreto_mllm.engine.plain_generation import PlainGenerator
 from interpreto_mllm.engine.prefixes import Node
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
@@ -83,7 +83,7 @@ class CausalGenerator:
 
     def _support(self, queries: Sequence[Generate]) -> DecodingSupport:
         """How this model generates for prompts with these modalities; tried once for each set of them."""
-        if not self._may_loop:
+        if not self._may_loop or crosses_switch(self.runner.model, queries, self.decoding.limit):
             return UNSUPPORTED
         modalities = frozenset(state.medium.modality for query in queries for state in query.input.media)
         if modalities not in self._supports:

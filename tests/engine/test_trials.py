@@ -186,18 +186,25 @@ def test_a_model_that_counts_what_follows_is_refused(kind: Any) -> None:
         explainer("the sky is", "blue")
 
 
-def test_answers_are_those_of_prompts_alone_where_generate_mixes_a_batch() -> None:
-    """RWKV's states of several rows, one after the other, are not those of each."""
+def rwkv() -> Any:
+    """States of several rows, one after the other, are not those of each."""
     config = hf.RwkvConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, attention_hidden_size=32, **IDS)
-    model, tokenizer = made(hf.RwkvForCausalLM, config, 8.0), byte_bpe()
+    return made(hf.RwkvForCausalLM, config, 8.0)
+
+
+@pytest.mark.parametrize("make", [rwkv, longrope])
+def test_answers_are_those_of_prompts_alone(make: Callable[[], Any]) -> None:
+    model, tokenizer = make(), byte_bpe()
+    prompt = "it was the best of times , the sky is blue"
     mode = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": 4})
-    [result] = ExactShapley(model, tokenizer, inference_mode=mode, progress=False)("the sky is blue", " red")
-    ids = tokenizer("the sky is blue")["input_ids"]
+    [result] = ExactShapley(model, tokenizer, inference_mode=mode, pinned=range(7), progress=False)(prompt, " red")
+    ids = tokenizer(prompt)["input_ids"]
     assert result.responses is not None
     for index, row in enumerate(result.coalitions.tolist()):
         left = torch.tensor([plain_ids(ids, result.features, row) or [tokenizer.bos_token_id]])
+        asked = {"input_ids": left, "attention_mask": torch.ones_like(left), "max_new_tokens": 4, "pad_token_id": 0}
         with torch.no_grad():
-            said = model.generate(input_ids=left, max_new_tokens=4, do_sample=False, pad_token_id=0)[0, left.shape[1] :]
+            said = model.generate(**asked, do_sample=False)[0, left.shape[1] :]
         assert result.responses[index][0].ids == tuple(token for token in said.tolist() if token > 2)
 
 
@@ -230,6 +237,7 @@ def test_a_prompt_of_which_nothing_is_seen_has_the_anchor() -> None:
     )
     torch.testing.assert_close(alone.empty, expected, **CLOSE)
     torch.testing.assert_close(beside.empty, expected, **CLOSE)
+    assert "which is read even where Attend() hides it" in alone.notes[0]
 
 
 class Failing:
