@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
 from einops import repeat
 from jaxtyping import Float
 from torch import Tensor
 
-from interpreto_mllm.engine.batch_trial import BatchTrial
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.findings import finding
-from interpreto_mllm.engine.masked_trial import check_masked
 from interpreto_mllm.engine.plain_generation import generate, seeded, without_ending
+from interpreto_mllm.engine.prompt_trials import try_batches, try_masks
 from interpreto_mllm.engine.queries import Classify, Generate, Generated, Mode, Query, Score, Scored, pad
 from interpreto_mllm.engine.reading_ahead import check_reads_on, reads_ahead
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.engine.whole_prompts import WholePrompts
-
-Asked = TypeVar("Asked", bound=Query)
 
 TAIL, TAILS = 8, 5
 """Tokens after the first one of an answer that are changed to see whether a decoder reads ahead, and in how many ways."""
@@ -58,14 +54,7 @@ class ClassifierScorer:
             Classify(queries[group[0]].input, tuple(label for index in group for label in queries[index].classes))
             for group in asked
         ]
-        with self.counter.paused():
-            check_masked(
-                self.prompts.model,
-                "classifier",
-                merged,
-                lambda input, query: self._logits([Classify(input, query.classes)])[0],
-                lambda input: np.ones(len(input.ids), dtype=bool),
-            )
+        try_masks(self.prompts, "classifier", merged, self._logits)
         try_batches(self.prompts, "classifier", merged, self._logits)
         for places, values in self.prompts.run(merged, self._score_batch):
             indices = [index for place in places for index in asked[place]]
@@ -114,7 +103,9 @@ class Seq2SeqScorer:
         if queries:
             ahead = finding(self.prompts.model, "decoder reads ahead", lambda: self._reads_ahead(queries[0]))
             check_reads_on(self.prompts.model, ahead, len(queries[0].input.ids))
-            try_batches(self.prompts, "encoder-decoder", queries, first_logits(self.prompts, self._start))
+            first = first_logits(self.prompts, self._start)
+            try_masks(self.prompts, "encoder-decoder", queries, first)
+            try_batches(self.prompts, "encoder-decoder", queries, first)
         yield from self.prompts.run(queries, self._score_batch)
 
     def _score_batch(self, queries: list[Score]) -> Float[Tensor, "b t"]:
@@ -169,22 +160,6 @@ class Seq2SeqGenerator:
         new = ids[:, start:]
         self.counter.add(new.numel(), forwards=new.shape[1])
         return Generated(without_ending(new, self.decoding), [()] * len(queries), tuple(ids[0, :start].tolist()))
-
-
-def try_batches(
-    prompts: WholePrompts, kind: str, queries: Sequence[Asked], logits: Callable[[Sequence[Asked]], Float[Tensor, "b v"]]
-) -> None:
-    """Find out which of these prompts may go together; those with images or clips where these have one size."""
-    same_size: dict[tuple[tuple[str, Any], ...], list[Asked]] = {}
-    for query in queries:
-        same_size.setdefault(tuple((state.medium.modality, state.size) for state in query.input.media), []).append(query)
-    for sizes, group in same_size.items():
-        of_kind = kind, tuple(modality for modality, _ in sizes)
-        BatchTrial(prompts.model, of_kind, prompts.batches, prompts.counter, _length, logits)(group)
-
-
-def _length(query: Query) -> int:
-    return len(query.input.ids)
 
 
 def first_logits(prompts: WholePrompts, start: int) -> Callable[[Sequence[Query]], Float[Tensor, "b v"]]:

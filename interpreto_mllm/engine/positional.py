@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.prompt_trials import try_batches, try_masks
 from interpreto_mllm.engine.queries import ClassifyAt, Mode, Scored
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 
@@ -37,13 +38,23 @@ class PositionScorer:
         for index, query in enumerate(queries):
             same_length.setdefault((len(query.input.ids), len(query.positions)), []).append(index)
         for group in same_length.values():
-            for indices, values in self.prompts.run([queries[index] for index in group], self._score_batch):
+            mine = [queries[index] for index in group]
+            try_masks(self.prompts, "positions", mine, self._compared)
+            try_batches(self.prompts, "positions", mine, self._compared)
+            for indices, values in self.prompts.run(mine, self._score_batch):
                 yield [group[index] for index in indices], values
 
     def _score_batch(self, queries: list[ClassifyAt]) -> Float[Tensor, "b t"]:
+        logits = self._logits_at(queries)
+        classes = torch.tensor([query.classes for query in queries], device=logits.device)
+        return self.mode(logits, classes).float().cpu()
+
+    def _logits_at(self, queries: Sequence[ClassifyAt]) -> Float[Tensor, "b t v"]:
         output = self.prompts.model(**self.prompts.inputs([query.input for query in queries]))
         logits = self.logits(output).float()
         rows = torch.arange(len(queries), device=logits.device)[:, None]
         positions = torch.tensor([query.positions for query in queries], device=logits.device)
-        classes = torch.tensor([query.classes for query in queries], device=logits.device)
-        return self.mode(logits[rows, positions], classes).float().cpu()
+        return logits[rows, positions]
+
+    def _compared(self, queries: Sequence[ClassifyAt]) -> Float[Tensor, "b _"]:
+        return self._logits_at(queries).flatten(1)

@@ -337,3 +337,21 @@ def test_the_last_to_use_a_model_gives_it_back() -> None:
     leave.set()
     thread.join()
     assert model[0].training and model.training and not model[1].training and torch.is_grad_enabled()
+
+
+def test_words_at_masks_are_those_of_rows_alone() -> None:
+    """Quantised activations share a scale with all that is read in a forward."""
+    torch.manual_seed(0)
+    plain = scaled(hf.BertForMaskedLM(hf.BertConfig(vocab_size=VOCABULARY, **BERT, max_position_embeddings=64)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.ao.quantization.quantize_dynamic(plain, {torch.nn.Linear}, dtype=torch.qint8)
+    tokenizer = wordpiece()
+    [result] = ExactShapley(model, tokenizer, progress=False)("the sky is <mask> and green", "blue")
+    ids, [target] = tokenizer("the sky is <mask> and green")["input_ids"], tokenizer.encode("blue", add_special_tokens=False)
+    for row, value in zip(result.coalitions.tolist(), result.values[:, 0], strict=True):
+        left = torch.tensor([plain_ids(ids, result.features, row)])
+        with torch.no_grad():
+            logits = model(input_ids=left).logits[0][left[0] == tokenizer.mask_token_id].log_softmax(-1)
+        torch.testing.assert_close(value, logits[0, target].double(), **CLOSE)
+    assert any(ALONE in note for note in result.notes)
