@@ -238,21 +238,19 @@ class PromptReader:
         tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
         soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
         tokens = replace(tokens, special=tokens.special | soft)
-        return self._text(tokens, row.types, row.media)
+        if row.media:  # a processor writes tokens of its own around images and clips, which no rendering shows
+            return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, _features(row.media), row.media)
+        return self._text(tokens, row.types)
 
-    def _text(
-        self, tokens: Tokens, types: np.ndarray | None = None, media: tuple[Medium, ...] = (), special: bool | None = None
-    ) -> Prompt:
+    def _text(self, tokens: Tokens, types: np.ndarray | None = None, special: bool | None = None) -> Prompt:
         """The prompt of a whole text; if it is a rendered chat, of the messages in it that are explained."""
         messages = self._messages(tokens.text)
         if messages is None:
-            return self._cut(
-                tokens.without_gaps(), [Region((0, len(tokens.text)))], types, _features(media), media, special=special
-            )
+            return self._cut(tokens.without_gaps(), [Region((0, len(tokens.text)))], types, special=special)
         regions = [region for region in messages if self._plays(region.role, region.turn)]
-        if not regions and not media:
+        if not regions:
             raise ValueError(no_role(self.roles, messages))
-        return replace(self._cut(tokens, regions, types, _features(media), media, special=special), notes=(RENDERED,))
+        return replace(self._cut(tokens, regions, types, special=special), notes=(RENDERED,))
 
     def _messages(self, text: str) -> list[Region] | None:
         """The messages of a text that is a rendered chat; None for others, and where the user says where features are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -139,6 +139,24 @@ def decoded_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special:
     """
     special = special_mask(ids, tokenizer) if skip_special else np.zeros(len(ids), dtype=bool)
     groups = _characters([index for index in range(len(ids)) if not special[index]], ids, tokenizer)
+    spans = _concatenated(groups, ids, text, tokenizer)
+    spans = _aligned(groups, ids, text, tokenizer, skip_special) if spans is None else spans
+    offsets: list[Span] = [(0, 0)] * len(ids)
+    for group, span in zip(groups, spans, strict=True):
+        for index in group:
+            offsets[index] = span
+    return offsets
+
+
+def _concatenated(groups: Sequence[Sequence[int]], ids: Sequence[int], text: str, tokenizer: Any) -> list[Span] | None:
+    """Spans of tokens whose own texts, one after the other, are the text; None where they are not."""
+    texts = [_decoded([ids[index] for index in group], tokenizer) for group in groups]
+    ends = list(accumulate(map(len, texts)))
+    return list(zip([0, *ends[:-1]], ends, strict=True)) if "".join(texts) == text else None
+
+
+def _aligned(groups: Sequence[Sequence[int]], ids: Sequence[int], text: str, tokenizer: Any, skip_special: bool) -> list[Span]:
+    """Spans of tokens of a text that the tokenizer may have rewritten."""
     unknown = tokenizer.unk_token_id if skip_special else None
     pieces = [_piece([ids[index] for index in group], unknown, tokenizer) for group in groups]
     if skip_special and all(len(group) == 1 for group in groups):
@@ -149,11 +167,7 @@ def decoded_offsets(ids: Sequence[int], text: str, tokenizer: Any, skip_special:
     if not all(aligned.certain):
         doubtful = tokenizer.convert_ids_to_tokens(ids[groups[aligned.certain.index(False)][0]])
         raise ValueError(_unaligned(doubtful, tokenizer))
-    offsets: list[Span] = [(0, 0)] * len(ids)
-    for group, span in zip(groups, aligned.spans, strict=True):
-        for index in group:
-            offsets[index] = span
-    return offsets
+    return aligned.spans
 
 
 def _characters(written: Sequence[int], ids: Sequence[int], tokenizer: Any) -> list[list[int]]:
