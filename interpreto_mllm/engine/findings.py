@@ -24,6 +24,7 @@ def finding(model: Any, key: Hashable, make: Callable[[], T]) -> T:
     A model has changed when its settings, a weight, or the type or device of its weights have.
 
     Example:
+        >>> import torch
         >>> model = torch.nn.Linear(2, 2)
         >>> finding(model, "size", lambda: 4), finding(model, "size", lambda: 5)
         (4, 4)

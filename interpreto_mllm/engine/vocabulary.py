@@ -15,7 +15,7 @@ def vocabulary_size(model: Any) -> int | None:
     Example:
         >>> from interpreto_mllm.testbed import load_recall
         >>> vocabulary_size(load_recall()[0])
-        109
+        82
     """
     try:
         weight = getattr(model.get_input_embeddings(), "weight", None)
