@@ -6,6 +6,7 @@ from interpreto_mllm.attribution import Attribution, Counts
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.renamed import renamed
 from interpreto_mllm.core.responses import Response, Responses
 from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK
 from interpreto_mllm.explainers import (
@@ -50,7 +51,7 @@ from interpreto_mllm.media import (
     WholeImage,
     Windows,
 )
-from interpreto_mllm.media.renamed import renamed
+from interpreto_mllm.media.former_names import RENAMED
 from interpreto_mllm.perturbators import Perturbator
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
@@ -128,4 +129,4 @@ __all__ = [
 
 def __getattr__(name: str) -> type:
     """Classes under the names they had before."""
-    return renamed(__name__, name)
+    return renamed(RENAMED, __name__, name)

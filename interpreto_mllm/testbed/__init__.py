@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interpreto_mllm.core.renamed import renamed
 from interpreto_mllm.testbed.facts import FactPrompt, Word, sample_fact_prompts
 from interpreto_mllm.testbed.question import PlantedQuestion
 from interpreto_mllm.testbed.shapes import ScenePrompt, sample_scene_prompts
@@ -101,7 +101,4 @@ def _load(kind: Any, folder: Path) -> Any:
 
 def __getattr__(name: str) -> type:
     """The class under the name it had before."""
-    if name != "Question":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn("Question is now called PlantedQuestion.", DeprecationWarning, stacklevel=2)
-    return PlantedQuestion
+    return renamed({"Question": PlantedQuestion}, __name__, name)
