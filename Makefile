@@ -66,6 +66,7 @@ docs: .venv/.docs ## the site, in site/
 
 tables: ## fill README.md and docs/*.md with the tables in benchmarks/published/
 	$(PYTHON) benchmarks/fill_tables.py
+	$(BIN)/python benchmarks/parity_page.py
 
 bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py
