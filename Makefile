@@ -64,7 +64,7 @@ types: .venv/.dev ## pyright
 docs: .venv/.docs ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-tables: ## fill README.md and docs/*.md with the tables in benchmarks/published/
+tables: ## fill the tables of README.md and docs/*.md, and write docs/parity.md
 	$(PYTHON) benchmarks/fill_tables.py
 	$(BIN)/python benchmarks/parity_page.py
 
