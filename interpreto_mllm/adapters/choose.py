@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
@@ -62,6 +63,7 @@ def adapter_for(
             f"{type(model).__name__} does not answer in text, so there are no responses to compare: use InferenceModes.LOGITS, "
             "SOFTMAX or LOG_SOFTMAX."
         )
+    generation = replace(generation, arguments={**generation.arguments, **value_function.generate})
     return LocalRespondingAdapter(kind(model, processing, InferenceModes.LOG_SOFTMAX, generation, batching), value_function)
 
 

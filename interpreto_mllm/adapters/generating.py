@@ -47,8 +47,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
 
     def target(self, given: Any, text: str, input: ModelInput) -> TokenTarget:
         if is_ids(given):
-            ids = self._checked_ids(given)
-            return self._token_target(ids, list(range(len(ids))))
+            return self._ids_target(self._checked_ids(given), input)
         if isinstance(given, str):
             return self._text_target(given, text, input)
         raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {given!r}.")
@@ -80,9 +79,21 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
     def generator(self, decoding: Decoding) -> Generator:
         """What generates responses under these settings."""
 
+    @property
+    def answer_positions(self) -> int | None:
+        """How many positions there are for an input and its response, None where there is no limit."""
+        return self.max_positions
+
     @abstractmethod
     def positions_to_respond(self, input: ModelInput, tokens: int) -> int:
-        """Positions that an input and a response of so many tokens take together."""
+        """Positions that an input and a response of so many tokens take together, of those in `answer_positions`."""
+
+    def no_room_to_respond(self, input: ModelInput, tokens: int, needed: int) -> ValueError:
+        """The refusal of a response of up to so many tokens, which needs more positions than there are."""
+        return ValueError(
+            f"The prompt ({len(input.ids)} tokens) and an answer of up to {tokens} need {needed} positions, the model has "
+            f"{self.answer_positions}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
+        )
 
     def _checked_ids(self, given: Any) -> list[int]:
         values = [int(value) for value in given]
@@ -100,9 +111,18 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         texts = _token_labels([ids[index] for index in scored], self.tokenizer)
         return TokenTarget(tuple(ids), tuple(scored), tuple(texts))
 
-    def _generate(self, input: ModelInput) -> _Generated:
-        """What the model generates, by greedy decoding unless its generation arguments say otherwise."""
-        limit = self._limit(input)
+    def _ids_target(self, given: list[int], input: ModelInput) -> TokenTarget:
+        """Token ids as a target, all of them scored."""
+        return self._token_target(given, list(range(len(given))))
+
+    def _generate(self, input: ModelInput, most: int | None = None) -> _Generated:
+        """What the model generates, by greedy decoding unless its generation arguments say otherwise.
+
+        Args:
+            input: the prompt.
+            most: tokens at most; as many as are wanted and there is room for without it.
+        """
+        limit = self._limit(input) if most is None else most
         device = input_device(self.model)
         given: dict[str, Any] = {}
         if len(input.ids):
@@ -138,14 +158,11 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         Raises:
             ValueError: when the user wants more than there is room for.
         """
-        limit, available = self._wanted, self.max_positions
+        limit, available = self._wanted, self.answer_positions
         if available is None or (needed := self.positions_to_respond(input, limit)) <= available:
             return limit
         if self.generation.arguments.get("max_new_tokens") or needed - available >= limit:
-            raise ValueError(
-                f"The prompt ({len(input.ids)} tokens) and an answer of up to {limit} need {needed} positions, the model has "
-                f"{available}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
-            )
+            raise self.no_room_to_respond(input, limit, needed)
         return limit - (needed - available)
 
     def _endings(self) -> set[int]:

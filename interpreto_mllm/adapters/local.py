@@ -18,6 +18,7 @@ from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.probes import counts_positions_by_mask, reads_masked_tokens
 from interpreto_mllm.engine.queries import Mode, Scorer
 from interpreto_mllm.engine.vocabulary import vocabulary_size
+from interpreto_mllm.games.modes import on_copies
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
@@ -46,7 +47,7 @@ class LocalAdapter(ModelAdapter[T]):
         self._check_tokenizer()
         self.counter = ForwardCounter()
         self.generation, self.batching = generation, batching
-        self.scorer = self._scorer(mode)
+        self.scorer = self._scorer(on_copies(mode))
 
     @abstractmethod
     def _scorer(self, mode: Mode) -> Scorer[Any]:

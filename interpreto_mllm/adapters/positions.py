@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+LIMITS = ("max_position_embeddings", "max_encoder_position_embeddings")
+"""Settings that hold how many positions a model, or its encoder, has."""
+
+DECODER_LIMITS = ("max_target_positions", "max_decoder_position_embeddings")
+"""Settings for the decoder alone, of Whisper and LED; other encoder-decoders have one for both."""
 
 
 def max_positions(model: Any) -> int | None:
@@ -10,10 +17,22 @@ def max_positions(model: Any) -> int | None:
 
     The RoBERTa family counts positions from the one after the padding's, so that its table has fewer than it has rows.
     """
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    if not isinstance(limit, int) or limit <= 0:
+    limit = _first(model.config.get_text_config(), LIMITS)
+    if limit is None:
         return None
     return limit - max((_skipped(name, module, limit) for name, module in model.named_modules()), default=0)
+
+
+def decoder_positions(model: Any) -> int | None:
+    """The most tokens that the decoder of an encoder-decoder reads, None where there is no limit."""
+    limit = _first(model.config, DECODER_LIMITS)
+    return max_positions(model) if limit is None else limit
+
+
+def _first(config: Any, names: Sequence[str]) -> int | None:
+    """The first of these settings that is a number of positions."""
+    values = (getattr(config, name, None) for name in names)
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
 def _skipped(name: str, module: Any, rows: int) -> int:

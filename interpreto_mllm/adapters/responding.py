@@ -110,8 +110,9 @@ class LocalRespondingAdapter(RespondingAdapter):
 
     def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
         tokens = self._generating.target(given, text, input)
-        answer = given.strip() if isinstance(given, str) else decode_response(list(tokens.ids), self.tokenizer).text
-        response = Response(answer, tuple(tokens.ids[index] for index in tokens.scored))
+        scored = tuple(tokens.ids[index] for index in tokens.scored)
+        answer = given.strip() if isinstance(given, str) else decode_response(list(scored), self.tokenizer).text
+        response = Response(answer, scored)
         return original_target(Original(response, input, tokens if self.similarity.log_probability else None))
 
     def default_occlusion(self) -> TextOcclusion:
@@ -126,13 +127,10 @@ class LocalRespondingAdapter(RespondingAdapter):
     def check_room(self, input: ModelInput, target: ResponseTarget | None = None) -> None:
         self._generating.check_room(input)
         scored = None if target is None else target.original.scored
-        tokens, limit = max(self.answer_tokens, 0 if scored is None else scored.length), self._generating.max_positions
+        tokens, limit = max(self.answer_tokens, 0 if scored is None else scored.length), self._generating.answer_positions
         needed = self._generating.positions_to_respond(input, tokens)
         if limit is not None and needed > limit:
-            raise ValueError(
-                f"The prompt ({len(input.ids)} tokens) and an answer of up to {tokens} need {needed} positions, the model has "
-                f"{limit}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
-            )
+            raise self._generating.no_room_to_respond(input, tokens, needed)
 
     def preserved_state(self) -> AbstractContextManager[None]:
         return self._generating.preserved_state()

@@ -40,6 +40,19 @@ class InferenceModes(Enum):
         return log_probabilities if self is InferenceModes.LOG_SOFTMAX else log_probabilities.exp()
 
 
+def on_copies(mode: Mode) -> Mode:
+    """The mode, given logits and targets of its own, so that one that edits them in place changes nothing of another's.
+
+    Example:
+        >>> logits = torch.ones(1, 2)
+        >>> on_copies(lambda logits, targets: logits.zero_()[..., 0])(logits, torch.tensor([0])), logits
+        (tensor([0.]), tensor([[1., 1.]]))
+    """
+    if isinstance(mode, InferenceModes):
+        return mode
+    return lambda logits, targets: mode(logits.clone(), targets.clone())
+
+
 def of_independent_labels(mode: Mode) -> Mode:
     """The mode for labels that do not exclude one another, whose probabilities are those of the sigmoid.
 

@@ -267,3 +267,23 @@ def test_models_of_an_image_beside_a_text_are_refused_in_words() -> None:
 def test_other_models_are_refused_in_words(build_model: Any, words: str) -> None:
     with pytest.raises(TypeError, match=rf"neither generates text nor classifies.*{words}"):
         ExactShapley(build_model(), wordpiece())
+
+
+def in_place(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities without the last entry, by edits of what it is given."""
+    logits[..., -1] = -1e9
+    logits -= logits.logsumexp(-1, keepdim=True)
+    chosen = logits.gather(-1, targets[..., None])[..., 0]
+    targets.zero_()
+    return chosen
+
+
+@pytest.mark.parametrize("family, given", [("bert", [0, 1, 0]), ("llama", [50, 51, 52]), ("t5", [50, 51, 52])])
+def test_modes_that_edit_logits_in_place_change_nothing_of_other_rows(family: str, given: list[int]) -> None:
+    model, tokenizer = build(family), wordpiece() if family == "bert" else byte_bpe()
+
+    def pure(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return in_place(logits.contiguous().clone(), targets.clone())
+
+    edited, expected = (ExactShapley(model, tokenizer, inference_mode=mode, progress=False) for mode in (in_place, pure))
+    assert edited(TEXT, given)[0].values.equal(expected(TEXT, given)[0].values)

@@ -164,6 +164,58 @@ def test_whispers_prompt_is_read_and_not_scored() -> None:
     assert answered.targets == ["".join(result.targets).strip()]
 
 
+@pytest.mark.parametrize("begin", [[50, 51], [2, 50, 51]])
+def test_a_given_answer_is_read_after_what_its_decoder_is_given_to_start_with(begin: list[int]) -> None:
+    model, tokenizer = build("bart"), byte_bpe()
+    given = {"decoder_input_ids": torch.tensor([begin])}
+    ids = tokenizer(text_target=" Paris lorry")["input_ids"]
+    expected = expected_of(model, tokenizer(TEXT, return_tensors="pt"), [2, 50, 51, *ids], 3, tokenizer.all_special_ids)
+    for target in (" Paris lorry", ids):
+        [result] = Occlusion(model, tokenizer, generate=given, **TURN)(TEXT, target)
+        torch.testing.assert_close(result.full, expected, **CLOSE)
+    both = ResponseSimilarity(similarity=ExactMatch(), generate={**given, "max_new_tokens": 3}, log_probability=True)
+    [answered] = Occlusion(model, tokenizer, inference_mode=both, **TURN)(TEXT, ids)
+    assert answered.targets == ["Paris lorry"]
+    torch.testing.assert_close(answered.responses.original_log_probabilities[1].sum(), expected.sum(), **CLOSE)
+
+
+def test_a_given_answer_is_read_after_whispers_prompt() -> None:
+    subject = whisper()
+    processor, model = subject.processor, subject.model
+    words = processor.tokenizer
+    prompt = torch.tensor([words.convert_tokens_to_ids("<|startofprev|>"), *words.encode("the high", add_special_tokens=False)])
+    answer = words.encode("the low tone", add_special_tokens=False)
+    features = dict(processor(audio=clip(0), sampling_rate=16_000, return_tensors="pt"))
+    sequence = [*prompt.tolist(), model.config.decoder_start_token_id, *answer]
+    expected = expected_of(model, features, sequence, len(prompt) + 1, words.all_special_ids)
+    explainer = Occlusion(model, processor, generate={"prompt_ids": prompt}, progress=False)
+    for target in ("the low tone", answer):
+        [result] = explainer({"audio": clip(0)}, target)
+        torch.testing.assert_close(result.full, expected, **CLOSE)
+
+
+def test_positions_of_a_decoder() -> None:
+    """Whisper's has 64; the encoder's are those of sound."""
+    subject = whisper()
+    model, processor = subject.model, subject.processor
+    explainer = Occlusion(model, processor, progress=False)
+    [result] = explainer({"audio": clip(0)}, [50] * 64)
+    features = dict(processor(audio=clip(0), sampling_rate=16_000, return_tensors="pt"))
+    sequence = [model.config.decoder_start_token_id, *[50] * 64]
+    torch.testing.assert_close(result.full, expected_of(model, features, sequence, 1, []), **CLOSE)
+    prompt = torch.tensor([50] * 40)
+    forwards: list[int] = []
+    hook = model.register_forward_hook(lambda *_: forwards.append(1))
+    with pytest.raises(ValueError, match=r"The target \(65 tokens.* needs 65 positions, the decoder has 64: shorten it"):
+        explainer({"audio": clip(0)}, [50] * 65)
+    for mode in ({}, {"inference_mode": ResponseSimilarity(similarity=ExactMatch())}):
+        explainer = Occlusion(model, processor, generate={"max_new_tokens": 30, "prompt_ids": prompt}, progress=False, **mode)
+        with pytest.raises(ValueError, match=r"answer of up to 30 need 71 positions, the decoder has 64: lower max_new_tokens"):
+            explainer({"audio": clip(0)})
+    hook.remove()
+    assert not forwards
+
+
 def test_an_answer_that_a_server_cut_in_its_thinking_is_not_an_empty_answer() -> None:
     server = Server()
     server.thinks = lambda body: "sky" not in str(body["messages"])
