@@ -1,0 +1,69 @@
+"""How the operations of one thread are given rules, while everything else goes on as ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+Function = Callable[..., Any]
+Operate = Callable[[Function, tuple[Any, ...], dict[str, Any]], Any]
+"""Carries out a function of torch with its arguments."""
+
+
+class _Thread(threading.local):
+    """The modes that are on in a thread."""
+
+    def __init__(self) -> None:
+        self.modes: list[RuleMode] = []
+
+
+_THREAD = _Thread()
+
+
+def ruling() -> bool:
+    """Whether operations of this thread have rules just now."""
+    return bool(_THREAD.modes)
+
+
+def recomputing() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """`context_fn` of `torch.utils.checkpoint`: what is computed again in a backward pass has the rules that it has now."""
+    return nullcontext(), RuleMode(_THREAD.modes[-1].operate) if ruling() else nullcontext()
+
+
+class RuleMode(TorchFunctionMode):
+    """Gives the functions of torch that are called in this thread their rules; weights are constants meanwhile.
+
+    Torch keeps such modes by thread: what other threads compute, also with the same model, is as ever.
+
+    Args:
+        operate: carries out an operation, with its rule if it has one.
+    """
+
+    def __init__(self, operate: Operate):
+        super().__init__()
+        self.operate = operate
+
+    def __enter__(self) -> Any:
+        _THREAD.modes.append(self)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        _THREAD.modes.pop()
+        super().__exit__(*error)
+
+    def __torch_function__(
+        self, func: Function, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = {} if kwargs is None else kwargs
+        if func.__name__ == "__get__":
+            return func(*args, **named)
+        return self.operate(func, tuple(map(_constant, args)), {name: _constant(value) for name, value in named.items()})
+
+
+def _constant(value: Any) -> Any:
+    return value.detach() if type(value) is nn.Parameter else value

@@ -1,0 +1,44 @@
+"""Values with another backward than their own, of which all rules are made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+
+class _Valued(torch.autograd.Function):
+    """The value of the second argument, the gradient of the first."""
+
+    @staticmethod
+    def forward(ctx: Any, path: Shaped[Tensor, "*shape"], value: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Shaped[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape"], None]:
+        return gradients[0], None
+
+
+def valued(path: Shaped[Tensor, "*shape"], value: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
+    """`value`, bit for bit, whose gradient flows into `path`.
+
+    Example:
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> y = valued(x * 2, x.square())
+        >>> y.backward()
+        >>> y.item(), x.grad.item()
+        (9.0, 2.0)
+    """
+    return _Valued.apply(path, value.detach())  # pyright: ignore[reportReturnType]
+
+
+def carries(value: object) -> bool:
+    """Whether relevance flows back through a value; weights are constants."""
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def shared(value: Any, part: float) -> Any:
+    """A value through which `part` of the relevance flows back; what carries none is as it was."""
+    return valued(value * part, value) if carries(value) and part != 1 else value
