@@ -66,7 +66,7 @@ docs: .venv/.docs ## the site, in site/
 
 tables: ## fill the tables of README.md and docs/*.md, and write docs/parity.md
 	$(PYTHON) benchmarks/fill_tables.py
-	$(BIN)/python benchmarks/parity_page.py
+	$(PYTHON) benchmarks/parity_page.py
 
 bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py

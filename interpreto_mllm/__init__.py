@@ -28,7 +28,7 @@ from interpreto_mllm.explainers import (
 from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.explainers.plan import Plan
 from interpreto_mllm.explainers.play import play
-from interpreto_mllm.games.modes import InferenceModes
+from interpreto_mllm.games.modes import InferenceModes, TopMass
 from interpreto_mllm.games.targets import Contrast
 from interpreto_mllm.media import (
     Blur,
@@ -117,6 +117,7 @@ __all__ = [
     "Template",
     "Tolerance",
     "TopK",
+    "TopMass",
     "WhiteNoise",
     "WholeClip",
     "WholeImage",

@@ -10,7 +10,7 @@ from interpreto_mllm.engine.encoders import ClassifierScorer
 from interpreto_mllm.engine.queries import Classify, Mode, Scorer
 from interpreto_mllm.engine.tiny_forward import classes_of
 from interpreto_mllm.engine.whole_prompts import WholePrompts
-from interpreto_mllm.games.modes import InferenceModes, of_independent_labels
+from interpreto_mllm.games.modes import InferenceModes, mode_name, needs_distribution, of_independent_labels
 from interpreto_mllm.games.targets import ClassTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, Replace, TextOcclusion
@@ -64,6 +64,11 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
         return len(input.ids)
 
     def _scorer(self, mode: Mode) -> Scorer[Classify]:
+        if needs_distribution(mode) and (self.multi_label or self.classes == 1):
+            raise ValueError(
+                f"The labels of this model do not exclude one another, so that there is no distribution to take "
+                f"{mode_name(mode)} of: use InferenceModes.LOGITS or LOG_SOFTMAX."
+            )
         if self.multi_label:
             mode = of_independent_labels(mode)
         elif self.classes == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter, T
 from interpreto_mllm.adapters.positions import max_positions
@@ -18,10 +21,14 @@ from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.probes import counts_positions_by_mask, reads_masked_tokens
 from interpreto_mllm.engine.queries import Mode, Scorer
 from interpreto_mllm.engine.vocabulary import vocabulary_size
-from interpreto_mllm.games.modes import on_copies
+from interpreto_mllm.games.distributions import Predictions, divergence
+from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.games.modes import InferenceModes, Joint, mode_name, on_copies
+from interpreto_mllm.games.targets import Question
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, Drop, TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.tokens import special_ids
 
 
@@ -46,7 +53,7 @@ class LocalAdapter(ModelAdapter[T]):
         super().__init__(model, processing)
         self._check_tokenizer()
         self.counter = ForwardCounter()
-        self.generation, self.batching = generation, batching
+        self.generation, self.batching, self.mode = generation, batching, mode
         self.scorer = self._scorer(on_copies(mode))
 
     @abstractmethod
@@ -59,6 +66,20 @@ class LocalAdapter(ModelAdapter[T]):
 
     def scorer_of_call(self) -> Scorer[Any]:
         return self.scorer
+
+    def games(self, prompts: Sequence[Prompt], questions: Sequence[Question[T]]) -> list[ModelGame]:
+        made = super().games(prompts, questions)
+        averaged = Joint.of(mode_name(self.mode)) in (Joint.MEAN, Joint.GEOMETRIC_MEAN)
+        if averaged and any(isinstance(column, tuple) for question in questions for column in question.columns):
+            raise ValueError(f"A Contrast has no meaning under {mode_name(self.mode)}: use LOG_SOFTMAX, SOFTMAX or LOGITS.")
+        return [self._compared_with_whole(game) for game in made] if self.mode is InferenceModes.KL else made
+
+    def _compared_with_whole(self, game: ModelGame) -> ModelGame:
+        """The game of the divergence from what the model predicts after the whole prompt, which is asked here."""
+        [[whole, *_]] = game.inputs(torch.ones(1, game.n, dtype=torch.bool))
+        predictions = Predictions()
+        found = divergence(self._scorer(predictions), predictions, game.question, whole)
+        return replace(game, scorer=self._scorer(found))
 
     @cached_property
     def max_positions(self) -> int | None:

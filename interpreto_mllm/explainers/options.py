@@ -28,8 +28,8 @@ class Options(TypedDict, total=False):
     Args:
         granularity: what a feature of a text is: a `Granularity` (words by default), a callable from a text to spans, or a
             list of spans of a plain prompt.
-        inference_mode: what a coalition is worth: an `InferenceModes` (LOG_SOFTMAX by default), a `ResponseSimilarity`, or a
-            callable from logits and target ids to values.
+        inference_mode: what a coalition is worth: an `InferenceModes` (LOG_SOFTMAX by default), a `TopMass`, a
+            `ResponseSimilarity`, or a callable from logits and target ids to values.
         occlusion: how an absent feature of a text disappears: `Drop()`, `Replace(...)` or `Attend()`. By default language
             models drop it, and classifiers replace it by the mask token where there is one.
         image_granularity: what a feature of an image is: `Patches(4, 4)` by default, `Superpixels`, `Boxes`, `Masks`,

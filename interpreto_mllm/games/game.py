@@ -150,7 +150,7 @@ def anchored(input: ModelInput, anchor: int | None) -> ModelInput:
 def evaluate(
     games: Sequence[ModelGame], coalitions: Sequence[Bool[Tensor, "_ _"]]
 ) -> Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]:
-    """Evaluate coalitions of several games of one scorer together; equal queries are asked once.
+    """Evaluate coalitions of several games, those of one scorer together; equal queries are asked once.
 
     Yields:
         (index of the game, indices of its coalitions, their values) as soon as a batch completes them, so that an interrupted
@@ -159,15 +159,20 @@ def evaluate(
     Raises:
         ValueError: when the model gives values that are not finite.
     """
-    pending = Pending()
+    of_scorer: dict[int, tuple[Scorer[Any], Pending]] = {}
     for place, (game, rows) in enumerate(zip(games, coalitions, strict=True)):
-        pending.add(place, game.queries(rows))
-    for indices, scored in games[0].scorer.score(pending.queries):
-        for place, rows, complete in pending.received(indices, scored):
-            values = games[place].values(complete)
-            if not values.isfinite().all():
-                raise ValueError(
-                    "The model gave values that are not finite (NaN or infinite) for some coalition. Check the model on this "
-                    "prompt; in half precision, try bfloat16 or float32."
-                )
-            yield place, rows, values
+        of_scorer.setdefault(id(game.scorer), (game.scorer, Pending()))[1].add(place, game.queries(rows))
+    for scorer, pending in of_scorer.values():
+        for indices, scored in scorer.score(pending.queries):
+            for place, rows, complete in pending.received(indices, scored):
+                yield place, rows, finite(games[place].values(complete))
+
+
+def finite(values: Float[Tensor, "p t"]) -> Float[Tensor, "p t"]:
+    """The values, or a ValueError where some are not finite."""
+    if not values.isfinite().all():
+        raise ValueError(
+            "The model gave values that are not finite (NaN or infinite) for some coalition. Check the model on this "
+            "prompt; in half precision, try bfloat16 or float32."
+        )
+    return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 import torch
@@ -16,28 +17,107 @@ from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 class InferenceModes(Enum):
     """What a coalition is worth: the target's logit, probability or log-probability. Everything is computed in float32.
 
+    Or what the model predicts at the target's place, whatever the target is: ENTROPY of the prediction, in nats; PERPLEXITY,
+    one over the target's probability; KL, the divergence from the prediction after the whole prompt to the one after the
+    coalition, in nats.
+
     Each is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
-    Only SIMILARITY is not: it lets the model answer again, as `ResponseSimilarity()` does, which can say more about how.
+    Two are not: SIMILARITY lets the model answer again, as `ResponseSimilarity()` does, which can say more about how; and KL
+    compares with another prediction.
 
     Example:
-        >>> logits = torch.tensor([[0.0, 0.0]])
-        >>> InferenceModes.SOFTMAX(logits, torch.tensor([1])).tolist()
-        [0.5]
+        >>> logits, targets = torch.tensor([[0.0, 0.0]]), torch.tensor([1])
+        >>> InferenceModes.SOFTMAX(logits, targets).tolist(), InferenceModes.PERPLEXITY(logits, targets).tolist()
+        ([0.5], [2.0])
     """
 
     LOGITS = "logits"
     SOFTMAX = "softmax"
     LOG_SOFTMAX = "log_softmax"
+    ENTROPY = "entropy"
+    PERPLEXITY = "perplexity"
+    KL = "kl"
     SIMILARITY = "similarity"
 
     def __call__(self, logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
         if self is InferenceModes.SIMILARITY:
             raise TypeError("SIMILARITY compares answers and makes nothing of logits.")
+        if self is InferenceModes.KL:
+            raise TypeError("KL compares with what the model predicts after the whole prompt, which logits alone do not show.")
+        if self is InferenceModes.ENTROPY:
+            return torch.special.entr(logits.softmax(-1)).sum(-1)
         chosen = logits.gather(-1, targets[..., None])[..., 0]
         if self is InferenceModes.LOGITS:
             return chosen
         log_probabilities = chosen - torch.logsumexp(logits, dim=-1)
+        if self is InferenceModes.PERPLEXITY:
+            return log_probabilities.neg().exp()
         return log_probabilities if self is InferenceModes.LOG_SOFTMAX else log_probabilities.exp()
+
+
+@dataclass(frozen=True)
+class TopMass:
+    """The probability of the k most likely tokens (or classes) together: how sure the model is, whatever the target is.
+
+    Args:
+        k: how many.
+
+    Raises:
+        ValueError: for a k that is no positive int.
+
+    Example:
+        >>> TopMass(2)(torch.zeros(1, 8), torch.tensor([0])).tolist()
+        [0.25]
+    """
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
+            raise ValueError(f"k must be a positive int; got {self.k!r}.")
+
+    def __call__(self, logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+        return logits.softmax(-1).topk(min(self.k, logits.shape[-1])).values.sum(-1)
+
+    @property
+    def name(self) -> str:
+        """How results call it."""
+        return f"top-{self.k} mass"
+
+
+class Joint(Enum):
+    """What the values of several tokens of an answer are worth together."""
+
+    SUM = "sum"
+    PRODUCT = "product"
+    MEAN = "mean"
+    GEOMETRIC_MEAN = "geometric mean"
+
+    @classmethod
+    def of(cls, mode: str) -> Joint:
+        """How values add up under a mode, by its name on results.
+
+        Example:
+            >>> Joint.of("log_softmax"), Joint.of("perplexity")
+            (<Joint.SUM: 'sum'>, <Joint.GEOMETRIC_MEAN: 'geometric mean'>)
+        """
+        if mode.startswith("top-") and mode.endswith(" mass"):
+            return cls.MEAN
+        return {"softmax": cls.PRODUCT, "perplexity": cls.GEOMETRIC_MEAN}.get(mode, cls.SUM)
+
+    def __call__(self, values: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
+        """The value of all columns together."""
+        if self is Joint.GEOMETRIC_MEAN:
+            return values.log().mean(1).exp()
+        return {Joint.SUM: values.sum, Joint.PRODUCT: values.prod, Joint.MEAN: values.mean}[self](1)
+
+
+DISTRIBUTION_MODES = (InferenceModes.ENTROPY, InferenceModes.PERPLEXITY, InferenceModes.KL)
+
+
+def needs_distribution(mode: object) -> bool:
+    """Whether a mode speaks of probabilities that add up to one, which labels that do not exclude one another lack."""
+    return mode in DISTRIBUTION_MODES or isinstance(mode, TopMass)
 
 
 def on_copies(mode: Mode) -> Mode:
@@ -48,7 +128,7 @@ def on_copies(mode: Mode) -> Mode:
         >>> on_copies(lambda logits, targets: logits.zero_()[..., 0])(logits, torch.tensor([0])), logits
         (tensor([0.]), tensor([[1., 1.]]))
     """
-    if isinstance(mode, InferenceModes):
+    if isinstance(mode, (InferenceModes, TopMass)):
         return mode
     return lambda logits, targets: mode(logits.clone(), targets.clone())
 
@@ -77,13 +157,13 @@ def check_mode(mode: object) -> Mode | ResponseSimilarity:
         return mode  # type: ignore[return-value]
     names = ", ".join(f"InferenceModes.{member.name}" for member in InferenceModes)
     raise ValueError(
-        f"inference_mode must be one of {names}, a ResponseSimilarity, or a callable from logits and target ids to values; "
-        f"got {mode!r}."
+        f"inference_mode must be one of {names}, a TopMass, a ResponseSimilarity, or a callable from logits and target ids to "
+        f"values; got {mode!r}."
     )
 
 
 def mode_name(mode: Mode | ResponseSimilarity) -> str:
     """How a mode is called on results: "log_softmax", or the name of the callable."""
-    if isinstance(mode, ResponseSimilarity):
+    if isinstance(mode, (ResponseSimilarity, TopMass)):
         return mode.name
     return mode.value if isinstance(mode, InferenceModes) else getattr(mode, "__name__", type(mode).__name__)

@@ -53,6 +53,7 @@ def brief_settings(settings: Settings) -> str:
 def quantity(attribution: Record) -> str:
     """What the numbers are, and their unit."""
     units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
+    units |= {"entropy": "nats", "kl": "nats", "perplexity": "perplexity"}
     unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
     return f"{attribution.estimand} ({unit})"
 

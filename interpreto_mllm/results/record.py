@@ -17,6 +17,7 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.labels import joined
 from interpreto_mllm.core.responses import Responses
+from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.results.normalisation import normalise
@@ -204,7 +205,8 @@ class Record:
     def span(self: Kept, start: int | None = None, end: int | None = None) -> Kept:
         """One row for the target tokens `start` to `end` (as in a slice; the whole answer by default); no model call.
 
-        Log-probabilities and logits of the tokens are added, probabilities multiplied, and the result is aggregated again.
+        Log-probabilities, logits, entropies and divergences of the tokens are added, probabilities multiplied, perplexities and
+        top masses averaged (perplexities as the mean of their logarithms), and the result is aggregated again.
 
         Raises:
             ValueError: when the span holds no target, or the rows are classes.
@@ -232,8 +234,8 @@ class Record:
                 f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
             )
         values = self.values[:, rows.start : rows.stop]
-        product = self.mode == "softmax" and self.unit == "token"
-        whole = values.prod(1, keepdim=True) if product else values.sum(1, keepdim=True)
+        joint = Joint.of(self.mode) if self.unit == "token" else Joint.SUM
+        whole = joint(values)[:, None]
         names = self.targets[rows.start : rows.stop]
         label = joined(names) if self.unit == "token" else " + ".join(names)
         return self.aggregated(self.evaluations.with_values(whole), self.aggregator, [label], self._raw_estimand)
