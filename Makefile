@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test thorough servers lint types docs tables bench sweep clean
+.PHONY: help demo test thorough browser servers lint types docs tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -49,6 +49,10 @@ test: lint types ## lint, types and tests, warnings as errors, shapes checked
 
 thorough: .venv/.dev ## the tests that repeat, on further models and sizes, what make test proves
 	$(BIN)/python -m pytest -q -n 2 -m thorough
+
+browser: .venv/.dev ## the result page in Chromium, which must be installed
+	$(PIP) playwright
+	$(BIN)/python -m pytest -q -rs tests/plots/test_browser.py
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
 	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py

@@ -13,7 +13,7 @@ FEATURE_CHARACTERS = 60
 
 
 def answers(attribution: Record) -> str:
-    """The table, best answers first, or nothing for other games. A click on a heading sorts by that column."""
+    """The table, best answers first, or nothing for other games. A click on a heading sorts, and the search box narrows."""
     responses = attribution.responses
     if responses is None:
         return ""
@@ -26,6 +26,7 @@ def answers(attribution: Record) -> str:
     body = "".join(_row(attribution, row, values[row]) for row in order)
     return (
         f"<details><summary>Answers to {len(responses):,} coalitions</summary>\n"
+        '<input type="search" class="narrow" placeholder="only those with …" aria-label="only coalitions with">'
         f'<table class="answers"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></details>\n'
     )
 

@@ -109,11 +109,11 @@ def html(attribution: Record, medium: int, row: TargetScores) -> str:
     named = names(clip, 7.5 / WIDTH * clip.seconds)
     top = TIER_HEIGHT * tiers(clip, 7.5 / WIDTH * clip.seconds)
     shapes = "".join(
-        f'<rect class="area {"against" if row.share(entry) < 0 else "towards"}" data-feature="{entry}" '
+        f'<rect class="area {row.classes(entry)}" data-feature="{entry}" '
         f'data-start="{start / clip.rate:.3f}" data-end="{end / clip.rate:.3f}" '
         f'style="--strength: {abs(row.share(entry)):.3f}" x="{start * scale:.1f}" y="{top}" '
-        f'width="{(end - start) * scale:.1f}" height="{HEIGHT}"><title>{escape(name(attribution, entry))}  {row.text(entry)}'
-        "</title></rect>"
+        f'width="{(end - start) * scale:.1f}" height="{HEIGHT}">'
+        f"<title>{escape(name(attribution, entry))}  {row.readable(entry)}</title></rect>"
         for (start, end, _), entry in zip(clip.areas, entries(attribution, medium), strict=True)
         if entry is not None
     )
@@ -132,7 +132,8 @@ def html(attribution: Record, medium: int, row: TargetScores) -> str:
     box = f"-14 0 {WIDTH + 28} {top + HEIGHT + 20}"
     return (
         f'<figure class="clip">{figcaption}<svg viewBox="{box}" role="img" aria-label="scores of {title}">{shapes}'
-        f'<path class="border" d="{borders}"/><path class="wave" d="{_wave(clip, top)}"/>{words}{times}</svg>'
+        f'<path class="border" d="{borders}"/><path class="wave" d="{_wave(clip, top)}"/>{words}{times}'
+        f'<line class="playhead" data-width="{WIDTH}" y1="{top}" y2="{top + HEIGHT}" style="visibility: hidden"/></svg>'
         f'<audio controls preload="metadata" aria-label="{title}" src="data:audio/wav;base64,{_wav(clip)}"></audio></figure>'
     )
 

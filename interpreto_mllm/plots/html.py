@@ -1,25 +1,36 @@
-"""The result as HTML: the coloured prompt, with a choice of targets. All text is escaped, and nothing is downloaded."""
+"""The result as HTML: answer, prompt and scores on one page. All text is escaped, and nothing is downloaded."""
 
 from __future__ import annotations
 
-import json
+import math
+from functools import cache
 from html import escape
-from itertools import groupby
+from importlib.resources import files
 
 from interpreto_mllm.core.labels import joined
-from interpreto_mllm.media import Picture
-from interpreto_mllm.plots import clip, picture
+from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.plots.answers import answers
 from interpreto_mllm.plots.areas import name
-from interpreto_mllm.plots.assets import SCRIPT, STYLE
-from interpreto_mllm.plots.pieces import Piece, pieces
-from interpreto_mllm.plots.scores import TargetScores, shown_scores
-from interpreto_mllm.plots.summary import facts
+from interpreto_mllm.plots.certainty import warning
+from interpreto_mllm.plots.number_scale import NumberScale, duration
+from interpreto_mllm.plots.page_data import page_data
+from interpreto_mllm.plots.scores import QUANTILE, TargetScores, target_scores, whole_answer
+from interpreto_mllm.plots.summary import counted, unit
 from interpreto_mllm.plots.text import shortened, visible
+from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence
 from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.shares import modality_shares
 
-FEATURES_SHOWN = 12
+FEATURES_SHOWN, LONGEST = 12, 3.0
+"""Of the list of features, and of its intervals in strongest scores."""
+
+SUBJECTS = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
+
+FIDELITY_MEANING = (
+    "R² of the coalitions that were held out, predicted by adding up the scores of the parts that are present. "
+    "100 %: the parts act on their own. Far less: they act together, and single scores tell only part of it."
+)
 
 
 def page(attribution: Record) -> str:
@@ -29,104 +40,153 @@ def page(attribution: Record) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title}</title>\n<style>body {{ margin: 0 auto; max-width: 62rem; background: #fff; }}\n"
+        f"<title>{title}</title>\n<style>body {{ margin: 0 auto; max-width: 76rem; background: #fff; }}\n"
         "@media (prefers-color-scheme: dark) { body { background: #15171b; } }</style>\n"
-        f"</head>\n<body>\n{fragment(attribution)}\n</body>\n</html>\n"
+        f"</head>\n<body>\n<main>{fragment(attribution)}</main>\n</body>\n</html>\n"
     )
 
 
 def fragment(attribution: Record) -> str:
     """The body of a page or a notebook cell. Without scripts it shows the first target, or the whole answer if there is one."""
-    shown = shown_scores(attribution)
-    whole = len(shown) > attribution.t
-    first, *rest = facts(attribution)
-    further = "".join(f"<span>{escape(fact)}</span>" for fact in rest)
-    running = "".join(_run(attribution, media, list(run), shown[0]) for media, run in groupby(pieces(attribution), _is_medium))
+    whole = whole_answer(attribution)
+    row = target_scores(attribution if whole is None else whole, 0)
     what = "Prompt" if attribution.text or attribution.media else "Features"
-    panels = "".join(_panel(attribution, scores, index) for index, scores in enumerate(shown))
-    notes = "".join(
-        f'<p class="note">{escape(note)}</p>' for note in (fidelity_sentence(attribution), *attribution.notes) if note
-    )
     return (
-        f'<div class="attribution">\n<style>{STYLE}</style>\n'
-        f'<div class="facts"><b>{escape(first)}</b>{further}</div>\n'
-        f"<h2>{_subject(attribution)}</h2>\n{_targets(shown, whole)}\n"
-        f'<h2>{what}</h2>\n<div class="prompt">{running}</div>\n{panels}{answers(attribution)}{notes}{_settings(attribution)}\n'
-        f'<script type="application/json">{_data(attribution, shown)}</script>\n<script>{SCRIPT}</script>\n</div>'
+        f'<div class="attribution">\n<style>{_asset("page.css")}</style>\n{_facts(attribution)}{_warning(attribution, row)}'
+        f'<div class="answer"><h2>{SUBJECTS[attribution.unit]}</h2>\n'
+        f"{_targets(attribution, whole is not None)}{_reading(row)}</div>\n"
+        f'<div class="columns"><div class="reading"><h2>{what}</h2>\n{_tools(attribution)}'
+        f'<div class="prompt">{transcript(attribution, row)}</div></div>\n{_strongest(attribution, row)}</div>\n'
+        f"{_shares(attribution)}{answers(attribution)}{_notes(attribution)}{_settings(attribution)}\n"
+        f'<script type="application/json">{page_data(attribution, whole)}</script>\n'
+        f"<script>{_asset('page.js')}{_asset('page_tools.js')}</script>\n</div>"
     )
 
 
-def _subject(attribution: Record) -> str:
-    names = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
-    return names[attribution.unit] + (" · select one" if attribution.t > 1 else "")
+@cache
+def _asset(file: str) -> str:
+    return files("interpreto_mllm.plots").joinpath(file).read_text(encoding="utf-8")
 
 
-def _targets(shown: list[TargetScores], whole: bool) -> str:
-    labels = [row.label.replace("\n", "↵") or "␣" for row in shown]
-    if whole:
-        labels[0] = "whole answer"
-    buttons = (
-        f'<button type="button" aria-pressed="{"false" if index else "true"}">{escape(label)}</button>'
-        for index, label in enumerate(labels)
+def _facts(attribution: Record) -> str:
+    """What was estimated, of which model, how and at what cost."""
+    counts, settings = attribution.counts, attribution.settings
+    model = {} if settings is None else settings.model
+    named = (model.get("name_or_path") or model.get("name") or model.get("class") or "").rstrip("/").rpartition("/")[2]
+    told = [named, attribution.method, "exact" if attribution.exact else "", f"in {unit(attribution)}"]
+    told += [counted(attribution.n, "feature"), counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
+    told += [counted(counts.tokens, "token") + " processed", duration(counts.seconds) if counts.seconds else ""]
+    told += [counted(counts.answers_reused, "earlier answer") + " reused"]
+    told += [counted(counts.answers_asked, "earlier answer") + " asked for"]
+    further = "".join(f"<span>{escape(fact)}</span>" for fact in told if fact and not fact.startswith("0 "))
+    return f'<div class="facts"><b>{escape(attribution.estimand)}</b>{further}</div>\n'
+
+
+def _warning(attribution: Record, row: TargetScores) -> str:
+    text = warning(attribution, row)
+    return f'<p class="warning" role="note">{escape(text)}</p>\n' if text else ""
+
+
+def _targets(attribution: Record, whole: bool) -> str:
+    """The tokens of an answer as running text, other targets one beside the other; each can be picked."""
+    running = attribution.unit == "token"
+    everything = '<button type="button" class="whole" aria-pressed="true">whole answer</button>' if whole else ""
+    buttons = "".join(
+        f'<button type="button" class="target" data-target="{index}" '
+        f'aria-pressed="{"true" if whole or not index else "false"}">{escape(_shown(label, running))}</button>'
+        for index, label in enumerate(attribution.targets)
     )
-    return f'<div class="targets">{"".join(buttons)}</div>'
+    hint = "Click a token, drag over several, or use the arrow keys." if running and attribution.t > 1 else ""
+    hint = f'<span class="hint">{hint}</span>' if hint else ""
+    kind = "running" if running else "choices"
+    group = f'<div class="targets {kind}" role="group" aria-label="{SUBJECTS[attribution.unit]}">{buttons}</div>'
+    return f"{group}\n{everything}{hint}"
 
 
-def _is_medium(piece: Piece) -> bool:
-    return piece.medium is not None
+def _shown(label: str, running: bool) -> str:
+    return label.replace("\n", "↵\n" if running else "↵") or "␣"
 
 
-def _run(attribution: Record, media: bool, run: list[Piece], row: TargetScores) -> str:
-    """Text as running text; consecutive images and clips side by side where they fit."""
-    if not media:
-        return "".join(_piece(piece, row) for piece in run)
-    return f'<div class="media">{"".join(_medium(attribution, piece, row) for piece in run)}</div>'
-
-
-def _medium(attribution: Record, piece: Piece, row: TargetScores) -> str:
-    assert piece.medium is not None
-    drawn = picture if isinstance(attribution.media[piece.medium], Picture) else clip
-    return _heading(piece) + drawn.html(attribution, piece.medium, row)
-
-
-def _heading(piece: Piece) -> str:
-    return f'<span class="heading">{escape(piece.heading)}</span>' if piece.heading else ""
-
-
-def _piece(piece: Piece, row: TargetScores) -> str:
-    if piece.feature is None:
-        return f'<span class="gap">{escape(piece.text)}</span>'
-    text = piece.text.replace("\n", "↵\n") or "∅"
-    loose, share = "loose " if piece.loose else "", row.share(piece.feature)
+def _reading(row: TargetScores) -> str:
+    """The scale of the colours, and what the scores add up to."""
+    scale = NumberScale(max(abs(row.empty), abs(row.full), 1e-300))
+    scores = NumberScale(row.bound)
+    bound, total = scores.plain(row.bound), scores.signed(sum(row.scores))
     return (
-        f'{_heading(piece)}<mark class="{loose}{_side(share)}" data-feature="{piece.feature}" '
-        f'style="--strength: {abs(share):.3f}" title="{escape(row.text(piece.feature))}">{escape(text)}</mark>'
+        f'<div class="for" aria-live="polite"><span class="subject"></span><span class="legend">against '
+        f'<span>−{bound}</span><i></i><span>+{bound}</span> towards</span><span class="ends">v(∅) {scale.plain(row.empty)} → '
+        f'v(N) {scale.plain(row.full)}</span><span class="sum">Σ {total}</span></div>\n'
     )
 
 
-def _panel(attribution: Record, row: TargetScores, index: int) -> str:
-    """The values, legend and strongest features of one row."""
+def _tools(attribution: Record) -> str:
+    """What helps with long prompts and images; shown by the script, without which it does nothing."""
+    heat = ""
+    if any(isinstance(medium, Picture) for medium in attribution.media):
+        heat = '<label>colour <input type="range" class="heat" min="0" max="1" step="0.05" value="1"></label>'
+    listens = any(isinstance(medium, Clip) for medium in attribution.media)
+    listen = '<span class="hint">Click a segment to hear it.</span>' if listens else ""
+    return (
+        '<div class="tools" hidden>'
+        '<input type="search" class="find" placeholder="find in the prompt" aria-label="find in the prompt">'
+        '<button type="button" class="previous" title="stronger (k)">↑ stronger</button>'
+        '<button type="button" class="next" title="next strongest (j)">↓ next strongest</button>'
+        '<label><input type="checkbox" class="fold"> fold what did little</label>'
+        '<label class="markups" hidden><input type="checkbox" class="markup"> show markup</label>'
+        f"{heat}{listen}</div>\n"
+    )
+
+
+def _strongest(attribution: Record, row: TargetScores) -> str:
+    """The strongest features of one target; the script lists those of others."""
     strongest = row.strongest(FEATURES_SHOWN)
-    bars = "".join(_bar(name(attribution, feature), row.text(feature), row.share(feature)) for feature in strongest)
+    reach = min(LONGEST, max([1.0, *(abs(row.share(entry)) + _half(row, entry) for entry in strongest)]))
+    bars = "".join(_bar(name(attribution, entry), row, entry, reach) for entry in strongest)
     some = attribution.n > FEATURES_SHOWN
-    which = f"{FEATURES_SHOWN} strongest of {attribution.n} features" if some else "Features by strength"
+    which = f"{FEATURES_SHOWN} strongest of {attribution.n:,} features" if some else "Features by strength"
+    export = "".join(f'<button type="button" data-export="{kind}">{kind.upper()}</button>' for kind in ("png", "svg", "json"))
     return (
-        f'<section class="row"{" hidden" if index else ""}>\n<div class="for">'
-        f'<span class="legend">against −{row.bound:.3g}<i></i>+{row.bound:.3g} towards</span>'
-        f"<span>v(∅) {row.empty:.4g} → v(N) {row.full:.4g}</span><span>Σ {sum(row.scores):+.4g}</span></div>\n"
-        f'<h2>{which}</h2>\n<div class="bars">{bars}</div>\n</section>\n'
+        f'<aside class="side"><h2 class="which">{which}</h2>\n<ol class="bars">{bars}</ol>\n'
+        '<button type="button" class="all" hidden>show all</button>\n'
+        f'<div class="export" hidden><span>save</span>{export}'
+        '<button type="button" data-export="tex">LaTeX</button></div></aside>'
     )
 
 
-def _bar(feature: str, score: str, share: float) -> str:
+def _half(row: TargetScores, entry: int) -> float:
+    """Half the width of an interval, as a share of the scale."""
+    error = 0.0 if row.errors is None else row.errors[entry]
+    return QUANTILE * error / row.bound if row.bound and math.isfinite(error) else 0.0
+
+
+def _bar(feature: str, row: TargetScores, entry: int, reach: float) -> str:
+    share, half = row.share(entry) / reach, _half(row, entry) / reach
+    ends = f"--from: {max(share - half, -1):.3f}; --to: {min(share + half, 1):.3f}"
+    whisker = f'<s style="{ends}"></s>' if half else ""
     return (
-        f"<span>{escape(shortened(visible(feature), 60))}</span><span>{score}</span>"
-        f'<div class="track"><i class="{_side(share)}" style="--strength: {abs(share):.3f}"></i></div>'
+        f'<li><button type="button" data-jump="{entry}"><span class="name">{escape(shortened(visible(feature), 60))}</span>'
+        f'<span class="score">{escape(row.readable(entry))}</span><span class="track"><i class="{row.classes(entry)}" '
+        f'style="--strength: {abs(share):.3f}"></i>{whisker}</span></button></li>'
     )
 
 
-def _side(share: float) -> str:
-    return "against" if share < 0 else "towards"
+def _shares(attribution: Record) -> str:
+    """How much of Σ|φ| falls on each modality, where there are several."""
+    if len({feature.modality for feature in attribution.features}) < 2 or not bool(attribution.attributions.any()):
+        return ""
+    shares = modality_shares(attribution, None).shares
+    parts = "".join(
+        f'<span style="--share: {share:.4f}" class="{escape(modality)}">{escape(modality)} {100 * share:.0f} %</span>'
+        for modality, share in shares.items()
+        if share
+    )
+    return f'<h2>Share of Σ|φ|</h2>\n<div class="shares">{parts}</div>\n'
+
+
+def _notes(attribution: Record) -> str:
+    sentence = fidelity_sentence(attribution)
+    fidelity = f'<p class="note"><abbr title="{FIDELITY_MEANING}">{escape(sentence)}</abbr></p>' if sentence else ""
+    return fidelity + "".join(f'<p class="note">{escape(note)}</p>' for note in attribution.notes if note)
 
 
 def _settings(attribution: Record) -> str:
@@ -134,12 +194,5 @@ def _settings(attribution: Record) -> str:
     if attribution.settings is None:
         return ""
     told = attribution.settings.readable().items()
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(shortened(value, 400))}</td></tr>" for name, value in told)
+    rows = "".join(f"<tr><th>{escape(key)}</th><td>{escape(shortened(value, 400))}</td></tr>" for key, value in told)
     return f'<details class="settings"><summary>Settings</summary><table>{rows}</table></details>'
-
-
-def _data(attribution: Record, shown: list[TargetScores]) -> str:
-    """Share and text of every entry for each target, as JSON that cannot close its script element."""
-    entries = range(attribution.n + len(shown[0].sums))
-    table = [[[round(row.share(entry), 3), row.text(entry)] for entry in entries] for row in shown]
-    return json.dumps(table, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -121,9 +121,9 @@ def html(attribution: Record, medium: int, row: TargetScores) -> str:
     data = _data_uri(image, "PNG" if small else "JPEG")
     title = caption(attribution, medium)
     shapes = "".join(
-        f'<path class="area {"against" if row.share(entry) < 0 else "towards"}" data-feature="{entry}" '
+        f'<path class="area {row.classes(entry)}" data-feature="{entry}" '
         f'style="--strength: {abs(row.share(entry)):.3f}" d="{svg_path(areas == area)}">'
-        f"<title>{escape(name(attribution, entry))}  {row.text(entry)}</title></path>"
+        f"<title>{escape(name(attribution, entry))}  {row.readable(entry)}</title></path>"
         for area, entry in enumerate(entries(attribution, medium))
         if entry is not None and (areas == area).any()
     )

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from interpreto_mllm.plots.areas import overlaps
+from interpreto_mllm.plots.number_scale import NumberScale
 from interpreto_mllm.results.record import Record
+
+QUANTILE = 1.96
+"""Of the normal distribution, for intervals of 95 %."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,23 @@ class TargetScores:
         error = 0.0 if self.errors is None or entry >= len(self.scores) else self.errors[entry]
         return f"{self.value(entry):+.3g}" + (f" ± {error:.2g}" if error > 0 else "")
 
+    @cached_property
+    def open_signs(self) -> frozenset[int]:
+        """The features whose 95 % interval holds zero, or whose error is not known; none where no errors are known at all."""
+        if self.errors is None or not any(self.errors):
+            return frozenset()
+        pairs = enumerate(zip(self.scores, self.errors, strict=True))
+        return frozenset(feature for feature, (score, error) in pairs if not abs(score) > QUANTILE * error)
+
+    def classes(self, entry: int) -> str:
+        """The style classes of what shows an entry: its sign, and whether that is open."""
+        return ("unsettled " if entry in self.open_signs else "") + ("against" if self.share(entry) < 0 else "towards")
+
+    def readable(self, entry: int) -> str:
+        """A score as pages write it: with three digits of the strongest one, its standard error, and one kind of minus sign."""
+        scale, error = NumberScale(self.bound), 0.0 if self.errors is None or entry >= len(self.scores) else self.errors[entry]
+        return scale.signed(self.value(entry)) + ("" if error == 0 else f" ± {scale.plain(error)}")
+
     def short(self, entry: int) -> str:
         """A score in few characters, with as many decimals as the largest score needs for two digits."""
         decimals = max(0, 1 - math.floor(math.log10(self.bound))) if self.bound else 0
@@ -64,13 +85,18 @@ def target_scores(attribution: Record, target: int) -> TargetScores:
     )
 
 
+def whole_answer(attribution: Record) -> Record | None:
+    """The scores of the whole answer where the targets are its tokens and can be joined, else None."""
+    if attribution.unit != "token" or attribution.t < 2:
+        return None
+    try:
+        return attribution.span().normalized(attribution.normalisation or "identity")
+    except ValueError:
+        return None
+
+
 def shown_scores(attribution: Record) -> list[TargetScores]:
     """The scores of each target, preceded by those of the whole answer when the targets are its tokens and can be summed."""
     each = [target_scores(attribution, target) for target in range(attribution.t)]
-    if attribution.unit != "token" or attribution.t < 2:
-        return each
-    try:
-        whole = attribution.span()
-    except ValueError:
-        return each
-    return [target_scores(whole.normalized(attribution.normalisation or "identity"), 0), *each]
+    whole = whole_answer(attribution)
+    return each if whole is None else [target_scores(whole, 0), *each]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from interpreto_mllm.plots.areas import name
+from interpreto_mllm.plots.number_scale import duration
 from interpreto_mllm.plots.scores import target_scores
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.record import Record
@@ -35,7 +36,7 @@ def facts(attribution: Record) -> list[str]:
     parts = [attribution.estimand, "exact" if attribution.exact else "", attribution.method, f"mode {attribution.mode}"]
     parts += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
     parts += [counted(counts.evaluations, "evaluation"), counted(counts.forwards, "forward")]
-    parts += [counted(counts.tokens, "token") + " processed", f"{counts.seconds:.2g} s"]
+    parts += [counted(counts.tokens, "token") + " processed", duration(counts.seconds)]
     parts += [counted(counts.answers_reused, "earlier answer") + " reused"]
     parts += [counted(counts.answers_asked, "earlier answer") + " asked for"]
     return [fact for fact in parts if fact and not fact.startswith("0 ")]
@@ -52,10 +53,14 @@ def brief_settings(settings: Settings) -> str:
 
 def quantity(attribution: Record) -> str:
     """What the numbers are, and their unit."""
+    return f"{attribution.estimand} ({unit(attribution)})"
+
+
+def unit(attribution: Record) -> str:
+    """Of the numbers."""
     units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
     units |= {"entropy": "nats", "kl": "nats", "perplexity": "perplexity"}
-    unit = "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
-    return f"{attribution.estimand} ({unit})"
+    return "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
 
 
 def counted(number: int, noun: str) -> str:

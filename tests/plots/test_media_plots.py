@@ -205,16 +205,16 @@ def test_the_page_shows_every_area_with_its_score_and_fetches_nothing(case, tmp_
     source = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert not re.search(r"https?://|@import|url\(|src=\"(?!data:)|href=\"(?!data:)", source)
     assert source.count("<script") == 2 and "<b>" not in source.split("<h2>", 1)[1]
-    table = json.loads(re.search(r'application/json">(.*?)</script>', source, re.DOTALL).group(1))  # type: ignore[union-attr]
+    data = json.loads(re.search(r'application/json">(.*?)</script>', source, re.DOTALL).group(1))  # type: ignore[union-attr]
     shown = shown_scores(attribution)
-    for line, row in zip(table, shown, strict=True):
-        assert [told for _, told in line] == [row.text(entry) for entry in range(len(line))]
-        assert [share for share, _ in line] == pytest.approx([row.share(entry) for entry in range(len(line))], abs=6e-4)
-    drawn = [int(entry) for entry in re.findall(r'class="area \w+" data-feature="(\d+)"', source)]
+    assert np.frombuffer(base64.b64decode(data["scores"])).tolist() == attribution.attributions.flatten().tolist()
+    assert [sum(shown[0].scores[feature] for feature in cover) for cover in data["overlaps"]] == shown[0].sums
+    assert data["names"] == [name(attribution, entry) for entry in range(attribution.n + len(data["overlaps"]))]
+    drawn = [int(entry) for entry in re.findall(r'class="area [\w ]+" data-feature="(\d+)"', source)]
     expected = [entry for medium in range(len(attribution.media)) for entry in entries(attribution, medium)]
     assert sorted(drawn) == sorted(entry for entry in expected if entry is not None)
     for entry, told in re.findall(r'data-feature="(\d+)"[^>]*><title>(.*?)</title>', source):
-        assert told.endswith(f"  {shown[0].text(int(entry))}")
+        assert told.endswith(f"  {shown[0].readable(int(entry))}")
 
 
 def test_the_page_plays_the_clip():

@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import math
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
+from support.pages import Given, explained, worded
 
-from interpreto_mllm.aggregators import Aggregator, Estimate
+from interpreto_mllm.aggregators import Estimate
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, mixed
 from interpreto_mllm.plots.pieces import pieces
 from interpreto_mllm.plots.scores import shown_scores
-
-
-class Given(Aggregator):
-    """The scores are the values of the coalitions after the first two, and their sum for a sum of targets."""
-
-    estimand = "Shapley value"
-
-    def aggregate(self, evaluations: Evaluations) -> Estimate:
-        scores = evaluations.values[2:].T.contiguous()
-        return Estimate(scores, scores.abs() / 8)
-
-
-def explained(scores: list[list[float]], features: list[Feature], text: str = "", unit: str = "token", **named) -> Attribution:
-    n, values = len(features), torch.tensor(scores, dtype=torch.float64).T
-    coalitions = torch.cat([torch.zeros(1, n), torch.ones(1, n), 1 - torch.eye(n)]).bool()
-    ends = torch.stack([torch.full_like(values[0], -3.0), torch.full_like(values[0], -0.5)])
-    draws = torch.zeros(0, dtype=torch.int64)
-    evaluations = Evaluations(coalitions, torch.cat([ends, values]), draws, torch.zeros(0).double(), draws)
-    return Attribution.from_evaluations(
-        evaluations, Given(), features=features, text=text, mode="log_softmax", unit=unit, **named  # type: ignore[arg-type]
-    )  # fmt: skip
-
-
-def worded(text: str, **named) -> list[Feature]:
-    return [Feature(found.group(), (found.span(),), **named) for found in re.finditer(r"\S+", text)]
-
+from interpreto_mllm.plots.transcript import turns
+from interpreto_mllm.prompts.conversation import Conversation
 
 HOSTILE = "<script>alert(1)</script> </mark> \"a\" 'b' & 東京 🎉 $x_1$ \x1b[31m"
 CASES = {
@@ -54,6 +35,10 @@ CASES = {
     "wide": explained([[float(i * j % 7 - 3) for i in range(60)] for j in range(20)], worded("w " * 60), "w " * 60),
     "game": explained([[1.0, -1.0]], [Feature("p"), Feature("q")], unit="value"),
 }
+
+
+def unpacked(text: str, kind: str) -> list[float]:
+    return np.frombuffer(base64.b64decode(text), kind).tolist()
 
 
 class Page(HTMLParser):
@@ -110,15 +95,59 @@ def test_colours_on_the_page_are_signed_shares_of_the_strongest():
     page = page_of(explained([[2.0, -1.0, 0.0], [2.0, -3.0, 0.0]], worded(text), text, targets=[" x", " y"]))
     shown = [((mark["class"] or "").split()[-1], mark["style"], mark["title"]) for mark in page.marks]
     assert shown == [
-        ("towards", "--strength: 1.000", "+4 ± 0.5"),
-        ("against", "--strength: 1.000", "-4 ± 0.5"),
-        ("towards", "--strength: 0.000", "+0"),
+        ("towards", "--strength: 1.000", "+4.00 ± 0.50"),
+        ("against", "--strength: 1.000", "−4.00 ± 0.50"),
+        ("towards", "--strength: 0.000", "0.00"),
     ]
-    assert json.loads(page.data) == [
-        [[1.0, "+4 ± 0.5"], [-1.0, "-4 ± 0.5"], [0.0, "+0"]],
-        [[1.0, "+2 ± 0.25"], [-0.5, "-1 ± 0.12"], [0.0, "+0"]],
-        [[0.667, "+2 ± 0.25"], [-1.0, "-3 ± 0.38"], [0.0, "+0"]],
-    ]
+
+
+def test_the_page_holds_the_scores_to_the_last_bit():
+    scores = [[2.0, -1.0, 1 / 3], [2.0, -3.0, 0.0]]
+    data = json.loads(page_of(explained(scores, worded("a b c"), "a b c", targets=[" x", " y"])).data)
+    assert unpacked(data["scores"], "<f8") == [2.0, -1.0, 1 / 3, 2.0, -3.0, 0.0]
+    assert unpacked(data["errors"], "<f4") == pytest.approx([0.25, 0.125, 1 / 24, 0.25, 0.375, 0.0])
+    assert data["additive"] and data["targets"] == [" x", " y"] and (data["empty"], data["full"]) == ([-3, -3], [-0.5, -0.5])
+    [whole] = data["spans"]
+    assert (whole["start"], whole["end"], unpacked(whole["scores"], "<f8")) == (0, 2, [4.0, -4.0, 1 / 3])
+
+
+def test_spans_that_are_not_sums_are_aggregated_beforehand():
+    class Squared(Given):
+        def aggregate(self, evaluations: Evaluations) -> Estimate:
+            return Estimate(evaluations.values[2:].T.square().contiguous())
+
+    three = explained([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], worded("a b"), "a b", targets=[" x", " y", " z"])
+    data = json.loads(page_of(three.reaggregate(Squared())).data)
+    found = {(span["start"], span["end"]): unpacked(span["scores"], "<f8") for span in data["spans"]}
+    assert not data["additive"] and found == {(0, 3): [81.0, 144.0], (0, 2): [16.0, 36.0], (1, 3): [64.0, 100.0]}
+
+
+def test_scores_whose_sign_is_open_are_hatched_and_a_budget_that_is_too_small_is_told():
+    settled = page_of(explained([[1.0, 2.0]], worded("a b"), "a b"))
+    assert all("unsettled" not in (mark["class"] or "") for mark in settled.marks)
+
+    noisy = explained([[1.0, 2.0, 3.0]], worded("a b c"), "a b c")
+    noisy = replace(noisy, standard_errors=torch.tensor([[1.0, 0.5, math.nan]]).double())
+    assert ["unsettled" in (mark["class"] or "") for mark in page_of(noisy).marks] == [True, False, True]
+    told = "The sign of 2 of 3 scores is not settled after 5 evaluations, 2 of the 3 strongest among them."
+    assert told in noisy._repr_html_()
+    noisy = replace(noisy, standard_errors=torch.tensor([[1.0, 0.5, 0.5]]).double())
+    assert "About 20 evaluations would settle these." in noisy._repr_html_()  # 5 · (1.96 · 1 / 1)²
+
+
+def test_chats_are_shown_by_turn_with_their_markup_folded_and_silent_messages():
+    text = "<bos><|user|>\nhello there<|end|>\n<|assistant|>\nhi . <|end|>\n<|user|>\nbye<|end|>\n<|assistant|>\n"
+    chat = Conversation(tuple({"role": role, "content": said} for role, said in
+                              [("user", "hello there"), ("assistant", "hi ."), ("user", "bye")]))  # fmt: skip
+    features = [Feature(word, ((text.index(word), text.index(word) + len(word)),), role="user", turn=turn)
+                for word, turn in [("hello", 0), ("bye", 2)]]  # fmt: skip
+    found = turns(explained([[1.0, 2.0]], features, text, conversation=chat))
+    assert [turn.role for turn in found] == ["user", "assistant", "user"]
+    assert "".join(piece.text for turn in found for piece in turn.pieces) == text
+    page = explained([[1.0, 2.0]], features, text, conversation=chat)._repr_html_()
+    prompt = page[page.index('<div class="prompt">') : page.index("<aside")]
+    shown = re.sub(r'<span class="gap markup">.*?</span>', "", prompt, flags=re.DOTALL)
+    assert re.sub(r"<[^>]*>", " ", shown).split() == ["user", "hello", "there", "assistant", "hi", ".", "user", "bye"]
 
 
 def test_the_whole_answer_comes_first_only_for_tokens():
