@@ -29,7 +29,9 @@ KEEPING: dict[Function, str] = {
 }
 """Functions that are not linear and keep a part of the relevance, as AttnLRP has it, and what the part belongs to."""
 
-BIASED = frozenset({F.linear, F.conv1d, torch.conv1d, F.conv2d, torch.conv2d, torch.addmm, Tensor.addmm})
+BIASED = frozenset(
+    {F.linear, F.conv1d, F.conv2d, F.conv3d, torch.conv1d, torch.conv2d, torch.conv3d, torch.addmm, Tensor.addmm}
+)
 """Functions whose constants are biases."""
 
 SIZE = 8.0
@@ -62,7 +64,7 @@ class Audit:
         """
         before = tree_map_only(Tensor, _copy, (args, kwargs))
         output = ruled(function, args, kwargs)
-        if not any(map(carries, tree_leaves(output))):
+        if not (any(map(carries, tree_leaves(before))) and any(map(carries, tree_leaves(output)))):
             return output
         if function in KEEPING:
             self._compare(function, before, output)
