@@ -43,6 +43,12 @@ def root(input: Tensor) -> Any:
     return torch.sqrt(input.detach())
 
 
+def power(input: Any, exponent: Any) -> Any:
+    """The rule of `pow`, for roots."""
+    rooted = isinstance(exponent, float) and abs(exponent) == 0.5
+    return torch.pow(input.detach() if rooted else input, exponent)
+
+
 NORMALISATION = {
     F.layer_norm: layer_norm,
     F.rms_norm: rms_norm,
@@ -50,7 +56,10 @@ NORMALISATION = {
     Tensor.rsqrt: reciprocal_root,
     torch.sqrt: root,
     Tensor.sqrt: root,
+    torch.pow: power,
+    Tensor.pow: power,
+    Tensor.__pow__: power,
 }
 
-SQUARES = frozenset({torch.pow, torch.square, torch.var, Tensor.pow, Tensor.square, Tensor.var})
+SQUARES = frozenset({torch.square, torch.var, torch.var_mean, Tensor.square, Tensor.var})
 """Stages of a normalisation before its root, where the backward ends; elsewhere they would break conservation."""
