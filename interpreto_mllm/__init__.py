@@ -3,6 +3,7 @@
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators import Aggregator, Estimate
 from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.core.feature import Feature
@@ -70,6 +71,7 @@ __all__ = [
     "Banzhaf",
     "Blur",
     "Boxes",
+    "Callback",
     "Clip",
     "ComplementaryShapley",
     "Contrast",
@@ -88,6 +90,7 @@ __all__ = [
     "Granularity",
     "HierarchicalShapley",
     "InferenceModes",
+    "JsonLines",
     "KernelShap",
     "Lime",
     "Masks",
@@ -101,6 +104,7 @@ __all__ = [
     "Perturbator",
     "Picture",
     "Plan",
+    "Progress",
     "RemoteModel",
     "Replace",
     "ReplaceImage",

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from interpreto_mllm.core.progress import progress_bar
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
+from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import G, Run
 
 Evaluate = Callable[[Sequence[G], Sequence[Bool[Tensor, "_ _"]]], Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]]
@@ -16,21 +16,25 @@ Evaluate = Callable[[Sequence[G], Sequence[Bool[Tensor, "_ _"]]], Iterator[tuple
 
 
 def run_sessions(
-    runs: Sequence[Run[G]], evaluate: Evaluate[G], *, progress: bool, checkpoint: Checkpoint | None = None
+    runs: Sequence[Run[G]], evaluate: Evaluate[G], *, reporter: Reporter, checkpoint: Checkpoint | None = None
 ) -> None:
     """Carry out all runs to their ends, each round of all of them in shared batches.
 
     Values are recorded as they arrive, and written to the checkpoint from time to time and at the end, also after an error.
     """
+    watch = reporter.watch
     try:
-        with progress_bar(sum(run.session.budget for run in runs), progress) as advance:
-            while active := [(run, rows) for run in runs if (rows := run.session.missing()) is not None]:
-                for place, done, values in evaluate([run.game for run, _ in active], [rows for _, rows in active]):
-                    run, rows = active[place]
-                    run.record(rows[done], values)
-                    advance(len(done))
-                    if checkpoint is not None and checkpoint.due:
-                        checkpoint.save([run.evaluations() for run in runs])
+        watch.enter("aggregation")
+        while active := [(run, rows) for run in runs if (rows := run.session.missing()) is not None]:
+            reporter.drawn(sum(len(rows) for _, rows in active))
+            watch.enter("model")
+            for place, done, values in evaluate([run.game for run, _ in active], [rows for _, rows in active]):
+                run, rows = active[place]
+                run.record(rows[done], values)
+                reporter.evaluated(len(done))
+                if checkpoint is not None and checkpoint.due:
+                    checkpoint.save([run.evaluations() for run in runs])
+            watch.enter("aggregation")
     finally:
         if checkpoint is not None:
             checkpoint.save([run.evaluations() for run in runs])

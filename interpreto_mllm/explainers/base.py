@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -13,24 +12,24 @@ from interpreto_mllm.adapters.choose import adapter_for
 from interpreto_mllm.adapters.questions import build_question
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
-from interpreto_mllm.core.counts import Spent
-from interpreto_mllm.core.description import describe
+from interpreto_mllm.core.counts import Spent, Stopwatch
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import UNCHECKED
 from interpreto_mllm.core.modalities import modality_coalitions
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.loop import run_sessions
+from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import Run
-from interpreto_mllm.explainers.checks import Known, check_parts, known_evaluations
+from interpreto_mllm.explainers.checks import Known, check_device, check_parts, known_evaluations
 from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import check_played, extended
 from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
 from interpreto_mllm.explainers.reproduction import Reproducible
-from interpreto_mllm.explainers.setting import setting
+from interpreto_mllm.explainers.setting import setting, text_occlusion
+from interpreto_mllm.explainers.timing import timed
 from interpreto_mllm.games.game import ModelGame, evaluate
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.games.targets import per_input
@@ -38,7 +37,6 @@ from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.granularity import check_granularity
-from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -94,6 +92,7 @@ class AttributionExplainer(Reproducible):
         generation = Generation(dict(settings.generate or {}), settings.seed)
         batching = Batching(settings.batch_size, settings.share_prefixes)
         self._adapter = adapter_for(model, tokenizer, self._mode, generation, batching)
+        check_device(settings.device, self._adapter.model)
         self._reader = self._adapter.reader(
             check_granularity(settings.granularity),
             settings.occlusion,
@@ -143,7 +142,7 @@ class AttributionExplainer(Reproducible):
         """
         if evaluations is not None and checkpoint is not None:
             raise ValueError("Give either evaluations or a checkpoint to continue from, not both.")
-        started = time.perf_counter()
+        watch = Stopwatch()
         self.unfinished = None
         kept = None if checkpoint is None else Checkpoint(checkpoint)
         with self._adapter.preserved_state():
@@ -157,11 +156,13 @@ class AttributionExplainer(Reproducible):
                 for game, choice, budget, earlier in zip(games, choices, budgets, known, strict=True)
             ]
             try:
-                spent = self._carry_out(runs, kept, started)
-                return [
-                    self._result(run, choice, spent, earlier.notes)
-                    for run, choice, earlier in zip(runs, choices, known, strict=True)
-                ]
+                with self._reporter(runs, watch) as reporter:
+                    spent = self._carry_out(runs, kept, reporter)
+                    found = [
+                        self._result(run, choice, spent, earlier.notes)
+                        for run, choice, earlier in zip(runs, choices, known, strict=True)
+                    ]
+                return timed(found, watch.stages)
             except BaseException:
                 self.unfinished = [run.evaluations() for run in runs]
                 raise
@@ -205,7 +206,7 @@ class AttributionExplainer(Reproducible):
             longer = extended(
                 explanation, new_turn, self._adapter, self._reader, self.settings.progress, self._intermediate_responses
             )
-            check_played(explanation, longer, self._setting() | _text_occlusion(self._reader.occlusion, longer.features))
+            check_played(explanation, longer, self._setting() | text_occlusion(self._reader.occlusion, longer.features))
         [result] = self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)
         if explanation.evaluations.fingerprint is None and UNCHECKED not in result.notes:
             result = replace(result, notes=(*result.notes, UNCHECKED))
@@ -246,7 +247,7 @@ class AttributionExplainer(Reproducible):
         ]
         played = self._setting()
         return [
-            replace(game, setting=played | _text_occlusion(self._reader.occlusion, game.features))
+            replace(game, setting=played | text_occlusion(self._reader.occlusion, game.features))
             for game in self._adapter.games(prompts, questions)
         ]
 
@@ -266,13 +267,17 @@ class AttributionExplainer(Reproducible):
             extra=modality_coalitions(game.features),
         )
 
-    def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, started: float) -> Spent:
+    def _reporter(self, runs: list[Run[ModelGame]], watch: Stopwatch) -> Reporter:
+        budget, settings = sum(run.session.budget for run in runs), self.settings
+        return Reporter(settings.callbacks, watch, budget, runs[0].game.scorer.counter, settings.progress)
+
+    def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, reporter: Reporter) -> Spent:
         """Evaluate all games, and say what that has cost."""
         counter = runs[0].game.scorer.counter
         forwards, tokens = counter.forwards, counter.tokens
-        run_sessions(runs, evaluate, progress=self.settings.progress, checkpoint=checkpoint)
+        run_sessions(runs, evaluate, reporter=reporter, checkpoint=checkpoint)
         forwards, tokens = counter.forwards - forwards, counter.tokens - tokens
-        return Spent(sum(run.paid for run in runs), forwards, tokens, time.perf_counter() - started)
+        return Spent(sum(run.paid for run in runs), forwards, tokens)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session = run.game, run.session
@@ -291,8 +296,3 @@ class AttributionExplainer(Reproducible):
             conversation=game.prompt.conversation,
             settings=self.described(self.settings, self._adapter),
         )
-
-
-def _text_occlusion(occlusion: TextOcclusion, features: Sequence[Feature]) -> dict[str, str]:
-    """How absent features of the text disappear, if there are any."""
-    return {"occlusion": describe(occlusion)} if any(feature.positions for feature in features) else {}

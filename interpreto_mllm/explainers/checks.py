@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
+
+from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import UNCHECKED, Fingerprint, differences, incomparable
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
@@ -19,6 +24,24 @@ def check_parts(perturbator: object, aggregator: object) -> None:
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
+
+
+def check_device(device: str | torch.device | None, model: Any) -> None:
+    """Raise a ValueError for a device that is not the model's own, which is never moved."""
+    if device is None:
+        return
+    if isinstance(model, RemoteModel):
+        raise ValueError(f"device={str(device)!r}, but a served model is on no device of this process: leave device out.")
+    try:
+        wanted = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be one of torch's, such as 'cuda:0'; got {device!r}.") from error
+    there = input_device(model)
+    if wanted.type != there.type or (None not in (wanted.index, there.index) and wanted.index != there.index):
+        raise ValueError(
+            f"device={str(device)!r}, but the model is on {there} and is never moved: call model.to({str(device)!r}) before "
+            "you explain it, or leave device out."
+        )
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
+import torch
+
+from interpreto_mllm.core.callbacks import Callback, check_callbacks
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.evaluation.stopping import Rule, check_rule
 from interpreto_mllm.games.modes import InferenceModes, check_mode
@@ -42,6 +45,7 @@ class Options(TypedDict, total=False):
             default when None.
         until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
         batch_size: rows per forward pass, 32 by default.
+        device: the device that the model is on; for another one, an error says how to move the model, which stays where it is.
         seed: of all randomness, 0 by default.
         roles: the chat roles whose messages are explained, `("user",)` by default.
         pinned: features that are always present and get no score: texts, indices, or a filter such as `punctuation`.
@@ -49,6 +53,7 @@ class Options(TypedDict, total=False):
         generate: arguments of `model.generate` where the target is None; greedy decoding by default.
         share_prefixes: False runs one plain forward pass per row, the reference for the fast path.
         progress: show a progress bar when the call takes longer than a second; True by default.
+        callbacks: objects derived from `Callback` that are told of each round, each batch and the end of a call.
     """
 
     granularity: Granularity | Splitter | list[Span]
@@ -61,6 +66,7 @@ class Options(TypedDict, total=False):
     budget: int | float | None
     until: Rule | None
     batch_size: int
+    device: str | torch.device | None
     seed: int
     roles: Collection[str]
     pinned: Pins
@@ -68,6 +74,7 @@ class Options(TypedDict, total=False):
     generate: Mapping[str, Any] | None
     share_prefixes: bool
     progress: bool
+    callbacks: Sequence[Callback]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +95,7 @@ class Settings:
     budget: int | float | None = None
     until: Rule | None = None
     batch_size: int = 32
+    device: str | torch.device | None = None
     seed: int = 0
     roles: Collection[str] = ("user",)
     pinned: Pins = ()
@@ -95,11 +103,13 @@ class Settings:
     generate: Mapping[str, Any] | None = None
     share_prefixes: bool = True
     progress: bool = True
+    callbacks: Sequence[Callback] = ()
 
     def __post_init__(self) -> None:
         check_granularity(self.granularity)
         check_mode(self.inference_mode)
         check_rule(self.until)
+        check_callbacks(self.callbacks)
         if not (self.occlusion is None or isinstance(self.occlusion, TextOcclusion)):
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {self.occlusion!r}.")
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:

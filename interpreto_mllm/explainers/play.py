@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +13,16 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.core.callbacks import Callback, check_callbacks
+from interpreto_mllm.core.counts import Stopwatch
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.loop import run_sessions
+from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import Run
 from interpreto_mllm.evaluation.stopping import Rule, check_rule
+from interpreto_mllm.explainers.timing import timed
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
@@ -35,6 +38,7 @@ def play(
     until: Rule | None = None,
     extra: Bool[Tensor, "extra n"] | None = None,
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
 ) -> Attribution:
     """Attributions of the features of any game.
 
@@ -49,6 +53,7 @@ def play(
         until: a rule that ends the sampling early, such as `TopK(3)`; the budget is then the upper limit.
         extra: coalitions evaluated besides those drawn, within the same budget if it suffices; the aggregator never sees them.
         progress: show a progress bar when the call takes longer than a second.
+        callbacks: objects derived from `Callback`, told of each round, each batch and the end.
 
     Returns:
         An `Attribution` of shape `(t, n)`.
@@ -64,7 +69,8 @@ def play(
         >>> play(glove, ExactPerturbator(), ShapleyAggregator(), n_features=3).attributions.round(decimals=3).tolist()
         [[0.667, 0.167, 0.167]]
     """
-    started = time.perf_counter()
+    watch = Stopwatch()
+    check_callbacks(callbacks)
     budget = resolve_budget(perturbator, n_features, budget)
     run = Run.prepared(
         CallableGame(game, n_features),
@@ -76,15 +82,17 @@ def play(
         until=check_rule(until),
         extra=extra,
     )
-    run_sessions([run], evaluate, progress=progress)
     session = run.session
-    return Attribution.from_evaluations(
-        run.evaluations(),
-        aggregator,
-        counts=Counts(session.evaluated, run.paid, seconds=time.perf_counter() - started, saved=session.saved),
-        method=type(perturbator).__name__,
-        notes=session.notes,
-    )
+    with Reporter(callbacks, watch, session.budget, progress=progress) as reporter:
+        run_sessions([run], evaluate, reporter=reporter)
+        result = Attribution.from_evaluations(
+            run.evaluations(),
+            aggregator,
+            counts=Counts(session.evaluated, run.paid, saved=session.saved),
+            method=type(perturbator).__name__,
+            notes=session.notes,
+        )
+    return timed([result], watch.stages)[0]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from interpreto_mllm.results.settings import Settings
 
 Explainer = TypeVar("Explainer")
 Made = TypeVar("Made", bound="Reproducible")
+UNTOLD = ("callbacks", "device")
+"""Options that decide no number, and that are of one process."""
 LIBRARIES = ("interpreto_mllm", "torch", "transformers")
 
 
@@ -70,9 +72,9 @@ class Reproducible:
             options: all of its options.
             adapter: of its model.
         """
-        shared = {field.name: packed(getattr(options, field.name)) for field in fields(options)}
+        shared = {field.name: packed(getattr(options, field.name)) for field in fields(options) if field.name not in UNTOLD}
         given = own_arguments(type(self), *self._call)
-        own = {name: packed(value) for name, value in given.items() if name not in shared}
+        own = {name: packed(value) for name, value in given.items() if name not in (*shared, *UNTOLD)}
         versions = {**{name: _version(name) for name in LIBRARIES}, "python": platform.python_version()}
         generation = {} if adapter.responder is None else dict(adapter.generation_settings)
         return Settings(type(self).__name__, own, shared, generation, _model(adapter.model), versions)

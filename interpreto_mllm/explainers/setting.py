@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.core.description import describe
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.weights import weights
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.games.modes import InferenceModes
+from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 INCIDENTAL = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "attn_implementation")
@@ -32,6 +34,11 @@ def setting(adapter: ModelAdapter[Any], mode: Mode | ResponseSimilarity) -> Fing
         found["generation"] = describe(dict(adapter.generation_settings))
         found["generation config"] = describe(None if own is None else _config(own))
     return found
+
+
+def text_occlusion(occlusion: TextOcclusion, features: Sequence[Feature]) -> dict[str, str]:
+    """How absent features of the text disappear, if there are any."""
+    return {"occlusion": describe(occlusion)} if any(feature.positions for feature in features) else {}
 
 
 def server_address(url: str) -> str:

@@ -79,7 +79,7 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
         record = kind(
             **{name: content[name] for name in PLAIN},
             notes=tuple(content["notes"]),
-            counts=Counts(**content["counts"]),
+            counts=Counts.from_data(content["counts"]),
             features=[_feature(entry) for entry in content["features"]],
             media=media,
             conversation=Conversation.from_data(content.get("conversation"), media),
