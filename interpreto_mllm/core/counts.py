@@ -81,6 +81,7 @@ class Counts:
             prompt counted once.
         answers_asked: those that were not, and were asked for in this call.
         stages: what the seconds were spent on.
+        trials: forward passes beside `forwards` in which the model was tried since the result before, as docs/errors.md says.
 
     Example:
         >>> Counts(evaluations=16, paid=10).paid
@@ -96,6 +97,7 @@ class Counts:
     answers_reused: int = 0
     answers_asked: int = 0
     stages: Stages = Stages()
+    trials: int = 0
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Counts:
@@ -115,11 +117,13 @@ class Spent:
         paid: evaluations made.
         forwards: forward passes of the model.
         tokens: tokens processed by the model.
+        trials: forward passes in which the model was tried.
     """
 
     paid: int
     forwards: int
     tokens: int
+    trials: int = 0
 
     def share(self, paid: int, evaluations: int, saved: int) -> Counts:
         """The costs of one input, in proportion to the evaluations made for it.
@@ -130,4 +134,5 @@ class Spent:
         """
         share = paid / max(self.paid, 1)
         forwards, tokens = round(self.forwards * share), round(self.tokens * share)
-        return Counts(evaluations, paid, forwards, tokens, saved=saved)
+        trials = round(self.trials * share)
+        return Counts(evaluations, paid, forwards, tokens, saved=saved, trials=trials)

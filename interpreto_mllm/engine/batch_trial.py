@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -13,23 +12,20 @@ from torch import Tensor
 from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.findings import finding
-from interpreto_mllm.engine.rounding import NOISE, excess, half, tolerance
+from interpreto_mllm.engine.rounding import NOISE, excess, half, has_experts, tolerance
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
-ROWS = 4
-"""Rows of a trial."""
+ROWS, BESIDE = 4, 8
+"""Rows of a trial that are compared with themselves alone, and rows of its batch; all are where tokens are sent to experts."""
 
 NOTES = {
     Grouping.EQUAL: "Rows of different lengths influence each other in this model: batches hold rows of one length.",
     Grouping.ALONE: "Rows in a batch influence each other in this model: each is computed by itself.",
 }
 
-ADVICE = "with what is in a batch; batch_size=1 and share_prefixes=False, or float32, rule that out."
-
-EXPERTS = re.compile(r"^(moe_)?num_(local_)?experts$|^n_routed_experts$|^moe_num_experts$|^ffn_config$")
-"""Settings that say how many experts a layer has, by the names that models give them."""
+ADVICE = "batch_size=1 and share_prefixes=False, or float32, rule that out."
 
 
 class _Known:
@@ -37,23 +33,27 @@ class _Known:
 
     Attributes:
         grouping: which rows may go together.
-        lengths: those that were tried beside others.
+        lengths: those that were compared beside others.
         equal: whether rows of one length were tried.
-        spread: how far a row's values were seen to change where they change beside its own copies too.
+        compared: how many rows were compared.
+        spread: how far a value was seen to change where that is rounding.
+        note: what was said of that.
     """
 
     def __init__(self) -> None:
-        self.grouping, self.lengths, self.equal, self.spread = Grouping.ANY, set[int](), False, 0.0
+        self.grouping, self.lengths, self.equal = Grouping.ANY, set[int](), False
+        self.compared, self.spread, self.note = 0, 0.0, ""
 
 
 class BatchTrial(Generic[Item]):
     """Compares some rows of a batch with themselves alone: of different lengths, and of one.
 
     Rows that differ by more than rounding go together by length alone; if rows of one length differ too, each is computed by
-    itself. In half precision, four times as much is rounding where a row differs beside copies of itself too; results say so.
+    itself. In half precision, four times as much is rounding where a row differs beside copies of itself too; results say so,
+    and how far rows were seen to differ in a mixture of experts.
 
-    What was found is kept with the model. Lengths beyond those tried are tried again: a model may change its ways with the
-    length. A trial takes at most nine forwards, which are not counted.
+    What was found is kept with the model. Lengths beyond those compared are tried again, all of them: a model may change its
+    ways with the length. A trial takes a forward over a batch, and one for each row that is compared.
 
     Args:
         model: for what is known of it.
@@ -62,6 +62,7 @@ class BatchTrial(Generic[Item]):
         counter: is told what readers of a result must know.
         length: of a row.
         values: of some rows in one forward, and how many of a row's values count.
+        unit: of these values, in words.
     """
 
     def __init__(
@@ -72,92 +73,105 @@ class BatchTrial(Generic[Item]):
         counter: ForwardCounter,
         length: Callable[[Item], int],
         values: Callable[[Sequence[Item]], Float[Tensor, "b t"]],
+        unit: str = "logits",
     ):
         self.model, self.kind, self.batches, self.counter = model, kind, batches, counter
-        self.length, self.values = length, values
+        self.length, self.values, self.unit = length, values, unit
+        self._experts = half(model) and has_experts(model)
+        self._rows = BESIDE if self._experts else ROWS
 
     def __call__(self, rows: Sequence[Item]) -> None:
         """Try what is not known yet of rows such as these."""
         known = finding(self.model, ("batches", self.kind), _Known)
         if self.batches.size > 1 and len(rows) > 1 and known.grouping is not Grouping.ALONE:
-            with self.counter.paused():
+            with self.counter.trying():
                 self._try(known, rows)
-        if known.grouping is Grouping.ALONE:
-            self.counter.notes.pop(NOTES[Grouping.EQUAL], None)
+        for said in (NOTES[Grouping.EQUAL], known.note):
+            self.counter.notes.pop(said, None)
         if known.grouping is not Grouping.ANY:
             self.batches.grouping = known.grouping
             self.counter.note(NOTES[known.grouping])
-        elif known.spread:
-            self.counter.note(f"{self._precision} changes values of this model by up to {known.spread:.2g} {ADVICE}")
-        if self.batches.size > 1 and known.grouping is not Grouping.ALONE and half(self.model) and _has_experts(self.model):
-            self.counter.note(f"{self._precision} may send a token to other experts, and so change single values, {ADVICE}")
+        if known.grouping is not Grouping.ALONE and self.batches.size > 1 and (note := self._note(known)):
+            known.note = note
+            self.counter.note(note)
 
-    @property
-    def _precision(self) -> str:
-        return f"Rounding to {str(self.model.dtype).removeprefix('torch.')}"
+    def _note(self, known: _Known) -> str:
+        """What readers must know of rounding; empty where there is nothing."""
+        precision = f"Rounding to {str(self.model.dtype).removeprefix('torch.')}"
+        seen = f"by up to {known.spread:.2g} ({self.unit}) in {known.compared} rows that were compared"
+        if self._experts and known.compared:
+            said = "may send a token to other experts in another batch, and so change single values"
+            return f"{precision} {said}: {seen}; {ADVICE}"
+        return f"{precision} changes values of this model with what is in a batch, {seen}; {ADVICE}" if known.spread else ""
 
     def _try(self, known: _Known, rows: Sequence[Item]) -> None:
         of_length: dict[int, list[Item]] = {}
-        for row in rows:
+        for row in sorted(rows, key=self.length):
             of_length.setdefault(self.length(row), []).append(row)
-        lengths = sorted(of_length)
-        new = len(lengths) > 1 and (
-            not known.lengths
-            or lengths[0] < min(known.lengths)
-            or lengths[-1] > max(known.lengths)
-            or (len(known.lengths) < ROWS and not known.lengths.issuperset(lengths))
-        )
-        if known.grouping is Grouping.ANY and new:
-            chosen = _spread(lengths)
+        chosen = self._untried(known, list(of_length)) if known.grouping is Grouping.ANY else []
+        if chosen:
             known.lengths.update(chosen)
-            if not self._independent(known, [of_length[length][0] for length in chosen]):
+            beside = _spread([group[-1] for length, group in of_length.items() if length not in chosen], BESIDE - len(chosen))
+            if not self._independent(known, [of_length[length][0] for length in chosen], beside):
                 known.grouping = Grouping.EQUAL
         several = [group for group in of_length.values() if len(group) > 1]
         if several and not known.equal and (known.grouping is Grouping.EQUAL or not known.lengths):
             known.equal = True
-            if not self._independent(known, max(several, key=len)[:ROWS]):
+            if not self._independent(known, max(several, key=len)[: self._rows]):
                 known.grouping = Grouping.ALONE
 
-    def _independent(self, known: _Known, rows: Sequence[Item]) -> bool:
-        """Whether rows have the values in a batch that they have alone; logged where not."""
+    def _untried(self, known: _Known, lengths: Sequence[int]) -> list[int]:
+        """Lengths to compare of these: some of all where they go beyond what is known, else as many new ones as are missing."""
+        if len(lengths) < 2:
+            return []
+        if not known.lengths or lengths[0] < min(known.lengths) or lengths[-1] > max(known.lengths):
+            return _spread(lengths, self._rows)
+        return _spread([length for length in lengths if length not in known.lengths], self._rows - len(known.lengths))
+
+    def _independent(self, known: _Known, rows: Sequence[Item], beside: Sequence[Item] = ()) -> bool:
+        """Whether rows have the values in a batch, beside others, that they have alone; logged where not."""
+        batch = [*rows[:-1], *beside, rows[-1]]
+        compared = {*range(len(rows) - 1), len(batch) - 1}
         try:
-            some, together = self._together(rows)
+            places, together = self._together(batch)
         except Exception as error:  # a model may refuse a batch in any way it likes: rows alone then decide
             logger.info("%s cannot read several rows at once (%s).", type(self.model).__name__, error)
             return False
-        for row, beside in zip(some, together, strict=True):
-            alone = self.values([row])[0]
-            beside = beside[: len(alone)]
-            over = excess(beside, alone, tolerance(self.model))
-            if over <= 1:
-                continue
+        return all(self._same(known, batch[at], values) for at, values in zip(places, together, strict=True) if at in compared)
+
+    def _same(self, known: _Known, row: Item, beside: Float[Tensor, "t"]) -> bool:
+        """Whether a row's values beside others are those that it has alone, up to rounding."""
+        alone = self.values([row])[0]
+        beside = beside[: len(alone)]
+        over = excess(beside, alone, tolerance(self.model))
+        if over > 1:
             copies = self.values([row] * 3)[0][: len(alone)]
             noise = excess(copies, alone, tolerance(self.model)) if half(self.model) else 0.0
             if over > NOISE * min(noise, 1):
                 logger.info("In a batch, %s gives other numbers (by %.1e tolerances).", type(self.model).__name__, over)
                 return False
-            known.spread = max(known.spread, float((beside - alone).abs().max()))
+        known.compared += 1
+        if over > 1 or self._experts:
+            known.spread = max(known.spread, float((beside - alone).abs().nan_to_num().max()))
         return True
 
-    def _together(self, rows: Sequence[Item]) -> tuple[Sequence[Item], Float[Tensor, "b t"]]:
+    def _together(self, rows: Sequence[Item]) -> tuple[list[int], Float[Tensor, "b t"]]:
         """As many of the rows as fit into memory, the first and the last of two, and their values in one forward."""
+        places = list(range(len(rows)))
         while True:
-            some = rows if len(rows) <= self.batches.size else [*rows[: self.batches.size - 1], rows[-1]]
+            some = places if len(places) <= self.batches.size else [*places[: self.batches.size - 1], places[-1]]
             try:
-                return some, self.values(some)
+                return some, self.values([rows[place] for place in some])
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error) or self.batches.size == 1:
                     raise
             self.batches.halve()
 
 
-def _spread(lengths: Sequence[int]) -> list[int]:
-    """Some of these, the first and the last among them."""
-    places = {round(index * (len(lengths) - 1) / (ROWS - 1)) for index in range(ROWS)}
-    return [lengths[place] for place in sorted(places)]
-
-
-def _has_experts(model: Any) -> bool:
-    """Whether tokens are sent to some of several experts, so that rounding can change which."""
-    settings = model.config.get_text_config().to_dict()
-    return any(EXPERTS.search(name) and (isinstance(value, dict) or (value or 0) > 1) for name, value in settings.items())
+def _spread(some: Sequence[Any], count: int) -> list[Any]:
+    """As many of these, evenly, the first and the last among them; the last where there is room for one."""
+    if count < 1 or not some:
+        return []
+    steps = max(min(count, len(some)) - 1, 1)
+    places = {round((index if count > 1 else 1) * (len(some) - 1) / steps) for index in range(min(count, len(some)))}
+    return [some[place] for place in sorted(places)]

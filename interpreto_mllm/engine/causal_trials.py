@@ -31,7 +31,7 @@ LAST_IS_READ = "The answer is predicted from the prompt's last token, which is r
 class CausalTrials:
     """Tries whether predictions change with what follows, or with what is masked, and whether rows influence each other.
 
-    Two forwards each, not counted, at the length of the longest row; longer ones are tried again.
+    Two forwards each at the length of the longest row; longer ones are tried again.
 
     Args:
         runner: runs the model.
@@ -47,7 +47,7 @@ class CausalTrials:
             ValueError: for a model that reads an answer's later tokens before it predicts the earlier ones, or what is masked.
         """
         runner, kind = self.runner, frozenset(state.medium.modality for query in queries for state in query.input.media)
-        with runner.counter.paused(), runner.inputs.trial():
+        with runner.counter.trying(), runner.inputs.trial():
             longest = max(queries, key=_length)
             known = finding(runner.model, ("ahead", kind), Longest)
             if longest.length > known.length:
@@ -62,8 +62,8 @@ class CausalTrials:
             )
             if any(query.input.seen is not None and not query.input.seen[-1] for query in queries):
                 runner.counter.note(LAST_IS_READ)
-            trial = BatchTrial(runner.model, ("causal", kind), runner.batches, runner.counter, _length, self._values)
-            trial(queries)
+            unit = "log-probabilities"
+            BatchTrial(runner.model, ("causal", kind), runner.batches, runner.counter, _length, self._values, unit)(queries)
 
     def _values(self, queries: Sequence[Score]) -> Float[Tensor, "b t"]:
         """Log-probabilities of the tokens of answers, in one plain forward."""

@@ -16,37 +16,41 @@ class ForwardCounter:
         tokens: tokens read and generated in them.
 
     Attributes:
+        trials: forward passes in which the model was tried, beside those that are counted.
         notes: what trials of the model found that a reader of the results must know, each once.
 
     Example:
         >>> counter = ForwardCounter()
         >>> counter.add(tokens=12)
-        >>> with counter.paused():
+        >>> with counter.trying():
         ...     counter.add(tokens=7)
-        >>> counter
-        ForwardCounter(forwards=1, tokens=12)
+        >>> counter, counter.trials
+        (ForwardCounter(forwards=1, tokens=12), 1)
     """
 
     forwards: int = 0
     tokens: int = 0
+    trials: int = field(default=0, init=False, repr=False, compare=False)
     notes: dict[str, None] = field(default_factory=dict, init=False, repr=False, compare=False)
-    _paused: bool = field(default=False, init=False, repr=False, compare=False)
+    _trying: bool = field(default=False, init=False, repr=False, compare=False)
 
     def add(self, tokens: int, forwards: int = 1) -> None:
         """Count these forwards."""
-        if not self._paused:
-            self.forwards += forwards
-            self.tokens += tokens
+        if self._trying:
+            self.trials += forwards
+            return
+        self.forwards += forwards
+        self.tokens += tokens
 
     def note(self, text: str) -> None:
         """Something that a reader of the results must know."""
         self.notes[text] = None
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Within, nothing is counted: trials of a model are no part of what an explanation costs."""
-        before, self._paused = self._paused, True
+    def trying(self) -> Iterator[None]:
+        """Within, forwards are trials of the model, which are no part of what each explanation costs."""
+        before, self._trying = self._trying, True
         try:
             yield
         finally:
-            self._paused = before
+            self._trying = before

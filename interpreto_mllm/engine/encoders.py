@@ -13,7 +13,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
-from interpreto_mllm.engine.findings import finding
+from interpreto_mllm.engine.findings import Longest, finding
 from interpreto_mllm.engine.plain_generation import generate, seeded, without_ending
 from interpreto_mllm.engine.prompt_trials import try_batches, try_masks
 from interpreto_mllm.engine.queries import Classify, Generate, Generated, Mode, Query, Score, Scored, pad
@@ -22,7 +22,7 @@ from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 
 TAIL, TAILS = 8, 5
-"""Tokens after the first one of an answer that are changed to see whether a decoder reads ahead, and in how many ways."""
+"""Least tokens after the first one of an answer that are changed to see whether a decoder reads ahead, and in how many ways."""
 
 
 class ClassifierScorer:
@@ -101,8 +101,7 @@ class Seq2SeqScorer:
             ValueError: for a model whose decoder reads an answer's later tokens before it predicts the earlier ones.
         """
         if queries:
-            ahead = finding(self.prompts.model, "decoder reads ahead", lambda: self._reads_ahead(queries[0]))
-            check_reads_on(self.prompts.model, ahead, len(queries[0].input.ids))
+            self._check_ahead(max(queries, key=lambda query: query.length))
             first = first_logits(self.prompts, self._start)
             try_masks(self.prompts, "encoder-decoder", queries, first)
             try_batches(self.prompts, "encoder-decoder", queries, first)
@@ -120,15 +119,23 @@ class Seq2SeqScorer:
         inputs = self.prompts.inputs([query.input for query in queries])
         return self.prompts.model(**inputs, decoder_input_ids=answers).logits.float()
 
+    def _check_ahead(self, query: Score) -> None:
+        """See that the answer's later tokens do not change the predictions before them; longer ones are tried again."""
+        model = self.prompts.model
+        known = finding(model, "decoder reads ahead", Longest)
+        if query.length > known.length:
+            check_reads_on(model, self._reads_ahead(query), len(query.input.ids))
+            known.length = query.length
+
     def _reads_ahead(self, query: Score) -> bool:
-        """Whether the answer's later tokens change the predictions before them."""
         model = self.prompts.model
         known = list(dict.fromkeys([*query.target, *query.input.ids.tolist(), self._start]))
         if len(known) < TAILS:
             known += [token for token in range(vocabulary_size(model) or 0) if token not in known][:TAILS]
-        tails = [[known[(place + shift) % len(known)] for place in range(TAIL)] for shift in range(min(TAILS, len(known)))]
+        after = range(max(TAIL, len(query.target) - 1))
+        tails = [[known[(place + shift) % len(known)] for place in after] for shift in range(min(TAILS, len(known)))]
         rows = [replace(query, target=(query.target[0], *tail)) for tail in tails]
-        with self.counter.paused():
+        with self.counter.trying():
             return reads_ahead(model, rows, lambda rows: self._logits(rows)[:, :2].log_softmax(-1))
 
 

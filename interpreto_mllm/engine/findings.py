@@ -45,9 +45,15 @@ def finding(model: Any, key: Hashable, make: Callable[[], T]) -> T:
 
 def _state(model: Any) -> Hashable:
     """Cheap to compute, and different after a change of the model."""
-    weights = [*model.parameters(), *model.buffers()]
+    weights, buffers = list(model.parameters()), list(model.buffers())
+    places = frozenset((tensor.dtype, tensor.device) for tensor in (*weights, *buffers))
+    versions = sum(weight._version for weight in weights)
     config = getattr(model, "config", None)
-    settings = config.to_json_string() if config is not None else ""
-    attention = getattr(config, "_attn_implementation", None)
-    places = frozenset((weight.dtype, weight.device) for weight in weights)
-    return settings, attention, places, len(weights), sum(weight._version for weight in model.parameters())
+    settings = "" if config is None else _settings(config)
+    return settings, places, len(weights), len(buffers), versions
+
+
+def _settings(config: Any) -> str:
+    """A config's settings, which way of attention among them, and those of its parts; its own JSON takes milliseconds."""
+    parts = {name: _settings(value) if hasattr(value, "to_json_string") else value for name, value in vars(config).items()}
+    return repr(parts)

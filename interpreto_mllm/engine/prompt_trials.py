@@ -32,7 +32,7 @@ def try_masks(prompts: WholePrompts, kind: str, queries: Sequence[Asked], logits
     def values(input: ModelInput, query: Asked) -> Float[Tensor, "v"]:
         return logits([replace(cast(Any, query), input=input)])[0]
 
-    with prompts.counter.paused():
+    with prompts.counter.trying():
         check_masked(prompts.model, kind, queries, values, lambda input: np.ones(len(input.ids), dtype=bool))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import torch
@@ -16,6 +17,10 @@ LEAST = 3e-5
 
 NOISE = 4
 """How many times as much as this is noise where it is seen to be: in half precision, of a row beside copies of itself."""
+
+
+EXPERTS = re.compile(r"^(moe_)?num_(local_)?experts$|^n_routed_experts$|^moe_num_experts$|^ffn_config$")
+"""Settings that say how many experts a layer has, by the names that models give them."""
 
 
 def tolerance(model: Any) -> float:
@@ -46,6 +51,12 @@ def excess(one: Float[Tensor, "*shape"], other: Float[Tensor, "*shape"], allowed
 def half(model: Any) -> bool:
     """Whether a model computes in half precision, where a tie can fall either way."""
     return model.dtype in (torch.float16, torch.bfloat16)
+
+
+def has_experts(model: Any) -> bool:
+    """Whether tokens are sent to some of several experts, so that rounding can change which."""
+    settings = model.config.get_text_config().to_dict()
+    return any(EXPERTS.search(name) and (isinstance(value, dict) or (value or 0) > 1) for name, value in settings.items())
 
 
 def log_probabilities(logits: Float[Tensor, "*rows v"], targets: Any) -> Float[Tensor, "*rows"]:

@@ -82,8 +82,11 @@ class CausalRunner:
     @cached_property
     def keeps_logits(self) -> bool:
         """Whether the model gives the logits of chosen tokens alone; tried on the first use."""
-        model = self.model
-        return self._may_keep_logits and finding(model, "keeps logits", lambda: keeps_chosen_logits(model))
+        return self._may_keep_logits and finding(self.model, "keeps logits", self._try_keeping_logits)
+
+    def _try_keeping_logits(self) -> bool:
+        self.counter.trials += 2
+        return keeps_chosen_logits(self.model)
 
     @property
     def may_continue(self) -> bool:
@@ -135,7 +138,7 @@ class CausalRunner:
         if self._continues is None:
             self._continues = trial.shallow(root)
         if self._continues and longest > self._tried_length:
-            with self.counter.paused(), self.inputs.trial():
+            with self.counter.trying(), self.inputs.trial():
                 self._continues, self._tried_length = trial.deep(root), longest
 
     def leaves(self, root: Node, rows: Sequence[Row]) -> Iterator[list[Leaf]]:

@@ -277,7 +277,8 @@ class AttributionExplainer(Reproducible):
         forwards, tokens = counter.forwards, counter.tokens
         run_sessions(runs, evaluate, reporter=reporter, checkpoint=checkpoint)
         forwards, tokens = counter.forwards - forwards, counter.tokens - tokens
-        return Spent(sum(run.paid for run in runs), forwards, tokens)
+        trials, counter.trials = counter.trials, 0
+        return Spent(sum(run.paid for run in runs), forwards, tokens, trials)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session = run.game, run.session
