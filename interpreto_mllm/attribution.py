@@ -6,6 +6,7 @@ Modules that draw are imported on use, because they import rich or matplotlib.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
+from interpreto_mllm.results.comparison import ComparedResults
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
 from interpreto_mllm.results.frame import frame, pairs_frame
 from interpreto_mllm.results.interactions import PairValues, pair_values
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.games.modes import InferenceModes
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
-__all__ = ["Attribution", "Counts", "Interactions"]
+__all__ = ["Attribution", "Comparison", "Counts", "Interactions", "compare"]
 
 
 class Attribution(Record):
@@ -147,6 +150,21 @@ class Attribution(Record):
 
         Path(path).write_text(page(self), encoding="utf-8")
 
+    def to_latex(self, path: str | PathLike[str] | None = None, target: int | None = None) -> str:
+        """The prompt as a LaTeX paragraph with each feature on its colour, for one target or for the whole answer.
+
+        Needs the package `xcolor`. Written to `path` where one is given.
+
+        Raises:
+            ValueError: when there is no such target.
+        """
+        from interpreto_mllm.plots.latex import latex
+
+        text = latex(self, target)
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
     def to_frame(self) -> pandas.DataFrame:
         """A pandas frame with one line per target and feature.
 
@@ -216,3 +234,45 @@ class Interactions(PairValues):
         from interpreto_mllm.plots.interactions import figure
 
         return figure(self, path, target, kind, top)
+
+
+class Comparison(ComparedResults):
+    """Several results next to each other; see `ComparedResults`."""
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write one self-contained page: the results side by side on one colour scale, their differences and agreement."""
+        from interpreto_mllm.plots.html import document
+
+        Path(path).write_text(document(f"Comparison: {', '.join(self.names)}", self._repr_html_()), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from interpreto_mllm.plots.comparison import comparison
+
+        return comparison(self)
+
+
+def compare(results: Sequence[Record] | Mapping[str, Record], names: Sequence[str] | None = None) -> Comparison:
+    """Put results side by side: of several methods, models, answers or prompts.
+
+    Args:
+        results: two or more, or a mapping from names to them.
+        names: what each is called. Unless given: the methods, or the answers where all are of one method.
+
+    Raises:
+        ValueError: for fewer than two results, or other than one name each.
+
+    Example:
+        >>> from interpreto_mllm import ExactShapley, KernelShap, compare
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> model, tokenizer = load_recall()
+        >>> [exact] = ExactShapley(model, tokenizer)("the apple is red .", " red")
+        >>> [sampled] = KernelShap(model, tokenizer, budget=20)("the apple is red .", " red")
+        >>> comparison = compare([exact, sampled])
+        >>> comparison.names, tuple(comparison.rank_correlations().shape)
+        (('ExactShapley', 'KernelShap'), (2, 2))
+    """
+    if isinstance(results, Mapping):
+        return Comparison(tuple(results.values()), tuple(results) if names is None else tuple(names))
+    methods, answers = [result.method for result in results], [joined(result.targets).strip() for result in results]
+    usual = answers if len(set(methods)) == 1 and len(set(answers)) == len(answers) else methods
+    return Comparison(tuple(results), tuple(usual if names is None else names))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MOST_BARS = 40
 
-MOST_COLUMN_LABELS, MOST_ROW_LABELS = 120, 80
-"""Of a heat map; with more features or targets only some are labelled."""
+MOST_COLUMNS, MOST_ROW_LABELS = 60, 80
+"""Of a heat map: with more features it shows the strongest, and of more targets only some are labelled."""
 
 
 def figure(attribution: Record, path: str | PathLike[str] | None, target: int | None, numbers: bool) -> Figure:
@@ -29,8 +29,8 @@ def figure(attribution: Record, path: str | PathLike[str] | None, target: int | 
         ImportError: without matplotlib.
         ValueError: when there is no such target.
     """
-    if target is not None and not -attribution.t <= target < attribution.t:
-        raise ValueError(f"There is no target {target}: this result has {attribution.t}, numbered 0 to {attribution.t - 1}.")
+    if target is not None:
+        attribution.require_target(target)
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -79,18 +79,19 @@ def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
     import matplotlib.pyplot as plt
     from matplotlib.colors import LinearSegmentedColormap
 
-    scores = attribution.attributions.detach().cpu().double().numpy()
+    strongest = attribution.attributions.abs().amax(0).argsort(descending=True, stable=True)[:MOST_COLUMNS]
+    shown = strongest.sort().values.tolist()
+    scores = attribution.attributions[:, shown].detach().cpu().double().numpy()
     bound = float(abs(scores).max()) or 1.0
-    size = (min(3.5 + 0.27 * attribution.n, 24), min(2.4 + 0.27 * attribution.t, 24))
+    size = (3.5 + 0.27 * len(shown), min(2.4 + 0.27 * attribution.t, 24))
     drawn, axes = plt.subplots(figsize=size, layout="constrained")
     stops = [hexadecimal(colour) for colour in (AGAINST, PAPER, TOWARDS)]
     colours = LinearSegmentedColormap.from_list("against to towards", stops)
     image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
-    columns = range(0, attribution.n, -(-attribution.n // MOST_COLUMN_LABELS))
     lines = range(0, attribution.t, -(-attribution.t // MOST_ROW_LABELS))
-    names = [label(attribution.features[column].text, fonts) for column in columns]
-    axes.set_xticks([column + 0.5 for column in columns], labels=names, rotation=90, parse_math=False)
+    names = [label(attribution.features[feature].text, fonts) for feature in shown]
+    axes.set_xticks([column + 0.5 for column in range(len(shown))], labels=names, rotation=90, parse_math=False)
     labels = [label(attribution.targets[line], fonts) for line in lines]
     axes.set_yticks([line + 0.5 for line in lines], labels=labels, parse_math=False)
     axes.tick_params(length=0)
@@ -98,7 +99,8 @@ def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
     bar = drawn.colorbar(image, ax=axes, shrink=min(1.0, 3 / size[1] + 0.2), pad=0.02, aspect=18)
     bar.set_label(quantity(attribution))
     bar.outline.set_visible(False)  # type: ignore[operator]
-    _title(axes, f"{attribution.estimand} of each feature (columns) for each {attribution.unit} (rows)")
+    which = "each feature" if len(shown) == attribution.n else f"the {len(shown)} strongest of {attribution.n:,} features"
+    _title(axes, f"{attribution.estimand} of {which} (columns) for each {attribution.unit} (rows)")
     return drawn
 
 

@@ -14,13 +14,14 @@ from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.certainty import warning
 from interpreto_mllm.plots.number_scale import NumberScale, duration
 from interpreto_mllm.plots.page_data import page_data
-from interpreto_mllm.plots.scores import QUANTILE, TargetScores, target_scores, whole_answer
+from interpreto_mllm.plots.scores import QUANTILE, TargetScores, target_scores
 from interpreto_mllm.plots.summary import counted, unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence
 from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.shares import modality_shares
+from interpreto_mllm.results.whole import whole_answer
 
 FEATURES_SHOWN, LONGEST = 12, 3.0
 """Of the list of features, and of its intervals in strongest scores."""
@@ -35,15 +36,24 @@ FIDELITY_MEANING = (
 
 def page(attribution: Record) -> str:
     """One self-contained page."""
-    title = escape(f"{attribution.estimand}: {shortened(visible(joined(attribution.targets)), 60)}")
+    return document(f"{attribution.estimand}: {shortened(visible(joined(attribution.targets)), 60)}", fragment(attribution))
+
+
+def document(title: str, body: str) -> str:
+    """A page of its own around what a notebook cell shows."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title}</title>\n<style>body {{ margin: 0 auto; max-width: 76rem; background: #fff; }}\n"
+        f"<title>{escape(title)}</title>\n<style>body {{ margin: 0 auto; max-width: 76rem; background: #fff; }}\n"
         "@media (prefers-color-scheme: dark) { body { background: #15171b; } }</style>\n"
-        f"</head>\n<body>\n<main>{fragment(attribution)}</main>\n</body>\n</html>\n"
+        f"</head>\n<body>\n<main>{body}</main>\n</body>\n</html>\n"
     )
+
+
+def stylesheet() -> str:
+    """The style of all pages."""
+    return _asset("page.css")
 
 
 def fragment(attribution: Record) -> str:
@@ -52,7 +62,7 @@ def fragment(attribution: Record) -> str:
     row = target_scores(attribution if whole is None else whole, 0)
     what = "Prompt" if attribution.text or attribution.media else "Features"
     return (
-        f'<div class="attribution">\n<style>{_asset("page.css")}</style>\n{_facts(attribution)}{_warning(attribution, row)}'
+        f'<div class="attribution">\n<style>{stylesheet()}</style>\n{_facts(attribution)}{_warning(attribution, row)}'
         f'<div class="answer"><h2>{SUBJECTS[attribution.unit]}</h2>\n'
         f"{_targets(attribution, whole is not None)}{_reading(row)}</div>\n"
         f'<div class="columns"><div class="reading"><h2>{what}</h2>\n{_tools(attribution)}'

@@ -9,6 +9,7 @@ from functools import cached_property
 from interpreto_mllm.plots.areas import overlaps
 from interpreto_mllm.plots.number_scale import NumberScale
 from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.whole import whole_answer
 
 QUANTILE = 1.96
 """Of the normal distribution, for intervals of 95 %."""
@@ -24,11 +25,13 @@ class TargetScores:
     empty: float
     full: float
     sums: list[float]
+    scale: float = 0.0
+    """The largest score of others that are shown on the same scale."""
 
     @cached_property
     def bound(self) -> float:
         """The largest absolute score or sum: the end of every colour scale."""
-        return max(map(abs, [*self.scores, *self.sums]), default=0.0)
+        return max(map(abs, [*self.scores, *self.sums, self.scale]))
 
     def value(self, entry: int) -> float:
         """The score of a feature, or an overlap's sum."""
@@ -83,16 +86,6 @@ def target_scores(attribution: Record, target: int) -> TargetScores:
         full=attribution.full[target].item(),
         sums=[sum(scores[feature] for feature in cover) for cover in overlaps(attribution)],
     )
-
-
-def whole_answer(attribution: Record) -> Record | None:
-    """The scores of the whole answer where the targets are its tokens and can be joined, else None."""
-    if attribution.unit != "token" or attribution.t < 2:
-        return None
-    try:
-        return attribution.span().normalized(attribution.normalisation or "identity")
-    except ValueError:
-        return None
 
 
 def shown_scores(attribution: Record) -> list[TargetScores]:

@@ -15,6 +15,7 @@ from interpreto_mllm.aggregators.split_evaluations import log_population_weights
 from interpreto_mllm.core.coalitions import pair_numbers
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.ranks import ranks
 from interpreto_mllm.results.record import Record
 
 FOLDS = 5
@@ -193,11 +194,6 @@ def _varying(spread: Tensor, truth: Tensor) -> Tensor:
 
 def _rank_correlation(truth: Float[Tensor, "p t"], predicted: Float[Tensor, "p t"]) -> Float[Tensor, "t"]:
     """Spearman's, ties sharing their mean rank; NaN where all are tied."""
-    ranks = [torch.stack([_ranks(column) for column in values.T], 1) for values in (truth, predicted)]
-    first, second = (rank - rank.mean(0) for rank in ranks)
+    each = [torch.stack([ranks(column) for column in values.T], 1) for values in (truth, predicted)]
+    first, second = (rank - rank.mean(0) for rank in each)
     return (first * second).sum(0) / (first.square().sum(0) * second.square().sum(0)).sqrt()
-
-
-def _ranks(values: Float[Tensor, "p"]) -> Float[Tensor, "p"]:
-    _, place, count = values.unique(return_inverse=True, return_counts=True)
-    return (count.cumsum(0) - (count - 1) / 2).double()[place]

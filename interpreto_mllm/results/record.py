@@ -194,6 +194,11 @@ class Record:
         """What decides the values of the game, by name; None for games of callables and results from older files."""
         return self.evaluations.fingerprint
 
+    def require_target(self, target: int) -> None:
+        """Raises ValueError when there is no such target."""
+        if not -self.t <= target < self.t:
+            raise ValueError(f"There is no target {target}: this result has {self.t}, numbered 0 to {self.t - 1}.")
+
     def reaggregate(self: Kept, aggregator: Aggregator) -> Kept:
         """The same evaluations under another aggregator; no model call.
 

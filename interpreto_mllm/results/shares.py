@@ -52,8 +52,8 @@ def modality_shares(record: Record, target: int | None) -> Shares:
     Raises:
         ValueError: when there is no such target, or every score is zero.
     """
-    if target is not None and not -record.t <= target < record.t:
-        raise ValueError(f"There is no target {target}: this result has {record.t}, numbered 0 to {record.t - 1}.")
+    if target is not None:
+        record.require_target(target)
     rows = slice(None) if target is None else [target]
     mass = record.attributions[rows].abs().double()
     total = mass.sum()

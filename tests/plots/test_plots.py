@@ -17,6 +17,7 @@ import pytest
 import torch
 from support.pages import Given, explained, worded
 
+from interpreto_mllm import compare
 from interpreto_mllm.aggregators import Estimate
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
@@ -262,3 +263,47 @@ def test_the_result_imports_no_drawing_library():
     code = f"import sys, interpreto_mllm.attribution; print([m for m in {heavy} if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_results_are_compared_on_one_scale():
+    first = explained([[1.0, 2.0, -3.0, 0.0]], worded("a b c d"), "a b c d", method="one")
+    second = explained([[2.0, 1.0, -6.0, 0.5]], worded("a b c d"), "a b c d", method="two")
+    both = compare([first, second])
+    assert both.names == ("one", "two") and both.scores.tolist() == [[1, 2, -3, 0], [2, 1, -6, 0.5]]
+    assert both.rank_correlations()[0, 1].item() == pytest.approx(0.8)  # ranks 2 3 0 1 and 3 2 0 1: 1 - 6 · 2 / 60
+    assert both.shared_top(2).tolist() == [[1, 0.5], [0.5, 1]]
+    page = Page(both._repr_html_())
+    shares = [float((mark["style"] or "").removeprefix("--strength: ")) for mark in page.marks]
+    assert shares == pytest.approx([1 / 6, 2 / 6, 3 / 6, 0, 2 / 6, 1 / 6, 1, 0.5 / 6], abs=6e-4)
+    assert "0.80 · 100 %" in both._repr_html_() and "−6.00 ± 0.75" in both._repr_html_()
+
+
+def test_results_of_different_prompts_stand_side_by_side(tmp_path):
+    answers = compare({"red": explained([[1.0]], worded("a"), "a"), "blue": explained([[1.0, 2.0]], worded("a b"), "a b")})
+    answers.to_html(tmp_path / "both.html")
+    source = (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert source.count("<mark") == 3 and "<table" not in source
+    with pytest.raises(ValueError, match="different features"):
+        answers.rank_correlations()
+    with pytest.raises(ValueError, match="two or more results side by side; got 1"):
+        compare([CASES["one"]])
+    with pytest.raises(ValueError, match="2 results call for as many names; got 1"):
+        compare([CASES["one"], CASES["zero"]], ["only"])
+
+
+def test_latex_colours_each_feature_and_escapes_the_rest(tmp_path):
+    attribution = explained([[2.0, -1.0]], [Feature("50%", ((0, 3),)), Feature("a_b", ((6, 9),))], "50% $ a_b")
+    text = attribution.to_latex(tmp_path / "prompt.tex")
+    assert r"\colorbox{towards!78}{\strut 50\%}\allowbreak{} \$ \colorbox{against!39}{\strut a\_b}" in text
+    assert (tmp_path / "prompt.tex").read_text(encoding="utf-8") == text
+    with pytest.raises(ValueError, match="There is no target 1"):
+        attribution.to_latex(target=1)
+
+
+def test_a_wide_heat_map_shows_the_strongest_features_in_prompt_order():
+    pytest.importorskip("matplotlib")
+    scores = [[float(i) for i in range(100)], [0.0] * 99 + [1.0]]
+    axes, _ = explained(scores, worded("w " * 100), "w " * 100).plot().axes
+    [image] = [c for c in axes.collections if c.get_array() is not None]
+    assert image.get_array()[0].tolist() == [float(i) for i in range(40, 100)]
+    assert "the 60 strongest of 100 features" in axes.get_title(loc="left")
