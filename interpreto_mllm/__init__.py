@@ -2,8 +2,8 @@
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators import Aggregator, Estimate
-from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
 from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
+from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.core.feature import Feature
