@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
+from interpreto_mllm.adapters.beside import kind_beside
 from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.adapters.classifier import ClassifierAdapter
 from interpreto_mllm.adapters.generating import GeneratingAdapter
@@ -27,9 +28,14 @@ from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 TEXT_BESIDE_IMAGES = {"qformer_input_ids", "cross_attention_mask"}
 """Arguments of models (InstructBLIP, Mllama) that are made of the whole text, which an image by itself does not have."""
 
+SIDE_BY_SIDE = (
+    "a model that reads an image and a text side by side, and gives neither a score nor classes of the two, like BLIP's "
+    "question answering and captions"
+)
+
 OTHER_OUTPUTS = {
     "start_logits": "a model of extractive question answering that reads more than text, or not in one piece",
-    "logits_per_image": "a model that scores pairs of images and texts, like CLIP",
+    "logits_per_image": "a model that scores pairs of images and texts without a processor for both",
     "logits": "a model with an output for each token, pixel or frame",
     "last_hidden_state": "an encoder or decoder without a head",
 }
@@ -55,6 +61,7 @@ def adapter_for(
         return RemoteScoringAdapter(model, value_function, generation)
     model = text_submodel(model)
     processing = Processing(tokenizer, model)
+    processing = replace(processing, side_by_side=_reads_side_by_side(model, processing))
     kind = local_kind(model, processing)
     if not isinstance(value_function, ResponseSimilarity):
         return kind(model, processing, value_function, generation, batching)
@@ -86,8 +93,10 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
             f"{name} reads {beside[0]!r}, which its processor makes of the text and the images together; models whose images "
             "only stand for tokens of the prompt are supported, such as LLaVA, Qwen-VL, Gemma 3 and Idefics 3."
         )
-    if _reads_side_by_side(model, processing):
-        raise TypeError(_unsupported(name, "a model that reads an image and a text side by side, like CLIP, BLIP or ViLT"))
+    if processing.side_by_side:
+        if (beside := kind_beside(tiny_output(model, processing))) is not None:
+            return beside
+        raise TypeError(_unsupported(name, SIDE_BY_SIDE))
     if classes_of(model, processing) is not None:
         return ClassifierAdapter
     if getattr(model.config, "is_encoder_decoder", False) and model.can_generate():
@@ -102,9 +111,10 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
 
 
 def _reads_side_by_side(model: Any, processing: Processing) -> bool:
-    """Whether the processor gives a text and an image that has no place in it, which no prompt of ours can be."""
+    """Whether the processor gives a text, and an image that has no place in it."""
     return (
-        "image" in processing.modalities
+        hasattr(model, "config")
+        and "image" in processing.modalities
         and processing.tokenizer is not None
         and not processing.soft_ids
         and {"input_ids", "pixel_values"} <= forward_parameters(model)
@@ -115,7 +125,8 @@ def _unsupported(name: str, what: str) -> str:
     return (
         f"{name} neither generates text nor classifies{f': it is {what}' if what else ''}. Load it with an AutoModelFor… class "
         "that does: causal and encoder-decoder language models, with images and audio or without, classifiers of texts, images "
-        "and clips, masked language models, token classification and extractive question answering are supported."
+        "and clips, models that compare an image and a text or classify both, masked language models, token classification and "
+        "extractive question answering are supported."
     )
 
 

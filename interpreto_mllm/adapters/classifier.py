@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from jaxtyping import Float
+from torch import Tensor
+
 from interpreto_mllm.adapters.base import Batching, Generation, OwnAnswer
 from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.encoders import ClassifierScorer
 from interpreto_mllm.engine.queries import Classify, Mode, Scorer
 from interpreto_mllm.engine.tiny_forward import classes_of
@@ -26,12 +30,20 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
     ids_are_one: ClassVar[bool] = False
     answers_prompts: ClassVar[bool] = False
     reads_answered_chats: ClassVar[bool] = True
+    sigmoid: ClassVar[str] = "The labels of this model do not exclude one another: probabilities are those of the sigmoid."
+    no_probability: ClassVar[str] = (
+        "This model gives one number, which has no probability by itself: use inference_mode=InferenceModes.LOGITS. (If it was "
+        "trained as one label that applies or not, set model.config.problem_type = 'multi_label_classification'.)"
+    )
 
     def __init__(self, model: Any, processing: Processing, mode: Mode, generation: Generation, batching: Batching):
-        self.classes = classes_of(model, processing) or 0
-        self.multi_label = getattr(model.config, "problem_type", None) == "multi_label_classification"
-        if self.multi_label and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
-            self.notes = ("The labels of this model do not exclude one another: probabilities are those of the sigmoid.",)
+        self.model, self.processing = model, processing
+        self.classes, self.multi_label = self._count(), self._independent()
+        if mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+            if self.multi_label:
+                self.notes = (self.sigmoid,)
+            elif self.classes == 1:
+                raise ValueError(self.no_probability)
         super().__init__(model, processing, mode, generation, batching)
 
     def default_occlusion(self) -> TextOcclusion:
@@ -53,8 +65,7 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
         return ClassTarget(index, names.get(index, str(index)))
 
     def own_answer(self, input: ModelInput) -> OwnAnswer[ClassTarget]:
-        inputs = WholePrompts(self.model, self.processing, batch_size=1).inputs([input])
-        logits = self.model(**inputs).logits[0]
+        logits = self.logits(self.model(**self._prompts(1).inputs([input])))[0]
         likely = (logits > 0).nonzero()[:, 0].tolist() if self.multi_label else []
         notes = (NO_LABEL,) if self.multi_label and not likely else ()
         targets = [self.target(index, "", input) for index in likely or [int(logits.argmax())]]
@@ -63,18 +74,27 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
     def positions(self, input: ModelInput, target: ClassTarget) -> int:
         return len(input.ids)
 
+    def logits(self, output: Any) -> Float[Tensor, "b v"]:
+        """A row of classes for each prompt."""
+        return output.logits
+
+    def _prompts(self, rows: int, counter: ForwardCounter | None = None) -> WholePrompts:
+        """Batches of prompts."""
+        return WholePrompts(self.model, self.processing, rows, counter)
+
     def _scorer(self, mode: Mode) -> Scorer[Classify]:
         if needs_distribution(mode) and (self.multi_label or self.classes == 1):
             raise ValueError(
                 f"The labels of this model do not exclude one another, so that there is no distribution to take "
                 f"{mode_name(mode)} of: use InferenceModes.LOGITS or LOG_SOFTMAX."
             )
-        if self.multi_label:
-            mode = of_independent_labels(mode)
-        elif self.classes == 1 and mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
-            raise ValueError(
-                "This model gives one number, which has no probability by itself: use inference_mode=InferenceModes.LOGITS. "
-                "(If it was trained as one label that applies or not, set model.config.problem_type = "
-                "'multi_label_classification'.)"
-            )
-        return ClassifierScorer(WholePrompts(self.model, self.processing, self.batching.rows, self.counter), mode)
+        mode = of_independent_labels(mode) if self.multi_label else mode
+        return ClassifierScorer(self._prompts(self.batching.rows, self.counter), mode, self.logits)
+
+    def _count(self) -> int:
+        """How many classes the model has."""
+        return classes_of(self.model, self.processing) or 0
+
+    def _independent(self) -> bool:
+        """Whether the labels do not exclude one another."""
+        return getattr(self.model.config, "problem_type", None) == "multi_label_classification"

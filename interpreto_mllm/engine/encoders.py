@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -34,10 +35,11 @@ class ClassifierScorer:
     Args:
         prompts: batches prompts for the model.
         mode: from logits and class indices to values.
+        logits: of the model's output.
     """
 
-    def __init__(self, prompts: WholePrompts, mode: Mode):
-        self.prompts, self.mode = prompts, mode
+    def __init__(self, prompts: WholePrompts, mode: Mode, logits: Callable[[Any], Float[Tensor, "b v"]] = attrgetter("logits")):
+        self.prompts, self.mode, self.logits = prompts, mode, logits
 
     @property
     def counter(self) -> ForwardCounter:
@@ -71,7 +73,7 @@ class ClassifierScorer:
         return self.mode(repeat(logits, "b v -> b t v", t=classes.shape[1]), classes).float().cpu()
 
     def _logits(self, queries: Sequence[Classify]) -> Float[Tensor, "b v"]:
-        return self.prompts.model(**self.prompts.inputs([query.input for query in queries])).logits.float()
+        return self.logits(self.prompts.model(**self.prompts.inputs([query.input for query in queries]))).float()
 
 
 class Seq2SeqScorer:

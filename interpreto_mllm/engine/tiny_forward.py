@@ -70,21 +70,27 @@ def tiny_output(model: Any, processing: Processing) -> Any:
 
 
 def _tiny_inputs(model: Any, processing: Processing) -> dict[str, Shaped[Tensor, "..."]]:
-    if processing.modalities and not processing.reads_text:
-        return {name: processing.moved(tensor) for name, tensor in _blank(processing).items()}
+    media: dict[str, Shaped[Tensor, "..."]] = {}
+    if processing.modalities and (processing.side_by_side or not processing.reads_text):
+        media = blank(processing)
+        if not processing.side_by_side:
+            return media
     vocabulary = vocabulary_size(model) or 256
     ends = getattr(model.config, "eos_token_id", None)
     end = ends[0] if isinstance(ends, (list, tuple)) and ends else ends
     ids = [(vocabulary // 2 + index) % vocabulary for index in range(TOKENS)]
     ids += [end] if isinstance(end, int) and 0 <= end < vocabulary else []  # BART's classifiers pool the end token
     tensor = torch.tensor([ids], device=input_device(model))
-    return {"input_ids": tensor, "attention_mask": torch.ones_like(tensor)}
+    return {"input_ids": tensor, "attention_mask": torch.ones_like(tensor), **media}
 
 
-def _blank(processing: Processing) -> dict[str, Shaped[Tensor, "..."]]:
+def blank(processing: Processing) -> dict[str, Shaped[Tensor, "..."]]:
+    """What a model is given for a blank image, or for a second of silence."""
     if "image" in processing.modalities:
         from PIL import Image
 
-        return dict(processing.processor(Image.new("RGB", (PIXELS, PIXELS)), return_tensors="pt"))
-    rate = processing.rate or 16_000
-    return dict(processing.processor(np.zeros(rate, np.float32), sampling_rate=rate, return_tensors="pt"))
+        given = dict(processing.image_reader(Image.new("RGB", (PIXELS, PIXELS)), return_tensors="pt"))
+    else:
+        rate = processing.rate or 16_000
+        given = dict(processing.processor(np.zeros(rate, np.float32), sampling_rate=rate, return_tensors="pt"))
+    return {name: processing.moved(tensor) for name, tensor in given.items()}

@@ -15,6 +15,7 @@ from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.queries import Query, pad
 from interpreto_mllm.engine.signature import forward_parameters
+from interpreto_mllm.engine.text_padding import TextPadding
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
@@ -33,10 +34,18 @@ class WholePrompts:
         processing: its tokenizer or processor.
         batch_size: prompts in a forward.
         counter: counts forwards and tokens.
+        padding: for texts of one length, filled up as the model was trained.
     """
 
-    def __init__(self, model: Any, processing: Processing, batch_size: int, counter: ForwardCounter | None = None):
-        self.model, self.processing = model, processing
+    def __init__(
+        self,
+        model: Any,
+        processing: Processing,
+        batch_size: int,
+        counter: ForwardCounter | None = None,
+        padding: TextPadding | None = None,
+    ):
+        self.model, self.processing, self.of_texts = model, processing, padding
         self.batches = Batches(batch_size)
         self.counter = ForwardCounter() if counter is None else counter
         self.device = input_device(model)
@@ -73,9 +82,18 @@ class WholePrompts:
 
     def inputs(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
         """The arguments of a forward over these inputs, which is counted."""
-        if inputs[0].media:
+        media = self.processing.media([input.media for input in inputs]) if inputs[0].media else {}
+        if not self.processing.reads_text:
             self.counter.add(tokens=0)
-            return self.processing.media([input.media for input in inputs])
+            return media
+        if self.of_texts is not None:
+            arguments = self.of_texts.inputs(inputs)
+        else:
+            arguments = self._text_inputs(inputs)
+        self.counter.add(arguments["input_ids"].numel())
+        return {**{name: tensor.to(self.device) for name, tensor in arguments.items()}, **media}
+
+    def _text_inputs(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
         ids = pad([torch.from_numpy(input.ids) for input in inputs], self.padding)
         mask = torch.zeros_like(ids)
         for row, input in enumerate(inputs):
@@ -88,5 +106,4 @@ class WholePrompts:
                 for none, input in zip(zeros, inputs, strict=True)
             ]
             arguments["token_type_ids"] = pad(types)
-        self.counter.add(ids.numel())
-        return {name: tensor.to(self.device) for name, tensor in arguments.items()}
+        return arguments

@@ -68,6 +68,8 @@ def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list
         if mine:
             for row, encoded in enumerate(_split(modality, mine, texts, processing)):
                 split[row].append(encoded)
+    if processing.side_by_side and not all(split):
+        raise ValueError("This model reads an image beside a text: give what its processor makes of both.")
     return [EncodedPrompt(ids, types, tuple(mine)) for (ids, _, types), mine in zip(texts, split, strict=True)]
 
 

@@ -51,6 +51,10 @@ class Mixed:
         text, spans = self.render([index for index, state in enumerate(states) if state.dropped])
         plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special)
         kept = [state for state in states if not state.dropped]
+        if self.processing.side_by_side:
+            if not kept:
+                raise ValueError("This model reads an image beside a text, so it cannot be left out: use Fill() or Blur().")
+            return plain, None, spans
         if not kept:
             return plain, None, spans
         holders = self._holders(text, plain, [state.medium.modality for state in kept])

@@ -35,10 +35,12 @@ class Processing:
     Args:
         processor: as the user gave it.
         model: whose config names the ids that stand for images and audio.
+        side_by_side: whether the model reads a text and an image that has no place in it.
     """
 
     processor: Any
     model: Any
+    side_by_side: bool = False
     _holders: dict[str, str] = field(default_factory=dict)
 
     @cached_property
@@ -60,10 +62,15 @@ class Processing:
         parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
         return tuple(part for part in parts if _reads(part) is not None)
 
+    @property
+    def image_reader(self) -> Any:
+        """The image processor of a model that reads images."""
+        return next(part for part in self.media_readers if _reads(part) == "image")
+
     @cached_property
     def reads_text(self) -> bool:
         """Whether prompts may hold text. A model of images or audio without placeholder tokens takes no text."""
-        return self.tokenizer is not None and (bool(self.soft_ids) or not self.modalities)
+        return self.tokenizer is not None and (bool(self.soft_ids) or not self.modalities or self.side_by_side)
 
     @cached_property
     def templater(self) -> Any:
@@ -124,6 +131,18 @@ class Processing:
         self._holders[modality] = found
         return found
 
+    def placeholders(self, text: str, kinds: Sequence[str]) -> list[str]:
+        """What stands for each of these images and clips in a text; none where they have no place in it.
+
+        Raises:
+            ValueError: when they do not fit the text, or the model.
+        """
+        if self.side_by_side:
+            if len(kinds) != 1:
+                raise ValueError(f"This model reads one image beside a text; the prompt has {len(kinds)}.")
+            return []
+        return [self.placeholder(kind, text, kinds.count(kind)) for kind in kinds]
+
     def stands(self, modality: str) -> set[int]:
         """Ids of the tokens that stand for an image or a clip, before the processor has seen them and after."""
         named = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
@@ -157,6 +176,8 @@ class Processing:
         """The model inputs for rows of nothing but images and clips, each behind its placeholder."""
         if ready := _ready(rows):
             return _joined([{**medium.around, **tensors} for medium, tensors in ready])
+        if self.side_by_side:
+            return dict(self.image_reader([state.rendered for row in rows for state in row], return_tensors="pt"))
         if not self.reads_text:
             return self(None, rows)
         return self(["".join(self.placeholder(state.medium.modality) for state in row) for row in rows], rows)

@@ -105,6 +105,8 @@ class PromptReader:
             return self._parts({"images": one})
         if not self.processing.reads_text:
             raise TypeError(f"This model reads no text: give {media_forms(self.processing.modalities)}; got {one!r}.")
+        if self.processing.side_by_side:
+            raise TypeError(f'This model reads an image beside a text: give {{"text": ..., "images": ...}}; got {one!r}.')
         if isinstance(one, Template):
             return self._selected(TemplatePrompt.of(one, self.tokenizer))
         if isinstance(one, str):
@@ -148,15 +150,16 @@ class PromptReader:
             return self._media_only(media)
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {text!r}.")
-        holders = [self.processing.placeholder(kind, text, sum(k == kind for k, _ in given)) for kind, _ in given]
-        order = in_text_order(text, holders)
-        media, holders = tuple(media[m] for m in order), [holders[m] for m in order]
+        holders = self.processing.placeholders(text, [kind for kind, _ in given])
+        if holders:
+            order = in_text_order(text, holders)
+            media, holders = tuple(media[m] for m in order), [holders[m] for m in order]
         held, gaps = between(text, holders)
         messages = self._messages(text)
         written = [part for region in messages or [Region((0, len(text)))] for part in within(region, gaps)]
         spans = [region.span for region in written]
-        mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped), media, True)
-        around = [message_around(place, messages or []) for place in held]
+        mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, True)
+        around = [message_around(place, messages or []) for place in held] or [(None, None)] * len(media)
         prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
         return prompt if messages is None else replace(prompt, notes=(RENDERED,))
 

@@ -250,13 +250,6 @@ def test_models_whose_images_are_more_than_tokens_are_refused() -> None:
         ExactShapley(AcrossLayers(build("llama").config), processor)
 
 
-def test_models_of_an_image_beside_a_text_are_refused_in_words() -> None:
-    small = {**SMALL, "num_hidden_layers": 1, "num_labels": 3, "image_size": 32, "patch_size": 16}
-    processor = hf.BlipProcessor(hf.BlipImageProcessorPil(), wordpiece())
-    with pytest.raises(TypeError, match=r"ViltForQuestionAnswering neither.*an image and a text side by side"):
-        ExactShapley(hf.ViltForQuestionAnswering(hf.ViltConfig(**small)), processor)
-
-
 @pytest.mark.parametrize(
     "build_model, words",
     [
