@@ -118,4 +118,4 @@ def text_padding(model: Any, processing: Processing) -> TextPadding | None:
         for padding in (filled, replace(filled, length=len(words.ids))):
             text = {name: tensor.to(input_device(model)) for name, tensor in padding.inputs([words]).items()}
             scores.append(model(**text, **blank(processing)).logits_per_image)
-    return filled if excess(*scores, tolerance(model)) > 1 else None
+    return filled if excess(scores[0], scores[1], tolerance(model)) > 1 else None

@@ -49,8 +49,8 @@ class WholePrompts:
         self.batches = Batches(batch_size)
         self.counter = ForwardCounter() if counter is None else counter
         self.device = input_device(model)
-        padding = getattr(model.config, "pad_token_id", None)
-        self.padding = 0 if padding is None else int(padding)
+        token = getattr(model.config, "pad_token_id", None)
+        self.padding = 0 if token is None else int(token)
         self._takes_types = "token_type_ids" in forward_parameters(model)
 
     def run(self, queries: Sequence[Asked], work: Callable[[list[Asked]], Result]) -> Iterator[tuple[list[int], Result]]:

@@ -28,13 +28,14 @@ class Mixed:
         processing: of the model.
         render: the text, and where its written parts are, without some of the images and clips.
         media: the images and clips.
-        special: whether the tokenizer adds its special tokens.
+        special: whether the tokenizer adds its special tokens; None for a text without placeholders, where the processor
+            finds a place for its image and decides.
     """
 
     processing: Processing
     render: Render
     media: tuple[Medium, ...]
-    special: bool
+    special: bool | None
     _known: dict[Any, tuple[Tokens, Any, list[Span]]] = field(default_factory=dict)
 
     def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
@@ -49,15 +50,17 @@ class Mixed:
 
     def _tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
         text, spans = self.render([index for index, state in enumerate(states) if state.dropped])
-        plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special)
+        plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special is not False)
         kept = [state for state in states if not state.dropped]
-        if self.processing.side_by_side:
-            if not kept:
-                raise ValueError("This model reads an image beside a text, so it cannot be left out: use Fill() or Blur().")
+        if not kept and self.processing.side_by_side:
+            raise ValueError("This model reads an image beside a text, so it cannot be left out: use Fill() or Blur().")
+        if not kept or self.processing.side_by_side:
             return plain, None, spans
-        if not kept:
-            return plain, None, spans
-        holders = self._holders(text, plain, [state.medium.modality for state in kept])
+        holders: list[int] = []
+        if self.special is None:
+            plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=False)
+        else:
+            holders = self._holders(text, plain, [state.medium.modality for state in kept])
         given = self.processing([text], [kept], self.special)
         ids = given["input_ids"][0].numpy().astype(np.int64)
         source = expanded(plain.ids, holders, ids, list(self.processing.soft_ids.values()))

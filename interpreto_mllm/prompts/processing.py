@@ -116,8 +116,7 @@ class Processing:
         Raises:
             ValueError: when none is; the message says what to write.
         """
-        candidates = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
-        known = [candidate for candidate in candidates if isinstance(candidate, str)]
+        known = self._written(modality)
         if not known:
             raise ValueError(f"{type(self.processor).__name__} names no token that stands for {modality} in a text.")
         if not text:
@@ -141,16 +140,54 @@ class Processing:
             if len(kinds) != 1:
                 raise ValueError(f"This model reads one image beside a text; the prompt has {len(kinds)}.")
             return []
+        if list(kinds) == ["image"] and self.places_images:
+            written = next((token for token in self._written("image") if token in text), None)
+            if written is None:
+                return []
+            if self._doubles_images:
+                name = type(self.processor).__name__
+                raise ValueError(f"{name} puts the tokens of an image before the text by itself: leave {written!r} out of it.")
         return [self.placeholder(kind, text, kinds.count(kind)) for kind in kinds]
+
+    @cached_property
+    def places_images(self) -> bool:
+        """Whether the processor itself puts an image's tokens into a text without a place for it; tried on a blank one."""
+        return self.reads_text and self._soft_tokens("a") > 0
+
+    @cached_property
+    def _doubles_images(self) -> bool:
+        """Whether it does so beside a placeholder too."""
+        return self.places_images and self._soft_tokens(f"{self.placeholder('image')}a") != self._soft_tokens("a")
+
+    def _soft_tokens(self, text: str) -> int:
+        """How many tokens of a text with a blank image stand for that; 0 where the processor refuses it."""
+        from PIL import Image
+
+        try:
+            ids = self.processor(text=[text], images=[Image.new("RGB", (32, 32))], return_tensors="pt")["input_ids"]
+        except Exception:  # a processor may refuse a text without a placeholder in any way it likes
+            return 0
+        return int((ids == self.soft_ids.get("image", -1)).sum())
+
+    def _written(self, modality: str) -> list[str]:
+        """What the processor says that stands for an image or a clip in a text, likeliest first."""
+        named = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
+        contents = [getattr(one, "content", one) for one in named]  # some are given as `AddedToken`
+        return [content for content in contents if isinstance(content, str)]
 
     def stands(self, modality: str) -> set[int]:
         """Ids of the tokens that stand for an image or a clip, before the processor has seen them and after."""
-        named = [getattr(self.processor, name, None) for name in PLACEHOLDERS[modality]]
-        ids = [self.tokenizer.convert_tokens_to_ids(token) for token in named if isinstance(token, str)]
+        ids = [self.tokenizer.convert_tokens_to_ids(token) for token in self._written(modality)]
         return {*ids, self.soft_ids.get(modality, -1)} - {self.tokenizer.unk_token_id, None}
 
-    def __call__(self, texts: Sequence[str] | None, rows: Sequence[Sequence[State]], special: bool = False) -> Tensors:
-        """The model inputs for several rows of text, each with images and clips in some state."""
+    def __call__(self, texts: Sequence[str] | None, rows: Sequence[Sequence[State]], special: bool | None = False) -> Tensors:
+        """The model inputs for several rows of text, each with images and clips in some state.
+
+        Args:
+            texts: None for a model without text.
+            rows: the images and clips of each.
+            special: whether the tokenizer adds its special tokens; as the processor wants it for None.
+        """
         rendered = [[(state.medium.modality, state.rendered) for state in row] for row in rows]
         images = [[item for modality, item in row if modality == "image" and item is not None] for row in rendered]
         clips = [item for row in rendered for modality, item in row if modality == "audio" and item is not None]
@@ -164,7 +201,9 @@ class Processing:
             arguments["audio"] = clips
         if any(images):
             arguments["images"] = images
-        made = dict(self.processor(text=list(texts), add_special_tokens=special, **arguments))
+        if special is not None:
+            arguments["add_special_tokens"] = special
+        made = dict(self.processor(text=list(texts), **arguments))
         made.pop("labels", None)
         return made
 
@@ -180,6 +219,8 @@ class Processing:
             return dict(self.image_reader([state.rendered for row in rows for state in row], return_tensors="pt"))
         if not self.reads_text:
             return self(None, rows)
+        if "image" in self.modalities and self._doubles_images:
+            return self([""] * len(rows), rows)
         return self(["".join(self.placeholder(state.medium.modality) for state in row) for row in rows], rows)
 
     def media(self, rows: Sequence[Sequence[State]]) -> Tensors:

@@ -151,14 +151,14 @@ class PromptReader:
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {text!r}.")
         holders = self.processing.placeholders(text, [kind for kind, _ in given])
-        if holders:
-            order = in_text_order(text, holders)
-            media, holders = tuple(media[m] for m in order), [holders[m] for m in order]
+        order = in_text_order(text, holders) if holders else range(len(media))
+        media, holders = tuple(media[m] for m in order), [holders[m] for m in order if holders]
         held, gaps = between(text, holders)
         messages = self._messages(text)
         written = [part for region in messages or [Region((0, len(text)))] for part in within(region, gaps)]
         spans = [region.span for region in written]
-        mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, True)
+        special = None if media and not held else True
+        mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, special)
         around = [message_around(place, messages or []) for place in held] or [(None, None)] * len(media)
         prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
         return prompt if messages is None else replace(prompt, notes=(RENDERED,))

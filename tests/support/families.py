@@ -57,7 +57,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import transformers as hf
-from support import families_audio, families_image
+from support import families_audio, families_further, families_image
 from support.family_parts import RATE, Family, clip, picture
 
 QUESTION = "What colour is the circle?"
@@ -79,12 +79,15 @@ IMAGE_TEXT = (
 )
 AUDIO_TEXT = ("qwen2_audio", "granite_speech", "voxtral")
 CHATTING = (*IMAGE_TEXT, *AUDIO_TEXT, "qwen2_5_omni")
+FURTHER = ("aya_vision", "idefics2", "glm4v", "chameleon", "audioflamingo3")
+"""Families that chat too, and are like one of those in all that the engines count on; Chameleon makes tokens of its images."""
 CLASSIFIERS = ("vit", "ast", "wav2vec2")
 
 
 def family(name: str) -> Family:
     """The family of that name, built once."""
-    builder: Callable[[], Family] = getattr(families_image, name, None) or getattr(families_audio, name)
+    of_name = (getattr(module, name, None) for module in (families_image, families_audio, families_further))
+    builder: Callable[[], Family] = next(builder for builder in of_name if builder is not None)
     return builder()
 
 
