@@ -126,10 +126,10 @@ def generate(model: Any, arguments: Mapping[str, Any]) -> tuple[Int[Tensor, "b l
     class FirstStep(LogitsProcessor):
         """Remembers how many tokens there are before the first is generated."""
 
-        length = 0
+        length: int | None = None
 
         def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-            self.length = self.length or input_ids.shape[1]
+            self.length = input_ids.shape[1] if self.length is None else self.length
             return scores
 
     first = FirstStep()
@@ -137,4 +137,4 @@ def generate(model: Any, arguments: Mapping[str, Any]) -> tuple[Int[Tensor, "b l
     given = {**arguments, "logits_processor": processors, "return_dict_in_generate": True}
     if "force_unique_generate_call" in inspect.signature(unwrapped(model).generate).parameters:
         given["force_unique_generate_call"] = True  # Whisper's, which else leaves out the tokens that it starts with
-    return model.generate(**given).sequences, first.length
+    return model.generate(**given).sequences, first.length or 0
