@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test thorough browser servers lint types docs tables bench sweep clean
+.PHONY: help demo test thorough browser servers interop lint types docs tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -41,6 +41,13 @@ $(BIN)/python:
 	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	@touch $@
 
+# Beside the packages of .venv, on which it is laid: what takes long to import.
+.venv-interop/.made: .venv/.dev constraints.txt
+	$(PYTHON) -m venv .venv-interop
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$(.venv-interop/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/shared.pth
+	.venv-interop/bin/pip install --quiet -c constraints.txt shap shapiq
+	@touch $@
+
 demo: .venv/.runtime ## explain the shipped models; HTML pages and pictures land in demo_output/
 	$(BIN)/python examples/demo.py
 
@@ -56,6 +63,9 @@ browser: .venv/.dev ## the result page in Chromium, which must be installed
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
 	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py
+
+interop: .venv-interop/.made ## the tests against shap and shapiq
+	.venv-interop/bin/python -m pytest -q tests/test_interop.py
 
 lint: .venv/.dev ## ruff, rules and format; imports run one way
 	$(BIN)/lint-imports
@@ -86,4 +96,4 @@ sweep: .venv/.dev ## every text family of transformers, each number against a pl
 	$(BIN)/python benchmarks/sweep.py
 
 clean: ## remove what was made
-	rm -rf .venv .venv-llama .venv-vllm site demo_output .pytest_cache .ruff_cache
+	rm -rf .venv .venv-llama .venv-vllm .venv-interop site demo_output .pytest_cache .ruff_cache

@@ -27,6 +27,7 @@ from interpreto_mllm.explainers import (
     explain,
 )
 from interpreto_mllm.explainers.base import AttributionExplainer
+from interpreto_mllm.explainers.captum import from_captum
 from interpreto_mllm.explainers.plan import Plan
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.games.modes import InferenceModes, TopMass
@@ -129,6 +130,7 @@ __all__ = [
     "Windows",
     "compare",
     "explain",
+    "from_captum",
     "play",
     "punctuation",
 ]

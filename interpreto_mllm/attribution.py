@@ -20,6 +20,7 @@ from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
 from interpreto_mllm.results.comparison import ComparedResults
+from interpreto_mllm.results.exchange import to_captum, to_shap
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
 from interpreto_mllm.results.frame import frame, pairs_frame
 from interpreto_mllm.results.interactions import PairValues, pair_values
@@ -172,6 +173,26 @@ class Attribution(Record):
             ImportError: without pandas.
         """
         return frame(self)
+
+    def to_shap(self, image: int | None = None) -> Any:
+        """A `shap.Explanation` of the features, for `shap.plots.text`; or of the pixels of an image, for `shap.plots.image`.
+
+        Over pixels, the score of a feature is spread evenly, so that sums stay what they are.
+
+        Raises:
+            ImportError: without shap.
+            ValueError: when there is no such image.
+        """
+        return to_shap(self, image)
+
+    def to_captum(self, target: int | None = None) -> Any:
+        """A `captum.attr.LLMAttributionResult` with its plots: of the whole answer and its tokens, or of one target.
+
+        Raises:
+            ImportError: without captum.
+            ValueError: for several classes or answers without a `target`, or when there is no such one.
+        """
+        return to_captum(self, target)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one JSON file, from which `load` gives back exactly the same numbers."""

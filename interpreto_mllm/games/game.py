@@ -19,7 +19,9 @@ from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.engine.queries import Query, Scorer
+from interpreto_mllm.games.exchange import Remembered, shapiq_game
 from interpreto_mllm.games.fingerprint import ids_fingerprint, prompt_fingerprint, question_fingerprint
+from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.pending import Pending
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -117,6 +119,26 @@ class ModelGame:
     def counted(self, counts: Counts) -> Counts:
         """The cost of a play, with what only the game knows of it."""
         return counts
+
+    def to_shapiq(self, target: int | None = None) -> Any:
+        """This game as a `shapiq.Game`, for its approximators, interactions and plots. Each coalition is evaluated once.
+
+        Args:
+            target: the column that is its value; the whole answer when None.
+
+        Raises:
+            ImportError: without shapiq.
+            ValueError: for a game of several targets that are no tokens of one answer without a `target`, or when there is
+                no such one.
+        """
+        t = len(self.question.labels)
+        if target is None and t > 1 and self.question.unit != "token":
+            raise ValueError(f"This game has {t} targets that are no tokens of one answer: give target, from 0.")
+        if target is not None and not 0 <= target < t:
+            raise ValueError(f"There is no target {target}: the game has {t}, from 0.")
+        joint = Joint.of(self.setting.get("value function", ""))
+        column = joint if target is None else lambda values: values[:, target]
+        return shapiq_game(Remembered(self, column), self.n, [feature.text for feature in self.features])
 
     @property
     def notes(self) -> tuple[str, ...]:

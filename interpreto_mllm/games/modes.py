@@ -101,7 +101,7 @@ class Joint(Enum):
             >>> Joint.of("log_softmax"), Joint.of("perplexity")
             (<Joint.SUM: 'sum'>, <Joint.GEOMETRIC_MEAN: 'geometric mean'>)
         """
-        if mode.startswith("top-") and mode.endswith(" mass"):
+        if mode.startswith(("top-", "TopMass(")):  # on results, and in fingerprints
             return cls.MEAN
         return {"softmax": cls.PRODUCT, "perplexity": cls.GEOMETRIC_MEAN}.get(mode, cls.SUM)
 
