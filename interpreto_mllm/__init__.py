@@ -1,12 +1,13 @@
 """Shapley values of the parts of a multimodal prompt: which of them caused a model's answer."""
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
-from interpreto_mllm.aggregators import Aggregator, Estimate
+from interpreto_mllm.aggregators import Aggregator, Estimate, GradientAggregator
 from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
 from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.points import Gradients, Points
 from interpreto_mllm.core.renamed import renamed
 from interpreto_mllm.core.responses import Response, Responses
 from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK
@@ -16,14 +17,21 @@ from interpreto_mllm.explainers import (
     ComplementaryShapley,
     ExactShapley,
     GaussianProcessShapley,
+    GradientShap,
     HierarchicalShapley,
+    InputXGradient,
+    IntegratedGradients,
     KernelShap,
     Lime,
     MonteCarloShapley,
     NeymanShapley,
     Occlusion,
     PermutationShapley,
+    Saliency,
+    SmoothGrad,
     Sobol,
+    SquareGrad,
+    VarGrad,
     explain,
 )
 from interpreto_mllm.explainers.base import AttributionExplainer
@@ -54,7 +62,8 @@ from interpreto_mllm.media import (
     Windows,
 )
 from interpreto_mllm.media.former_names import RENAMED
-from interpreto_mllm.perturbators import Perturbator
+from interpreto_mllm.perturbators import GradientPerturbator, Perturbator
+from interpreto_mllm.prompts.baseline import OtherPrompt
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
@@ -89,9 +98,15 @@ __all__ = [
     "Feature",
     "Fill",
     "GaussianProcessShapley",
+    "GradientAggregator",
+    "GradientPerturbator",
+    "GradientShap",
+    "Gradients",
     "Granularity",
     "HierarchicalShapley",
     "InferenceModes",
+    "InputXGradient",
+    "IntegratedGradients",
     "JsonLines",
     "KernelShap",
     "Lime",
@@ -101,11 +116,13 @@ __all__ = [
     "Mute",
     "NeymanShapley",
     "Occlusion",
+    "OtherPrompt",
     "Patches",
     "PermutationShapley",
     "Perturbator",
     "Picture",
     "Plan",
+    "Points",
     "Progress",
     "RemoteModel",
     "Replace",
@@ -114,16 +131,20 @@ __all__ = [
     "ResponseSimilarity",
     "Responses",
     "Rule",
+    "Saliency",
     "Sign",
+    "SmoothGrad",
     "Sobol",
     "SplitOnSilence",
     "SpokenWords",
+    "SquareGrad",
     "StopPhrases",
     "Superpixels",
     "Template",
     "Tolerance",
     "TopK",
     "TopMass",
+    "VarGrad",
     "WhiteNoise",
     "WholeClip",
     "WholeImage",

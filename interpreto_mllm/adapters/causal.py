@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
@@ -13,6 +13,7 @@ from interpreto_mllm.engine.multimodal import MultimodalRunner, MultimodalScorer
 from interpreto_mllm.engine.multimodal_generation import MultimodalGenerator
 from interpreto_mllm.engine.packed import PackedScorer
 from interpreto_mllm.engine.queries import Generator, Mode, Score, Scorer
+from interpreto_mllm.engine.reading import CausalReading
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.games.targets import TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -67,6 +68,11 @@ class CausalAdapter(GeneratingAdapter):
         if self.processing.modalities:
             return MultimodalScorer(self._multimodal_runner(), mode)
         return PackedScorer(self._runner(), mode)
+
+    def reading(self, scorer: Scorer[Any]) -> CausalReading:
+        assert isinstance(scorer, (PackedScorer, MultimodalScorer))
+        runner = scorer.runner
+        return CausalReading(runner.causal if isinstance(runner, MultimodalRunner) else runner, scorer.mode)
 
     def _runner(self) -> CausalRunner:
         return CausalRunner(self.model, self.batching.rows, self.batching.share_prefixes, self.counter)

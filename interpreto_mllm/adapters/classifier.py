@@ -12,6 +12,7 @@ from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.encoders import ClassifierScorer
 from interpreto_mllm.engine.queries import Classify, Mode, Scorer
+from interpreto_mllm.engine.reading import ClassifierReading
 from interpreto_mllm.engine.tiny_forward import classes_of
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.modes import InferenceModes, mode_name, needs_distribution, of_independent_labels
@@ -81,6 +82,10 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
     def _prompts(self, rows: int, counter: ForwardCounter | None = None) -> WholePrompts:
         """Batches of prompts."""
         return WholePrompts(self.model, self.processing, rows, counter)
+
+    def reading(self, scorer: Scorer[Any]) -> ClassifierReading:
+        assert isinstance(scorer, ClassifierScorer)
+        return ClassifierReading(scorer.prompts, scorer.mode)
 
     def _scorer(self, mode: Mode) -> Scorer[Classify]:
         if needs_distribution(mode) and (self.multi_label or self.classes == 1):

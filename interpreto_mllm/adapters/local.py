@@ -20,6 +20,7 @@ from interpreto_mllm.engine.masked_trial import reads_masked
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.probes import counts_positions_by_mask, reads_masked_tokens
 from interpreto_mllm.engine.queries import Mode, Scorer
+from interpreto_mllm.engine.reading import Reading
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.games.distributions import Predictions, divergence
 from interpreto_mllm.games.game import ModelGame
@@ -59,6 +60,10 @@ class LocalAdapter(ModelAdapter[T]):
     @abstractmethod
     def _scorer(self, mode: Mode) -> Scorer[Any]:
         """What scores targets under this mode."""
+
+    @abstractmethod
+    def reading(self, scorer: Scorer[Any]) -> Reading[Any]:
+        """How the model reads one question of this scorer in a plain forward, for gradients."""
 
     @abstractmethod
     def positions(self, input: ModelInput, target: T) -> int:

@@ -15,6 +15,7 @@ from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.engine.positional import PositionScorer
 from interpreto_mllm.engine.queries import Mode, Scorer
+from interpreto_mllm.engine.reading import PositionReading
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.position_targets import MaskTarget, PositionTarget
 from interpreto_mllm.games.targets import Target, is_ids
@@ -38,6 +39,10 @@ class PositionAdapter(LocalAdapter[Target]):
 
     def _scorer(self, mode: Mode) -> Scorer[Any]:
         return PositionScorer(WholePrompts(self.model, self.processing, self.batching.rows, self.counter), mode, self.logits)
+
+    def reading(self, scorer: Scorer[Any]) -> PositionReading:
+        assert isinstance(scorer, PositionScorer)
+        return PositionReading(scorer.prompts, scorer.mode, self.logits)
 
     def _logits_of(self, input: ModelInput) -> Float[Tensor, "l v"]:
         inputs = WholePrompts(self.model, self.processing, batch_size=1).inputs([input])

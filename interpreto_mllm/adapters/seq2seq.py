@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
@@ -12,6 +12,7 @@ from interpreto_mllm.adapters.positions import decoder_positions
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.encoders import Seq2SeqGenerator, Seq2SeqScorer, decoder_start
 from interpreto_mllm.engine.queries import Generator, Mode, Score, Scorer
+from interpreto_mllm.engine.reading import Seq2SeqReading
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.games.targets import TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -102,6 +103,10 @@ class Seq2SeqAdapter(GeneratingAdapter):
     def _start(self, input: ModelInput) -> tuple[int, ...]:
         """What the decoder is given to start with under the user's arguments, found by generating one token."""
         return self._generate(input, 1).start
+
+    def reading(self, scorer: Scorer[Any]) -> Seq2SeqReading:
+        assert isinstance(scorer, Seq2SeqScorer)
+        return Seq2SeqReading(scorer.prompts, scorer.mode, decoder_start(self.model))
 
     def _scorer(self, mode: Mode) -> Scorer[Score]:
         return Seq2SeqScorer(WholePrompts(self.model, self.processing, self.batching.rows, self.counter), mode)

@@ -4,6 +4,13 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.banzhaf import BanzhafAggregator
 from interpreto_mllm.aggregators.complementary import ComplementaryAggregator
 from interpreto_mllm.aggregators.gaussian_process import GaussianProcessAggregator
+from interpreto_mllm.aggregators.gradient import (
+    GradientAggregator,
+    GradientVarianceAggregator,
+    MeanGradientAggregator,
+    PathAggregator,
+    SquaredGradientAggregator,
+)
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.leave_one_out import LeaveOneOutAggregator
 from interpreto_mllm.aggregators.lime import LimeAggregator
@@ -18,11 +25,16 @@ __all__ = [
     "ComplementaryAggregator",
     "Estimate",
     "GaussianProcessAggregator",
+    "GradientAggregator",
+    "GradientVarianceAggregator",
     "KernelAggregator",
     "LeaveOneOutAggregator",
     "LimeAggregator",
     "MarginalAggregator",
+    "MeanGradientAggregator",
     "OwenAggregator",
+    "PathAggregator",
     "ShapleyAggregator",
     "SobolAggregator",
+    "SquaredGradientAggregator",
 ]

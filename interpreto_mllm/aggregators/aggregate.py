@@ -6,6 +6,7 @@ import torch
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.errors import moderated, seen_errors
+from interpreto_mllm.aggregators.gradient import GradientAggregator
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -30,6 +31,8 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
         >>> round(error, 3)  # of two repeats, 1.0 if it did not count that they are few
         1.291
     """
+    if evaluations.gradients is not None:
+        return _of_gradients(evaluations, aggregator)
     evaluations = evaluations.drawn
     whole = aggregator.aggregate(evaluations.copied())
     errors, repeats = whole.standard_errors, evaluations.repeats
@@ -41,3 +44,17 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
         spread = moderated(spread, len(drawn) - 1) if whole.exact or evaluations.complete else spread
         errors = (errors.square() + spread).sqrt()
     return Estimate(whole.attributions, seen_errors(errors, evaluations.values))
+
+
+def _of_gradients(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
+    """What an aggregator makes of gradients.
+
+    Raises:
+        ValueError: for one that wants coalitions.
+    """
+    if not isinstance(aggregator, GradientAggregator):
+        raise ValueError(
+            f"{type(aggregator).__name__} aggregates values of coalitions, and these are gradients at points: explain again "
+            "with a method that evaluates coalitions, such as KernelShap."
+        )
+    return aggregator.aggregate(evaluations.copied())

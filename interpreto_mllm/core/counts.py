@@ -82,6 +82,8 @@ class Counts:
         answers_asked: those that were not, and were asked for in this call.
         stages: what the seconds were spent on.
         trials: forward passes beside `forwards` in which the model was tried since the result before, as docs/errors.md says.
+        points: points at which a gradient method took gradients.
+        backwards: backward passes of the model.
 
     Example:
         >>> Counts(evaluations=16, paid=10).paid
@@ -98,6 +100,8 @@ class Counts:
     answers_asked: int = 0
     stages: Stages = Stages()
     trials: int = 0
+    points: int = 0
+    backwards: int = 0
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Counts:
@@ -118,12 +122,14 @@ class Spent:
         forwards: forward passes of the model.
         tokens: tokens processed by the model.
         trials: forward passes in which the model was tried.
+        backwards: backward passes of the model.
     """
 
     paid: int
     forwards: int
     tokens: int
     trials: int = 0
+    backwards: int = 0
 
     def share(self, paid: int, evaluations: int, saved: int) -> Counts:
         """The costs of one input, in proportion to the evaluations made for it.
@@ -134,5 +140,5 @@ class Spent:
         """
         share = paid / max(self.paid, 1)
         forwards, tokens = round(self.forwards * share), round(self.tokens * share)
-        trials = round(self.trials * share)
-        return Counts(evaluations, paid, forwards, tokens, saved=saved, trials=trials)
+        trials, backwards = round(self.trials * share), round(self.backwards * share)
+        return Counts(evaluations, paid, forwards, tokens, saved=saved, trials=trials, backwards=backwards)

@@ -11,6 +11,7 @@ from torch import Tensor
 from interpreto_mllm.core.coalitions import with_complements
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.fingerprint import Fingerprint
+from interpreto_mllm.core.points import Gradients
 from interpreto_mllm.core.responses import Responses
 
 
@@ -90,6 +91,7 @@ class Evaluations:
         fingerprint: what decides the values of the game that they are of; None where nothing is known of it.
         design: how the draws were made. Those of a file from before it was kept: as far as weights and chains show.
         log_weights: logarithms of the weights, where some exceed the largest float; None elsewhere.
+        gradients: what a gradient method knows, at points of its own; its two coalitions are the baseline and the prompt.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -102,6 +104,7 @@ class Evaluations:
     fingerprint: Fingerprint | None = None
     design: Design = Design.UNKNOWN
     log_weights: Float[Tensor, "m"] | None = None
+    gradients: Gradients | None = None
 
     @property
     def n(self) -> int:
@@ -148,7 +151,15 @@ class Evaluations:
     def copied(self) -> Evaluations:
         """The same in tensors of its own, for code that may edit them."""
         copies = {name: value.clone() for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **copies)
+        gradients = None if self.gradients is None else self.gradients.copied()
+        return replace(self, **copies, gradients=gradients)
+
+    @property
+    def lasting(self) -> Evaluations:
+        """What results keep: not the sums over the numbers of the input, which are many."""
+        if self.gradients is None or not self.gradients.moments:
+            return self
+        return replace(self, gradients=replace(self.gradients, moments=()))
 
     def merged_weights(self) -> Float[Tensor, "p"]:
         """Weight of each distinct coalition: the mean over its draws; the empty and the full one always weigh 1."""

@@ -13,13 +13,15 @@ from torch import Tensor
 from interpreto_mllm.core.coalitions import whole_chains
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.points import COLUMNS, Gradients, Points
 from interpreto_mllm.core.responses import Response, Responses
 
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
-TENSORS = [name for name in Evaluations.__dataclass_fields__ if name not in ("responses", "fingerprint", "design")]
+OTHERS = ("responses", "fingerprint", "design", "gradients")
+TENSORS = [name for name in Evaluations.__dataclass_fields__ if name not in OTHERS]
 
 
 def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
         "design": evaluations.design.value,
         "responses": _written(evaluations.responses),
         "fingerprint": None if evaluations.fingerprint is None else dict(evaluations.fingerprint),
+        **({} if evaluations.gradients is None else {"gradients": _written_gradients(evaluations.gradients)}),
     }
 
 
@@ -36,7 +39,8 @@ def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
     """What `pack_evaluations` wrote."""
     tensors: dict[str, Any] = {name: unpack(one) for name, one in content["evaluations"].items() if one is not None}
     responses, fingerprint = _read_out(content.get("responses")), content.get("fingerprint")
-    found = Evaluations(**tensors, responses=responses, fingerprint=fingerprint)
+    gradients = _read_gradients(content["gradients"]) if "gradients" in content else None
+    found = Evaluations(**tensors, responses=responses, fingerprint=fingerprint, gradients=gradients)
     design = Design(content["design"]) if "design" in content else design_of_old(found)
     return replace(found, design=design)
 
@@ -105,6 +109,20 @@ def _read_out(written: dict[str, Any] | None) -> Responses | None:
         unpack(packed) if (packed := written.get("original_log_probabilities")) is not None else None,
         history,
     )
+
+
+def _written_gradients(gradients: Gradients) -> dict[str, Any]:
+    """Points, values and slopes; the sums over the numbers of the input are left out."""
+    return {
+        "points": {name: pack(getattr(gradients.points, name)) for name in COLUMNS},
+        **{name: pack(getattr(gradients, name)) for name in ("values", "slopes", "rest")},
+    }
+
+
+def _read_gradients(written: dict[str, Any]) -> Gradients:
+    points = Points(**{name: unpack(one) for name, one in written["points"].items() if one is not None})
+    values, slopes, rest = (unpack(written[name]) for name in ("values", "slopes", "rest"))
+    return Gradients(points, values, slopes, rest)
 
 
 def pack(tensor: Shaped[Tensor, "..."] | None) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ class ForwardCounter:
     Args:
         forwards: forward passes, or requests to a server.
         tokens: tokens read and generated in them.
+        backwards: backward passes.
 
     Attributes:
         trials: forward passes in which the model was tried, beside those that are counted.
@@ -31,6 +32,7 @@ class ForwardCounter:
     forwards: int = 0
     tokens: int = 0
     trials: int = field(default=0, init=False, repr=False, compare=False)
+    backwards: int = field(default=0, repr=False)
     notes: dict[str, None] = field(default_factory=dict, init=False, repr=False, compare=False)
     _trying: bool = field(default=False, init=False, repr=False, compare=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
@@ -34,6 +35,8 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
         raise ValueError("There is nothing to explain: the game has no features.")
     if budget is None:
         return perturbator.default_budget(n)
+    if isinstance(perturbator, GradientPerturbator):
+        return _points(perturbator, n, budget)
     if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not budget > 0:
         raise ValueError(f"budget must be a positive int, or a fraction of 2^n in (0, 1]; got {budget!r}.")
     if isinstance(budget, float):
@@ -46,6 +49,21 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
             f"{type(perturbator).__name__} needs a budget of at least {minimum} evaluations for {n} features; got {budget}."
         )
     return 2**n if covers_all_coalitions(budget, n) else budget
+
+
+def _points(perturbator: GradientPerturbator, n: int, budget: int | float) -> int:
+    """The number of points of a gradient method.
+
+    Raises:
+        ValueError: when it is no int, or below what the perturbator needs.
+    """
+    minimum = perturbator.minimum_budget(n)
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < minimum:
+        raise ValueError(
+            f"The budget of a gradient method is its number of points, an int of at least {minimum} for "
+            f"{type(perturbator).__name__}; got {budget!r}."
+        )
+    return budget
 
 
 def _count(fraction: float, n: int) -> int:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.core.points import Gradients
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import G, Run
 
-Evaluate = Callable[[Sequence[G], Sequence[Bool[Tensor, "_ _"]]], Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]]
-"""Evaluates coalitions of several games together; yields the index of a game, indices of its coalitions, and their values."""
+Found = Float[Tensor, "_ _"] | Gradients
+Evaluate = Callable[[Sequence[G], Sequence[Any]], Iterator[tuple[int, list[int], Found]]]
+"""Evaluates coalitions, or points, of several games together; yields the index of a game, indices of its coalitions or points,
+and their values, or gradients."""
 
 
 def run_sessions(

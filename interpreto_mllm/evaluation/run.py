@@ -10,10 +10,13 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.points import Gradients, Points
 from interpreto_mllm.evaluation.game import Game
 from interpreto_mllm.evaluation.monitor import StoppingMonitor
+from interpreto_mllm.evaluation.point_session import PointSession
 from interpreto_mllm.evaluation.session import SamplingSession
 from interpreto_mllm.evaluation.stopping import Rule
+from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 G = TypeVar("G", bound=Game)
@@ -29,7 +32,7 @@ class Run(Generic[G]):
 
     game: G
     aggregator: Aggregator
-    session: SamplingSession
+    session: SamplingSession | PointSession
     paid: int = 0
 
     @classmethod
@@ -51,12 +54,14 @@ class Run(Generic[G]):
             ValueError: when the known evaluations do not fit the game, or the perturbator cannot be stopped early.
         """
         monitor = None if until is None else StoppingMonitor(until, aggregator, game)
+        if isinstance(perturbator, GradientPerturbator):
+            return cls(game, aggregator, PointSession(perturbator, game.n, budget, seed, monitor))
         return cls(game, aggregator, SamplingSession(perturbator, game.n, budget, seed, known, monitor, extra))
 
-    def record(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> None:
-        """Add the values of some missing coalitions."""
-        self.session.record(coalitions, values)
-        self.paid += len(values)
+    def record(self, asked: Bool[Tensor, "p n"] | Points, found: Float[Tensor, "p t"] | Gradients) -> None:
+        """Add the values of some missing coalitions, or what was found at some missing points."""
+        self.session.record(asked, found)  # type: ignore[arg-type]
+        self.paid += len(found)
 
     def evaluations(self) -> Evaluations:
         """Everything known of the game so far."""

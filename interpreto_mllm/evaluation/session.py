@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys
+from interpreto_mllm.core.counts import Counts, Spent
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.evaluation.budget import covers_all_coalitions
@@ -81,6 +82,10 @@ class SamplingSession:
     def saved(self) -> int:
         """Evaluations of the budget that a stopping rule saved."""
         return self.budget - self.evaluated if self._monitor is not None and self._monitor.stopped else 0
+
+    def counted(self, spent: Spent, paid: int) -> Counts:
+        """The costs of this session, of which so many evaluations were made in a call that cost `spent`."""
+        return spent.share(paid, self.evaluated, self.saved)
 
     def missing(self) -> Bool[Tensor, "p n"] | None:
         """The coalitions to evaluate next, all distinct and new; None when the session is over."""

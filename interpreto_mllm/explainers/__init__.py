@@ -1,6 +1,15 @@
 """The methods, each a named pair of a perturbator and an aggregator."""
 
 from interpreto_mllm.explainers.auto import AutoShapley, explain
+from interpreto_mllm.explainers.gradients import (
+    GradientShap,
+    InputXGradient,
+    IntegratedGradients,
+    Saliency,
+    SmoothGrad,
+    SquareGrad,
+    VarGrad,
+)
 from interpreto_mllm.explainers.hierarchical import HierarchicalShapley
 from interpreto_mllm.explainers.others import Banzhaf, Occlusion, Sobol
 from interpreto_mllm.explainers.regression import KernelShap, Lime
@@ -19,13 +28,20 @@ __all__ = [
     "ComplementaryShapley",
     "ExactShapley",
     "GaussianProcessShapley",
+    "GradientShap",
     "HierarchicalShapley",
+    "InputXGradient",
+    "IntegratedGradients",
     "KernelShap",
     "Lime",
     "MonteCarloShapley",
     "NeymanShapley",
     "Occlusion",
     "PermutationShapley",
+    "Saliency",
+    "SmoothGrad",
     "Sobol",
+    "SquareGrad",
+    "VarGrad",
     "explain",
 ]

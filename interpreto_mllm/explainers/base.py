@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
+
+from torch import inference_mode
 
 from interpreto_mllm.adapters.base import Batching, Generation
 from interpreto_mllm.adapters.choose import adapter_for
@@ -22,21 +25,22 @@ from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.loop import run_sessions
 from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import Run
-from interpreto_mllm.explainers.checks import Known, check_device, check_parts, known_evaluations
+from interpreto_mllm.explainers.checks import Known, check_continuation, check_device, check_parts, known_evaluations
 from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import check_played, extended
+from interpreto_mllm.explainers.gradient_games import check_gradients, presences_for
 from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
 from interpreto_mllm.explainers.reproduction import Reproducible
-from interpreto_mllm.explainers.setting import setting, text_occlusion
+from interpreto_mllm.explainers.setting import reader_for, setting, text_occlusion
 from interpreto_mllm.explainers.timing import timed
-from interpreto_mllm.games.game import ModelGame, evaluate
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
+from interpreto_mllm.games.presences import evaluated
 from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.chat import is_chat
-from interpreto_mllm.prompts.granularity import check_granularity
 from interpreto_mllm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -89,18 +93,13 @@ class AttributionExplainer(Reproducible):
         self.perturbator, self.aggregator = perturbator, aggregator
         self.settings = settings = Settings(**options)
         self._mode = check_mode(settings.inference_mode)
+        check_gradients(model, self._mode, perturbator, settings, type(self).__name__)
         generation = Generation(dict(settings.generate or {}), settings.seed)
         batching = Batching(settings.batch_size, settings.share_prefixes)
         self._adapter = adapter_for(model, tokenizer, self._mode, generation, batching)
         check_device(settings.device, self._adapter.model)
-        self._reader = self._adapter.reader(
-            check_granularity(settings.granularity),
-            settings.occlusion,
-            tuple(settings.roles),
-            settings.pinned,
-            settings.groups,
-            settings.cuts(self._adapter.processing.rate),
-        )
+        self._reader = reader_for(self._adapter, settings)
+        self._presences = presences_for(self._adapter, perturbator, settings, self.backward_rules, self._reader.read)
         self.unfinished: list[Evaluations] | None = None
         self._intermediate_responses: dict[bytes, Response] = {}
 
@@ -140,12 +139,11 @@ class AttributionExplainer(Reproducible):
             TypeError, ValueError: for inputs and targets that cannot be explained, and evaluations or a checkpoint of another
                 game, before any evaluation is made.
         """
-        if evaluations is not None and checkpoint is not None:
-            raise ValueError("Give either evaluations or a checkpoint to continue from, not both.")
+        check_continuation(evaluations, checkpoint, self._presences is not None)
         watch = Stopwatch()
         self.unfinished = None
         kept = None if checkpoint is None else Checkpoint(checkpoint)
-        with self._adapter.preserved_state():
+        with self._working():
             prompts = self._reader.read(inputs)
             choices = [self.choose(prompt) for prompt in prompts]
             budgets = [self._budget(choice, prompt) for choice, prompt in zip(choices, prompts, strict=True)]
@@ -202,7 +200,7 @@ class AttributionExplainer(Reproducible):
             >>> second.n, second.counts.paid, second.counts.answers_reused, second.counts.answers_asked
             (3, 8, 4, 0)
         """
-        with self._adapter.preserved_state():
+        with self._working():
             longer = extended(
                 explanation, new_turn, self._adapter, self._reader, self.settings.progress, self._intermediate_responses
             )
@@ -215,7 +213,7 @@ class AttributionExplainer(Reproducible):
 
     def plan(self, inputs: Any) -> Plan:
         """The most that explaining these inputs can cost; the model is not called."""
-        with self._adapter.preserved_state():
+        with self._working():
             prompts = self._reader.read(inputs)
             budgets = [self._budget(self.choose(prompt), prompt) for prompt in prompts]
             return planned(self._adapter, prompts, budgets)
@@ -228,12 +226,22 @@ class AttributionExplainer(Reproducible):
         """The perturbator and the aggregator for one prompt; methods that depend on the prompt override this."""
         return self.perturbator, self.aggregator
 
+    def backward_rules(self, model: Any) -> AbstractContextManager[None]:
+        """A context around each forward and backward of a gradient method; methods with rules of their own override this."""
+        return nullcontext()
+
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input: a callable from coalitions `Bool[p n]` to values `Float[p t]`, which `play` takes too."""
-        with self._adapter.preserved_state():
+        with self._working():
             [prompt] = self._reader.read(inputs)
             [game] = self._games([prompt], inputs, targets)
         return game
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Within, the model may be used, and gradients may be taken where the method needs them."""
+        with nullcontext() if self._presences is None else inference_mode(False), self._adapter.preserved_state():
+            yield
 
     def _budget(self, choice: Choice, prompt: Prompt) -> int:
         return resolve_budget(choice.perturbator, len(prompt.features), self.settings.budget)
@@ -245,11 +253,10 @@ class AttributionExplainer(Reproducible):
         questions = [
             build_question(self._adapter, prompt, wanted, product) for prompt, wanted in zip(prompts, given, strict=True)
         ]
-        played = self._setting()
-        return [
-            replace(game, setting=played | text_occlusion(self._reader.occlusion, game.features))
-            for game in self._adapter.games(prompts, questions)
-        ]
+        played, games = self._setting(), self._adapter.games(prompts, questions)
+        if self._presences is not None:
+            return [self._presences.game(replace(game, setting=played), self.aggregator) for game in games]
+        return [replace(game, setting=played | text_occlusion(self._reader.occlusion, game.features)) for game in games]
 
     def _setting(self) -> dict[str, str]:
         """What decides the values of all games of a call; the weights are read again, as they may have been trained."""
@@ -274,18 +281,18 @@ class AttributionExplainer(Reproducible):
     def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, reporter: Reporter) -> Spent:
         """Evaluate all games, and say what that has cost."""
         counter = runs[0].game.scorer.counter
-        forwards, tokens = counter.forwards, counter.tokens
-        run_sessions(runs, evaluate, reporter=reporter, checkpoint=checkpoint)
-        forwards, tokens = counter.forwards - forwards, counter.tokens - tokens
+        before = counter.passes
+        run_sessions(runs, evaluated, reporter=reporter, checkpoint=checkpoint)
+        forwards, tokens, backwards = (now - then for now, then in zip(counter.passes, before, strict=True))
         trials, counter.trials = counter.trials, 0
-        return Spent(sum(run.paid for run in runs), forwards, tokens, trials)
+        return Spent(sum(run.paid for run in runs), forwards, tokens, trials, backwards)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session = run.game, run.session
         return Attribution.from_evaluations(
             run.evaluations(),
             run.aggregator,
-            counts=game.counted(spent.share(run.paid, session.evaluated, session.saved)),
+            counts=game.counted(session.counted(spent, run.paid)),
             method=choice.method,
             features=game.features,
             targets=game.question.labels,

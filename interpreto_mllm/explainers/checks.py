@@ -10,11 +10,13 @@ import torch
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.aggregators.gradient import GradientAggregator
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import UNCHECKED, Fingerprint, differences, incomparable
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
@@ -24,6 +26,24 @@ def check_parts(perturbator: object, aggregator: object) -> None:
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
             raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
+    points, gradients = isinstance(perturbator, GradientPerturbator), isinstance(aggregator, GradientAggregator)
+    if points != gradients:
+        draws, folds = ("points", "coalitions") if points else ("coalitions", "gradients at points")
+        raise TypeError(
+            f"{type(perturbator).__name__} draws {draws} and {type(aggregator).__name__} aggregates {folds}: combine a "
+            "GradientPerturbator with a GradientAggregator, or a perturbator of coalitions with an aggregator of these."
+        )
+
+
+def check_continuation(evaluations: object, checkpoint: object, gradients: bool) -> None:
+    """Raise a ValueError for both earlier evaluations and a checkpoint, and for either of them with a gradient method."""
+    if evaluations is not None and checkpoint is not None:
+        raise ValueError("Give either evaluations or a checkpoint to continue from, not both.")
+    if gradients and (evaluations is not None or checkpoint is not None):
+        raise ValueError(
+            "A gradient method takes its few gradients anew: leave `evaluations` and `checkpoint` out. (Points of an "
+            "interrupted call cannot be continued.)"
+        )
 
 
 def check_device(device: str | torch.device | None, model: Any) -> None:

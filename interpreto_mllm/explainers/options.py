@@ -18,6 +18,7 @@ from interpreto_mllm.media.audio_occlusion import AudioOcclusion
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.image_granularity import ImageGranularity, ImageSegmenter
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
+from interpreto_mllm.prompts.baseline import Baseline
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
 from interpreto_mllm.prompts.occlusion import TextOcclusion
@@ -42,7 +43,7 @@ class Options(TypedDict, total=False):
             or a callable from samples and their rate to segments.
         audio_occlusion: how it disappears: `Mute()` by default, `WhiteNoise`, `MeanLevel` or `CutOut`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n; the method's own
-            default when None.
+            default when None. Of gradient methods: points per input.
         until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
         batch_size: rows per forward pass, 32 by default.
         device: the device that the model is on; for another one, an error says how to move the model, which stays where it is.
@@ -54,6 +55,15 @@ class Options(TypedDict, total=False):
         share_prefixes: False runs one plain forward pass per row, the reference for the fast path.
         progress: show a progress bar when the call takes longer than a second; True by default.
         callbacks: objects derived from `Callback` that are told of each round, each batch and the end of a call.
+        baseline: of gradient methods, what the embeddings of a text's features move from: "zero", "mean" (the default of
+            paths), "pad", "mask", "random", a text, a token id, `Replace(...)`, `OtherPrompt(...)`, embeddings, or a list of
+            these.
+        layer: of gradient methods, the module at whose output gradients are taken, such as "model.layers.7"; the embedding of
+            a text, and the numbers of images and clips, by default.
+        whole_answer: of gradient methods, whether an answer has one row and one backward pass instead of one for each token.
+        batched_rows: of gradient methods, whether the backward passes of all rows are made at once, in more memory.
+        gradient_checkpointing: of gradient methods, whether inner states are computed twice instead of being kept; None, the
+            default, for only where memory runs out.
     """
 
     granularity: Granularity | Splitter | list[Span]
@@ -75,6 +85,11 @@ class Options(TypedDict, total=False):
     share_prefixes: bool
     progress: bool
     callbacks: Sequence[Callback]
+    baseline: Baseline | None
+    layer: str | None
+    whole_answer: bool
+    batched_rows: bool
+    gradient_checkpointing: bool | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +119,11 @@ class Settings:
     share_prefixes: bool = True
     progress: bool = True
     callbacks: Sequence[Callback] = ()
+    baseline: Baseline | None = None
+    layer: str | None = None
+    whole_answer: bool = False
+    batched_rows: bool = False
+    gradient_checkpointing: bool | None = None
 
     def __post_init__(self) -> None:
         check_granularity(self.granularity)

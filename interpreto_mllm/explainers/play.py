@@ -12,16 +12,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
-from interpreto_mllm.attribution import Attribution, Counts
+from interpreto_mllm.aggregators.gradient import GradientAggregator
+from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.callbacks import Callback, check_callbacks
-from interpreto_mllm.core.counts import Stopwatch
+from interpreto_mllm.core.counts import Spent, Stopwatch
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.points import Fold, Gradients, Points
+from interpreto_mllm.engine.moving import Moving
+from interpreto_mllm.engine.sums import Sums
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.loop import run_sessions
 from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import Run
 from interpreto_mllm.evaluation.stopping import Rule, check_rule
+from interpreto_mllm.explainers.checks import check_parts
 from interpreto_mllm.explainers.timing import timed
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
@@ -43,8 +48,9 @@ def play(
     """Attributions of the features of any game.
 
     Args:
-        game: callable from coalitions `Bool[p n]` to values `Float[p t]` or `Float[p]`, torch or numpy.
-        perturbator: draws the coalitions.
+        game: callable from coalitions `Bool[p n]` to values `Float[p t]` or `Float[p]`, torch or numpy. With a gradient
+            perturbator, from presences `Float[p n]` in float64 to values in torch, of which gradients are taken.
+        perturbator: draws the coalitions, or the points.
         aggregator: turns their values into attributions.
         n_features: number of features.
         budget: distinct evaluations allowed, as an int or a fraction of 2^n; the perturbator's default when None.
@@ -71,9 +77,11 @@ def play(
     """
     watch = Stopwatch()
     check_callbacks(callbacks)
+    check_parts(perturbator, aggregator)
+    fold = aggregator.fold if isinstance(aggregator, GradientAggregator) else None
     budget = resolve_budget(perturbator, n_features, budget)
     run = Run.prepared(
-        CallableGame(game, n_features),
+        CallableGame(game, n_features, fold),
         perturbator,
         aggregator,
         budget=budget,
@@ -88,7 +96,7 @@ def play(
         result = Attribution.from_evaluations(
             run.evaluations(),
             aggregator,
-            counts=Counts(session.evaluated, run.paid, saved=session.saved),
+            counts=session.counted(Spent(run.paid, 0, 0), run.paid),
             method=type(perturbator).__name__,
             notes=session.notes,
         )
@@ -102,10 +110,12 @@ class CallableGame:
     Args:
         values: from coalitions `Bool[p n]` to values `Float[p t]` or `Float[p]`, torch or numpy.
         n: number of features.
+        fold: the sums over points that are wanted of gradients.
     """
 
-    values: Callable[[Bool[Tensor, "p n"]], Any]
+    values: Callable[[Any], Any]
     n: int
+    fold: Fold | None = None
 
     @property
     def features(self) -> list[Feature]:
@@ -122,11 +132,31 @@ class CallableGame:
         Raises:
             ValueError: when they are not finite or of the wrong shape.
         """
-        returned = self.values(coalitions.clone())
+        return self._checked(self.values(coalitions.clone()), len(coalitions)).detach().cpu().clone()
+
+    def gradients(self, points: Points) -> Gradients:
+        """Values and gradients at points whose input is the presences themselves, and whose baseline is zero.
+
+        Raises:
+            ValueError: when values are not finite, of the wrong shape, or no functions of the presences to torch.
+        """
+        numbers = Moving(None, torch.arange(self.n), torch.ones(self.n, 1).double(), torch.zeros(1, self.n, 1).double())
+        starts = numbers.starts(torch.zeros(len(points), dtype=torch.int64))
+        presences = numbers.at(points, starts)[..., 0].detach().requires_grad_()
+        with torch.enable_grad():
+            values = self._checked(self.values(presences), len(points))
+            if not values.requires_grad:
+                raise ValueError("Gradients need a game of torch operations on the presences, without detach() or numpy.")
+            sums = Sums([numbers], points, [starts], self.fold, values.shape[1])
+            for target, column in enumerate(values.sum(0)):
+                [slopes] = torch.autograd.grad(column, presences, retain_graph=True)
+                sums.add(target, [presences[..., None]], [slopes[..., None]], [])
+        return sums.result(values.detach())
+
+    @staticmethod
+    def _checked(returned: Any, p: int) -> Float[Tensor, "p t"]:
         values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
-        values = values.detach().cpu().to(torch.float64, copy=True)
-        values = values[:, None] if values.ndim == 1 else values
-        p = len(coalitions)
+        values = (values[:, None] if values.ndim == 1 else values).double()
         if values.ndim != 2 or len(values) != p:
             raise ValueError(
                 f"The game must return one row of values per coalition, {p} here; got shape {tuple(values.shape)}."
@@ -139,8 +169,8 @@ class CallableGame:
 
 
 def evaluate(
-    games: Sequence[CallableGame], coalitions: Sequence[Bool[Tensor, "_ _"]]
-) -> Iterator[tuple[int, list[int], Float[Tensor, "_ _"]]]:
-    """Evaluate coalitions of several games, one game after the other; see `run_sessions`."""
-    for index, (game, rows) in enumerate(zip(games, coalitions, strict=True)):
-        yield index, list(range(len(rows))), game(rows)
+    games: Sequence[CallableGame], asked: Sequence[Bool[Tensor, "_ _"] | Points]
+) -> Iterator[tuple[int, list[int], Any]]:
+    """Evaluate coalitions or points of several games, one game after the other; see `run_sessions`."""
+    for index, (game, rows) in enumerate(zip(games, asked, strict=True)):
+        yield index, list(range(len(rows))), game.gradients(rows) if isinstance(rows, Points) else game(rows)

@@ -14,8 +14,11 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.weights import weights
 from interpreto_mllm.engine.queries import Mode
+from interpreto_mllm.explainers.options import Settings
 from interpreto_mllm.games.modes import InferenceModes
+from interpreto_mllm.prompts.granularity import check_granularity
 from interpreto_mllm.prompts.occlusion import TextOcclusion
+from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 INCIDENTAL = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "attn_implementation")
@@ -39,6 +42,18 @@ def setting(adapter: ModelAdapter[Any], mode: Mode | ResponseSimilarity) -> Fing
 def text_occlusion(occlusion: TextOcclusion, features: Sequence[Feature]) -> dict[str, str]:
     """How absent features of the text disappear, if there are any."""
     return {"occlusion": describe(occlusion)} if any(feature.positions for feature in features) else {}
+
+
+def reader_for(adapter: ModelAdapter[Any], settings: Settings) -> PromptReader:
+    """Reads inputs into prompts as the options of an explainer say."""
+    return adapter.reader(
+        check_granularity(settings.granularity),
+        settings.occlusion,
+        tuple(settings.roles),
+        settings.pinned,
+        settings.groups,
+        settings.cuts(adapter.processing.rate),
+    )
 
 
 def server_address(url: str) -> str:

@@ -165,6 +165,7 @@ class Question(Generic[Kind]):
         unit: what a column is: "token", "class", "response", "contrast", or "value" where they are mixed.
         product: whether the values of a target's tokens multiply (probabilities) rather than add up.
         notes: what the reader of a result must know about the targets.
+        whole: from the values of a target's tokens to that of all of them, where a target has one column.
     """
 
     targets: tuple[Kind, ...]
@@ -172,6 +173,7 @@ class Question(Generic[Kind]):
     unit: str
     product: bool
     notes: tuple[str, ...] = ()
+    whole: Callable[[Float[Tensor, "p t"]], Float[Tensor, "p"]] | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -181,7 +183,8 @@ class Question(Generic[Kind]):
             if isinstance(column, tuple):
                 names.append(" − ".join(joined(self.targets[index].labels).strip() for index in column))
             else:
-                names += self.targets[column].labels
+                own = self.targets[column].labels
+                names += own if self.whole is None else [joined(own)]
         return names
 
     def values(self, scored: Sequence[Float[Tensor, "p _"]]) -> Float[Tensor, "p t"]:
@@ -192,7 +195,8 @@ class Question(Generic[Kind]):
                 target, foil = (self._whole(self.targets[index].values(scored[index])) for index in column)
                 columns.append(target - foil)
             else:
-                columns += self.targets[column].values(scored[column]).unbind(1)
+                values = self.targets[column].values(scored[column])
+                columns += values.unbind(1) if self.whole is None else [self.whole(values)]
         return stack(columns, dim=1)
 
     def _whole(self, values: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:

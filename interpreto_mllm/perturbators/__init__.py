@@ -4,6 +4,13 @@ from interpreto_mllm.perturbators.active import ActivePerturbator
 from interpreto_mllm.perturbators.bernoulli import BernoulliPerturbator
 from interpreto_mllm.perturbators.complementary import ComplementaryPerturbator
 from interpreto_mllm.perturbators.exact import ExactPerturbator
+from interpreto_mllm.perturbators.gradient import (
+    GradientPerturbator,
+    InputPerturbator,
+    NoisePerturbator,
+    PathPerturbator,
+    UniformPerturbator,
+)
 from interpreto_mllm.perturbators.hierarchical import HierarchicalPerturbator
 from interpreto_mllm.perturbators.kernel import KernelPerturbator
 from interpreto_mllm.perturbators.monte_carlo import MonteCarloPerturbator
@@ -19,12 +26,17 @@ __all__ = [
     "ComplementaryPerturbator",
     "Drawing",
     "ExactPerturbator",
+    "GradientPerturbator",
     "HierarchicalPerturbator",
+    "InputPerturbator",
     "KernelPerturbator",
     "MonteCarloPerturbator",
     "NeymanPerturbator",
+    "NoisePerturbator",
     "OcclusionPerturbator",
+    "PathPerturbator",
     "PermutationPerturbator",
     "Perturbator",
     "SobolPerturbator",
+    "UniformPerturbator",
 ]

@@ -174,5 +174,15 @@ class TemplatePrompt:
             for present in with_none[:, self.owner].tolist()
         ]
 
+    @property
+    def token_owner(self) -> Int[np.ndarray, "l"]:
+        """The feature that each token of the filled text belongs to, or -1."""
+        tokens = Tokens.of_text(self.text, self.tokenizer)
+        spans = [(index, span) for index, feature in enumerate(self.features) for span in feature.spans]
+        of_span = tokens.owners([span for _, span in spans], [(0, len(self.text))])
+        owner = np.asarray([spans[index][0] if index >= 0 else -1 for index in of_span], dtype=np.int64)
+        owner[tokens.special] = -1
+        return owner
+
     def hierarchy(self) -> Hierarchy:
         return list(range(len(self.features)))

@@ -16,6 +16,7 @@ from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.labels import joined
+from interpreto_mllm.core.points import Gradients
 from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.media import Clip, Picture
@@ -133,7 +134,7 @@ class Record:
             estimand=aggregator.estimand if estimand is None else estimand,
             method=method,
             mode=mode,
-            evaluations=evaluations,
+            evaluations=evaluations.lasting,
             counts=Counts() if counts is None else counts,
             text=text,
             aggregator=aggregator,
@@ -183,6 +184,11 @@ class Record:
     def efficiency_gap(self) -> Float[Tensor, "t"]:
         """Σφ − (v(N) − v(∅)) of each target: zero for an efficient estimand such as the Shapley value."""
         return self.attributions.sum(1) - (self.full - self.empty).to(self.attributions.dtype)
+
+    @property
+    def gradients(self) -> Gradients | None:
+        """The points of a gradient method with the values and slopes there; None for methods that evaluate coalitions."""
+        return self.evaluations.gradients
 
     @property
     def responses(self) -> Responses | None:
@@ -238,12 +244,28 @@ class Record:
             raise ValueError(
                 f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
             )
+        if self.gradients is not None:
+            return self._added(rows)
         values = self.values[:, rows.start : rows.stop]
         joint = Joint.of(self.mode) if self.unit == "token" else Joint.SUM
         whole = joint(values)[:, None]
         names = self.targets[rows.start : rows.stop]
         label = joined(names) if self.unit == "token" else " + ".join(names)
         return self.aggregated(self.evaluations.with_values(whole), self.aggregator, [label], self._raw_estimand)
+
+    def _added(self: Kept, rows: range) -> Kept:
+        """The sum of rows of a gradient method, where sums of scores are scores of sums."""
+        if self.mode not in ("log_softmax", "logits") or not getattr(self.aggregator, "linear", False) or self.normalisation:
+            raise ValueError(
+                "The scores of these tokens do not add up to those of the answer: explain again with whole_answer=True."
+            )
+        kept = slice(rows.start, rows.stop)
+        gradients = self.gradients and self.gradients.added(kept)
+        values = self.values[:, kept].sum(1, keepdim=True)
+        label = joined(self.targets[kept]) if self.unit == "token" else " + ".join(self.targets[kept])
+        scores, evaluations = self.attributions[kept].sum(0, keepdim=True), replace(self.evaluations, values=values)
+        evaluations = replace(evaluations, gradients=gradients)
+        return replace(self, attributions=scores, standard_errors=None, targets=[label], evaluations=evaluations)
 
     def normalized(self: Kept, kind: str) -> Kept:
         """A view on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift", errors included.
@@ -271,7 +293,7 @@ class Record:
             standard_errors=estimate.standard_errors,
             targets=targets,
             estimand=estimand,
-            evaluations=evaluations,
+            evaluations=evaluations.lasting,
             aggregator=aggregator,
             normalisation="",
         )

@@ -1,0 +1,159 @@
+"""Games of presences, made of games of coalitions: what of a prompt moves, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.aggregators.aggregator import Aggregator
+from interpreto_mllm.aggregators.gradient import GradientAggregator
+from interpreto_mllm.core.description import describe
+from interpreto_mllm.engine.differentiable import check_differentiable
+from interpreto_mllm.engine.differentiation import Asked, Differentiator, Rules, plainly
+from interpreto_mllm.engine.embedded import embedded, embedded_baselines
+from interpreto_mllm.engine.moving import Moving
+from interpreto_mllm.engine.moving_media import moving_media
+from interpreto_mllm.engine.site import Site
+from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.games.modes import Joint, mode_name
+from interpreto_mllm.games.presences import PresenceGame
+from interpreto_mllm.prompts.baseline import Baseline, resolved
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
+from interpreto_mllm.prompts.template import TemplatePrompt
+
+OWN_BASELINES = "The baselines of the template are not used: its slots move from the embeddings of `baseline`."
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """Where gradients are taken, and how.
+
+    Args:
+        baseline: of the embeddings of a text; see `prompts/baseline.py`.
+        layer: the module at whose output they are taken; the embedding when None.
+        whole_answer: whether a target has one row, rather than one for each of its tokens.
+        batched: whether the backward passes of all rows are made at once.
+        checkpointing: whether inner states are computed twice; None for only where memory runs out.
+        rules: of backward passes.
+        seed: of random baselines.
+    """
+
+    baseline: Baseline = "zero"
+    layer: str | None = None
+    whole_answer: bool = False
+    batched: bool = False
+    checkpointing: bool | None = None
+    rules: Rules = plainly
+    seed: int = 0
+
+
+class Presences:
+    """Makes games of presences under one model.
+
+    Args:
+        adapter: of the model.
+        where: gradients are taken.
+        read: from an input to its prompt.
+
+    Raises:
+        ValueError: for a model of which no gradients can be taken, or a layer that it does not have.
+    """
+
+    def __init__(self, adapter: LocalAdapter[Any], where: Whereabouts, read: Callable[[Any], Prompt]):
+        check_differentiable(adapter.model)
+        self.adapter, self.where, self._read = adapter, where, read
+        self.site: Site | None = None
+        if adapter.processing.reads_text or where.layer is not None:
+            self.site = Site.of(adapter.model, where.layer)
+
+    def game(self, game: ModelGame, aggregator: Aggregator) -> PresenceGame:
+        """The game of presences on the prompt of a game of coalitions.
+
+        Raises:
+            ValueError: for a baseline of the wrong kind or shape, or a layer without a row for each token or that is not on the
+                path to the targets.
+        """
+        assert isinstance(aggregator, GradientAggregator)
+        adapter, where = self.adapter, self.where
+        differentiator = Differentiator(
+            adapter.reading(game.scorer),
+            self.site,
+            adapter.batching.rows,
+            adapter.counter,
+            rules=where.rules,
+            checkpointing=where.checkpointing,
+            batched=where.batched,
+            keeps_rest=aggregator.keeps_rest,
+        )
+        question = game.question
+        if where.whole_answer:
+            question = replace(question, whole=Joint.of(mode_name(adapter.mode)) if question.unit == "token" else Joint.SUM)
+        if isinstance(game.prompt, TemplatePrompt):
+            question = replace(question, notes=(*question.notes, OWN_BASELINES))
+        [[full]] = game.inputs(torch.ones(1, game.n, dtype=torch.bool))
+        queries = [target.query(full) for target in question.targets]
+        setting = {**game.setting, "baseline": describe(where.baseline), "layer": where.layer or "embedding"}
+        asked = Asked(queries, question.values, [], len(full.ids))
+        moving = self._moving(game.prompt, full, asked, differentiator, aggregator.keeps_rest)
+        asked = replace(asked, moving=moving)
+        if where.layer is not None:
+            differentiator.check(asked, game.n)
+        values = {name: value for name, value in vars(game).items() if name in ModelGame.__dataclass_fields__}
+        made = {**values, "question": question, "setting": setting}
+        return PresenceGame(**made, asked=asked, differentiator=differentiator, fold=aggregator.fold)
+
+    def _moving(
+        self, prompt: Prompt, full: ModelInput, asked: Asked, differentiator: Differentiator, everything: bool
+    ) -> list[Moving]:
+        parts = []
+        if len(full.ids):
+            owner = owner_of(prompt, full)
+            if everything or (owner >= 0).any():
+                parts.append(self._text(full, owner, asked, differentiator))
+        media = moving_media(self.adapter.processing, full.media, prompt.features)
+        if media and self.where.layer is not None:
+            raise ValueError(
+                f"layer={self.where.layer!r} has states of tokens, not of the pieces of an image or a clip: leave `layer` out "
+                "to explain these by the numbers that the model reads, or pin them to explain the text alone."
+            )
+        if not parts and not media:
+            raise ValueError("No gradient can be taken: no feature of this prompt changes what the model reads.")
+        return [*parts, *media]
+
+    def _text(self, full: ModelInput, owner: Int[np.ndarray, "l"], asked: Asked, differentiator: Differentiator) -> Moving:
+        """The states of the prompt's tokens."""
+        baselines = resolved(self.where.baseline, full.ids, owner, self.adapter.tokenizer, self._ids_of, self.where.seed)
+        embedding = Site.of(self.adapter.model, None)
+        device = differentiator.device
+        places = torch.from_numpy(owner).to(device)
+        soft = np.isin(full.ids, list(self.adapter.processing.soft_ids.values()))
+        ids = np.where(soft, 0, full.ids)
+        whole = embedded(embedding.module, ids, device)
+        starts = embedded_baselines(embedding.module, whole, places, baselines)
+        if self.where.layer is None:
+            return Moving(None, places, whole, starts)
+        assert self.site is not None
+        states = differentiator.states(asked, embedding, torch.cat([whole[None], starts]), self.site)
+        own = (places >= 0)[:, None]
+        return Moving(None, places, states[0], torch.where(own, states[1:], states[0]))
+
+    def _ids_of(self, given: Any) -> Int[np.ndarray, "l"]:
+        prompt = self._read(given)
+        [[full]] = prompt.inputs_for(torch.ones(1, len(prompt.features), dtype=torch.bool))
+        return full.ids
+
+
+def owner_of(prompt: Prompt, full: ModelInput) -> Int[np.ndarray, "l"]:
+    """The feature that each token of the whole prompt belongs to, or -1."""
+    if isinstance(prompt, TokenPrompt):
+        return prompt.owner
+    if isinstance(prompt, TemplatePrompt):
+        return prompt.token_owner
+    raise ValueError(f"A gradient method takes a text, a chat, an encoding or a template, and no {type(prompt).__name__}.")

@@ -1,0 +1,134 @@
+"""The numbers of a prompt's images and clips as parts that move, and the piece that each number shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int, Shaped
+from torch import Tensor
+
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.engine.moving import Moving
+from interpreto_mllm.media.clip import Clip
+from interpreto_mllm.media.encoded import Encoded
+from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.prompts.processing import Processing
+
+Tensors = dict[str, Shaped[Tensor, "..."]]
+FAINT = 1e-3
+"""Of the largest change that showing a piece makes; numbers that change less show no piece."""
+
+
+def moving_media(processing: Processing, media: Sequence[State], features: Sequence[Feature]) -> list[Moving]:
+    """The tensors of images and clips that differ between the prompt and its media without their features.
+
+    A path runs in what the model reads, from the processed occluded media to the processed whole ones. A number belongs to the
+    piece that shows in it most: each piece is shown by itself, white on black or noise in silence, and processed.
+
+    Raises:
+        ValueError: where an occlusion changes the size of an image or a clip.
+    """
+    if not media:
+        return []
+    owners = {pair: index for index, feature in enumerate(features) for pair in feature.pieces}
+    if not owners:
+        return []
+    whole, bare = processing.media([media]), processing.media([_without(media, owners)])
+    if any(whole[name].shape != bare[name].shape for name in whole):
+        raise ValueError(
+            "A gradient method moves numbers of an image or a clip, and this occlusion leaves some of them out: use Fill(), "
+            "Blur() or ReplaceImage() for images, and Mute(), WhiteNoise() or MeanLevel() for clips."
+        )
+    names = [name for name in whole if whole[name].is_floating_point() and not whole[name].equal(bare[name])]
+    owned = _owned(processing, media, owners, {name: whole[name] for name in names})
+    return [_part(name, whole[name], bare[name], owned[name]) for name in names]
+
+
+def _part(name: str, whole: Shaped[Tensor, "..."], bare: Shaped[Tensor, "..."], owner: Int[Tensor, "l"]) -> Moving:
+    numbers, owner = whole.reshape(-1, 1), owner.to(whole.device)
+    start = torch.where(owner[:, None] >= 0, bare.reshape(-1, 1), numbers)
+    return Moving(name, owner, numbers, start[None], tuple(whole.shape))
+
+
+def _without(media: Sequence[State], owners: dict[tuple[int, int], int]) -> list[State]:
+    """The images and clips without the pieces that are features."""
+    kept = []
+    for number, state in enumerate(media):
+        present = state.present.copy()
+        for piece in range(len(present)):
+            present[piece] &= (number, piece) not in owners
+        kept.append(State(state.medium, present))
+    if any(state.dropped for state in kept):
+        raise ValueError(
+            "A gradient method moves numbers of an image or a clip, and this occlusion leaves it out of the prompt: use "
+            "Fill(), Blur() or ReplaceImage() for images, and Mute(), WhiteNoise() or MeanLevel() for clips."
+        )
+    return kept
+
+
+def _owned(
+    processing: Processing, media: Sequence[State], owners: dict[tuple[int, int], int], whole: Tensors
+) -> dict[str, Int[Tensor, "l"]]:
+    """For every number of these tensors the feature whose piece shows in it most, or -1."""
+    best = {name: torch.zeros(tensor.numel()) for name, tensor in whole.items()}
+    owned = {name: torch.full((tensor.numel(),), -1) for name, tensor in whole.items()}
+    for number, state in enumerate(media):
+        if isinstance(state.medium, Encoded):
+            _mark_encoded(state.medium, number, owners, owned)
+            continue
+        blank = _shown(processing, media, number, None)
+        shown = [_shown(processing, media, number, piece) for piece in range(len(state.medium.labels))]
+        rest = _shown(processing, media, number, len(shown))
+        for name in whole:
+            changes = torch.stack([(one[name] - blank[name]).float().abs().flatten().cpu() for one in [*shown, rest]])
+            strongest, piece = changes.max(0)
+            told = (strongest > best[name]) & (strongest - changes.min(0).values > FAINT * changes.max())
+            features = torch.tensor([*(owners.get((number, piece), -1) for piece in range(len(shown))), -1])
+            owned[name] = torch.where(told, features[piece], owned[name])
+            best[name] = torch.where(told, strongest, best[name])
+    return owned
+
+
+def _mark_encoded(medium: Encoded, number: int, owners: dict[tuple[int, int], int], owned: dict[str, Int[Tensor, "l"]]) -> None:
+    """Each part of ready tensors belongs to its piece."""
+    for name, edges in medium.rows.items():
+        if name not in owned:
+            continue
+        each = owned[name].reshape(edges[-1], -1)
+        for piece in range(len(edges) - 1):
+            each[edges[piece] : edges[piece + 1]] = owners.get((number, piece), -1)
+
+
+def _shown(processing: Processing, media: Sequence[State], number: int, piece: int | None) -> Tensors:
+    """The processed media with only one piece of one of them shown; none for None, and what no piece covers past the last."""
+    changed = [state if place != number else State.whole(_only(state.medium, piece)) for place, state in enumerate(media)]
+    return processing.media([changed])
+
+
+def _only(medium: Medium, piece: int | None) -> Medium:
+    """White on black, or noise in silence, where a piece is; a place under several pieces belongs to the first of them."""
+    if isinstance(medium, Picture):
+        from PIL import Image
+
+        shown = _first(medium.masks, piece)
+        return replace(medium, image=Image.fromarray(np.where(shown, 255, 0).astype(np.uint8)).convert("RGB"))
+    assert isinstance(medium, Clip)
+    covered = np.zeros((len(medium.segments), len(medium.samples)), dtype=bool)
+    for row, (start, end) in zip(covered, medium.segments, strict=True):
+        row[start:end] = True
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, len(medium.samples)).astype(np.float32)
+    return replace(medium, samples=np.where(_first(covered, piece), noise, np.float32(0)))
+
+
+def _first(masks: Any, piece: int | None) -> Any:
+    """Where a piece is and none before it; nowhere for None, and where no piece is for a number past the last."""
+    if piece is None:
+        return np.zeros(masks.shape[1:], dtype=bool)
+    if piece == len(masks):
+        return ~masks.any(0)
+    return masks[piece] & ~masks[:piece].any(0)

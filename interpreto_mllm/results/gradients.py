@@ -1,0 +1,24 @@
+"""What is special about the results of gradient methods."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+
+from interpreto_mllm.aggregators.gradient import GradientAggregator
+from interpreto_mllm.results.record import Record
+
+
+def completeness_gap(record: Record) -> Float[Tensor, "t"] | None:
+    """Σφ − (v(N) − v(∅)) where a gradient method's scores are meant to add up to that difference, else None."""
+    aggregator = record.aggregator
+    return record.efficiency_gap if isinstance(aggregator, GradientAggregator) and aggregator.complete else None
+
+
+def check_coalitions(record: Record, what: str) -> None:
+    """Raise a ValueError for a gradient method's result, where something needs values of coalitions."""
+    if record.gradients is not None:
+        raise ValueError(
+            f"{what} needs values of coalitions, and this result is of {record.method or 'a gradient method'}, which takes "
+            "gradients at points: explain with a method that evaluates coalitions, such as KernelShap."
+        )
