@@ -85,7 +85,7 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
 
     def reading(self, scorer: Scorer[Any]) -> ClassifierReading:
         assert isinstance(scorer, ClassifierScorer)
-        return ClassifierReading(scorer.prompts, scorer.mode)
+        return ClassifierReading(scorer.prompts, scorer.mode, scorer.logits)
 
     def _scorer(self, mode: Mode) -> Scorer[Classify]:
         if needs_distribution(mode) and (self.multi_label or self.classes == 1):

@@ -36,6 +36,11 @@ class ForwardCounter:
     notes: dict[str, None] = field(default_factory=dict, init=False, repr=False, compare=False)
     _trying: bool = field(default=False, init=False, repr=False, compare=False)
 
+    @property
+    def passes(self) -> tuple[int, int, int]:
+        """Forwards, tokens and backwards so far."""
+        return self.forwards, self.tokens, self.backwards
+
     def add(self, tokens: int, forwards: int = 1) -> None:
         """Count these forwards."""
         if self._trying:

@@ -94,7 +94,7 @@ class Differentiator:
 
     def check(self, asked: Asked, n: int) -> None:
         """Raise a ValueError unless the targets depend on what moves; one forward and one backward, not counted."""
-        with self.counter.paused():
+        with self.counter.trying():
             leaves, _ = self._inputs(asked, Points(torch.ones(1, n)), torch.zeros(1, dtype=torch.int64))
             with recording(self.model):
                 values = self._forward(asked, leaves).sum(1, keepdim=True)
@@ -233,7 +233,7 @@ class Differentiator:
 
     def _values(self, asked: Asked, query: Query, leaves: Leaves, tails: Leaves | None) -> Float[Tensor, "b t"]:
         rows = len(leaves[0])
-        with self.counter.paused(), torch.no_grad():
+        with torch.no_grad():
             arguments: dict[str, Shaped[Tensor, "..."]] = {
                 name: torch.cat([tensor] * rows) for name, tensor in self.reading.arguments(query).items()
             }

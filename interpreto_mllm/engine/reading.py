@@ -95,7 +95,7 @@ class Seq2SeqReading:
     def arguments(self, query: Score) -> Arguments:
         start = self.start if query.start is None else query.start
         answer = torch.tensor([[start, *query.continuation]], device=self.prompts.device)
-        return {**self.prompts.inputs([query.input]), "decoder_input_ids": answer}
+        return {**self.prompts.arguments([query.input]), "decoder_input_ids": answer}
 
     def constants(self, query: Score) -> dict[str, Any]:
         return {"use_cache": False}
@@ -112,23 +112,24 @@ class ClassifierReading:
     Args:
         prompts: reads prompts for the model.
         mode: from logits and class indices to values.
+        logits: of the model's output, a number for each class.
     """
 
-    def __init__(self, prompts: WholePrompts, mode: Mode):
-        self.prompts, self.mode = prompts, mode
+    def __init__(self, prompts: WholePrompts, mode: Mode, logits: Callable[[Any], Float[Tensor, "b v"]]):
+        self.prompts, self.mode, self.logits = prompts, mode, logits
 
     @property
     def model(self) -> Any:
         return self.prompts.model
 
     def arguments(self, query: Classify) -> Arguments:
-        return self.prompts.inputs([query.input])
+        return self.prompts.arguments([query.input])
 
     def constants(self, query: Classify) -> dict[str, Any]:
         return {}
 
     def values(self, output: Any, query: Classify) -> Float[Tensor, "b t"]:
-        logits = output.logits.float()
+        logits = self.logits(output).float()
         classes = torch.tensor(query.classes, device=logits.device)
         return self.mode(repeat(logits, "b v -> b t v", t=len(classes)), repeat(classes, "t -> b t", b=len(logits)))
 
@@ -150,7 +151,7 @@ class PositionReading:
         return self.prompts.model
 
     def arguments(self, query: ClassifyAt) -> Arguments:
-        return self.prompts.inputs([query.input])
+        return self.prompts.arguments([query.input])
 
     def constants(self, query: ClassifyAt) -> dict[str, Any]:
         return {}

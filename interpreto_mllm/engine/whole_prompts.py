@@ -82,15 +82,19 @@ class WholePrompts:
 
     def inputs(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
         """The arguments of a forward over these inputs, which is counted."""
+        arguments = self.arguments(inputs)
+        self.counter.add(arguments["input_ids"].numel() if self.processing.reads_text else 0)
+        return arguments
+
+    def arguments(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:
+        """The arguments of a forward over these inputs."""
         media = self.processing.media([input.media for input in inputs]) if inputs[0].media else {}
         if not self.processing.reads_text:
-            self.counter.add(tokens=0)
             return media
         if self.of_texts is not None:
             arguments = self.of_texts.inputs(inputs)
         else:
             arguments = self._text_inputs(inputs)
-        self.counter.add(arguments["input_ids"].numel())
         return {**{name: tensor.to(self.device) for name, tensor in arguments.items()}, **media}
 
     def _text_inputs(self, inputs: Sequence[ModelInput]) -> dict[str, Shaped[Tensor, "..."]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Unpack
-
-from torch import inference_mode
 
 from interpreto_mllm.adapters.base import Batching, Generation
 from interpreto_mllm.adapters.choose import adapter_for
@@ -28,7 +26,7 @@ from interpreto_mllm.evaluation.run import Run
 from interpreto_mllm.explainers.checks import Known, check_continuation, check_device, check_parts, known_evaluations
 from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import check_played, extended
-from interpreto_mllm.explainers.gradient_games import check_gradients, presences_for
+from interpreto_mllm.explainers.gradient_games import check_gradients, presences_for, working
 from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
 from interpreto_mllm.explainers.reproduction import Reproducible
@@ -143,7 +141,7 @@ class AttributionExplainer(Reproducible):
         watch = Stopwatch()
         self.unfinished = None
         kept = None if checkpoint is None else Checkpoint(checkpoint)
-        with self._working():
+        with working(self._adapter, self._presences):
             prompts = self._reader.read(inputs)
             choices = [self.choose(prompt) for prompt in prompts]
             budgets = [self._budget(choice, prompt) for choice, prompt in zip(choices, prompts, strict=True)]
@@ -200,7 +198,7 @@ class AttributionExplainer(Reproducible):
             >>> second.n, second.counts.paid, second.counts.answers_reused, second.counts.answers_asked
             (3, 8, 4, 0)
         """
-        with self._working():
+        with working(self._adapter, self._presences):
             longer = extended(
                 explanation, new_turn, self._adapter, self._reader, self.settings.progress, self._intermediate_responses
             )
@@ -213,7 +211,7 @@ class AttributionExplainer(Reproducible):
 
     def plan(self, inputs: Any) -> Plan:
         """The most that explaining these inputs can cost; the model is not called."""
-        with self._working():
+        with working(self._adapter, self._presences):
             prompts = self._reader.read(inputs)
             budgets = [self._budget(self.choose(prompt), prompt) for prompt in prompts]
             return planned(self._adapter, prompts, budgets)
@@ -232,16 +230,10 @@ class AttributionExplainer(Reproducible):
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input: a callable from coalitions `Bool[p n]` to values `Float[p t]`, which `play` takes too."""
-        with self._working():
+        with working(self._adapter, self._presences):
             [prompt] = self._reader.read(inputs)
             [game] = self._games([prompt], inputs, targets)
         return game
-
-    @contextmanager
-    def _working(self) -> Iterator[None]:
-        """Within, the model may be used, and gradients may be taken where the method needs them."""
-        with nullcontext() if self._presences is None else inference_mode(False), self._adapter.preserved_state():
-            yield
 
     def _budget(self, choice: Choice, prompt: Prompt) -> int:
         return resolve_budget(choice.perturbator, len(prompt.features), self.settings.budget)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from typing import Any
+
+import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.local import LocalAdapter
@@ -50,6 +53,13 @@ def check_gradients(model: Any, mode: Any, perturbator: Perturbator, settings: S
         )
     if settings.occlusion is not None and settings.baseline is not None:
         raise ValueError("Give either baseline or occlusion=Replace(...): both say what the features of a text move from.")
+
+
+@contextmanager
+def working(adapter: ModelAdapter[Any], presences: Presences | None) -> Iterator[None]:
+    """Within, the model may be used, and gradients may be taken where a method needs them, also under torch.inference_mode."""
+    with nullcontext() if presences is None else torch.inference_mode(False), adapter.preserved_state():
+        yield
 
 
 def presences_for(
