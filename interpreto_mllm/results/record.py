@@ -244,25 +244,22 @@ class Record:
             raise ValueError(
                 f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
             )
+        kept = slice(rows.start, rows.stop)
+        label = joined(self.targets[kept]) if self.unit == "token" else " + ".join(self.targets[kept])
         if self.gradients is not None:
-            return self._added(rows)
-        values = self.values[:, rows.start : rows.stop]
+            return self._added(kept, label)
         joint = Joint.of(self.mode) if self.unit == "token" else Joint.SUM
-        whole = joint(values)[:, None]
-        names = self.targets[rows.start : rows.stop]
-        label = joined(names) if self.unit == "token" else " + ".join(names)
+        whole = joint(self.values[:, kept])[:, None]
         return self.aggregated(self.evaluations.with_values(whole), self.aggregator, [label], self._raw_estimand)
 
-    def _added(self: Kept, rows: range) -> Kept:
+    def _added(self: Kept, kept: slice, label: str) -> Kept:
         """The sum of rows of a gradient method, where sums of scores are scores of sums."""
         if self.mode not in ("log_softmax", "logits") or not getattr(self.aggregator, "linear", False) or self.normalisation:
             raise ValueError(
                 "The scores of these tokens do not add up to those of the answer: explain again with whole_answer=True."
             )
-        kept = slice(rows.start, rows.stop)
         gradients = self.gradients and self.gradients.added(kept)
         values = self.values[:, kept].sum(1, keepdim=True)
-        label = joined(self.targets[kept]) if self.unit == "token" else " + ".join(self.targets[kept])
         scores, evaluations = self.attributions[kept].sum(0, keepdim=True), replace(self.evaluations, values=values)
         evaluations = replace(evaluations, gradients=gradients)
         return replace(self, attributions=scores, standard_errors=None, targets=[label], evaluations=evaluations)
