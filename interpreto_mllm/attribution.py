@@ -23,7 +23,7 @@ from interpreto_mllm.results.comparison import ComparedResults
 from interpreto_mllm.results.exchange import to_captum, to_shap
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
 from interpreto_mllm.results.frame import frame, pairs_frame
-from interpreto_mllm.results.gradients import check_coalitions, completeness_gap
+from interpreto_mllm.results.gradients import completeness_gap
 from interpreto_mllm.results.interactions import PairValues, pair_values
 from interpreto_mllm.results.intervals import interval
 from interpreto_mllm.results.record import Record
@@ -46,20 +46,13 @@ class Attribution(Record):
     What it holds is described in `Record`. Nothing here calls a model.
 
     Example:
-        >>> from interpreto_mllm import KernelShap
-        >>> from interpreto_mllm.testbed import load_recall
-        >>> [explanation] = KernelShap(*load_recall())("the apple is red . what is the apple ?", " red")
-        >>> explanation.n, explanation.t, float(explanation.efficiency_gap.abs().max()) < 1e-9
-        (10, 1, True)
+        >>> from interpreto_mllm import KernelShap, testbed
+        >>> [explanation] = KernelShap(*testbed.load_recall())("the apple is red . what is the apple ?", " red")
+        >>> explanation.n, float(explanation.efficiency_gap.abs().max()) < 1e-9
+        (10, True)
     """
 
-    @property
-    def completeness_gap(self) -> Float[Tensor, "t"] | None:
-        """Of gradient methods whose scores are meant to add up, such as IntegratedGradients, Σφ − (v(N) − v(∅)); else None.
-
-        v(∅) is the value of the baseline. The gap shrinks with the number of points.
-        """
-        return completeness_gap(self)
+    completeness_gap = property(completeness_gap)
 
     def rescore(self, mode: ResponseSimilarity | InferenceModes) -> Attribution:
         """The answers of a similarity game under another embedding or measure; the model that answered is not called.
@@ -101,7 +94,6 @@ class Attribution(Record):
         Raises:
             ValueError: for another order or index, more than 128 features, or evaluations that do not determine them.
         """
-        check_coalitions(self, "interactions()")
         return pair_values(self, order, index, Interactions)
 
     def modality_shares(self, target: int | None = None) -> Shares:
@@ -120,7 +112,6 @@ class Attribution(Record):
         Raises:
             ValueError: for fewer than two modalities, unknown ones, or coalitions that were not evaluated.
         """
-        check_coalitions(self, "synergy()")
         return synergy(self, modalities)
 
     def fidelity(self) -> Fidelity:
@@ -129,7 +120,6 @@ class Attribution(Record):
         Raises:
             ValueError: with too few coalitions to hold any out.
         """
-        check_coalitions(self, "fidelity()")
         return fidelity(self)
 
     def certificate(self) -> Fidelity:
@@ -233,9 +223,8 @@ class Interactions(PairValues):
     """What every pair of features is worth together beyond what they are worth apart; see `PairValues`.
 
     Example:
-        >>> from interpreto_mllm import ExactShapley
-        >>> from interpreto_mllm.testbed import load_recall
-        >>> explainer = ExactShapley(*load_recall(), pinned=[".", "the", "is"])
+        >>> from interpreto_mllm import ExactShapley, testbed
+        >>> explainer = ExactShapley(*testbed.load_recall(), pinned=[".", "the", "is"])
         >>> [explanation] = explainer("the apple is red . what is the apple ?", "red")
         >>> for pair in explanation.interactions().top(2):
         ...     print(pair)

@@ -16,6 +16,7 @@ from interpreto_mllm.core.coalitions import pair_numbers
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.ranks import ranks
+from interpreto_mllm.results.gradients import check_coalitions
 from interpreto_mllm.results.record import Record
 
 FOLDS = 5
@@ -73,6 +74,7 @@ def fidelity(record: Record) -> Fidelity:
     Raises:
         ValueError: with too few coalitions to hold any out.
     """
+    check_coalitions(record, "fidelity()")
     evaluations = record.evaluations.drawn
     pairwise = 2 <= evaluations.n <= MOST_FEATURES
     predictions = _predictions(evaluations, pairwise)

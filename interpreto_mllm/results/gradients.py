@@ -10,7 +10,10 @@ from interpreto_mllm.results.record import Record
 
 
 def completeness_gap(record: Record) -> Float[Tensor, "t"] | None:
-    """Σφ − (v(N) − v(∅)) where a gradient method's scores are meant to add up to that difference, else None."""
+    """Of gradient methods whose scores are meant to add up, such as IntegratedGradients, Σφ − (v(N) − v(∅)); else None.
+
+    v(∅) is the value of the baseline. The gap shrinks with the number of points.
+    """
     aggregator = record.aggregator
     return record.efficiency_gap if isinstance(aggregator, GradientAggregator) and aggregator.complete else None
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.interactions import interactions
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.results.gradients import check_coalitions
 from interpreto_mllm.results.record import Record
 
 NAMES = {
@@ -114,5 +115,6 @@ def pair_values(record: Record, order: int, index: str, result: type[Pairs]) -> 
     """
     if order != 2:
         raise ValueError(f"Interactions are of order 2, pairs of features; got order={order!r}. (Order 1 is the attribution.)")
+    check_coalitions(record, "interactions()")
     estimate = interactions(record.evaluations, index)
     return result(estimate.interactions, estimate.standard_errors, record.features, record.targets, index)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.modalities import holding, modalities_of
+from interpreto_mllm.results.gradients import check_coalitions
 from interpreto_mllm.results.record import Record
 
 
@@ -19,6 +20,7 @@ def synergy(record: Record, chosen: tuple[str, ...]) -> Float[Tensor, "t"]:
     Raises:
         ValueError: for fewer than two modalities, unknown ones, features across several, or coalitions not evaluated.
     """
+    check_coalitions(record, "synergy()")
     present = modalities_of(record.features)
     chosen = chosen or tuple(present)
     unknown = [name for name in chosen if name not in present]
