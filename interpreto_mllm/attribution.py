@@ -23,7 +23,7 @@ from interpreto_mllm.results.comparison import ComparedResults
 from interpreto_mllm.results.exchange import to_captum, to_shap
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
 from interpreto_mllm.results.frame import frame, pairs_frame
-from interpreto_mllm.results.gradients import completeness_gap
+from interpreto_mllm.results.gradients import completeness_gap, conservation_gap
 from interpreto_mllm.results.interactions import PairValues, pair_values
 from interpreto_mllm.results.intervals import interval
 from interpreto_mllm.results.record import Record
@@ -53,6 +53,7 @@ class Attribution(Record):
     """
 
     completeness_gap = property(completeness_gap)
+    conservation_gap = property(conservation_gap)
 
     def rescore(self, mode: ResponseSimilarity | InferenceModes) -> Attribution:
         """The answers of a similarity game under another embedding or measure; the model that answered is not called.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,11 @@ from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.aggregators.gradient import GradientAggregator
 from interpreto_mllm.core.description import describe
+from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.engine.differentiable import check_differentiable
-from interpreto_mllm.engine.differentiation import Asked, Differentiator, Rules, plainly
+from interpreto_mllm.engine.differentiation import Asked, Differentiator
 from interpreto_mllm.engine.embedded import embedded, embedded_baselines
+from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.moving import Moving
 from interpreto_mllm.engine.moving_media import moving_media
 from interpreto_mllm.engine.site import Site
@@ -50,7 +52,7 @@ class Whereabouts:
     whole_answer: bool = False
     batched: bool = False
     checkpointing: bool | None = None
-    rules: Rules = plainly
+    rules: BackwardRules = field(default_factory=BackwardRules)
     seed: int = 0
 
 
@@ -105,9 +107,17 @@ class Presences:
         asked = replace(asked, moving=moving)
         if where.layer is not None:
             differentiator.check(asked, game.n)
+        self._check_rules(asked, differentiator, game.n)
         values = {name: value for name, value in vars(game).items() if name in ModelGame.__dataclass_fields__}
         made = {**values, "question": question, "setting": setting}
         return PresenceGame(**made, asked=asked, differentiator=differentiator, fold=aggregator.fold)
+
+    def _check_rules(self, asked: Asked, differentiator: Differentiator, n: int) -> None:
+        """Try the rules of backward passes on the first prompt of each kind."""
+        check, model, kind = self.where.rules.check, differentiator.model, tuple(part.name for part in asked.moving)
+        if check is not None:
+            with differentiator.alone(asked, n) as forward:
+                finding(model, (check, self.where.layer, kind), lambda: check(model, forward))
 
     def _moving(
         self, prompt: Prompt, full: ModelInput, asked: Asked, differentiator: Differentiator, everything: bool

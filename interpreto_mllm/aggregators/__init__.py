@@ -9,6 +9,7 @@ from interpreto_mllm.aggregators.gradient import (
     GradientVarianceAggregator,
     MeanGradientAggregator,
     PathAggregator,
+    RelevanceAggregator,
     SquaredGradientAggregator,
 )
 from interpreto_mllm.aggregators.kernel import KernelAggregator
@@ -34,6 +35,7 @@ __all__ = [
     "MeanGradientAggregator",
     "OwenAggregator",
     "PathAggregator",
+    "RelevanceAggregator",
     "ShapleyAggregator",
     "SobolAggregator",
     "SquaredGradientAggregator",

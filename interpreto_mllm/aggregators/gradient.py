@@ -30,6 +30,7 @@ class GradientAggregator(Aggregator):
         keeps_rest: whether `Gradients.rest` is wanted to hold all of the input that belongs to no feature, the tokens of the
             answer that the model reads included; else it holds that of the prompt, where some of it moves.
         complete: whether the attributions are meant to add up to the value of the prompt minus that of the baseline.
+        conserves: whether they are, with `Gradients.rest`, to be compared with the value of the prompt itself.
 
     Example:
         >>> class MedianSlope(GradientAggregator):
@@ -41,6 +42,7 @@ class GradientAggregator(Aggregator):
     fold: Fold | None = None
     keeps_rest: bool = False
     complete: bool = False
+    conserves: bool = False
 
     @abstractmethod
     def fold_points(self, gradients: Gradients) -> Estimate:
@@ -183,6 +185,31 @@ class PathAggregator(ReducingAggregator):
         if gradients.points.chances is None or len(gradients) < 2:
             return Estimate(scores)
         return Estimate(scores, (gradients.slopes.var(0) / len(gradients)).sqrt())
+
+
+class RelevanceAggregator(ReducingAggregator):
+    """The input times its gradient, under backward rules that make it relevance.
+
+    Args:
+        tokens: see `ReducingAggregator`.
+    """
+
+    estimand = "relevance"
+    fold = Fold(difference=True, from_zero=True)
+    keeps_rest = True
+
+    def __init__(self, tokens: Tokens = "sum"):
+        super().__init__("sum", tokens)
+
+    @property
+    def conserves(self) -> bool:  # type: ignore[override]
+        """Only sums are shares of the value."""
+        return self.tokens == "sum"
+
+    def fold_points(self, gradients: Gradients) -> Estimate:
+        if not self.conserves:
+            return super().fold_points(gradients)
+        return Estimate(einsum(gradients.weights, gradients.slopes, "p, p t n -> t n"))
 
 
 def pooled(numbers: Float[Tensor, "t l"], owner: Int[Tensor, "l"], n: int, tokens: Tokens) -> Float[Tensor, "t n"]:

@@ -65,10 +65,12 @@ class Fold:
     Args:
         difference: whether each gradient is multiplied by the input minus its baseline.
         squares: whether the squares are summed, too.
+        from_zero: whether zero stands in the place of the baseline in differences, and in slopes.
     """
 
     difference: bool = False
     squares: bool = False
+    from_zero: bool = False
 
 
 @dataclass(frozen=True, eq=False)

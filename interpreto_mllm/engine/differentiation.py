@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from interpreto_mllm.core.points import Fold, Gradients, Points
+from interpreto_mllm.engine.backward_rules import BackwardRules, Forward
 from interpreto_mllm.engine.batches import Batches, out_of_memory
 from interpreto_mllm.engine.checkpointing import checkpointed
 from interpreto_mllm.engine.counter import ForwardCounter
@@ -21,18 +22,11 @@ from interpreto_mllm.engine.differentiable import recording
 from interpreto_mllm.engine.moving import Moving
 from interpreto_mllm.engine.queries import Query
 from interpreto_mllm.engine.reading import Reading
+from interpreto_mllm.engine.relevance.mode import as_one
 from interpreto_mllm.engine.site import Site
 from interpreto_mllm.engine.sums import Leaves, Sums
 
 logger = logging.getLogger(__name__)
-
-Rules = Callable[[Any], AbstractContextManager[None]]
-"""From a model to a context in which its backward passes follow rules of their own."""
-
-
-def plainly(model: Any) -> AbstractContextManager[None]:
-    """The model's own gradients."""
-    return nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +70,7 @@ class Differentiator:
         batch_size: int,
         counter: ForwardCounter,
         *,
-        rules: Rules = plainly,
+        rules: BackwardRules | None = None,
         checkpointing: bool | None = None,
         batched: bool = False,
         keeps_rest: bool = False,
@@ -84,7 +78,8 @@ class Differentiator:
         self.reading, self.site, self.counter = reading, site, counter
         self.model = reading.model._modules.get("_orig_mod") or reading.model  # a compiled model ignores later hooks
         self.batches = Batches(batch_size)
-        self._rules, self._batched, self._keeps_rest = rules, batched, keeps_rest
+        self.rules = BackwardRules() if rules is None else rules
+        self._batched, self._keeps_rest = batched, keeps_rest
         self._may_checkpoint, self._checkpointing = checkpointing is None, bool(checkpointing)
 
     @property
@@ -100,6 +95,18 @@ class Differentiator:
                 values = self._forward(asked, leaves).sum(1, keepdim=True)
                 for _ in self._backward(values, leaves):
                     pass
+
+    @contextmanager
+    def alone(self, asked: Asked, n: int) -> Iterator[Forward]:
+        """Within, the prompt can be run by itself, as a trial: the sum of its targets, and what gradients reach."""
+
+        def forward() -> tuple[Float[Tensor, ""], Leaves]:
+            leaves, _ = self._inputs(asked, Points(torch.ones(1, n)), torch.zeros(1, dtype=torch.int64))
+            tails: Leaves = []
+            return self._forward(asked, leaves, tails).sum(), [*leaves, *tails]
+
+        with self.counter.trying(), recording(self.model):
+            yield forward
 
     def states(
         self, asked: Asked, embedding: Site, inputs: Float[Tensor, "draws l _"], site: Site
@@ -158,7 +165,7 @@ class Differentiator:
         """Of a batch, from the chosen baselines."""
         with ExitStack() as stack:
             stack.enter_context(recording(self.model))
-            stack.enter_context(self._rules(self.model))
+            stack.enter_context(self.rules.within(self.model))
             if self._checkpointing:
                 stack.enter_context(checkpointed(self.model, None if self.site is None else self.site.module))
             leaves, starts = self._inputs(asked, points, chosen)
@@ -223,7 +230,7 @@ class Differentiator:
         for query in asked.queries:
             if query.key not in known:
                 known[query.key] = self._values(asked, query, leaves, tails)
-        values = asked.columns([known[query.key] for query in asked.queries])
+        values = as_one(asked.columns, [known[query.key] for query in asked.queries])
         if not values.isfinite().all():
             raise ValueError(
                 "The model gave values that are not finite (NaN or infinite) at some point. Check the model on this prompt; in "
@@ -247,7 +254,7 @@ class Differentiator:
                 else:
                     arguments[part.name] = leaf.reshape(rows * part.shape[0], *part.shape[1:])
             output = self.model(**arguments, **self.reading.constants(query))
-        return self.reading.values(output, query)
+        return as_one(self.reading.values, output, query)
 
 
 def _chosen(asked: Asked, points: Points) -> list[Int[Tensor, "b"]]:

@@ -31,7 +31,8 @@ class Sums:
         self.moving, self.points, self.fold = moving, points, fold
         self._exact = torch.promote_types(starts[0].dtype, torch.float32)
         pairs = zip(moving, starts, strict=True)
-        self._differences = [part.whole.to(self._exact) - start.to(self._exact) for part, start in pairs]
+        share = 0 if fold is not None and fold.from_zero else 1
+        self._differences = [part.whole.to(self._exact) - share * start.to(self._exact) for part, start in pairs]
         p, n = points.presences.shape
         device = starts[0].device
         self._slopes = torch.zeros(p, targets, n + 1, dtype=torch.float64)

@@ -13,6 +13,7 @@ from interpreto_mllm.explainers.gradients import (
 from interpreto_mllm.explainers.hierarchical import HierarchicalShapley
 from interpreto_mllm.explainers.others import Banzhaf, Occlusion, Sobol
 from interpreto_mllm.explainers.regression import KernelShap, Lime
+from interpreto_mllm.explainers.relevance import Relevance
 from interpreto_mllm.explainers.shapley import (
     ComplementaryShapley,
     ExactShapley,
@@ -38,6 +39,7 @@ __all__ = [
     "NeymanShapley",
     "Occlusion",
     "PermutationShapley",
+    "Relevance",
     "Saliency",
     "SmoothGrad",
     "Sobol",

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from interpreto_mllm.adapters.base import Batching, Generation
 from interpreto_mllm.adapters.choose import adapter_for
@@ -18,6 +17,7 @@ from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import UNCHECKED
 from interpreto_mllm.core.modalities import modality_coalitions
 from interpreto_mllm.core.responses import Response
+from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
 from interpreto_mllm.evaluation.loop import run_sessions
@@ -60,6 +60,7 @@ class AttributionExplainer(Reproducible):
         options: see `Options`.
 
     Attributes:
+        backward_rules: of gradient methods; the model's own gradients unless a method overrides them.
         unfinished: after an interrupted call, the evaluations made for each input; pass them to the next call as `evaluations`.
 
     Raises:
@@ -75,6 +76,8 @@ class AttributionExplainer(Reproducible):
         >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
         True
     """
+
+    backward_rules: ClassVar[BackwardRules] = BackwardRules()
 
     def __init__(
         self,
@@ -223,10 +226,6 @@ class AttributionExplainer(Reproducible):
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator for one prompt; methods that depend on the prompt override this."""
         return self.perturbator, self.aggregator
-
-    def backward_rules(self, model: Any) -> AbstractContextManager[None]:
-        """A context around each forward and backward of a gradient method; methods with rules of their own override this."""
-        return nullcontext()
 
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input: a callable from coalitions `Bool[p n]` to values `Float[p t]`, which `play` takes too."""

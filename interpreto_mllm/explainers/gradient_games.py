@@ -13,7 +13,7 @@ from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.adapters.presences import Presences, Whereabouts
 from interpreto_mllm.adapters.remote.model import RemoteModel
-from interpreto_mllm.engine.differentiation import Rules
+from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.explainers.options import Settings
 from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
@@ -63,7 +63,11 @@ def working(adapter: ModelAdapter[Any], presences: Presences | None) -> Iterator
 
 
 def presences_for(
-    adapter: ModelAdapter[Any], perturbator: Perturbator, settings: Settings, rules: Rules, read: Callable[[Any], list[Prompt]]
+    adapter: ModelAdapter[Any],
+    perturbator: Perturbator,
+    settings: Settings,
+    rules: BackwardRules,
+    read: Callable[[Any], list[Prompt]],
 ) -> Presences | None:
     """What makes games of presences, None for methods that evaluate coalitions.
 

@@ -6,7 +6,7 @@ from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.number_scale import duration
 from interpreto_mllm.plots.scores import target_scores
 from interpreto_mllm.plots.text import shortened, visible
-from interpreto_mllm.results.gradients import completeness_gap
+from interpreto_mllm.results.gradients import completeness_gap, conservation_gap
 from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.settings import Settings, in_words
 
@@ -41,8 +41,8 @@ def facts(attribution: Record) -> list[str]:
     parts += [counted(counts.tokens, "token") + " processed", duration(counts.seconds)]
     parts += [counted(counts.answers_reused, "earlier answer") + " reused"]
     parts += [counted(counts.answers_asked, "earlier answer") + " asked for"]
-    gap = completeness_gap(attribution)
-    parts += [] if gap is None else [f"completeness gap {float(gap.abs().max()):.1e}"]
+    for what, gap in (("completeness", completeness_gap(attribution)), ("conservation", conservation_gap(attribution))):
+        parts += [] if gap is None else [f"{what} gap {float(gap.abs().max()):.1e}"]
     return [fact for fact in parts if fact and not fact.startswith("0 ")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
@@ -16,6 +17,18 @@ def completeness_gap(record: Record) -> Float[Tensor, "t"] | None:
     """
     aggregator = record.aggregator
     return record.efficiency_gap if isinstance(aggregator, GradientAggregator) and aggregator.complete else None
+
+
+def conservation_gap(record: Record) -> Float[Tensor, "t"] | None:
+    """Of `Relevance`, that of everything the model read, pinned and answered tokens included, minus v(N); else None.
+
+    With a minus sign it is what biases, positions and the softmax of attention keep.
+    """
+    aggregator, gradients = record.aggregator, record.gradients
+    if gradients is None or record.normalisation or not (isinstance(aggregator, GradientAggregator) and aggregator.conserves):
+        return None
+    rest = einsum(gradients.weights, gradients.rest, "p, p t -> t")
+    return record.attributions.sum(1) + (rest - record.full).to(record.attributions.dtype)
 
 
 def check_coalitions(record: Record, what: str) -> None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from interpreto_mllm.engine.relevance.mode import Function, ruling
-from interpreto_mllm.engine.relevance.share import carries, valued
+from interpreto_mllm.engine.relevance.share import carries, shared, valued
 
 
 def passed(input: Tensor, output: Tensor) -> Any:
@@ -31,6 +31,12 @@ def activation(function: Function) -> Function:
         return passed(input, function(input.detach(), *args, **kwargs))
 
     return rule
+
+
+def gated(input: Tensor, dim: int = -1) -> Any:
+    """The rule of `glu`: half to each half, as both are factors."""
+    value, gate = input.chunk(2, dim)
+    return shared(value, 0.5) * shared(passed(gate, gate.detach().sigmoid()), 0.5)
 
 
 ACTIVATIONS: dict[Function, Function] = {
@@ -54,7 +60,7 @@ ACTIVATIONS: dict[Function, Function] = {
         F.hardtanh,
         F.relu6,
     )
-}
+} | {F.glu: gated}
 """By function; `relu` needs no rule, whose slope is its gradient."""
 
 

@@ -11,14 +11,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from interpreto_mllm.engine.relevance.mode import Function
+from interpreto_mllm.engine.relevance.mode import Function, called
 from interpreto_mllm.engine.relevance.normalisation import SQUARES
 from interpreto_mllm.engine.relevance.rules import RULES, ruled
 from interpreto_mllm.engine.relevance.share import carries
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
-BIASES, CONSTANTS, SOFTMAX = "biases", "constants", "softmax"
+BIASES, CONSTANTS, SOFTMAX, VALUE = "biases", "constants", "softmax", "value function"
 
 KEEPING: dict[Function, str] = {
     **dict.fromkeys((F.softmax, torch.softmax, Tensor.softmax, F.scaled_dot_product_attention), SOFTMAX),
@@ -26,6 +26,7 @@ KEEPING: dict[Function, str] = {
     F.layer_norm: BIASES,
     torch.baddbmm: CONSTANTS,
     Tensor.baddbmm: CONSTANTS,
+    called: VALUE,
 }
 """Functions that are not linear and keep a part of the relevance, as AttnLRP has it, and what the part belongs to."""
 
@@ -62,9 +63,11 @@ class Audit:
         Raises:
             NoRule: when it carries relevance, is not linear in it, and has no rule.
         """
+        if not any(map(carries, tree_leaves((args, kwargs)))):
+            return function(*args, **kwargs)
         before = tree_map_only(Tensor, _copy, (args, kwargs))
         output = ruled(function, args, kwargs)
-        if not (any(map(carries, tree_leaves(before))) and any(map(carries, tree_leaves(output)))):
+        if not any(map(carries, tree_leaves(output))):
             return output
         if function in KEEPING:
             self._compare(function, before, output)
@@ -74,7 +77,7 @@ class Audit:
 
     def _compare(self, function: Function, before: Arguments, output: Tensor) -> None:
         """When the relevance of the output is known: how much of it does not go into the inputs?"""
-        value = output.detach()
+        value = output.detach().clone()
 
         def arrived(gradient: Float[Tensor, "..."]) -> None:
             with torch.enable_grad():

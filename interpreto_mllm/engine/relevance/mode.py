@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, handle_torch_function
 
 Function = Callable[..., Any]
 Operate = Callable[[Function, tuple[Any, ...], dict[str, Any]], Any]
@@ -33,6 +33,22 @@ def ruling() -> bool:
 def recomputing() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """`context_fn` of `torch.utils.checkpoint`: what is computed again in a backward pass has the rules that it has now."""
     return nullcontext(), RuleMode(_THREAD.modes[-1].operate) if ruling() else nullcontext()
+
+
+def as_one(function: Function, *args: Any) -> Any:
+    """Call a function as one operation with the gradient that it has: what it calls has no rules.
+
+    Example:
+        >>> import torch
+        >>> as_one(torch.exp, torch.zeros(1))
+        tensor([1.])
+    """
+    return handle_torch_function(called, (), function, *args) if ruling() else function(*args)
+
+
+def called(function: Function, *args: Any) -> Any:
+    """The operation of `as_one`."""
+    return function(*args)
 
 
 class RuleMode(TorchFunctionMode):

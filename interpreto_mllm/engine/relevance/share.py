@@ -14,15 +14,28 @@ class _Valued(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, path: Shaped[Tensor, "*shape"], value: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
-        return value.view_as(value)
+        return value.new_empty(0).set_(value)  # no view, which could not be written to
 
     @staticmethod
     def backward(ctx: Any, *gradients: Shaped[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape"], None]:
         return gradients[0], None
 
 
+class _Shared(torch.autograd.Function):
+    """The value of the first argument, and a part of its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Shaped[Tensor, "*shape"], part: float) -> Shaped[Tensor, "*shape"]:
+        ctx.part = part
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Shaped[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape"], None]:
+        return gradients[0] * ctx.part, None
+
+
 def valued(path: Shaped[Tensor, "*shape"], value: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
-    """`value`, bit for bit, whose gradient flows into `path`.
+    """`value`, bit for bit, whose gradient flows into `path`; nothing else may use `value` afterwards.
 
     Example:
         >>> x = torch.tensor(3.0, requires_grad=True)
@@ -40,5 +53,12 @@ def carries(value: object) -> bool:
 
 
 def shared(value: Any, part: float) -> Any:
-    """A value through which `part` of the relevance flows back; what carries none is as it was."""
-    return valued(value * part, value) if carries(value) and part != 1 else value
+    """A value through which `part` of the relevance flows back; what carries none is as it was.
+
+    Example:
+        >>> x = torch.tensor(3.0, requires_grad=True)
+        >>> shared(x, 0.5).backward()
+        >>> x.grad.item()
+        0.5
+    """
+    return _Shared.apply(value, part) if carries(value) and part != 1 else value

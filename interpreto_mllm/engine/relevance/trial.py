@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from interpreto_mllm.engine.backward_rules import Forward
 from interpreto_mllm.engine.relevance.audit import Audit, NoRule
 from interpreto_mllm.engine.relevance.rules import relevance_rules
 from interpreto_mllm.engine.rounding import excess, tolerance
 
 SUPPORTED = (
     "Llama, Mistral, Qwen 2 and 3, Gemma 1 to 3, Phi 1 to 3, OPT, GPT-2, GPT-J, GPT-NeoX, LFM2, BERT, RoBERTa, DistilBERT, "
-    "T5 and BART"
+    "T5, BART, and LLaVA, Qwen-VL, Qwen-Audio, Gemma 3, Pixtral and others that read images or sounds as well"
 )
 """Families that the tests hold to the rules."""
 
 LOSSES = 8
 """How much more than a value its relevance may differ, which is a sum over all positions."""
-
-Forward = Callable[[], tuple[Float[Tensor, ""], Sequence[Float[Tensor, "..."]]]]
-"""Runs the model: a value, and the tensors that its relevance is attributed to."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +29,8 @@ class Conservation:
     Args:
         value: what is explained, which is all the relevance there is.
         inputs: relevance of the input, position by position: its sum.
-        kept: relevance of what is no input: `biases`, other `constants` such as the embeddings of positions, and `softmax`,
-            whose rule passes on what its gradient does.
+        kept: relevance of what is no input: `biases`, other `constants` such as the embeddings of positions, the `softmax` of
+            attention, and the `value function` after the logits; the last two have their own gradients, as in the paper.
     """
 
     value: float
@@ -53,7 +48,7 @@ def conservation(model: Any, forward: Forward) -> Conservation:
 
     Args:
         model: a model.
-        forward: runs it, recording gradients.
+        forward: runs it: the value, and the tensors that its relevance is attributed to.
 
     Raises:
         TypeError: when an operation is neither linear nor has a rule.

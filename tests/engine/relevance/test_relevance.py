@@ -185,6 +185,7 @@ def test_half_precision_keeps_its_values() -> None:
         (lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6), "all"),
         (lambda x: x * torch.pow((x**2).mean(-1, keepdim=True), -0.5), "all"),
         (lambda x: F.silu(x) * x.sigmoid(), "all"),
+        (lambda x: F.glu(x, 0), "all"),
         (lambda x: torch.tanh(x / 3) * 3, "all"),
         (lambda x: x.relu().max(-1).values, "all"),
         (lambda x: x.masked_fill(x > 0, 0.0), "all"),
