@@ -5,6 +5,9 @@
 The pointing game: the region (or segment) with the largest absolute score must be a true one, and so must the word with the
 largest absolute score. Precision at k: for a prompt with k true features, the share of the k strongest features that are
 true. Prints a table for each model and writes `benchmarks/results/pointing.json`.
+
+All methods may spend the same: the budget is a number of forwards, and a backward counts as two. A point of a gradient method
+thus costs 3; those that take the gradient of the prompt alone have one point.
 """
 
 from __future__ import annotations
@@ -39,6 +42,11 @@ METHODS = (
 )
 UNBUDGETED = (im.Occlusion,)
 """Methods without a budget."""
+SINGLE = (im.Saliency, im.InputXGradient, im.Relevance)
+"""Gradient methods with one point."""
+SAMPLED = (im.IntegratedGradients, im.GradientShap, im.SmoothGrad, im.SquareGrad, im.VarGrad)
+POINT = 3
+"""What a point costs, in forwards."""
 Span = tuple[float, float]
 
 
@@ -139,16 +147,27 @@ def measure(name: str, count: int, budget: int) -> list[dict[str, Any]]:
     prompts, records = prompts_of(count), []
     options: dict[str, Any] = {"pinned": im.punctuation, "batch_size": 128, "progress": False, "seed": 0}
     media = {"image_granularity": im.Patches(3, 3), "audio_granularity": im.Windows(250)}
-    for method in track(METHODS, description=name):
-        spending = {} if method in UNBUDGETED else {"budget": budget}
-        explainer = method(model, processor, **options, **media, **spending)
+    for method in track((*METHODS, *SAMPLED, *SINGLE), description=name):
+        explainer = method(model, processor, **options, **media, **spending(method, budget))
         explanations = explainer([planted.inputs for planted in prompts], [planted.answer for planted in prompts])
         for index, (explanation, planted) in enumerate(zip(explanations, prompts, strict=True)):
-            record = {"model": name, "method": method.__name__, "prompt": index, "evaluations": explanation.counts.evaluations}
+            record = {"model": name, "method": method.__name__, "prompt": index, "cost": cost(explanation)}
             records.append({**record, **judge(explanation, planted)})
             if method is METHODS[0]:
-                records.append({**record, "method": "chance", "evaluations": 0, **chance(explanation, planted)})
+                records.append({**record, "method": "chance", "cost": 0, **chance(explanation, planted)})
     return records
+
+
+def spending(method: Any, budget: int) -> dict[str, Any]:
+    """What makes a method spend the budget; of a gradient method also one row for the answer."""
+    if method in SINGLE or method in SAMPLED:
+        return {"whole_answer": True, **({"budget": budget // POINT} if method in SAMPLED else {})}
+    return {} if method in UNBUDGETED else {"budget": budget}
+
+
+def cost(explanation: im.Attribution) -> int:
+    """What a result has cost, in forwards over one row."""
+    return POINT * explanation.counts.points if explanation.counts.points else explanation.counts.evaluations
 
 
 def show(report: Report, records: list[dict[str, Any]], model: str) -> None:
@@ -156,12 +175,12 @@ def show(report: Report, records: list[dict[str, Any]], model: str) -> None:
     columns = [name for name in ("region", "word", "precision") if any(name in record for record in records)]
     headings = {"region": "true region first", "word": "true word first", "precision": "precision at k"}
     rows = []
-    for method in (*(one.__name__ for one in METHODS), "chance"):
+    for method in (*(one.__name__ for one in (*METHODS, *SAMPLED, *SINGLE)), "chance"):
         mine = [record for record in records if record["method"] == method]
         shares = [[record[name] for record in mine if name in record] for name in columns]
         cells = [f"{100 * sum(share) / len(share):.0f} %" for share in shares]
-        rows.append([method, *cells, f"{sum(record['evaluations'] for record in mine) / len(mine):.0f}"])
-    report.add("method", [*(headings[name] for name in columns), "evaluations"], rows, model)
+        rows.append([method, *cells, f"{sum(record['cost'] for record in mine) / len(mine):.0f}"])
+    report.add("method", [*(headings[name] for name in columns), "cost"], rows, model)
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ class _Valued(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, path: Shaped[Tensor, "*shape"], value: Shaped[Tensor, "*shape"]) -> Shaped[Tensor, "*shape"]:
-        return value.new_empty(0).set_(value)  # no view, which could not be written to
+        alias = value.new_empty(0)  # no view, which could not be written to
+        return alias.set_(value.untyped_storage(), value.storage_offset(), value.shape, value.stride())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Shaped[Tensor, "*shape"]) -> tuple[Shaped[Tensor, "*shape"], None]:
