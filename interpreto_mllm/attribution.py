@@ -65,11 +65,10 @@ class Attribution(Record):
             ValueError: when the result holds no answers, or does not keep what the value function needs.
 
         Example:
-            >>> from interpreto_mllm import ExactShapley, Granularity, InferenceModes
+            >>> from interpreto_mllm import ExactShapley, Granularity, InferenceModes, testbed
             >>> from interpreto_mllm.similarity import ResponseSimilarity, TfIdf
-            >>> from interpreto_mllm.testbed import load_recall
             >>> explainer = ExactShapley(
-            ...     *load_recall(), granularity=Granularity.SENTENCE, inference_mode=InferenceModes.SIMILARITY
+            ...     *testbed.load_recall(), granularity=Granularity.SENTENCE, inference_mode=InferenceModes.SIMILARITY
             ... )
             >>> [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?")
             >>> explanation.rescore(ResponseSimilarity(similarity=TfIdf())).full.tolist()
