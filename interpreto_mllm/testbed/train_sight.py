@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from transformers import (
     LlamaConfig,
     LlavaConfig,
@@ -207,11 +210,21 @@ def train(seed: int, steps: int) -> tuple[LlavaForConditionalGeneration, LlavaPr
     return model.eval(), processor
 
 
+def name_as_before(folder: Path) -> None:
+    """Give the weights of the image encoder the names that every transformers from 5.0 on finds; later ones write others."""
+    path = folder / "model.safetensors"
+    weights = {
+        re.sub(r"vision_tower\.(?!vision_model)", "vision_tower.vision_model.", name): w for name, w in load_file(path).items()
+    }
+    save_file(weights, path, metadata={"format": "pt"})
+
+
 def main() -> None:
     """Train, report the accuracy on held-out prompts, and save."""
     options = read_options(main.__doc__, steps=2000, output=SIGHT)
     model, processor = train(options.seed, options.steps)
     model.save_pretrained(options.output)
+    name_as_before(options.output)
     processor.save_pretrained(options.output)
     for asks in shapes.ANSWERS:
         prompts = shapes.sample_scene_prompts(500, things=5, seed=10**6 + options.seed, asks=asks)

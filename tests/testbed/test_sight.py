@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from support.planted import answers, log_probs, rendered, without_each_word
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -234,3 +235,9 @@ def test_what_cannot_be_told_is_evenly_spread(sight, text, possible):
     assert sum(values) == pytest.approx(1, abs=0.05)
     assert max(values) < 3 / len(possible)
     assert min(values) > 0.3 / len(possible)
+
+
+def test_weights_have_the_names_that_the_oldest_transformers_finds() -> None:
+    with safe_open(SIGHT / "model.safetensors", "pt") as file:
+        names = [name for name in file.keys() if name.startswith("vision_tower.")]  # noqa: SIM118
+    assert names and all(name.startswith("vision_tower.vision_model.") for name in names)
