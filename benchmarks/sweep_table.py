@@ -34,6 +34,11 @@ def _told(status: str, checks: dict[str, Entry]) -> str:
     if not mine:
         return ""
     told = f"**{status}**" if status in BAD else status
+    if status == "noted":
+        worst = max(mine.values(), key=lambda check: check["wrong rows"] / check["rows"])
+        told += (
+            f" by up to {max(check['error'] for check in mine.values()):.2g}, in {worst['wrong rows']} of {worst['rows']} rows"
+        )
     if status == "WRONG":
         causes = dict.fromkeys(
             check.get("cause") or check.get("said", "") for name, check in mine.items() if "answers" not in name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,23 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
+from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs
+from interpreto_mllm.engine.findings import finding
+from interpreto_mllm.engine.rounding import tolerance
 from interpreto_mllm.media.state import State
 from interpreto_mllm.prompts.processing import TYPES, Processing
 
 MAX_BYTES = 2**30
 """Bytes of encodings that are kept."""
+
+TRIED = 8
+"""States in the batch of a trial, of which the first and the last are compared with themselves alone."""
+
+ALONE = "Images or clips in a batch influence each other in this model: each is encoded by itself."
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +55,28 @@ class Encoding:
         """Bytes."""
         return sum(tensor.numel() * tensor.element_size() for tensor in (self.embeddings, *self.layers))
 
+    def equals(self, other: Encoding, allowed: float) -> bool:
+        """Whether these are the same numbers up to rounding, by the norms of their differences."""
+        pairs = list(zip((self.embeddings, *self.layers), (other.embeddings, *other.layers), strict=True))
+        return all(
+            one.shape == two.shape and bool((one - two).float().norm() <= allowed * two.float().norm()) for one, two in pairs
+        )
+
 
 class Encodings:
     """Encodes states through the model's own forward, up to its decoder.
+
+    States whose encodings depend on the batch (tried on the first use of each modality) are encoded one by one.
 
     Args:
         model: the multimodal model.
         processing: its processor.
         batches: how many states go together.
+        counter: counts trials, and is told what they found.
     """
 
-    def __init__(self, model: Any, processing: Processing, batches: Batches):
-        self.model, self.processing, self.batches = model, processing, batches
+    def __init__(self, model: Any, processing: Processing, batches: Batches, counter: ForwardCounter):
+        self.model, self.processing, self.batches, self.counter = model, processing, batches, counter
         self._kept: OrderedDict[bytes, Encoding] = OrderedDict()
 
     def __call__(self, states: Iterable[State]) -> dict[bytes, Encoding]:
@@ -69,6 +90,7 @@ class Encodings:
                 if state.medium.modality == modality:
                     same_size.setdefault(state.size, []).append(state)
             for group in same_size.values():
+                self._try_batches(modality, group)
                 for batch, encodings in self.batches.run(group, self._encode):
                     found |= {state.key: encoding for state, encoding in zip(batch, encodings, strict=True)}
         for key, encoding in found.items():
@@ -85,6 +107,26 @@ class Encodings:
             yield
         finally:
             self._kept = before
+
+    def _try_batches(self, modality: str, states: list[State]) -> None:
+        """See that states in a batch have the encodings that they have alone; let each go by itself where they have not."""
+        if len(states) == 1 or self.batches.size == 1 or self.batches.grouping is Grouping.ALONE:
+            return
+        if not finding(self.model, ("encodings", modality), lambda: self._independent(states[:TRIED])):
+            self.batches.grouping = Grouping.ALONE
+            self.counter.note(ALONE)
+
+    def _independent(self, states: list[State]) -> bool:
+        self.counter.trials += 3
+        try:
+            some, together = next(self.batches.run(states, self._encode))
+        except Exception as error:  # a model may refuse a batch in any way it likes: states alone then decide
+            if out_of_memory(error):
+                raise
+            logger.info("%s cannot encode several images or clips at once (%s).", type(self.model).__name__, error)
+            return False
+        pairs = [(together[place], self._encode([some[place]])[0]) for place in (0, -1)]
+        return all(one.equals(other, tolerance(self.model)) for one, other in pairs)
 
     def _drop_oldest(self) -> None:
         used = sum(encoding.size for encoding in self._kept.values())

@@ -43,7 +43,8 @@ class MultimodalRunner:
         counter: ForwardCounter | None = None,
     ):
         self.model = model
-        self.inputs = MultimodalInputs(model, processing, batch_size)
+        counter = ForwardCounter() if counter is None else counter
+        self.inputs = MultimodalInputs(model, processing, batch_size, counter)
         self.causal = CausalRunner(model, batch_size, share_prefixes, counter, self.inputs)
         self.merges = share_prefixes and self.inputs.can_merge
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs, decoder_of, override_decoder_inputs
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encodings import Encoding, Encodings, merged
@@ -37,12 +38,13 @@ class MultimodalInputs:
         model: the multimodal model, already on its device.
         processing: its processor.
         batch_size: images or clips that are encoded together.
+        counter: counts trials, and is told what they found.
     """
 
-    def __init__(self, model: Any, processing: Processing, batch_size: int):
+    def __init__(self, model: Any, processing: Processing, batch_size: int, counter: ForwardCounter | None = None):
         self.model, self.processing = model, processing
         self.device = input_device(model)
-        self._encodings = Encodings(model, processing, Batches(batch_size))
+        self._encodings = Encodings(model, processing, Batches(batch_size), ForwardCounter() if counter is None else counter)
         self._types_name = next((name for name in TYPES if name in forward_parameters(model)), None)
 
     @property

@@ -49,7 +49,7 @@ def reads_ahead(model: Any, rows: Sequence[Score], predicted: Predicted) -> bool
 def _tails_differ(model: Any, rows: Sequence[Score], predicted: Predicted, first: Float[Tensor, "1 t v"]) -> bool:
     """Whether other tokens further on change the predictions.
 
-    Where rows of a batch change each other as much, as in quantised models, everything that is read together is mixed up a
+    Where another row beside it changes a row as much, as in quantised models, everything that is read together is mixed up a
     little, and what follows is nothing special. Forwards over equally many tokens round alike, so that in half precision far
     less than a rounding is a difference. Where tokens are sent to experts, who are given more or fewer of them, it is not, and
     all rows must differ there: a router may flip once.
@@ -58,13 +58,26 @@ def _tails_differ(model: Any, rows: Sequence[Score], predicted: Predicted, first
     allowed = tolerance(model) / (ALIKE if strict else 1)
     found = [first, predicted(rows[1:2])]
     over = excess(found[1], first, allowed)
-    if over <= 1 or over <= NOISE * excess(predicted(rows[:2])[:1], first, allowed):
+    if over <= 1:
+        return False
+    if over <= NOISE * _mixing(rows, predicted, allowed):
         return False
     if half(model):
         found += [predicted([row]) for row in rows[2:]]
         pairs = [(one, other) for place, one in enumerate(found) for other in found[: 1 if strict else place]]
         return all(excess(one, other, allowed) > 1 for one, other in pairs if one is not other)
     return True
+
+
+def _mixing(rows: Sequence[Score], predicted: Predicted, allowed: float) -> float:
+    """How far another row beside it changes a row."""
+    try:
+        one, other = (predicted([rows[0], beside])[:1] for beside in (rows[1], rows[2 % len(rows)]))
+    except Exception as error:  # a model may refuse a batch in any way it likes, and then mixes nothing
+        if out_of_memory(error):
+            raise
+        return 0.0
+    return excess(one, other, allowed)
 
 
 def _lengths_differ(model: Any, row: Score, predicted: Predicted, first: Float[Tensor, "1 t v"]) -> bool:

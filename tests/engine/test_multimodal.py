@@ -149,3 +149,17 @@ def test_states_are_encoded_together(name: str) -> None:
 
 def test_every_family_of_images_is_in_the_list() -> None:
     assert {name for name in CHATTING if "image" in family(name).modalities} >= set(IMAGE_TEXT)
+
+
+def test_images_that_a_tower_mixes_are_encoded_one_by_one() -> None:
+    [prompt] = sample_scene_prompts(1, seed=3)
+    model, processor = load_sight()
+    embeddings = model.model.vision_tower.embeddings
+    hook = embeddings.register_forward_hook(lambda module, given, output: output + output.mean(0))
+    results = []
+    for share in (True, False):
+        explainer = KernelShap(model, processor, budget=20, share_prefixes=share, pinned=lambda f: f.modality == "text")
+        results += explainer({"text": prompt.text, "images": [prompt.image]}, prompt.answer)
+    hook.remove()
+    torch.testing.assert_close(results[0].values, results[1].values, **CLOSE)
+    assert any("each is encoded by itself" in note for note in results[0].notes) and not results[1].notes
