@@ -41,7 +41,7 @@ ROWS = 4
 """Rows on which the noise of plain forwards is measured."""
 
 FEW = 0.15
-"""The share of rows that may be further off where a note on the result says so, as of a mixture of experts that chooses others."""
+"""The share of rows that may be further off where a note on the result says so, as of a mixture of experts that flips."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ class Plain:
         self._special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         self._values: dict[Any, Tensor] = {}
         self._answers: dict[Any, tuple[int, ...]] = {}
+        self._steps: dict[Any, list[Tensor]] = {}
 
     @property
     def start(self) -> int:
@@ -127,9 +128,12 @@ class Plain:
         if row not in self._answers:
             ids = torch.tensor([row.ids])
             asked = dict(input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=tokens)
+            asked |= dict(return_dict_in_generate=True, output_logits=True)
             with torch.no_grad():
-                said = self.model.generate(**asked, pad_token_id=self.tokenizer.pad_token_id)[0].tolist()
+                output = self.model.generate(**asked, pad_token_id=self.tokenizer.pad_token_id)
+            said = output.sequences[0].tolist()
             self._answers[row] = tuple(said[1:] if self.kind == "seq2seq" else said[len(row.ids) :])
+            self._steps[row] = [step[0].float() for step in output.logits]
         return self._answers[row]
 
     def words(self, said: Sequence[int]) -> tuple[int, ...]:
@@ -148,7 +152,10 @@ class Plain:
         if same is None:
             same = min(len(places), len(other))
         place = places[same] if same < len(places) else min(places[-1] + 1 if places else 0, len(said) - 1)
-        logits = self._logits(row, tuple(said[:place]), 1)[-1]
+        if self._answers.get(row) == tuple(said) and place < len(self._steps[row]):
+            logits = self._steps[row][place]  # which may be other than a forward's, as where a cache makes a model causal
+        else:
+            logits = self._logits(row, tuple(said[:place]), 1)[-1]
         others = {*self._special, *other[same : same + 1]} - {said[place]}
         return float(logits[said[place]] - logits[sorted(others)].max())
 
