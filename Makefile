@@ -105,7 +105,7 @@ bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/resul
 	$(BIN)/python benchmarks/interactions.py
 	$(BIN)/python benchmarks/stopping.py
 
-sweep: .venv/.dev ## every text family of transformers, each number against a plain forward; half an hour
+sweep: .venv/.dev ## every text family of transformers, each number against a plain forward; an hour
 	$(BIN)/python benchmarks/sweep.py
 
 clean: ## remove what was made

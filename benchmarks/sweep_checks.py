@@ -65,7 +65,7 @@ CHECKS = (
     Check("replace", KernelShap, (SHORT, LONG), occlusion="replace"),
     Check("attend", KernelShap, (SHORT, LONG), occlusion="attend"),
     Check("answers", KernelShap, (LONG, SHORT), answers=True),
-    Check("answers, batches of 3", ExactShapley, (SHORT,), batch_size=3, answers=True),
+    Check("answers in batches of 3", ExactShapley, (SHORT,), batch_size=3, answers=True),
 )
 FEWER = {"bfloat16": {"exact", "together", "batches of 3", "attend", "answers"}}
 """By dtype, the checks that are made; all of them in float32."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,38 +14,59 @@ from sweep_checks import BAD, ORDER
 PAGE = Path(__file__).parent.parent / "docs" / "families.md"
 BEGIN, END = "<!-- made by benchmarks/sweep.py --table -->\n", "<!-- end -->\n"
 TITLES = {"causal": "Causal language models", "seq2seq": "Encoder-decoders", "classifier": "Classifiers"}
+REASONS = {
+    "when others follow it": "reads ahead",
+    "counts positions by": "counts positions by the mask",
+    "the attention mask": "reads what is masked",
+    "no text in the original answer": "answers without words",
+}
+"""What a refusal is about, by words that it holds."""
+SPREAD = re.compile(r"by up to (\S+) \(.*?\) in (\d+) rows")
+"""What a note says of the rows that were compared."""
 Entry = dict[str, Any]
 
 
 def outcome(report: Entry) -> str:
-    """A family's in one dtype: "right", or what is wrong, crashes or is refused, by how much and why."""
+    """A family's in one dtype: what is right, wrong, crashes, is noted or refused, by how much and why, and in which checks."""
     for reason in ("not text", "not built"):
         if reason in report:
             return reason
-    checks = report["checks"]
-    told = [_told(status, checks) for status in ("WRONG", "crash", "fails alone", "refused", "noted")]
-    if not any(told):
-        return "right to rounding" if any(check["status"] == "rounding" for check in checks.values()) else "right"
-    return "; ".join(part for part in told if part)
+    groups: dict[str, dict[str, Entry]] = {name: {} for name in ("WRONG", "crash", "fails alone", "right", "noted", "refused")}
+    for name, check in report["checks"].items():
+        groups[check["status"] if check["status"] in groups else "right"][name] = check
+    most = max(groups, key=lambda status: len(groups[status]))
+    told = [
+        _told(status, list(checks.values())) + f": {', '.join(checks)}" * (status != most)
+        for status, checks in groups.items()
+        if checks
+    ]
+    return "; ".join(told)
 
 
-def _told(status: str, checks: dict[str, Entry]) -> str:
-    """One status: the checks that have it, the greatest error, and the causes of errors."""
-    mine = {name: check for name, check in checks.items() if check["status"] == status}
-    if not mine:
-        return ""
-    told = f"**{status}**" if status in BAD else status
+def _told(status: str, checks: list[Entry]) -> str:
+    """One status, and what is known of the checks that have it: the greatest error, causes, reasons."""
+    if status == "right":
+        return "right to rounding" if any(check["status"] == "rounding" for check in checks) else "right"
     if status == "noted":
-        worst = max(mine.values(), key=lambda check: check["wrong rows"] / check["rows"])
-        told += (
-            f" by up to {max(check['error'] for check in mine.values()):.2g}, in {worst['wrong rows']} of {worst['rows']} rows"
-        )
-    if status == "WRONG":
-        causes = dict.fromkeys(
-            check.get("cause") or check.get("said", "") for name, check in mine.items() if "answers" not in name
-        )
-        told += f" by up to {max(check['error'] for check in mine.values()):.2g}" + f" ({', '.join(causes)})" * bool(causes)
-    return told if len(mine) == len(checks) else f"{told}: {', '.join(mine)}"
+        return "noted" + _spread(checks)
+    if status == "refused":
+        return f"refused ({', '.join(dict.fromkeys(_reason(check['said']) for check in checks))})"
+    if status != "WRONG":
+        return f"**{status}**" if status in BAD else status
+    causes = dict.fromkeys(check.get("cause") or check.get("said", "") for check in checks)
+    return f"**{status}** by up to {max(check['error'] for check in checks):.2g} ({', '.join(causes)})"
+
+
+def _spread(checks: list[Entry]) -> str:
+    """How far rows of noted results are off, in how many, and what the notes say of those that were tried."""
+    error, worst = max(check["error"] for check in checks), max(checks, key=lambda check: check["wrong rows"] / check["rows"])
+    tried = [found for check in checks for found in SPREAD.findall(check["said"])]
+    most, rows = max(tried, key=lambda found: float(found[0]), default=("0", "0"))
+    return f" by up to {error:.2g} in {worst['wrong rows']} of {worst['rows']} rows ({most} in the {rows} that were tried)"
+
+
+def _reason(said: str) -> str:
+    return next((reason for words, reason in REASONS.items() if words in said), "other")
 
 
 def right(entry: Entry) -> bool:
@@ -88,6 +110,6 @@ def write(results: dict[str, Any]) -> None:
             if "not text" not in cells:
                 lines.append(f"| {entry['name']} | {' | '.join(cells)} |\n")
     section = "".join([*lines, END])
-    page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else f"# Families\n\n{BEGIN}{END}"
+    page = PAGE.read_text(encoding="utf-8")
     before, after = page.split(BEGIN)[0], page.split(END)[-1]
     PAGE.write_text(before + section + after, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from sweep_configs import Family
 from sweep_models import families
 from sweep_reference import Plain
 from sweep_subject import Subject
+from sweep_table import outcome, right
 
 CHOSEN = [
     Family("causal", "llama", "LlamaForCausalLM"),
@@ -52,3 +54,23 @@ def test_every_family_of_the_auto_mappings_is_listed_once() -> None:
     assert {"causal/GPT2LMHeadModel", "causal/Phi3ForCausalLM (longrope)", "classifier/FNetForSequenceClassification"} <= set(
         keys
     )
+
+
+def test_the_table_says_what_is_wrong_noted_or_refused_and_where() -> None:
+    note = (
+        "Rounding to bfloat16 may send a token to other experts: by up to 0.02 (log-probabilities) in 8 rows that were compared"
+    )
+    ahead = "ValueError: XForCausalLM predicts a token of the answer otherwise when others follow it, here"
+    checks: dict[str, dict[str, Any]] = {
+        "exact": {"status": "exact", "error": 0.0},
+        "together": {"status": "noise", "error": 0.0},
+        "replace": {"status": "noted", "error": 0.74, "wrong rows": 1, "rows": 40, "said": note},
+        "attend": {"status": "refused", "said": ahead},
+    }
+    said = "right; noted by up to 0.74 in 1 of 40 rows (0.02 in the 8 that were tried): replace; refused (reads ahead): attend"
+    assert outcome({"checks": checks}) == said
+    assert right({"dtypes": {"bfloat16": {"checks": checks}}})
+    checks["exact"] = {"status": "WRONG", "error": 0.5, "cause": "caches"}
+    assert outcome({"checks": checks}).startswith("**WRONG** by up to 0.5 (caches)")
+    assert not right({"dtypes": {"bfloat16": {"checks": checks}}})
+    assert outcome({"checks": {}, "not built": "RuntimeError"}) == "not built"

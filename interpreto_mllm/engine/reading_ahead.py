@@ -36,7 +36,8 @@ def reads_ahead(model: Any, rows: Sequence[Score], predicted: Predicted) -> bool
     """
     try:
         first = predicted(rows[:1])
-        if not half(model) and excess(predicted([_shortened(rows[1], 1)]), first, tolerance(model)) <= 1:
+        otherwise = len(rows) > 2 and not half(model)  # the second of two would end like the first once it is shorter
+        if otherwise and excess(predicted([_shortened(rows[-1], 1)]), first, tolerance(model)) <= 1:
             return False
         return _tails_differ(model, rows, predicted, first) or _lengths_differ(model, rows[0], predicted, first)
     except Exception as error:  # a model may refuse a longer row in any way it likes: its own forwards will say so

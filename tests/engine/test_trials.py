@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -81,10 +82,11 @@ def perceiver() -> Any:
     return made(hf.PerceiverForSequenceClassification, config)
 
 
-def quantised() -> Any:
+def quantised(family: str = "bert") -> Any:
+    """Activations share a scale with all that is read in a forward."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.ao.quantization.quantize_dynamic(build("bert"), {torch.nn.Linear}, dtype=torch.qint8)
+        return torch.ao.quantization.quantize_dynamic(build(family), {torch.nn.Linear}, dtype=torch.qint8)
 
 
 CLASSIFIERS: dict[str, tuple[Callable[[], Any], str | None]] = {
@@ -142,13 +144,19 @@ def mixtral() -> Any:
     return made(hf.MixtralForCausalLM, hf.MixtralConfig(**SMALL, num_key_value_heads=2, num_local_experts=4, **IDS))
 
 
-CAUSAL = {"longrope": longrope, "minimax": minimax, "mixtral": mixtral}
+CAUSAL = {
+    "longrope": (longrope, EQUAL),
+    "minimax": (minimax, None),
+    "mixtral": (mixtral, None),
+    "quantised": (lambda: quantised("llama"), ALONE),
+}
 
 
 @pytest.mark.parametrize("share_prefixes", [True, False])
 @pytest.mark.parametrize("name", CAUSAL)
 def test_a_language_models_values_are_those_of_rows_alone(name: str, share_prefixes: bool) -> None:
-    model, tokenizer = CAUSAL[name](), byte_bpe()
+    make, note = CAUSAL[name]
+    model, tokenizer = make(), byte_bpe()
     prompt = "it was the best of times , it was the worst of times . the sky is blue and the sea"
     explainer = KernelShap(
         model, tokenizer, budget=24, batch_size=3, pinned=range(8), share_prefixes=share_prefixes, progress=False
@@ -158,7 +166,7 @@ def test_a_language_models_values_are_those_of_rows_alone(name: str, share_prefi
     target = tokenizer(" red apple", add_special_tokens=False)["input_ids"]
     expected = [plain_values(model, plain_ids(ids, result.features, row), target) for row in result.coalitions.tolist()]
     torch.testing.assert_close(result.values, torch.stack(expected), **CLOSE)
-    assert (EQUAL in " ".join(result.notes)) == (name == "longrope")
+    assert [EQUAL in " ".join(result.notes), ALONE in " ".join(result.notes)] == [note == EQUAL, note == ALONE]
 
 
 def test_a_model_that_reads_in_both_directions_is_refused_with_the_fix() -> None:
@@ -184,6 +192,34 @@ def test_a_model_that_counts_what_follows_is_refused(kind: Any) -> None:
     explainer = ExactShapley(made(kind, config, 8.0), wordpiece(), occlusion=Drop(), progress=False)
     with pytest.raises(ValueError, match="reads from left to right"):
         explainer("the sky is", "blue")
+
+
+def test_a_decoder_is_tried_again_with_a_longer_answer() -> None:
+    model, tokenizer = build("t5"), wordpiece()
+    forward = model.forward
+
+    @functools.wraps(forward)
+    def looking_back_from_far(*positional: Any, **named: Any) -> Any:
+        output, read = forward(*positional, **named), named["decoder_input_ids"]
+        if read.shape[1] > 9:
+            output.logits[:, 0, : VOCABULARY // 2] += 0.01 * read[:, -1:]
+        return output
+
+    model.forward = looking_back_from_far
+    explainer = ExactShapley(model, tokenizer, progress=False)
+    explainer("the sky is", "blue")
+    with pytest.raises(ValueError, match="reads from left to right"):
+        explainer("the sky is", "blue and green and red and blue and green and red")
+
+
+def test_a_note_says_how_far_experts_changed_values() -> None:
+    model, tokenizer = mixtral().to(torch.bfloat16), byte_bpe()
+    [result] = KernelShap(model, tokenizer, budget=16, progress=False)("it was the best of times , it was", " red")
+    [said] = [note for note in result.notes if "experts" in note]
+    [most, rows] = re.findall(r"by up to ([\d.e-]+) \(log-probabilities\) in (\d+) rows that were compared", said)[0]
+    assert 0 <= float(most) < 0.5 and 2 < int(rows) <= 10
+    [one_by_one] = KernelShap(model, tokenizer, budget=16, batch_size=1, progress=False)("it was the best of times", " red")
+    assert not any("experts" in note for note in one_by_one.notes)
 
 
 def rwkv() -> Any:
