@@ -38,9 +38,6 @@ def kind_beside(output: Any) -> type[BesideAdapter] | None:
 class BesideAdapter(ClassifierAdapter):
     """Classifiers of an image and a text together, as of questions about images."""
 
-    def logits(self, output: Any) -> Float[Tensor, "b v"]:
-        return output.logits
-
     def _count(self) -> int:
         return int(self.logits(tiny_output(self.model, self.processing)).shape[1])
 
@@ -88,7 +85,7 @@ class PairAdapter(BesideAdapter):
         return output.logits_per_image.diagonal()[:, None]
 
     def target(self, given: Any, text: str, input: ModelInput) -> ClassTarget:
-        if given != SCORE:
+        if not (isinstance(given, str) and given == SCORE):
             raise ValueError(
                 f"{type(self.model).__name__} gives a text and an image one score, which is what is explained: leave the "
                 f"target out; got {given!r}."

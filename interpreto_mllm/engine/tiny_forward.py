@@ -89,7 +89,7 @@ def blank(processing: Processing) -> dict[str, Shaped[Tensor, "..."]]:
     if "image" in processing.modalities:
         from PIL import Image
 
-        given = dict(processing.image_reader(Image.new("RGB", (PIXELS, PIXELS)), return_tensors="pt"))
+        given = dict(processing.processor(images=Image.new("RGB", (PIXELS, PIXELS)), return_tensors="pt"))
     else:
         rate = processing.rate or 16_000
         given = dict(processing.processor(np.zeros(rate, np.float32), sampling_rate=rate, return_tensors="pt"))

@@ -62,11 +62,6 @@ class Processing:
         parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
         return tuple(part for part in parts if _reads(part) is not None)
 
-    @property
-    def image_reader(self) -> Any:
-        """The image processor of a model that reads images."""
-        return next(part for part in self.media_readers if _reads(part) == "image")
-
     @cached_property
     def reads_text(self) -> bool:
         """Whether prompts may hold text. A model of images or audio without placeholder tokens takes no text."""
@@ -216,7 +211,7 @@ class Processing:
         if ready := _ready(rows):
             return _joined([{**medium.around, **tensors} for medium, tensors in ready])
         if self.side_by_side:
-            return dict(self.image_reader([state.rendered for row in rows for state in row], return_tensors="pt"))
+            return dict(self.processor(images=[state.rendered for row in rows for state in row], return_tensors="pt"))
         if not self.reads_text:
             return self(None, rows)
         if "image" in self.modalities and self._doubles_images:

@@ -92,6 +92,14 @@ def test_a_processor_that_finds_a_place_for_the_image_itself() -> None:
         KernelShap(subject.model, subject.processor, **CUTS).game({"text": f"<image>{SAID}", "images": picture(0)}, ANSWER)
 
 
+def test_a_processor_that_finds_a_place_may_be_told_it_as_well() -> None:
+    """PaliGemma."""
+    subject = family("paligemma")
+    told, found = (game(subject, {"text": text, "images": picture(0)}) for text in (f"<image>{SAID}", SAID))
+    coalitions = drawn(found.n, 2)
+    torch.testing.assert_close(found(coalitions), told(coalitions), **CLOSE)
+
+
 def test_an_encoder_that_reads_an_image_and_a_text() -> None:
     """Florence-2."""
     subject = family("florence2")

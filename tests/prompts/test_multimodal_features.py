@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 from support.by_hand import answered, ids_of, parts, processed, rendered
-from support.families import CHATTING, conversation, family
+from support.families import CHATTING, REPRESENTATIVE, conversation, each, family
 from support.family_parts import clip, picture
 from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game, text, user, whole, worth
 
@@ -31,7 +31,7 @@ HEARING = [name for name in CHATTING if "audio" in family(name).modalities]
 RECURRENT = {"lfm2_vl"}
 
 
-@pytest.mark.parametrize("name", CHATTING)
+@pytest.mark.parametrize("name", each())
 def test_a_medium_that_is_left_out(name: str) -> None:
     """An absent one of two is as if it had not been attached, and so are both."""
     subject = family(name)
@@ -70,7 +70,7 @@ def test_segments_that_are_cut_out(name: str) -> None:
     torch.testing.assert_close(fast(coalitions), plain(coalitions), **CLOSE)
 
 
-@pytest.mark.parametrize("name", CHATTING)
+@pytest.mark.parametrize("name", each(quick=(*REPRESENTATIVE, "lfm2_vl")))
 def test_hidden_words_keep_their_places(name: str) -> None:
     """Under Attend nothing moves: the model's own positions with nothing hidden, and a mask."""
     subject = family(name)

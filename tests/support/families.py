@@ -56,6 +56,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 import transformers as hf
 from support import families_audio, families_further, families_image
 from support.family_parts import RATE, Family, clip, picture
@@ -81,7 +82,15 @@ AUDIO_TEXT = ("qwen2_audio", "granite_speech", "voxtral")
 CHATTING = (*IMAGE_TEXT, *AUDIO_TEXT, "qwen2_5_omni")
 FURTHER = ("aya_vision", "idefics2", "glm4v", "chameleon", "audioflamingo3")
 """Families that chat too, and are like one of those in all that the engines count on; Chameleon makes tokens of its images."""
+REPRESENTATIVE = ("llava", "qwen3_vl", "idefics3", "paligemma", "qwen2_audio", "qwen2_5_omni")
+"""One of each kind: plain positions, positions of several axes and layers that images feed, images in tiles, attention both
+ways, sound, and images with sound."""
 CLASSIFIERS = ("vit", "ast", "wav2vec2")
+
+
+def each(names: Sequence[Any] = CHATTING, quick: Sequence[Any] = REPRESENTATIVE) -> list[Any]:
+    """Values of a parameter of a test: those in `quick` for every run, the others for `make thorough`."""
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.thorough) for name in names]
 
 
 def family(name: str) -> Family:
