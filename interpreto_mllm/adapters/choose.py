@@ -12,6 +12,7 @@ from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.adapters.classifier import ClassifierAdapter
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.adapters.made_of_both import made_of_both
 from interpreto_mllm.adapters.positional import AnswerSpanAdapter, MaskedAdapter, PositionAdapter, TokenClassifierAdapter
 from interpreto_mllm.adapters.remote.adapter import RemoteRespondingAdapter, RemoteScoringAdapter
 from interpreto_mllm.adapters.remote.model import RemoteModel
@@ -24,9 +25,6 @@ from interpreto_mllm.engine.tiny_forward import classes_of, tiny_output
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
-
-TEXT_BESIDE_IMAGES = {"qformer_input_ids", "cross_attention_mask"}
-"""Arguments of models (InstructBLIP, Mllama) that are made of the whole text, which an image by itself does not have."""
 
 SIDE_BY_SIDE = (
     "a model that reads an image and a text side by side, and gives neither a score nor classes of the two, like BLIP's "
@@ -87,10 +85,9 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
     name = type(model).__name__
     if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         raise TypeError(f"model must be a transformers model; got {name}.")
-    beside = sorted(TEXT_BESIDE_IMAGES & forward_parameters(model)) if processing.modalities else []
-    if beside:
+    if (both := made_of_both(model, processing)) is not None:
         raise TypeError(
-            f"{name} reads {beside[0]!r}, which its processor makes of the text and the images together; models whose images "
+            f"{name} reads {both!r}, which its processor makes of the text and the images together; models whose images "
             "only stand for tokens of the prompt are supported, such as LLaVA, Qwen-VL, Gemma 3 and Idefics 3."
         )
     if processing.side_by_side:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from typing import Any
 
 import pytest
 import torch
+import transformers as hf
 from support.by_hand import answered, painted, parts, processed, rendered, value
 from support.families import FURTHER, conversation, family
 from support.family_parts import Family, picture
@@ -145,3 +147,26 @@ def test_models_whose_images_are_more_than_tokens_are_refused(name: str, argumen
     subject = family(name)
     with pytest.raises(TypeError, match=rf"ForConditionalGeneration reads '{argument}', which its processor makes of the text"):
         ExactShapley(subject.model, subject.processor)
+
+
+class Marking(hf.LlavaProcessor):
+    """Makes a number for each token, that no image alone has."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        made = super().__call__(*arguments, **options)
+        return made | {"marks": torch.ones_like(made["input_ids"])}
+
+
+class Marked(hf.LlavaForConditionalGeneration):
+    """Reads it."""
+
+    def forward(self, *arguments: Any, marks: Any = None, **options: Any) -> Any:
+        raise AssertionError("not before it is refused")
+
+
+def test_what_a_processor_makes_of_the_text_and_the_images_is_found_by_trial() -> None:
+    subject = family("llava")
+    processor = copy.copy(subject.processor)
+    processor.__class__ = Marking
+    with pytest.raises(TypeError, match="Marked reads 'marks', which its processor makes of the text and the images together"):
+        ExactShapley(Marked(subject.model.config), processor)
