@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -156,7 +156,8 @@ class ModelAdapter(ABC, Generic[T]):
     def prepared_occlusion(self, occlusion: TextOcclusion | None) -> TextOcclusion:
         """The occlusion, or the default one, checked and prepared for the tokenizer."""
         occlusion = self.default_occlusion() if occlusion is None else occlusion
-        self.check_occlusion(occlusion)
+        with self.turn():
+            self.check_occlusion(occlusion)
         with self.preserved_state():
             return occlusion.prepared(self.tokenizer)
 
@@ -180,3 +181,7 @@ class ModelAdapter(ABC, Generic[T]):
     @abstractmethod
     def preserved_state(self) -> AbstractContextManager[None]:
         """A context in which the model may be used, and after which it is as it was."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """A context in which no other thread uses the model; one on a server serves all at once."""
+        return nullcontext()

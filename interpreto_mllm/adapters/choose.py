@@ -22,6 +22,7 @@ from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_submodel import text_submodel
 from interpreto_mllm.engine.tiny_forward import classes_of, tiny_output
+from interpreto_mllm.engine.turns import turn
 from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
@@ -60,7 +61,8 @@ def adapter_for(
     model = text_submodel(model)
     processing = Processing(tokenizer, model)
     processing = replace(processing, side_by_side=_reads_side_by_side(model, processing))
-    kind = local_kind(model, processing)
+    with turn(model):
+        kind = local_kind(model, processing)
     if not isinstance(value_function, ResponseSimilarity):
         return kind(model, processing, value_function, generation, batching)
     if not issubclass(kind, GeneratingAdapter):

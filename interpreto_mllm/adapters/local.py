@@ -21,6 +21,7 @@ from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.probes import counts_positions_by_mask, reads_masked_tokens
 from interpreto_mllm.engine.queries import Mode, Scorer
 from interpreto_mllm.engine.reading import Reading
+from interpreto_mllm.engine.turns import TurnTakingScorer, turn
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.games.distributions import Predictions, divergence
 from interpreto_mllm.games.game import ModelGame
@@ -70,7 +71,7 @@ class LocalAdapter(ModelAdapter[T]):
         """Positions that an input and a target take together."""
 
     def scorer_of_call(self) -> Scorer[Any]:
-        return self.scorer
+        return TurnTakingScorer(self.scorer, self.model)
 
     def games(self, prompts: Sequence[Prompt], questions: Sequence[Question[T]]) -> list[ModelGame]:
         made = super().games(prompts, questions)
@@ -129,6 +130,9 @@ class LocalAdapter(ModelAdapter[T]):
 
     def preserved_state(self) -> AbstractContextManager[None]:
         return preserved_state(self.model, self.tokenizer)
+
+    def turn(self) -> AbstractContextManager[None]:
+        return turn(self.model)
 
     def _special_ids(self) -> set[int]:
         """Token ids that stand for no text."""

@@ -85,7 +85,7 @@ class Presences:
         assert isinstance(aggregator, GradientAggregator)
         adapter, where = self.adapter, self.where
         differentiator = Differentiator(
-            adapter.reading(game.scorer),
+            adapter.reading(adapter.scorer),
             self.site,
             adapter.batching.rows,
             adapter.counter,

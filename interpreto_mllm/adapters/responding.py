@@ -101,9 +101,9 @@ class LocalRespondingAdapter(RespondingAdapter):
         self._generating = generating
         decoding = self._decoding(self._arguments)
         greedy = self._decoding({**self._arguments, "do_sample": False})
-        self.greedy_responder = self.responder = LocalResponder(generating.generator(greedy), self.tokenizer)
+        self.greedy_responder = self.responder = LocalResponder(generating.generator(greedy), self.model, self.tokenizer)
         if decoding.sampled:
-            self.responder = LocalResponder(generating.generator(decoding), self.tokenizer)
+            self.responder = LocalResponder(generating.generator(decoding), self.model, self.tokenizer)
         self.answer_tokens = decoding.limit
         seed = {"seed": self._seed} if decoding.sampled else {}
         self.generation_settings = self._recorded({**self._arguments, "max_new_tokens": decoding.limit, **seed})
@@ -135,6 +135,9 @@ class LocalRespondingAdapter(RespondingAdapter):
     def preserved_state(self) -> AbstractContextManager[None]:
         return self._generating.preserved_state()
 
+    def turn(self) -> AbstractContextManager[None]:
+        return self._generating.turn()
+
     def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None, tuple[str, ...]]:
         response, ids, start = self.greedy_responder.first(input)
         wanted = response.text and self.similarity.log_probability
@@ -143,7 +146,7 @@ class LocalRespondingAdapter(RespondingAdapter):
         return response, self._generating.target_of_response(ids, start) if wanted else None, notes
 
     def _answer_scorer(self) -> Scorer[Score]:
-        return self._generating.scorer
+        return self._generating.scorer_of_call()
 
     def _decoding(self, arguments: Mapping[str, Any]) -> Decoding:
         padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from interpreto_mllm.core.coalitions import whole_chains
+from interpreto_mllm.core.coalitions import coalition_keys, whole_chains
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.points import COLUMNS, Gradients, Points
@@ -36,13 +36,43 @@ def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
 
 
 def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
-    """What `pack_evaluations` wrote."""
+    """What `pack_evaluations` wrote.
+
+    Raises:
+        ValueError: for evaluations that cannot be: of other shapes, not finite, or of one coalition twice.
+    """
     tensors: dict[str, Any] = {name: unpack(one) for name, one in content["evaluations"].items() if one is not None}
     responses, fingerprint = _read_out(content.get("responses")), content.get("fingerprint")
     gradients = _read_gradients(content["gradients"]) if "gradients" in content else None
     found = Evaluations(**tensors, responses=responses, fingerprint=fingerprint, gradients=gradients)
+    _check(found)
     design = Design(content["design"]) if "design" in content else design_of_old(found)
     return replace(found, design=design)
+
+
+def _check(found: Evaluations) -> None:
+    """Raise a ValueError for evaluations that cannot be."""
+    p, m = len(found.coalitions), len(found.draws)
+    shapes = {
+        "coalitions": (p, found.coalitions.shape[-1]),
+        "values": (p, found.values.shape[-1]),
+        **dict.fromkeys(("draws", "weights", "chains", "log_weights"), (m,)),
+        "repeats": None if found.repeats is None else (len(found.repeats), *found.values.shape),
+    }
+    for name, shape in shapes.items():
+        tensor = getattr(found, name)
+        if tensor is not None and tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, not {shape}")
+    if found.coalitions.dtype != torch.bool or not found.values.is_floating_point():
+        raise ValueError("coalitions are no booleans, or values no numbers")
+    if not found.values.isfinite().all():
+        raise ValueError("some values are not finite")
+    if len(set(coalition_keys(found.coalitions))) != p:
+        raise ValueError("some coalition is there twice")
+    if m and not (int(found.draws.min()) >= 0 and int(found.draws.max()) < p):
+        raise ValueError(f"a draw is not one of {p} coalitions")
+    if found.responses is not None and len(found.responses) != p:
+        raise ValueError(f"there are answers to {len(found.responses)} of {p} coalitions")
 
 
 def design_of_old(evaluations: Evaluations) -> Design:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 from torch import nn
@@ -52,11 +53,17 @@ def override_decoder_inputs(model: Any, override: Callable[[dict[str, Any]], dic
 
 @contextmanager
 def _hooked(model: Any, hook: Callable[..., Any]) -> Iterator[None]:
-    """A hook before the decoder, gone afterwards."""
+    """A hook before the decoder, gone afterwards. The user's own forwards in other threads are left alone."""
     decoder = decoder_of(model)
     if decoder is None:
         raise ValueError(f"{type(model).__name__} has no language model of its own.")
-    handle = decoder.register_forward_pre_hook(hook, with_kwargs=True)
+    thread = get_ident()
+
+    def in_this_thread(module: nn.Module, args: tuple, kwargs: dict[str, Any] | None = None) -> Any:
+        # torch leaves the keyword arguments out where a hook is removed while another thread is about to call it
+        return hook(module, args, kwargs) if kwargs is not None and get_ident() == thread else None
+
+    handle = decoder.register_forward_pre_hook(in_this_thread, with_kwargs=True)
     try:
         yield
     finally:

@@ -182,7 +182,7 @@ class Differentiator:
         if not columns.requires_grad:
             raise ValueError(self._unconnected())
         if self._batched and len(columns) > 1:
-            self.counter.backwards += 1
+            self.counter.add_backward()
             every = torch.autograd.grad(
                 columns, leaves, torch.eye(len(columns)).to(columns), is_grads_batched=True, allow_unused=True
             )
@@ -192,7 +192,7 @@ class Differentiator:
             )
             return
         for target, column in enumerate(columns):
-            self.counter.backwards += 1
+            self.counter.add_backward()
             found = torch.autograd.grad(column, leaves, retain_graph=target + 1 < len(columns), allow_unused=True)
             yield target, self._found(found, leaves)
 

@@ -1,4 +1,4 @@
-"""Images and clips as a language model reads them: each distinct state is encoded once and kept while there is memory."""
+"""Images and clips as a language model reads them: each state is encoded once a call and kept while there is memory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+<<<<<<< HEAD
 from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
 from interpreto_mllm.engine.counter import ForwardCounter
+=======
+from interpreto_mllm.engine.batches import Batches
+from interpreto_mllm.engine.call import PerCall
+>>>>>>> 9bbb994 (Threads take turns on a model; checkpoints are appended to, locked and checked)
 from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs
 from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.rounding import tolerance
@@ -64,7 +69,7 @@ class Encoding:
 
 
 class Encodings:
-    """Encodes states through the model's own forward, up to its decoder.
+    """Encodes states through the model's own forward, up to its decoder; each call of an explainer keeps its own encodings.
 
     States whose encodings depend on the batch (tried on the first use of each modality) are encoded one by one.
 
@@ -75,14 +80,21 @@ class Encodings:
         counter: counts trials, and is told what they found.
     """
 
+<<<<<<< HEAD
     def __init__(self, model: Any, processing: Processing, batches: Batches, counter: ForwardCounter):
         self.model, self.processing, self.batches, self.counter = model, processing, batches, counter
         self._kept: OrderedDict[bytes, Encoding] = OrderedDict()
+=======
+    def __init__(self, model: Any, processing: Processing, batches: Batches):
+        self.model, self.processing, self.batches = model, processing, batches
+        self._kept: PerCall[OrderedDict[bytes, Encoding]] = PerCall(OrderedDict)
+>>>>>>> 9bbb994 (Threads take turns on a model; checkpoints are appended to, locked and checked)
 
     def __call__(self, states: Iterable[State]) -> dict[bytes, Encoding]:
         """The encodings of these states, by key."""
+        kept = self._kept.value
         wanted = {state.key: state for state in states}
-        found = {key: self._kept[key] for key in wanted if key in self._kept}
+        found = {key: kept[key] for key in wanted if key in kept}
         missing = [state for key, state in wanted.items() if key not in found]
         for modality in dict.fromkeys(state.medium.modality for state in missing):
             same_size: dict[Any, list[State]] = {}
@@ -94,18 +106,20 @@ class Encodings:
                 for batch, encodings in self.batches.run(group, self._encode):
                     found |= {state.key: encoding for state, encoding in zip(batch, encodings, strict=True)}
         for key, encoding in found.items():
-            self._kept[key] = encoding
-            self._kept.move_to_end(key)
-        self._drop_oldest()
+            kept[key] = encoding
+            kept.move_to_end(key)
+        _drop_oldest(kept)
         return found
 
     @contextmanager
     def trial(self) -> Iterator[None]:
         """Encodings made within are forgotten: what a trial makes in batches of its own changes no later number."""
-        before = self._kept.copy()
+        kept = self._kept.value
+        before = kept.copy()
         try:
             yield
         finally:
+<<<<<<< HEAD
             self._kept = before
 
     def _try_batches(self, modality: str, states: list[State]) -> None:
@@ -132,6 +146,10 @@ class Encodings:
         used = sum(encoding.size for encoding in self._kept.values())
         while used > MAX_BYTES and len(self._kept) > 1:
             used -= self._kept.popitem(last=False)[1].size
+=======
+            kept.clear()
+            kept.update(before)
+>>>>>>> 9bbb994 (Threads take turns on a model; checkpoints are appended to, locked and checked)
 
     def _encode(self, states: list[State]) -> list[Encoding]:
         """Encode states of one modality and size, each alone in a row of its own."""
@@ -153,6 +171,12 @@ class Encodings:
             )
             for row, state in enumerate(states)
         ]
+
+
+def _drop_oldest(kept: OrderedDict[bytes, Encoding]) -> None:
+    used = sum(encoding.size for encoding in kept.values())
+    while used > MAX_BYTES and len(kept) > 1:
+        used -= kept.popitem(last=False)[1].size
 
 
 def _whole_numbers(arguments: dict[str, Tensor], row: int, rows: int) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from threading import RLock
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from interpreto_mllm.engine.decoding_state import visible_entries
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.signature import unwrapped
+
+_GENERATOR = RLock()
 
 STEPS, COMPARED = 2, 8
 """Tokens that are generated in a trial of batches, and logits that are compared for each."""
@@ -110,8 +113,8 @@ def seeded(decoding: Decoding, query: Generate, device: torch.device) -> Iterato
 
 @contextmanager
 def seeded_by(seed: int, device: torch.device) -> Iterator[None]:
-    """Within, torch's own generator is seeded; afterwards it is as it was."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    """Within, torch's own generator is seeded; afterwards it is as it was. One thread at a time: all share that generator."""
+    with _GENERATOR, torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generator
+from interpreto_mllm.engine.turns import in_turns
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.tokens import special_ids
 
@@ -40,12 +41,13 @@ class LocalResponder:
     """A model of transformers that responds.
 
     Args:
-        generator: generates token ids.
+        generator: generates token ids, in turns with other threads on its model.
+        model: which it runs.
         tokenizer: decodes them.
     """
 
-    def __init__(self, generator: Generator, tokenizer: Any):
-        self.generator, self.tokenizer = generator, tokenizer
+    def __init__(self, generator: Generator, model: Any, tokenizer: Any):
+        self.generator, self.model, self.tokenizer = generator, model, tokenizer
 
     @property
     def counter(self) -> ForwardCounter:
@@ -56,7 +58,7 @@ class LocalResponder:
         """The replies, batch by batch."""
         special = special_ids(self.tokenizer)
         decoded: dict[tuple[int, ...], Response] = {}
-        for indices, generated in self.generator.generate(queries):
+        for indices, generated in in_turns(self.model, self.generator.generate(queries)):
             rows = [tuple(row) for row in generated.ids.tolist()]
             decoded |= {
                 row: decode_response(_without_padding(row), self.tokenizer, special) for row in set(rows) - decoded.keys()
@@ -65,7 +67,7 @@ class LocalResponder:
 
     def first(self, input: ModelInput) -> tuple[Response, list[int], tuple[int, ...]]:
         """One response, all of its ids, special ones included, and what the decoder was given to start with."""
-        [(_, generated)] = self.generator.generate([Generate(input)])
+        [(_, generated)] = in_turns(self.model, self.generator.generate([Generate(input)]))
         ids = _without_padding(generated.ids[0].tolist())
         return decode_response(ids, self.tokenizer), ids, generated.start
 

@@ -85,7 +85,7 @@ class CausalRunner:
         return self._may_keep_logits and finding(self.model, "keeps logits", self._try_keeping_logits)
 
     def _try_keeping_logits(self) -> bool:
-        self.counter.trials += 2
+        self.counter.tried(2)
         return keeps_chosen_logits(self.model)
 
     @property

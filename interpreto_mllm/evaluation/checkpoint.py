@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.core.fingerprint import differences
-from interpreto_mllm.core.serialization import pack_evaluations, unpack_evaluations
+from interpreto_mllm.evaluation.checkpoint_file import Contents, header
+from interpreto_mllm.evaluation.evaluation_records import evaluation_records
+from interpreto_mllm.evaluation.records import RecordFile
 from interpreto_mllm.games.game import ModelGame
 
-FORMAT = "interpreto_mllm checkpoint"
-SECONDS_BETWEEN_WRITES = 10.0
-"""Long enough that writing takes a negligible part of the time."""
+SECONDS_BETWEEN_ATTEMPTS = 10.0
+"""After something could not be written."""
+
+Kept = TypeVar("Kept", bound="Checkpoint")
 
 
 class Checkpoint:
-    """A JSON file with the evaluations of a call. It is replaced as a whole, so that it is never half written.
+    """A file to which every evaluation of a call is appended as soon as it is made. Close it, or use it as a context.
 
     Args:
         path: of the file.
 
     Raises:
-        ValueError: when there is no such folder, or nothing can be written there.
+        ValueError: when there is no such folder, nothing can be written there, or another process is writing it.
     """
 
     def __init__(self, path: str | PathLike[str]):
@@ -37,88 +37,68 @@ class Checkpoint:
             raise ValueError(f"There is no folder {self.path.parent} for the checkpoint {self.path.name}: create it first.")
         if self.path.exists() and not self.path.is_file():
             raise ValueError(f"The checkpoint {self.path} is not a file: give the path of a file.")
-        self._temporary = self.path.with_name(self.path.name + ".part")
-        try:
-            self._temporary.write_bytes(b"")
-            self._temporary.unlink()
-        except OSError as error:
-            raise ValueError(f"The checkpoint {self.path} cannot be written ({error}): give a path that can.") from error
-        self._written = time.monotonic()
-        self._failed = False
+        self._file = RecordFile(self.path)
+        self._described: set[int] = set()
+        self._failed: float | None = None
+        self._warned = False
+
+    def __enter__(self: Kept) -> Kept:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def load(self, games: Sequence[ModelGame], mode: str) -> list[Evaluations] | None:
-        """The evaluations in the file, one item for each game; None when there is no file yet.
+        """The evaluations in the file, one item for each game; None when there are none yet.
 
         Args:
             games: of the call; a checkpoint of other games is refused.
             mode: the value function, as results name it.
 
         Raises:
-            ValueError: when the file is not a checkpoint, or one of other inputs, targets or settings.
+            ValueError: when the file is not a checkpoint, or one of other inputs, targets or settings, or cannot be written.
         """
-        if not self.path.exists():
-            return None
-        try:
-            content = json.loads(self.path.read_text(encoding="utf-8"))
-            if content["format"] != FORMAT:
-                raise ValueError(content["format"])
-            found = [unpack_evaluations(each) for each in content["evaluations"]]
-            differing = _difference(found, content.get("games", ()), games, mode)
-        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-            raise ValueError(f"{self.path} is not a checkpoint of this library: give another path.") from error
+        found = Contents.read(self.path)
+        differing = "" if found is None else found.difference(games, mode)
         if differing:
             raise ValueError(
                 f"The checkpoint {self.path} is of another call ({differing}): give another path, or remove the file."
             )
-        return found
-
-    def save(self, evaluations: Sequence[Evaluations]) -> None:
-        """Replace the file by these evaluations. Where that fails, the old file stays and a warning says so, once."""
-        content = {"format": FORMAT, "evaluations": [pack_evaluations(each) for each in evaluations]}
         try:
-            self._temporary.write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-            os.replace(self._temporary, self.path)
+            if found is None:
+                self._file.resume(0, [header(games)])
+            elif found.size is None:
+                self._file.replace(found.written())
+            else:
+                self._file.resume(found.size)
         except OSError as error:
-            if not self._failed:
+            raise ValueError(f"The checkpoint {self.path} cannot be written ({error}): give a path that can.") from error
+        return None if found is None else found.evaluations
+
+    def add(self, game: int, evaluations: Evaluations) -> None:
+        """Append new evaluations of the game with this index. Where that fails the call goes on, and a warning says so once."""
+        new = list(evaluation_records(game, evaluations))
+        known = "originals" in new[0] and game in self._described
+        self._described.add(game)
+        self._file.add(new[known:])
+        if self._failed is None or time.monotonic() - self._failed > SECONDS_BETWEEN_ATTEMPTS:
+            self._attempt(self._file.write)
+
+    def close(self) -> None:
+        """Write what could not be written before, and let other processes write."""
+        self._attempt(self._file.write)
+        self._attempt(self._file.close)
+
+    def _attempt(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+            self._failed = None
+        except OSError as error:
+            self._failed = time.monotonic()
+            if not self._warned:
+                self._warned = True
                 warnings.warn(
                     f"The checkpoint {self.path} could not be written ({error}). The call goes on without it.",
                     RuntimeWarning,
-                    stacklevel=2,
+                    stacklevel=4,
                 )
-            self._failed = True
-        self._written = time.monotonic()
-
-    @property
-    def due(self) -> bool:
-        """Whether the last write was long enough ago for the next one."""
-        return time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES
-
-
-def _difference(found: Sequence[Evaluations], older: Sequence[Any], games: Sequence[ModelGame], mode: str) -> str:
-    """What differs between the call of a file and this one; nothing if they agree.
-
-    Args:
-        found: the evaluations in the file, each with a fingerprint.
-        older: what files of earlier versions say of their games instead.
-    """
-    if len(found) != len(games):
-        return f"{len(found)} inputs there, {len(games)} here"
-    for index, (evaluations, game) in enumerate(zip(found, games, strict=True)):
-        if evaluations.fingerprint is not None:
-            differing = differences(evaluations.fingerprint, game.fingerprint)
-        else:
-            here = json.loads(json.dumps(_older(game, mode)))
-            differing = [f"another {name}" for name in here if older and older[index].get(name) != here[name]]
-        if differing:
-            return f"input {index}: {'; '.join(differing[:3])}"
-    return ""
-
-
-def _older(game: ModelGame, mode: str) -> dict[str, Any]:
-    """What files said of a game before there were fingerprints."""
-    return {
-        "text": game.prompt.text,
-        "features": [[feature.text, *feature.spans] for feature in game.features],
-        "targets": list(game.question.labels),
-        "mode": mode,
-    }

@@ -24,21 +24,18 @@ def run_sessions(
 ) -> None:
     """Carry out all runs to their ends, each round of all of them in shared batches.
 
-    Values are recorded as they arrive, and written to the checkpoint from time to time and at the end, also after an error.
+    Values are recorded as they arrive, and appended to the checkpoint.
     """
     watch = reporter.watch
-    try:
+    watch.enter("aggregation")
+    while active := [(index, rows) for index, run in enumerate(runs) if (rows := run.session.missing()) is not None]:
+        reporter.drawn(sum(len(rows) for _, rows in active))
+        watch.enter("model")
+        for place, done, values in evaluate([runs[index].game for index, _ in active], [rows for _, rows in active]):
+            index, rows = active[place]
+            some = rows[done]
+            runs[index].record(some, values)
+            if checkpoint is not None and isinstance(some, Tensor) and isinstance(values, Tensor):
+                checkpoint.add(index, runs[index].completed(some, values))
+            reporter.evaluated(len(done))
         watch.enter("aggregation")
-        while active := [(run, rows) for run in runs if (rows := run.session.missing()) is not None]:
-            reporter.drawn(sum(len(rows) for _, rows in active))
-            watch.enter("model")
-            for place, done, values in evaluate([run.game for run, _ in active], [rows for _, rows in active]):
-                run, rows = active[place]
-                run.record(rows[done], values)
-                reporter.evaluated(len(done))
-                if checkpoint is not None and checkpoint.due:
-                    checkpoint.save([run.evaluations() for run in runs])
-            watch.enter("aggregation")
-    finally:
-        if checkpoint is not None:
-            checkpoint.save([run.evaluations() for run in runs])

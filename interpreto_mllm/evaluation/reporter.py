@@ -31,8 +31,8 @@ class Reporter:
     ):
         self.callbacks = [*([ProgressBar()] if progress else []), *callbacks]
         self.watch, self.budget = watch, budget
-        self._counter = ForwardCounter() if counter is None else counter
-        self._before = self._counter.forwards, self._counter.tokens
+        self._spent = (ForwardCounter() if counter is None else counter).of_call
+        self._before = self._spent.forwards, self._spent.tokens
         self._evaluations = self._rounds = self._coalitions = 0
 
     def __enter__(self) -> Reporter:
@@ -60,6 +60,6 @@ class Reporter:
         return self.watch.stages
 
     def _progress(self, finished: bool = False) -> Progress:
-        forwards, tokens = self._counter.forwards - self._before[0], self._counter.tokens - self._before[1]
+        forwards, tokens = self._spent.forwards - self._before[0], self._spent.tokens - self._before[1]
         counts = (self._evaluations, self.budget, self._rounds, self._coalitions, forwards, tokens)
         return Progress(*counts, stages=self.watch.stages, finished=finished)

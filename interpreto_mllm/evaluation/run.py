@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -62,6 +63,11 @@ class Run(Generic[G]):
         """Add the values of some missing coalitions, or what was found at some missing points."""
         self.session.record(asked, found)  # type: ignore[arg-type]
         self.paid += len(found)
+
+    def completed(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p t"]) -> Evaluations:
+        """These values with everything else that the game knows of them, without saying how they were drawn."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return self.game.completed(Evaluations(coalitions, values.double(), nothing, nothing.double(), nothing))
 
     def evaluations(self) -> Evaluations:
         """Everything known of the game so far."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -16,13 +17,13 @@ from interpreto_mllm.core.counts import Spent, Stopwatch
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import UNCHECKED
 from interpreto_mllm.core.modalities import modality_coalitions
-from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.backward_rules import BackwardRules
+from interpreto_mllm.engine.call import new_call
 from interpreto_mllm.evaluation.budget import resolve_budget
 from interpreto_mllm.evaluation.checkpoint import Checkpoint
-from interpreto_mllm.evaluation.loop import run_sessions
 from interpreto_mllm.evaluation.reporter import Reporter
 from interpreto_mllm.evaluation.run import Run
+from interpreto_mllm.explainers.carrying import carry_out
 from interpreto_mllm.explainers.checks import Known, check_continuation, check_device, check_parts, known_evaluations
 from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import check_played, extended
@@ -32,9 +33,9 @@ from interpreto_mllm.explainers.plan import Plan, planned
 from interpreto_mllm.explainers.reproduction import Reproducible
 from interpreto_mllm.explainers.setting import reader_for, setting, text_occlusion
 from interpreto_mllm.explainers.timing import timed
+from interpreto_mllm.explainers.unfinished import Unfinished
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
-from interpreto_mllm.games.presences import evaluated
 from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
@@ -61,7 +62,6 @@ class AttributionExplainer(Reproducible):
 
     Attributes:
         backward_rules: of gradient methods; the model's own gradients unless a method overrides them.
-        unfinished: after an interrupted call, the evaluations made for each input; pass them to the next call as `evaluations`.
 
     Raises:
         TypeError: for a perturbator, an aggregator or a model of an unknown kind, or an option that does not exist.
@@ -99,10 +99,10 @@ class AttributionExplainer(Reproducible):
         batching = Batching(settings.batch_size, settings.share_prefixes)
         self._adapter = adapter_for(model, tokenizer, self._mode, generation, batching)
         check_device(settings.device, self._adapter.model)
-        self._reader = reader_for(self._adapter, settings)
-        self._presences = presences_for(self._adapter, perturbator, settings, self.backward_rules, self._reader.read)
-        self.unfinished: list[Evaluations] | None = None
-        self._intermediate_responses: dict[bytes, Response] = {}
+        with self._adapter.turn():
+            self._reader = reader_for(self._adapter, settings)
+            self._presences = presences_for(self._adapter, perturbator, settings, self.backward_rules, self._reader.read)
+        self._unfinished = Unfinished()
 
     def __call__(
         self,
@@ -133,8 +133,8 @@ class AttributionExplainer(Reproducible):
                 list of targets) per input, or a single one for all.
             evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not repeated.
                 Their fingerprint says which game that is; without one, only what they hold is compared, and the notes say so.
-            checkpoint: a file that keeps what was evaluated, rewritten every ten seconds; the same call resumes from it, also
-                in another process. Where the file cannot be written any more, the call goes on and warns.
+            checkpoint: a file to which every evaluation is appended; the same call resumes from it, also in another process.
+                Where the file cannot be written any more, the call goes on and warns.
 
         Raises:
             TypeError, ValueError: for inputs and targets that cannot be explained, and evaluations or a checkpoint of another
@@ -142,13 +142,14 @@ class AttributionExplainer(Reproducible):
         """
         check_continuation(evaluations, checkpoint, self._presences is not None)
         watch = Stopwatch()
-        self.unfinished = None
-        kept = None if checkpoint is None else Checkpoint(checkpoint)
-        with working(self._adapter, self._presences):
+        self._unfinished.begin()
+        keeping = nullcontext() if checkpoint is None else Checkpoint(checkpoint)
+        with keeping as kept, new_call(), working(self._adapter, self._presences):
             prompts = self._reader.read(inputs)
             choices = [self.choose(prompt) for prompt in prompts]
             budgets = [self._budget(choice, prompt) for choice, prompt in zip(choices, prompts, strict=True)]
-            games = self._games(prompts, inputs, targets)
+            with self._adapter.turn():
+                games = self._games(prompts, inputs, targets)
             known = known_evaluations(kept.load(games, mode_name(self._mode)) if kept else evaluations, games)
             runs = [
                 self._prepared(game, choice, budget, earlier)
@@ -156,14 +157,14 @@ class AttributionExplainer(Reproducible):
             ]
             try:
                 with self._reporter(runs, watch) as reporter:
-                    spent = self._carry_out(runs, kept, reporter)
+                    spent = carry_out(runs, kept, reporter)
                     found = [
                         self._result(run, choice, spent, earlier.notes)
                         for run, choice, earlier in zip(runs, choices, known, strict=True)
                     ]
                 return timed(found, watch.stages)
             except BaseException:
-                self.unfinished = [run.evaluations() for run in runs]
+                self._unfinished.keep(runs)
                 raise
 
     def extend(
@@ -202,14 +203,13 @@ class AttributionExplainer(Reproducible):
             (3, 8, 4, 0)
         """
         with working(self._adapter, self._presences):
-            longer = extended(
-                explanation, new_turn, self._adapter, self._reader, self.settings.progress, self._intermediate_responses
-            )
+            kept = self._unfinished.intermediate_responses
+            longer = extended(explanation, new_turn, self._adapter, self._reader, self.settings.progress, kept)
             check_played(explanation, longer, self._setting() | text_occlusion(self._reader.occlusion, longer.features))
         [result] = self.explain(longer, evaluations=evaluations, checkpoint=checkpoint)
         if explanation.evaluations.fingerprint is None and UNCHECKED not in result.notes:
             result = replace(result, notes=(*result.notes, UNCHECKED))
-        self._intermediate_responses.clear()
+        kept.clear()
         return result
 
     def plan(self, inputs: Any) -> Plan:
@@ -218,6 +218,14 @@ class AttributionExplainer(Reproducible):
             prompts = self._reader.read(inputs)
             budgets = [self._budget(self.choose(prompt), prompt) for prompt in prompts]
             return planned(self._adapter, prompts, budgets)
+
+    @property
+    def unfinished(self) -> list[Evaluations] | None:
+        """After an interrupted call, the evaluations made for each input; give them to the next call as `evaluations`.
+
+        Threads that share an explainer have their own.
+        """
+        return self._unfinished.evaluations
 
     def choose(self, prompt: Prompt) -> Choice:
         """What one prompt is explained with, under which name; `AutoShapley` overrides this."""
@@ -231,7 +239,8 @@ class AttributionExplainer(Reproducible):
         """The game of one input: a callable from coalitions `Bool[p n]` to values `Float[p t]`, which `play` takes too."""
         with working(self._adapter, self._presences):
             [prompt] = self._reader.read(inputs)
-            [game] = self._games([prompt], inputs, targets)
+            with self._adapter.turn():
+                [game] = self._games([prompt], inputs, targets)
         return game
 
     def _budget(self, choice: Choice, prompt: Prompt) -> int:
@@ -268,15 +277,6 @@ class AttributionExplainer(Reproducible):
     def _reporter(self, runs: list[Run[ModelGame]], watch: Stopwatch) -> Reporter:
         budget, settings = sum(run.session.budget for run in runs), self.settings
         return Reporter(settings.callbacks, watch, budget, runs[0].game.scorer.counter, settings.progress)
-
-    def _carry_out(self, runs: list[Run[ModelGame]], checkpoint: Checkpoint | None, reporter: Reporter) -> Spent:
-        """Evaluate all games, and say what that has cost."""
-        counter = runs[0].game.scorer.counter
-        before = counter.passes
-        run_sessions(runs, evaluated, reporter=reporter, checkpoint=checkpoint)
-        forwards, tokens, backwards = (now - then for now, then in zip(counter.passes, before, strict=True))
-        trials, counter.trials = counter.trials, 0
-        return Spent(sum(run.paid for run in runs), forwards, tokens, trials, backwards)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session = run.game, run.session

@@ -13,6 +13,7 @@ from torch import Tensor
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.points import Fold, Gradients, Points
 from interpreto_mllm.engine.differentiation import Asked, Differentiator
+from interpreto_mllm.engine.turns import in_turns, turn
 from interpreto_mllm.games.game import ModelGame, evaluate
 
 
@@ -32,7 +33,7 @@ class PresenceGame(ModelGame):
 
     def __call__(self, coalitions: Bool[Tensor, "p n"] | Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The values of presences, or of coalitions: presences of 0 and 1."""
-        with self.preserved_state():
+        with turn(self.differentiator.model), self.preserved_state():
             return self.differentiator.values(self.asked, Points(coalitions.double()))
 
     def gradients(self, points: Points) -> Iterator[tuple[list[int], Gradients]]:
@@ -57,5 +58,5 @@ def evaluated(games: Sequence[Any], asked: Sequence[Any]) -> Iterator[tuple[int,
         yield from evaluate(games, asked)
         return
     for place, (game, points) in enumerate(zip(games, asked, strict=True)):
-        for rows, found in game.gradients(points):
+        for rows, found in in_turns(game.differentiator.model, game.gradients(points)):
             yield place, rows, found

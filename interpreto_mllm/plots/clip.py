@@ -73,7 +73,14 @@ def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, fon
     for text, middle, tier in names(clip, 5.4 / points * clip.seconds):
         drawn = label(text, fonts, 40)
         axes.annotate(
-            drawn, (middle, 1.15), (0, 2 + 11 * tier), textcoords="offset points", ha="center", va="bottom", fontsize=8.5
+            drawn,
+            (middle, 1.15),
+            (0, 2 + 11 * tier),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8.5,
+            parse_math=False,
         )
 
 

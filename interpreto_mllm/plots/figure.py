@@ -69,7 +69,7 @@ def _bars(attribution: Record, target: int, fonts: dict[str, str]) -> Figure:
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(quantity(attribution))
+    axes.set_xlabel(quantity(attribution), parse_math=False)
     rest = f", {len(shown)} strongest of {attribution.n} features" if len(shown) < attribution.n else ""
     _title(axes, f"{label(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
     return drawn
@@ -97,7 +97,7 @@ def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     bar = drawn.colorbar(image, ax=axes, shrink=min(1.0, 3 / size[1] + 0.2), pad=0.02, aspect=18)
-    bar.set_label(quantity(attribution))
+    bar.set_label(quantity(attribution), parse_math=False)
     bar.outline.set_visible(False)  # type: ignore[operator]
     which = "each feature" if len(shown) == attribution.n else f"the {len(shown)} strongest of {attribution.n:,} features"
     _title(axes, f"{attribution.estimand} of {which} (columns) for each {attribution.unit} (rows)")

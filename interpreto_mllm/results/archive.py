@@ -20,6 +20,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.serialization import pack, pack_evaluations, tuples, unpack, unpack_evaluations
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
@@ -27,6 +28,7 @@ from interpreto_mllm.results.record import Kept, Record
 from interpreto_mllm.results.settings import Settings
 
 FORMAT, VERSION = "interpreto_mllm attribution", 1
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation")
 
 
@@ -61,7 +63,10 @@ def save(record: Record, path: str | PathLike[str]) -> None:
         "standard_errors": pack(record.standard_errors),
         **pack_evaluations(record.evaluations),
     }
-    Path(path).write_text(json.dumps(content, ensure_ascii=False, allow_nan=False), encoding="utf-8", newline="\n")
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False)
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        text = json.dumps(content, allow_nan=False)
+    replace_file(path, text.encode())
 
 
 def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Kept]) -> Kept:
@@ -89,9 +94,26 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
             standard_errors=None if content["standard_errors"] is None else unpack(content["standard_errors"]),
             evaluations=unpack_evaluations(content),
         )
+        _check(record)
         return record if "design" in content or aggregator is not None else _with_errors_of_today(record)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError, ValueError, IndexError, OverflowError) as error:
         raise ValueError(f"{path} is a damaged attribution file: {type(error).__name__}: {error}.") from error
+
+
+def _check(record: Record) -> None:
+    """Raise a ValueError for a result whose parts do not belong together."""
+    evaluations, (t, n) = record.evaluations, (len(record.targets), len(record.features))
+    words = (*record.targets, *record.notes, *(feature.text for feature in record.features))
+    if not all(isinstance(word, str) for word in (*words, record.method, record.mode, record.estimand, record.text)):
+        raise ValueError("what should be a text is none")
+    for name, tensor in (("attributions", record.attributions), ("standard_errors", record.standard_errors)):
+        if tensor is not None and tuple(tensor.shape) != (t, n):
+            raise ValueError(f"{name} has the shape {tuple(tensor.shape)}, not that of {t} targets and {n} features")
+    if evaluations.n != n or evaluations.values.shape[1] != t:
+        found = f"{evaluations.n} features and {evaluations.values.shape[1]} targets"
+        raise ValueError(f"the evaluations are of {found}, not of {n} and {t}")
+    if len(evaluations.coalitions) < 2 or bool(evaluations.coalitions[0].any()) or not bool(evaluations.coalitions[1].all()):
+        raise ValueError("the evaluations do not begin with the empty and the full coalition")
 
 
 def _with_errors_of_today(record: Kept) -> Kept:
@@ -109,7 +131,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"There is no attribution file at {path}.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON; give a file written by Attribution.save.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"{path} is not an attribution file; give a file written by Attribution.save.")

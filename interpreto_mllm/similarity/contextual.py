@@ -16,6 +16,7 @@ from interpreto_mllm.engine.multimodal_inputs import MultimodalInputs
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.queries import pad
 from interpreto_mllm.engine.text_submodel import text_submodel
+from interpreto_mllm.engine.turns import turn
 from interpreto_mllm.engine.whole_prompts import WholePrompts
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
@@ -71,7 +72,7 @@ class Contextual(Embedding):
         check_bound(self)
         states: list[Tensor] = [torch.empty(0)] * len(responses)
         alone = self.after_prompt and bool(self._processing.modalities)
-        with preserved_state(self.model):
+        with turn(self.model), preserved_state(self.model):
             work = Batches(1 if alone else self.batch_size).run(
                 range(len(responses)),
                 lambda batch: self._batch([responses[index] for index in batch]),

@@ -17,6 +17,7 @@ from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.queries import pad
 from interpreto_mllm.engine.text_submodel import text_submodel
+from interpreto_mllm.engine.turns import turn
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 
@@ -116,9 +117,11 @@ class External(Embedding):
     def __call__(self, responses: Sequence[PromptedResponse]) -> list[Float[Tensor, "_ d"]]:
         texts = [response.text for response, _ in responses]
         if hasattr(self.model, "encode"):
-            return _rows(self.model.encode(texts, batch_size=self.batch_size, show_progress_bar=False), len(texts))
+            with turn(self.model):
+                vectors = self.model.encode(texts, batch_size=self.batch_size, show_progress_bar=False)
+            return _rows(vectors, len(texts))
         states: list[Tensor] = [torch.empty(0)] * len(texts)
-        with preserved_state(self.model, self.tokenizer):
+        with turn(self.model), preserved_state(self.model, self.tokenizer):
             work = Batches(self.batch_size).run(
                 range(len(texts)), lambda batch: self._batch([texts[index] for index in batch]), lambda i: len(texts[i])
             )

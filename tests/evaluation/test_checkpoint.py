@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import interpreto_mllm.evaluation.records as record_files
 from interpreto_mllm import AutoShapley, InferenceModes, KernelShap
+from interpreto_mllm.evaluation.records import RecordFile, records
 from interpreto_mllm.testbed import load_recall
 
 PROMPTS = ["the apple is red . the sky is blue . what is the apple ?", "the dog is pink . what is the dog ?"]
@@ -19,20 +22,25 @@ OPTIONS = {"budget": 60, "batch_size": 8, "progress": False}
 
 CUT_OFF = """
 import os, sys
-import interpreto_mllm.evaluation.checkpoint as checkpoint
 from interpreto_mllm import KernelShap
+from interpreto_mllm.evaluation.session import SamplingSession
 from interpreto_mllm.testbed import load_recall
 
-checkpoint.SECONDS_BETWEEN_WRITES = 0.0
 model, tokenizer = load_recall()
-calls = []
+calls, made = [], []
 
 def count(module, arguments, output):
     calls.append(1)
     if len(calls) == 34:  # some of these are tiny forwards that try what the model does
+        print(sum(made), flush=True)
         os._exit(9)
 
+def record(session, coalitions, values, recorded=SamplingSession.record):
+    recorded(session, coalitions, values)
+    made.append(len(values))
+
 model.register_forward_hook(count)
+SamplingSession.record = record
 prompts, answers, options = {prompts!r}, {answers!r}, {options!r}
 KernelShap(model, tokenizer, **options)(prompts, answers, checkpoint=sys.argv[1])
 """
@@ -63,9 +71,9 @@ def test_a_killed_process_goes_on_in_another_one(recall, whole, tmp_path):
     script = CUT_OFF.format(prompts=PROMPTS, answers=ANSWERS, options=OPTIONS)
     done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 9, done.stderr
-    kept = [len(each["evaluations"]["values"]["data"]) for each in json.loads(path.read_text())["evaluations"]]
-    assert sum(kept) > 8
-    assert resumed(recall, path, whole) == sum(one.counts.paid for one in whole) - sum(kept)
+    kept = sum("coalition" in (record or ()) for record, _ in records(path.read_bytes()))
+    assert kept == int(done.stdout) > 8
+    assert resumed(recall, path, whole) == sum(one.counts.paid for one in whole) - kept
 
 
 def test_ctrl_c_keeps_everything_evaluated(recall, whole, tmp_path):
@@ -155,34 +163,94 @@ def test_bad_checkpoints(recall, whole, tmp_path):
 def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_model_is_asked(recall, tmp_path):
     explainer = KernelShap(*recall, **OPTIONS)
     hook = recall[0].register_forward_pre_hook(lambda *given: pytest.fail("The model was asked."))
-    (tmp_path / "run.json.part").mkdir()
     try:
-        with pytest.raises(ValueError, match=r"run.json cannot be written \(.*\): give a path that can"):
-            explainer(PROMPTS[0], checkpoint=tmp_path / "run.json")
+        with pytest.raises(ValueError, match=r"/proc/run.json cannot be written \(.*\): give a path that can"):
+            explainer(PROMPTS[0], checkpoint="/proc/run.json")
         with pytest.raises(ValueError, match="is not a file"):
             explainer(PROMPTS[0], checkpoint=tmp_path)
     finally:
         hook.remove()
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_full_disk_loses_nothing_that_was_evaluated(recall, tmp_path, monkeypatch, fails):
-    import interpreto_mllm.evaluation.checkpoint as module
+def test_a_call_that_is_refused_leaves_no_file_and_no_lock(recall, tmp_path):
+    path = tmp_path / "run.json"
+    for _ in range(2):
+        with pytest.raises(TypeError):
+            KernelShap(*recall, **OPTIONS)(PROMPTS[0], 1.5, checkpoint=path)
+        assert not path.exists()
 
-    def full(*names):
+
+def test_a_checkpoint_in_use_names_its_user(recall, tmp_path):
+    path = tmp_path / "run.json"
+    first = RecordFile(path)
+    first.resume(0, [{"a": 1}])
+    with pytest.raises(ValueError, match=f"run.json is in use by process {os.getpid()} of {socket.gethostname()}: wait for it"):
+        KernelShap(*recall, **OPTIONS)(PROMPTS[0], ANSWERS[0], checkpoint=path)
+    first.close()
+    RecordFile(path).close()
+
+
+class FullDisk:
+    """`os.write` on a disk that is full from the second write on, and takes half of what does not fit."""
+
+    def __init__(self, monkeypatch):
+        self.write, self.writes, self.full = os.write, 0, True
+        monkeypatch.setattr(record_files.os, "write", self)
+
+    def __call__(self, descriptor, data):
+        self.writes += 1
+        if not self.full or self.writes < 3:
+            return self.write(descriptor, data)
+        if self.writes % 2:
+            return self.write(descriptor, data[: len(data) // 2])
         raise OSError(28, "No space left on device")
 
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_full_disk_loses_nothing_that_was_evaluated(recall, tmp_path, monkeypatch, fails):
+    def broken(*given):
+        raise OSError("broken")
+
     explainer, path = KernelShap(*recall, **OPTIONS), tmp_path / "run.json"
-    monkeypatch.setattr(module.os, "replace", full)
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_WRITES", 0.0)
+    FullDisk(monkeypatch)
     if not fails:
         with pytest.warns(RuntimeWarning, match="No space left") as caught:
             [one] = explainer(PROMPTS[0], ANSWERS[0], checkpoint=path)
         assert len(caught) == 1 and one.counts.evaluations == 60
+        sound = [record for record, _ in records(path.read_bytes())]
+        assert None not in sound and path.read_bytes().endswith(b"\n")
         return
-    monkeypatch.setattr(type(explainer), "_result", full)
-    with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="No space left"):
+    monkeypatch.setattr(type(explainer), "_result", broken)
+    with pytest.warns(RuntimeWarning), pytest.raises(OSError, match="broken"):
         explainer(PROMPTS[0], ANSWERS[0], checkpoint=path)
     monkeypatch.undo()
     assert len(explainer.unfinished[0].coalitions) == 60
     assert explainer(PROMPTS[0], ANSWERS[0], evaluations=explainer.unfinished)[0].counts.paid == 0
+
+
+def test_what_did_not_fit_is_written_once_there_is_room(tmp_path, monkeypatch):
+    file, disk = RecordFile(tmp_path / "run.json"), FullDisk(monkeypatch)
+    file.resume(0, [{"a": 1}])
+    file.add([{"b": 2}])
+    file.write()
+    file.add([{"c": 3}])
+    with pytest.raises(OSError, match="No space"):
+        file.write()
+    disk.full = False
+    file.add([{"d": 4}])
+    file.write()
+    file.close()
+    found = [record for record, _ in records((tmp_path / "run.json").read_bytes())]
+    assert (
+        found[0] == {"a": 1} and found[1] is not None and "opened" in found[1] and found[2:] == [{"b": 2}, {"c": 3}, {"d": 4}]
+    )
+
+
+def test_unfinished_is_kept_where_the_game_cannot_say_more(recall, monkeypatch):
+    from interpreto_mllm.games.game import ModelGame
+
+    explainer = KernelShap(*recall, **OPTIONS)
+    monkeypatch.setattr(ModelGame, "completed", lambda *given: {}["broken"])
+    with pytest.raises(KeyError):
+        explainer(PROMPTS[0], ANSWERS[0])
+    assert len(explainer.unfinished[0].coalitions) == 60

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -307,3 +308,15 @@ def test_a_wide_heat_map_shows_the_strongest_features_in_prompt_order():
     [image] = [c for c in axes.collections if c.get_array() is not None]
     assert image.get_array()[0].tolist() == [float(i) for i in range(40, 100)]
     assert "the 60 strongest of 100 features" in axes.get_title(loc="left")
+
+
+def test_labels_are_never_read_as_formulas(tmp_path):
+    forged = "$\\frac{"
+    content = json.loads((Path(__file__).parents[1] / "saved" / "text_0.1.0.json").read_text(encoding="utf-8"))
+    for feature in content["features"]:
+        feature["text"] = forged
+    content |= {"targets": [forged] * len(content["targets"]), "notes": [forged]}
+    content |= dict.fromkeys(("method", "mode", "estimand", "text"), forged)
+    (tmp_path / "forged.json").write_text(json.dumps(content), encoding="utf-8")
+    Attribution.load(tmp_path / "forged.json").plot(tmp_path / "forged.png")
+    assert (tmp_path / "forged.png").stat().st_size

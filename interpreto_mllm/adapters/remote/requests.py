@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextvars import copy_context
 from typing import Any
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
@@ -62,7 +63,8 @@ class RequestPool:
         _openai()
         results: queue.Queue[Result] = queue.Queue()
         stop = threading.Event()
-        thread = threading.Thread(target=lambda: asyncio.run(self._work(jobs, body, results, stop)), daemon=True)
+        work, call = self._work(jobs, body, results, stop), copy_context()
+        thread = threading.Thread(target=lambda: call.run(asyncio.run, work), daemon=True)
         thread.start()
         failed: Exception | None = None
         try:

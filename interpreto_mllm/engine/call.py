@@ -1,0 +1,62 @@
+"""What belongs to one call of an explainer: kept under it, seen by no other call, and gone with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+
+class Call:
+    """One call of an explainer."""
+
+
+_CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
+_OUTSIDE = Call()
+
+
+@contextmanager
+def new_call() -> Iterator[None]:
+    """Within, in this thread, everything belongs to a call of its own."""
+    token = _CURRENT.set(Call())
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+class PerCall(Generic[T]):
+    """One value for each call, made when it is first asked for, and one for all use outside of calls.
+
+    Example:
+        >>> seen = PerCall(list)
+        >>> with new_call():
+        ...     seen.value.append(1)
+        ...     print(seen.value)
+        [1]
+        >>> seen.value
+        []
+    """
+
+    def __init__(self, make: Callable[[], T]):
+        self._make = make
+        self._values: WeakKeyDictionary[Call, T] = WeakKeyDictionary()
+
+    @property
+    def value(self) -> T:
+        """That of the current call."""
+        call = _CURRENT.get() or _OUTSIDE
+        if call not in self._values:
+            self._values[call] = self._make()
+        return self._values[call]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles begin without values."""
+        return {"_make": self._make}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_make"])

@@ -1,0 +1,148 @@
+"""Several threads explain on one model, with one explainer or one each, and get what one thread alone gets."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+
+from interpreto_mllm import InferenceModes, KernelShap, Patches, ResponseSimilarity, punctuation
+from interpreto_mllm.engine.decoder_hooks import override_decoder_inputs
+from interpreto_mllm.engine.turns import in_turns, turn
+from interpreto_mllm.similarity import Contextual
+from interpreto_mllm.testbed import load_sight, sample_scene_prompts
+
+THREADS = 4
+TEXTS = ["the apple is red . the sky is blue . what is the apple ?", "the dog is pink . what is the dog ?"]
+SHORT = {"max_new_tokens": 2}
+SAMPLED = {**SHORT, "do_sample": True, "temperature": 2.0, "repetition_penalty": 1.1}
+KINDS = {
+    "text": {},
+    "similarity": {"inference_mode": InferenceModes.SIMILARITY, "generate": SHORT},
+    "contextual": {"inference_mode": ResponseSimilarity(Contextual(after_prompt=True)), "generate": SHORT},
+    "sampled by generate": {"inference_mode": ResponseSimilarity(generate=SAMPLED)},
+    "pictures": {"image_granularity": Patches(2, 2), "pinned": punctuation},
+    "answers to pictures": {"inference_mode": InferenceModes.SIMILARITY, "generate": SHORT, "pinned": punctuation},
+}
+
+
+@pytest.fixture(scope="module")
+def sight() -> Any:
+    return load_sight()
+
+
+def explained(kind: str, recall: Any, sight: Any, calls: int, budget: int, shared: bool) -> None:
+    """Explain in all threads at once and compare every value with that of one thread."""
+    seen = "pictures" in kind
+    model = sight if seen else recall
+    inputs = [prompt.messages for prompt in sample_scene_prompts(2, things=3, seed=1, asks="colour")] if seen else TEXTS
+    target = None if "inference_mode" in KINDS[kind] else "red"
+
+    def explainer() -> KernelShap:
+        return KernelShap(*model, budget=budget, progress=False, **KINDS[kind])
+
+    wanted = [explainer()(one, target)[0] for one in inputs]
+    together, common = threading.Barrier(THREADS), explainer()
+
+    def work(thread: int) -> None:
+        together.wait()
+        for call in range(calls):
+            place = (thread + call) % len(inputs)
+            [found] = (common if shared else explainer())(inputs[place], target)
+            assert found.values.equal(wanted[place].values) and found.attributions.equal(wanted[place].attributions)
+            assert found.notes == wanted[place].notes
+            assert shared or found.counts.tokens == wanted[place].counts.tokens
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        for done in [threads.submit(work, thread) for thread in range(THREADS)]:
+            done.result()
+
+
+@pytest.mark.parametrize("kind, shared", [("text", True), ("similarity", True), ("pictures", True), ("pictures", False)])
+def test_threads_get_what_one_thread_gets(kind: str, shared: bool, recall: Any, sight: Any) -> None:
+    explained(kind, recall, sight, calls=1, budget=8, shared=shared)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_under_stress(kind: str, shared: bool, recall: Any, sight: Any) -> None:
+    explained(kind, recall, sight, calls=50, budget=24, shared=shared)
+
+
+def test_sampled_answers_do_not_depend_on_other_threads(recall: Any, sight: Any) -> None:
+    explained("sampled by generate", recall, sight, calls=1, budget=6, shared=True)
+
+
+def test_wrappers_of_a_model_share_its_turns_and_other_models_have_their_own() -> None:
+    model = torch.nn.Linear(1, 1)
+    entered = []
+
+    def enter(other: torch.nn.Module) -> None:
+        with turn(other):
+            entered.append(other)
+
+    with turn(model), turn(model):
+        wrapper, other = torch.nn.Sequential(model), torch.nn.Linear(1, 1)
+        threads = [threading.Thread(target=enter, args=(each,)) for each in (wrapper, other)]
+        for thread in threads:
+            thread.start()
+        threads[1].join()
+        threads[0].join(0.05)
+        assert entered == [other]
+    threads[0].join()
+    assert entered == [other, wrapper]
+
+
+def test_a_long_call_lets_others_have_a_turn_between_its_batches() -> None:
+    model = torch.nn.Linear(1, 1)
+    steps = in_turns(model, iter(range(2)))
+    assert next(steps) == 0
+    other = threading.Thread(target=lambda: list(in_turns(model, iter(range(3)))))
+    other.start()
+    other.join(10)
+    assert not other.is_alive() and list(steps) == [1]
+
+
+def test_forwards_of_the_user_in_another_thread_are_left_alone(sight: Any) -> None:
+    model = sight[0]
+    ids = torch.tensor([[5, 6, 7]])
+    wanted, found = model(input_ids=ids).logits, []
+    with override_decoder_inputs(model, lambda kwargs: {**kwargs, "inputs_embeds": kwargs["inputs_embeds"] * 0}):
+        user = threading.Thread(target=lambda: found.append(model(input_ids=ids).logits))
+        user.start()
+        user.join()
+        assert not model(input_ids=ids).logits.equal(wanted)
+    assert found[0].equal(wanted)
+
+
+def test_what_is_unfinished_belongs_to_the_thread_that_was_interrupted(recall: Any) -> None:
+    explainer = KernelShap(*recall, budget=12, batch_size=4, progress=False)
+    explainer(TEXTS[0], " red")
+
+    def interrupted() -> int:
+        def interrupt(*_: Any) -> None:
+            raise KeyboardInterrupt
+
+        hook = recall[0].register_forward_pre_hook(interrupt)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                explainer(TEXTS[1], " pink")
+        finally:
+            hook.remove()
+        return len(explainer.unfinished or [])
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(interrupted).result() == 1
+    assert explainer.unfinished is None
+
+
+def test_explainers_can_be_copied_and_pickled(recall: Any) -> None:
+    explainer = KernelShap(*recall, budget=12, progress=False)
+    [first] = explainer(TEXTS[0], " red")
+    [second] = pickle.loads(pickle.dumps(explainer))(TEXTS[0], " red")
+    assert second.values.equal(first.values)
