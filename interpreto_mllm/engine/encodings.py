@@ -13,13 +13,9 @@ import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-<<<<<<< HEAD
 from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
-from interpreto_mllm.engine.counter import ForwardCounter
-=======
-from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.call import PerCall
->>>>>>> 9bbb994 (Threads take turns on a model; checkpoints are appended to, locked and checked)
+from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs
 from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.rounding import tolerance
@@ -80,15 +76,9 @@ class Encodings:
         counter: counts trials, and is told what they found.
     """
 
-<<<<<<< HEAD
     def __init__(self, model: Any, processing: Processing, batches: Batches, counter: ForwardCounter):
         self.model, self.processing, self.batches, self.counter = model, processing, batches, counter
-        self._kept: OrderedDict[bytes, Encoding] = OrderedDict()
-=======
-    def __init__(self, model: Any, processing: Processing, batches: Batches):
-        self.model, self.processing, self.batches = model, processing, batches
         self._kept: PerCall[OrderedDict[bytes, Encoding]] = PerCall(OrderedDict)
->>>>>>> 9bbb994 (Threads take turns on a model; checkpoints are appended to, locked and checked)
 
     def __call__(self, states: Iterable[State]) -> dict[bytes, Encoding]:
         """The encodings of these states, by key."""
@@ -119,19 +109,19 @@ class Encodings:
         try:
             yield
         finally:
-<<<<<<< HEAD
-            self._kept = before
+            kept.clear()
+            kept.update(before)
 
     def _try_batches(self, modality: str, states: list[State]) -> None:
         """See that states in a batch have the encodings that they have alone; let each go by itself where they have not."""
-        if len(states) == 1 or self.batches.size == 1 or self.batches.grouping is Grouping.ALONE:
+        if len(states) == 1 or self.batches.size == 1:
             return
         if not finding(self.model, ("encodings", modality), lambda: self._independent(states[:TRIED])):
             self.batches.grouping = Grouping.ALONE
             self.counter.note(ALONE)
 
     def _independent(self, states: list[State]) -> bool:
-        self.counter.trials += 3
+        self.counter.tried(3)
         try:
             some, together = next(self.batches.run(states, self._encode))
         except Exception as error:  # a model may refuse a batch in any way it likes: states alone then decide
@@ -141,15 +131,6 @@ class Encodings:
             return False
         pairs = [(together[place], self._encode([some[place]])[0]) for place in (0, -1)]
         return all(one.equals(other, tolerance(self.model)) for one, other in pairs)
-
-    def _drop_oldest(self) -> None:
-        used = sum(encoding.size for encoding in self._kept.values())
-        while used > MAX_BYTES and len(self._kept) > 1:
-            used -= self._kept.popitem(last=False)[1].size
-=======
-            kept.clear()
-            kept.update(before)
->>>>>>> 9bbb994 (Threads take turns on a model; checkpoints are appended to, locked and checked)
 
     def _encode(self, states: list[State]) -> list[Encoding]:
         """Encode states of one modality and size, each alone in a row of its own."""
