@@ -89,7 +89,7 @@ class AttributionExplainer(Reproducible):
         **options: Unpack[Options],
     ):
         check_names(options, type(self))
-        check_parts(perturbator, aggregator)
+        check_parts(perturbator, aggregator, self.backward_rules)
         self.model, self.tokenizer = model, tokenizer
         self.perturbator, self.aggregator = perturbator, aggregator
         self.settings = settings = Settings(**options)

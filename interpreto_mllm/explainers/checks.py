@@ -10,18 +10,19 @@ import torch
 
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.aggregators.aggregator import Aggregator
-from interpreto_mllm.aggregators.gradient import GradientAggregator
+from interpreto_mllm.aggregators.gradient import GradientAggregator, RelevanceAggregator
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import UNCHECKED, Fingerprint, differences, incomparable
+from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
 
-def check_parts(perturbator: object, aggregator: object) -> None:
-    """Raise a TypeError unless these are a perturbator and an aggregator."""
+def check_parts(perturbator: object, aggregator: object, rules: BackwardRules | None = None) -> None:
+    """Raise a TypeError unless these are a perturbator and an aggregator that go together, under these backward rules."""
     for name, part, base in (("perturbator", perturbator, Perturbator), ("aggregator", aggregator, Aggregator)):
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
@@ -32,6 +33,11 @@ def check_parts(perturbator: object, aggregator: object) -> None:
         raise TypeError(
             f"{type(perturbator).__name__} draws {draws} and {type(aggregator).__name__} aggregates {folds}: combine a "
             "GradientPerturbator with a GradientAggregator, or a perturbator of coalitions with an aggregator of these."
+        )
+    if isinstance(aggregator, RelevanceAggregator) and (rules is None or rules.check is None):
+        raise TypeError(
+            "RelevanceAggregator folds gradients that follow the rules of Relevance: use Relevance(model, tokenizer), or "
+            "PathAggregator for the plain gradient times the input."
         )
 
 

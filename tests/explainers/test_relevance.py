@@ -10,8 +10,10 @@ from support import families, zoo
 from support.family_parts import clip, picture
 from support.multimodal import ANSWER, CUTS, QUESTION, text, user
 
-from interpreto_mllm import Attribution, Granularity, InferenceModes, Relevance, RemoteModel
+from interpreto_mllm import Attribution, AttributionExplainer, Granularity, InferenceModes, Relevance, RemoteModel
+from interpreto_mllm.aggregators import RelevanceAggregator
 from interpreto_mllm.engine.relevance.rules import relevance_rules
+from interpreto_mllm.perturbators import InputPerturbator
 
 PROMPT, TARGET = "The sky is blue, apples", " red one"
 KINDS: dict[str, Any] = {
@@ -130,6 +132,11 @@ def test_models_without_rules_are_refused_before_anything_is_explained() -> None
 def test_there_is_no_baseline(option: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="leave `baseline` out, or use InputXGradient"):
         Relevance(*built("llama"), **option)
+
+
+def test_relevance_is_not_composed_without_its_rules() -> None:
+    with pytest.raises(TypeError, match="follow the rules of Relevance"):
+        AttributionExplainer(*built("llama"), perturbator=InputPerturbator(), aggregator=RelevanceAggregator())
 
 
 def test_a_served_model_has_no_relevance() -> None:
