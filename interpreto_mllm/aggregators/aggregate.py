@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
-from interpreto_mllm.aggregators.errors import moderated, seen_errors
+from interpreto_mllm.aggregators.errors import PRIOR_DRAWS, moderated, seen_errors
 from interpreto_mllm.aggregators.gradient import GradientAggregator
 from interpreto_mllm.core.evaluations import Evaluations
 
@@ -34,6 +36,8 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
     if evaluations.gradients is not None:
         return _of_gradients(evaluations, aggregator)
     evaluations = evaluations.drawn
+    if evaluations.trials is not None and not evaluations.complete:
+        return _over_trials(evaluations, evaluations.trials, aggregator)
     whole = aggregator.aggregate(evaluations.copied())
     errors, repeats = whole.standard_errors, evaluations.repeats
     if errors is None or (repeats is None and (whole.exact or evaluations.complete)):
@@ -58,3 +62,22 @@ def _of_gradients(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
             "with a method that evaluates coalitions, such as KernelShap."
         )
     return aggregator.aggregate(evaluations.copied())
+
+
+def _over_trials(evaluations: Evaluations, trials: Int[Tensor, "m"], aggregator: Aggregator) -> Estimate:
+    """The mean of what the aggregator makes of each trial.
+
+    The variance of the mean is seen in the spread of the trials, and in their own standard errors where there are any; both are
+    averaged, the own ones weighing like `PRIOR_DRAWS` more trials.
+    """
+    each = [aggregate(evaluations.of_trial(number), aggregator) for number in trials.unique().tolist()]
+    if len(each) == 1 or all(estimate.exact for estimate in each):
+        return each[0]
+    attributions = torch.stack([estimate.attributions for estimate in each])
+    spread, freedom = attributions.var(0) / len(each), len(each) - 1
+    variance = moderated(spread, freedom)
+    own = [estimate.standard_errors for estimate in each if estimate.standard_errors is not None]
+    if len(own) == len(each):
+        within = torch.stack(own).square().sum(0) / len(each) ** 2
+        variance = torch.where(within.isnan(), variance, (PRIOR_DRAWS * within + freedom * spread) / (PRIOR_DRAWS + freedom))
+    return Estimate(attributions.mean(0), seen_errors(variance.sqrt(), evaluations.values))

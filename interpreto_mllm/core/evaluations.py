@@ -92,6 +92,7 @@ class Evaluations:
         design: how the draws were made. Those of a file from before it was kept: as far as weights and chains show.
         log_weights: logarithms of the weights, where some exceed the largest float; None elsewhere.
         gradients: what a gradient method knows, at points of its own; its two coalitions are the baseline and the prompt.
+        trials: where the sampling was repeated, the number of the trial that made each draw.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -105,6 +106,7 @@ class Evaluations:
     design: Design = Design.UNKNOWN
     log_weights: Float[Tensor, "m"] | None = None
     gradients: Gradients | None = None
+    trials: Int[Tensor, "m"] | None = None
 
     @property
     def n(self) -> int:
@@ -143,6 +145,13 @@ class Evaluations:
         return replace(
             self, coalitions=self.coalitions[kept], values=self.values[kept], draws=draws, responses=None, repeats=repeats
         )
+
+    def of_trial(self, number: int) -> Evaluations:
+        """What one trial drew."""
+        mine = self.trials == number
+        logs = None if self.log_weights is None else self.log_weights[mine]
+        parts = {"draws": self.draws[mine], "weights": self.weights[mine], "chains": self.chains[mine], "log_weights": logs}
+        return replace(self, **parts, trials=None).drawn
 
     def with_values(self, values: Float[Tensor, "p columns"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""

@@ -80,3 +80,13 @@ def _count(fraction: float, n: int) -> int:
             f"number of evaluations as an int, such as {64 + 16 * n}, or None for the method's default."
         )
     return count
+
+
+def budget_of_trials(budget: int, n: int, trials: int) -> int:
+    """The most distinct evaluations that so many trials, each with this budget, can need.
+
+    Example:
+        >>> budget_of_trials(100, 8, 2), budget_of_trials(100, 8, 3)
+        (200, 256)
+    """
+    return min(budget * trials, 2**n) if trials > 1 else budget

@@ -15,8 +15,9 @@ from interpreto_mllm.core.points import Gradients, Points
 from interpreto_mllm.evaluation.game import Game
 from interpreto_mllm.evaluation.monitor import StoppingMonitor
 from interpreto_mllm.evaluation.point_session import PointSession
+from interpreto_mllm.evaluation.repeated_session import RepeatedSession
 from interpreto_mllm.evaluation.session import SamplingSession
-from interpreto_mllm.evaluation.stopping import Rule
+from interpreto_mllm.evaluation.stopping import Rule, check_trials
 from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
@@ -33,7 +34,7 @@ class Run(Generic[G]):
 
     game: G
     aggregator: Aggregator
-    session: SamplingSession | PointSession
+    session: SamplingSession | RepeatedSession | PointSession
     paid: int = 0
 
     @classmethod
@@ -48,16 +49,24 @@ class Run(Generic[G]):
         known: Evaluations | None = None,
         until: Rule | None = None,
         extra: Bool[Tensor, "extra n"] | None = None,
+        trials: int = 1,
     ) -> Run[G]:
         """A run that has evaluated nothing yet; see `SamplingSession` for the arguments.
+
+        With several `trials`, the sampling is repeated from the seeds that follow.
 
         Raises:
             ValueError: when the known evaluations do not fit the game, or the perturbator cannot be stopped early.
         """
+        check_trials(trials, until)
         monitor = None if until is None else StoppingMonitor(until, aggregator, game)
         if isinstance(perturbator, GradientPerturbator):
             return cls(game, aggregator, PointSession(perturbator, game.n, budget, seed, monitor))
-        return cls(game, aggregator, SamplingSession(perturbator, game.n, budget, seed, known, monitor, extra))
+
+        def start(trial: int, known: Evaluations | None) -> SamplingSession:
+            return SamplingSession(perturbator, game.n, budget, seed + trial, known, monitor, extra)
+
+        return cls(game, aggregator, start(0, known) if trials == 1 else RepeatedSession(start, trials, known))
 
     def record(self, asked: Bool[Tensor, "p n"] | Points, found: Float[Tensor, "p t"] | Gradients) -> None:
         """Add the values of some missing coalitions, or what was found at some missing points."""

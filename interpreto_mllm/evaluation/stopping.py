@@ -138,3 +138,14 @@ def _sure(gaps: Float[Tensor, "t inside outside"], spread: Float[Tensor, "t insi
     """
     probabilities = torch.where(spread == 0, 0.0, torch.special.ndtr(-gaps / spread.clamp_min(1e-300)))
     return bool((probabilities.sum((1, 2)) <= 1 - confidence).all())
+
+
+def check_trials(trials: object, until: Rule | None) -> None:
+    """Raise a ValueError for a number of trials that cannot be."""
+    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
+        raise ValueError(f"num_trials must be a positive int; got {trials!r}.")
+    if trials > 1 and until is not None:
+        raise ValueError(
+            "num_trials repeats the sampling a number of times, and until goes on until standard errors are small: give one of "
+            "them."
+        )

@@ -217,7 +217,7 @@ class AttributionExplainer(Reproducible):
         with working(self._adapter, self._presences):
             prompts = self._reader.read(inputs)
             budgets = [self._budget(self.choose(prompt), prompt) for prompt in prompts]
-            return planned(self._adapter, prompts, budgets)
+            return planned(self._adapter, prompts, budgets, self.settings.num_trials)
 
     @property
     def unfinished(self) -> list[Evaluations] | None:
@@ -272,6 +272,7 @@ class AttributionExplainer(Reproducible):
             known=known.evaluations,
             until=self.settings.until,
             extra=modality_coalitions(game.features),
+            trials=self.settings.num_trials,
         )
 
     def _reporter(self, runs: list[Run[ModelGame]], watch: Stopwatch) -> Reporter:

@@ -41,6 +41,11 @@ def check_gradients(model: Any, mode: Any, perturbator: Perturbator, settings: S
             f"{method} needs gradients, which a served model does not give: load the model with transformers, or use a method "
             "that evaluates coalitions, such as KernelShap."
         )
+    if settings.num_trials > 1:
+        raise ValueError(
+            f"num_trials repeats the sampling of coalitions, of which {method} has none: give more points instead, by its own "
+            "arguments or budget=...."
+        )
     if isinstance(mode, ResponseSimilarity):
         raise ValueError(
             f"{method} needs gradients, and answers that are generated anew have none: use InferenceModes.LOGITS, SOFTMAX or "

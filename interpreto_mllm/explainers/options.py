@@ -11,7 +11,7 @@ import torch
 
 from interpreto_mllm.core.callbacks import Callback, check_callbacks
 from interpreto_mllm.engine.queries import Mode
-from interpreto_mllm.evaluation.stopping import Rule, check_rule
+from interpreto_mllm.evaluation.stopping import Rule, check_rule, check_trials
 from interpreto_mllm.games.modes import InferenceModes, check_mode
 from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
@@ -45,6 +45,8 @@ class Options(TypedDict, total=False):
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n; the method's own
             default when None. Of gradient methods: points per input.
         until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
+        num_trials: how often the sampling is repeated, from the seeds that follow, each time with the whole budget; the scores
+            are the mean, and the spread is part of the standard errors. Once by default.
         batch_size: rows per forward pass, 32 by default.
         device: the device that the model is on; for another one, an error says how to move the model, which stays where it is.
         seed: of all randomness, 0 by default.
@@ -75,6 +77,7 @@ class Options(TypedDict, total=False):
     audio_occlusion: AudioOcclusion | None
     budget: int | float | None
     until: Rule | None
+    num_trials: int
     batch_size: int
     device: str | torch.device | None
     seed: int
@@ -109,6 +112,7 @@ class Settings:
     audio_occlusion: AudioOcclusion | None = None
     budget: int | float | None = None
     until: Rule | None = None
+    num_trials: int = 1
     batch_size: int = 32
     device: str | torch.device | None = None
     seed: int = 0
@@ -134,6 +138,7 @@ class Settings:
             raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {self.occlusion!r}.")
         if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"batch_size must be a positive int; got {self.batch_size!r}.")
+        check_trials(self.num_trials, self.until)
         if isinstance(self.roles, str) or not isinstance(self.roles, Collection):
             raise ValueError(f"roles must be a collection of role names, such as ('user',); got {self.roles!r}.")
         if isinstance(self.pinned, str) or not (callable(self.pinned) or isinstance(self.pinned, Collection)):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
+from interpreto_mllm.evaluation.budget import budget_of_trials
 from interpreto_mllm.prompts.prompt import Prompt
 
 
@@ -38,8 +39,9 @@ class Plan:
         return round((self.prompt_tokens * prompt + self.answer_tokens * answer) / 1e6, 6)
 
 
-def planned(adapter: ModelAdapter[Any], prompts: Sequence[Prompt], budgets: Sequence[int]) -> Plan:
-    """The most that these prompts can cost under these budgets."""
+def planned(adapter: ModelAdapter[Any], prompts: Sequence[Prompt], budgets: Sequence[int], trials: int = 1) -> Plan:
+    """The most that these prompts can cost under these budgets, of each trial."""
+    budgets = [budget_of_trials(budget, len(prompt.features), trials) for prompt, budget in zip(prompts, budgets, strict=True)]
     requests, read, generated = 0, 0, 0
     for prompt, budget in zip(prompts, budgets, strict=True):
         [inputs] = prompt.inputs_for(torch.ones(1, len(prompt.features), dtype=torch.bool))

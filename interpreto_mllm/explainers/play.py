@@ -42,6 +42,7 @@ def play(
     evaluations: Evaluations | None = None,
     until: Rule | None = None,
     extra: Bool[Tensor, "extra n"] | None = None,
+    num_trials: int = 1,
     progress: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> Attribution:
@@ -58,6 +59,7 @@ def play(
         evaluations: earlier ones of the same game; none of them is repeated.
         until: a rule that ends the sampling early, such as `TopK(3)`; the budget is then the upper limit.
         extra: coalitions evaluated besides those drawn, within the same budget if it suffices; the aggregator never sees them.
+        num_trials: how often the sampling of coalitions is repeated, from the seeds that follow; the scores are the mean.
         progress: show a progress bar when the call takes longer than a second.
         callbacks: objects derived from `Callback`, told of each round, each batch and the end.
 
@@ -79,26 +81,25 @@ def play(
     check_callbacks(callbacks)
     check_parts(perturbator, aggregator)
     fold = aggregator.fold if isinstance(aggregator, GradientAggregator) else None
-    budget = resolve_budget(perturbator, n_features, budget)
     run = Run.prepared(
         CallableGame(game, n_features, fold),
         perturbator,
         aggregator,
-        budget=budget,
+        budget=resolve_budget(perturbator, n_features, budget),
         seed=seed,
         known=evaluations,
         until=check_rule(until),
         extra=extra,
+        trials=num_trials,
     )
-    session = run.session
-    with Reporter(callbacks, watch, session.budget, progress=progress) as reporter:
+    with Reporter(callbacks, watch, run.session.budget, progress=progress) as reporter:
         run_sessions([run], evaluate, reporter=reporter)
         result = Attribution.from_evaluations(
             run.evaluations(),
             aggregator,
-            counts=session.counted(Spent(run.paid, 0, 0), run.paid),
+            counts=run.session.counted(Spent(run.paid, 0, 0), run.paid),
             method=type(perturbator).__name__,
-            notes=session.notes,
+            notes=run.session.notes,
         )
     return timed([result], watch.stages)[0]
 
