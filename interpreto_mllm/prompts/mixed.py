@@ -52,9 +52,9 @@ class Mixed:
         text, spans = self.render([index for index, state in enumerate(states) if state.dropped])
         plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special is not False)
         kept = [state for state in states if not state.dropped]
+        if not kept and self.processing.needs_image:
+            raise ValueError("This model reads an image with every text, so it cannot be left out: use Fill() or Blur().")
         if self.processing.side_by_side:
-            if not kept:
-                raise ValueError("This model reads an image beside a text, so it cannot be left out: use Fill() or Blur().")
             expanded(plain.ids, [], self.processing([text], [kept], None)["input_ids"][0].numpy(), [])  # not rewritten
         if not kept or self.processing.side_by_side:
             return plain, None, spans

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,6 +67,14 @@ class Processing:
     def reads_text(self) -> bool:
         """Whether prompts may hold text. A model of images or audio without placeholder tokens takes no text."""
         return self.tokenizer is not None and (bool(self.soft_ids) or not self.modalities or self.side_by_side)
+
+    @cached_property
+    def needs_image(self) -> bool:
+        """Whether the model reads no text without an image."""
+        if self.model is None:
+            return False
+        pixels = inspect.signature(self.model.forward).parameters.get("pixel_values")
+        return self.side_by_side or (pixels is not None and pixels.default is pixels.empty)
 
     @cached_property
     def templater(self) -> Any:

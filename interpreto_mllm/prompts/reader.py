@@ -105,7 +105,7 @@ class PromptReader:
             return self._parts({"images": one})
         if not self.processing.reads_text:
             raise TypeError(f"This model reads no text: give {media_forms(self.processing.modalities)}; got {one!r}.")
-        if self.processing.side_by_side:
+        if self.processing.side_by_side or (isinstance(one, (str, Template)) and self.processing.needs_image):
             raise TypeError(f'This model reads an image beside a text: give {{"text": ..., "images": ...}}; got {one!r}.')
         if isinstance(one, Template):
             return self._selected(TemplatePrompt.of(one, self.tokenizer))

@@ -15,7 +15,7 @@ from support.family_parts import Family, picture
 from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, drawn, game
 from support.zoo import plain_ids
 
-from interpreto_mllm import ExactShapley, KernelShap, Occlusion
+from interpreto_mllm import DropImage, ExactShapley, KernelShap, Occlusion, WholeImage
 
 ENOUGH = 1e-3
 MAKES_TOKENS = {"chameleon"}
@@ -92,6 +92,11 @@ def test_a_processor_that_finds_a_place_for_the_image_itself() -> None:
     assert [list(answer.ids) for answer in own.question.targets] == [said]
     with pytest.raises(ValueError, match="puts the tokens of an image before the text by itself: leave '<image>' out of it"):
         KernelShap(subject.model, subject.processor, **CUTS).game({"text": f"<image>{SAID}", "images": picture(0)}, ANSWER)
+    left_out: dict[str, Any] = {"image_granularity": WholeImage(), "image_occlusion": DropImage()}
+    with pytest.raises(ValueError, match=r"reads an image with every text, so it cannot be left out: use Fill\(\)"):
+        KernelShap(subject.model, subject.processor, **left_out).game(prompt, ANSWER)
+    with pytest.raises(TypeError, match="reads an image beside a text: give"):
+        KernelShap(subject.model, subject.processor).game(SAID, ANSWER)
 
 
 def test_a_processor_that_finds_a_place_may_be_told_it_as_well() -> None:
