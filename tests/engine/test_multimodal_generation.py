@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from support.by_hand import extended, left, painted, parts, processed, silenced, without_words
 from support.by_hand import rendered as rendered_chat
-from support.families import conversation, family
+from support.families import conversation, each, family
 from support.family_parts import RATE, Family, clip
 from support.multimodal import CUTS, NEW_TOKENS, QUESTION, bare, generated
 from support.planted import rendered
@@ -48,8 +48,14 @@ def alone(subject: Family, messages: Any, features: Sequence[Any], coalition: Se
     return generated(subject, without_words(subject, *left(messages, features, coalition, ("user",))))
 
 
-@pytest.mark.parametrize("share_prefixes", [True, False])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    ("name", "share_prefixes"),
+    [
+        *((name, True) for name in FAMILIES),
+        ("llava", False),
+        *(pytest.param(name, False, marks=pytest.mark.thorough) for name in FAMILIES[1:]),
+    ],
+)
 def test_every_family_answers_as_it_does_alone(name: str, share_prefixes: bool) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
@@ -95,7 +101,7 @@ def test_dropped_images_and_settings_of_generate(name: str, settings: dict[str, 
 
 
 @pytest.mark.parametrize("share_prefixes", [True, False])
-@pytest.mark.parametrize("name", ["llava", "qwen2_vl", "qwen2_5_vl"])
+@pytest.mark.parametrize("name", each(("llava", "qwen2_vl", "qwen2_5_vl"), ("llava", "qwen2_5_vl")))
 def test_hidden_words_keep_their_places(name: str, share_prefixes: bool) -> None:
     """One plain forward per token, the positions those of the whole prompt."""
     subject = family(name)
@@ -123,7 +129,7 @@ def test_hidden_words_keep_their_places(name: str, share_prefixes: bool) -> None
     assert len(set(result.responses.texts)) > 3
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, "paligemma"])
+@pytest.mark.parametrize("name", each((*FAMILIES, "paligemma"), ("llava", "qwen2_5_omni", "paligemma")))
 def test_states_of_an_answer_after_its_prompt(name: str) -> None:
     """With the images and clips that the prompt comes with, some of them dropped."""
     subject = family(name)

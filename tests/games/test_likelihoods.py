@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from support.by_hand import answered, left, without_words
-from support.families import conversation, family
+from support.families import conversation, each, family
 from support.zoo import build, byte_bpe, plain_ids
 
 from interpreto_mllm import (
@@ -28,6 +28,8 @@ from interpreto_mllm.similarity import TfIdf
 
 PROMPT = "the sky is blue"
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+TARGETS: list[Any] = [[" red lorry", " a"], None, " red lorry"]
+OTHERS = ("lfm2", "mistral_sliding", "bloom", "t5")
 CUTS: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200), "budget": 24}
 
 
@@ -56,8 +58,14 @@ def forwards(model: Any) -> list[tuple[int, ...]]:
     return read
 
 
-@pytest.mark.parametrize("target", [None, " red lorry", [" red lorry", " a"]])
-@pytest.mark.parametrize("name", ["llama", "lfm2", "mistral_sliding", "bloom", "t5"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        *(("llama", target) for target in TARGETS),
+        *((name, TARGETS[0]) for name in OTHERS),
+        *(pytest.param(name, target, marks=pytest.mark.thorough) for name in OTHERS for target in TARGETS[1:]),
+    ],
+)
 def test_values_are_those_of_the_log_probability_game(name: str, target: Any) -> None:
     model, tokenizer = build(name), byte_bpe()
     targets = target if isinstance(target, list) else [target]
@@ -86,7 +94,7 @@ def test_values_by_hand() -> None:
         assert value == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "gemma3", "qwen2_audio"])
+@pytest.mark.parametrize("name", each(("llava", "qwen2_5_vl", "gemma3", "qwen2_audio"), ("llava", "qwen2_audio")))
 def test_values_after_images_and_clips(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, "What colour is the circle ?")

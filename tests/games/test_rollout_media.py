@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from support.by_hand import left, without_words
-from support.families import conversation, family
+from support.families import conversation, each, family
 from support.family_parts import Family
 from support.multimodal import NEW_TOKENS, generated
 
@@ -62,7 +62,7 @@ def check_by_hand(result: Attribution, subject: Family, turns: Sequence[list[dic
         assert [*(one.ids for one in history), answer.ids] == by_hand(subject, turns, result.features, coalition)
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_vl", "qwen2_5_omni", "qwen2_audio"])
+@pytest.mark.parametrize("name", each(("llava", "qwen2_5_vl", "qwen2_5_omni", "qwen2_audio"), ("llava", "qwen2_5_omni")))
 def test_every_family_goes_on(name: str, tmp_path: Path) -> None:
     subject = family(name)
     first_turn, second_turn = conversation(subject, QUESTION), conversation(subject, NEXT, (1,), (1,))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.by_hand import answered, ids_of, parts, processed, rendered
-from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, conversation, family
+from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, conversation, each, family
 from support.family_parts import RATE, Family, clip, picture
 from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game
 
@@ -79,7 +79,7 @@ def test_an_encoding_with_media(name: str, count: int, caplog: pytest.LogCapture
     assert values.std(0).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen3_vl", "voxtral"])
+@pytest.mark.parametrize("name", each(("llava", "qwen3_vl", "voxtral"), ("qwen3_vl", "voxtral")))
 def test_rows_with_an_image_or_a_clip_each(name: str) -> None:
     """Padded on either side, each row is the prompt by itself."""
     subject = family(name)
