@@ -50,11 +50,10 @@ def alone(subject: Family, messages: Any, features: Sequence[Any], coalition: Se
 
 @pytest.mark.parametrize(
     ("name", "share_prefixes"),
-    [
-        *((name, True) for name in FAMILIES),
-        ("llava", False),
-        *(pytest.param(name, False, marks=pytest.mark.thorough) for name in FAMILIES[1:]),
-    ],
+    each(
+        [(name, share) for name in FAMILIES for share in (True, False)],
+        [*((name, True) for name in FAMILIES), ("llava", False)],
+    ),
 )
 def test_every_family_answers_as_it_does_alone(name: str, share_prefixes: bool) -> None:
     subject = family(name)

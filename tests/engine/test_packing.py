@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.families import each
 from support.zoo import CAUSAL, build, byte_bpe
 
 from interpreto_mllm import Drop, ExactShapley, Replace
@@ -80,11 +81,10 @@ def test_a_token_of_a_row_sees_its_own_prompt_and_nothing_else(seed: int) -> Non
 
 @pytest.mark.parametrize(
     ("family", "occlusion"),
-    [
-        *((family, Drop()) for family in CAUSAL),
-        ("llama", Replace("!")),
-        *(pytest.param(family, Replace("!"), marks=pytest.mark.thorough) for family in CAUSAL if family != "llama"),
-    ],
+    each(
+        [(family, occlusion) for family in CAUSAL for occlusion in (Drop(), Replace("!"))],
+        [*((family, Drop()) for family in CAUSAL), ("llama", Replace("!"))],
+    ),
 )
 def test_packed_prompts_are_worth_what_they_are_alone(family: str, occlusion: Drop | Replace) -> None:
     model, tokenizer = build(family), byte_bpe()

@@ -60,11 +60,10 @@ def forwards(model: Any) -> list[tuple[int, ...]]:
 
 @pytest.mark.parametrize(
     ("name", "target"),
-    [
-        *(("llama", target) for target in TARGETS),
-        *((name, TARGETS[0]) for name in OTHERS),
-        *(pytest.param(name, target, marks=pytest.mark.thorough) for name in OTHERS for target in TARGETS[1:]),
-    ],
+    each(
+        [(name, target) for name in ("llama", *OTHERS) for target in TARGETS],
+        [*(("llama", target) for target in TARGETS), *((name, TARGETS[0]) for name in OTHERS)],
+    ),
 )
 def test_values_are_those_of_the_log_probability_game(name: str, target: Any) -> None:
     model, tokenizer = build(name), byte_bpe()

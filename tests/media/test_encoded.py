@@ -19,7 +19,7 @@ from interpreto_mllm.media.encoded import ABSENT
 TOGETHER = ("idefics3", "smolvlm", "internvl", "paligemma", "granite_speech")
 """Families of whose two images or clips one player is made: tiles are not told from images, nor what has nothing between it."""
 COUNTS = [*((name, 2) for name in CHATTING), *((name, 1) for name in TOGETHER)]
-QUICK, THOROUGH = {*((name, 2) for name in REPRESENTATIVE), ("idefics3", 1)}, pytest.mark.thorough
+QUICK = [*((name, 2) for name in REPRESENTATIVE), ("idefics3", 1)]
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 SPLIT_BY_CELLS = "image_grid_thw"
 
@@ -44,7 +44,7 @@ def without(encoding: dict, positions: list[int], absent: dict[str, list[int]], 
     return less
 
 
-@pytest.mark.parametrize(("name", "count"), [pytest.param(*one, marks=() if one in QUICK else THOROUGH) for one in COUNTS])
+@pytest.mark.parametrize(("name", "count"), each(COUNTS, QUICK))
 def test_an_encoding_with_media(name: str, count: int, caplog: pytest.LogCaptureFixture) -> None:
     subject = family(name)
     encoding = encoding_of(subject, conversation(subject, QUESTION, range(count), range(count)))

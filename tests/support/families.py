@@ -89,8 +89,10 @@ CLASSIFIERS = ("vit", "ast", "wav2vec2")
 
 
 def each(names: Sequence[Any] = CHATTING, quick: Sequence[Any] = REPRESENTATIVE) -> list[Any]:
-    """Values of a parameter of a test: those in `quick` for every run, the others for `make thorough`."""
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.thorough) for name in names]
+    """Values of a parameter, or tuples for several: those in `quick` for every run, the others for `make thorough`."""
+    rows = [name if isinstance(name, tuple) else (name,) for name in names]
+    marks = [() if name in quick else pytest.mark.thorough for name in names]
+    return [pytest.param(*row, marks=mark) for row, mark in zip(rows, marks, strict=True)]
 
 
 def family(name: str) -> Family:
