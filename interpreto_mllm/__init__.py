@@ -68,6 +68,7 @@ from interpreto_mllm.prompts.baseline import OtherPrompt
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
+from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.prompts.template import Template
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -134,6 +135,7 @@ __all__ = [
     "Responses",
     "Rule",
     "Saliency",
+    "Sentences",
     "Sign",
     "SmoothGrad",
     "Sobol",

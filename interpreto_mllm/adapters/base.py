@@ -70,6 +70,7 @@ class ModelAdapter(ABC, Generic[T]):
         responder: generates the responses of the similarity game, None in others.
         generation_settings: under which they are generated, as results keep them.
         notes: what the reader of a result must know about its values.
+        max_positions: how many tokens the model reads, None where there is no limit or it is not known.
     """
 
     unit: ClassVar[str] = "token"
@@ -81,6 +82,7 @@ class ModelAdapter(ABC, Generic[T]):
     responder: Responder | None = None
     generation_settings: Mapping[str, Any] = {}
     notes: tuple[str, ...] = ()
+    max_positions: int | None = None
 
     def __init__(self, model: Any, processing: Processing):
         self.model, self.processing, self.tokenizer = model, processing, processing.tokenizer
@@ -151,6 +153,7 @@ class ModelAdapter(ABC, Generic[T]):
             cuts,
             generation_prompt=self.answers_prompts,
             may_be_answered=self.reads_answered_chats,
+            positions=self.max_positions,
         )
 
     def prepared_occlusion(self, occlusion: TextOcclusion | None) -> TextOcclusion:

@@ -12,6 +12,7 @@ from torch import Tensor
 from interpreto_mllm.adapters.base import Batching, Generation, OwnAnswer
 from interpreto_mllm.adapters.classifier import ClassifierAdapter
 from interpreto_mllm.adapters.positions import max_positions
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.preserved_state import preserved_state
@@ -54,7 +55,9 @@ class MatchAdapter(BesideAdapter):
     def target(self, given: Any, text: str, input: ModelInput) -> ClassTarget:
         index = MATCH.index(given) if given in MATCH else given
         if isinstance(index, bool) or index not in range(len(MATCH)):
-            raise ValueError(f"A target of {type(self.model).__name__} is {MATCH[0]!r}, {MATCH[1]!r} or None; got {given!r}.")
+            raise ValueError(
+                f"A target of {type(self.model).__name__} is {MATCH[0]!r}, {MATCH[1]!r} or None; got {shown(given)}."
+            )
         return ClassTarget(int(index), MATCH[int(index)])
 
 
@@ -88,7 +91,7 @@ class PairAdapter(BesideAdapter):
         if not (isinstance(given, str) and given == SCORE):
             raise ValueError(
                 f"{type(self.model).__name__} gives a text and an image one score, which is what is explained: leave the "
-                f"target out; got {given!r}."
+                f"target out; got {shown(given)}."
             )
         return ClassTarget(0, SCORE)
 

@@ -6,9 +6,6 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
-from torch.nn import DataParallel
-from torch.nn.parallel import DistributedDataParallel
-
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
 from interpreto_mllm.adapters.beside import kind_beside
 from interpreto_mllm.adapters.causal import CausalAdapter
@@ -61,7 +58,7 @@ def adapter_for(
         if isinstance(value_function, ResponseSimilarity):
             return RemoteRespondingAdapter(model, value_function, generation)
         return RemoteScoringAdapter(model, value_function, generation)
-    model = text_submodel(_on_one_device(model))
+    model = text_submodel(model)
     processing = Processing(tokenizer, model)
     processing = replace(processing, side_by_side=_reads_side_by_side(model, processing))
     with turn(model):
@@ -75,13 +72,6 @@ def adapter_for(
         )
     generation = replace(generation, arguments={**generation.arguments, **value_function.generate})
     return LocalRespondingAdapter(kind(model, processing, InferenceModes.LOG_SOFTMAX, generation, batching), value_function)
-
-
-def _on_one_device(model: Any) -> Any:
-    """The model in a wrapper that splits batches among devices, which give it no other values."""
-    while isinstance(model, (DataParallel, DistributedDataParallel)):
-        model = model.module
-    return model
 
 
 def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from interpreto_mllm.adapters.base import Batching, Generation, OwnAnswer
 from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.encoders import ClassifierScorer
 from interpreto_mllm.engine.queries import Classify, Mode, Scorer
@@ -57,10 +59,10 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
             index = next((index for index, name in names.items() if name == given), None)
             if index is None:
                 raise ValueError(f"There is no class named {given!r}; the model's classes are {list(names.values())}.")
-        elif isinstance(given, int) and not isinstance(given, bool):
+        elif is_whole(given):
             index = given
         else:
-            raise TypeError(f"A target of a classifier is a class index, a class name, a Contrast or None; got {given!r}.")
+            raise TypeError(f"A target of a classifier is a class index, a class name, a Contrast or None; got {shown(given)}.")
         if not 0 <= index < self.classes:
             raise ValueError(f"Class {index} is out of range: the model has {self.classes} classes, from 0.")
         return ClassTarget(index, names.get(index, str(index)))

@@ -13,6 +13,7 @@ import torch
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.core.labels import labels
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.decoding import Decoding, draw_seed
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.plain_generation import generate, seeded_by
@@ -21,6 +22,7 @@ from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.games.targets import TokenTarget, is_ids
 from interpreto_mllm.prompts.chat import ENDS_WITH_ASSISTANT, ends_with_assistant
+from interpreto_mllm.prompts.checks import check_characters
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES
@@ -49,8 +51,9 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         if is_ids(given):
             return self._ids_target(self._checked_ids(given), input)
         if isinstance(given, str):
+            check_characters(given, "target")
             return self._text_target(given, text, input)
-        raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {given!r}.")
+        raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {shown(given)}.")
 
     def check_answerable(self, conversation: Conversation | None) -> None:
         if conversation is not None and ends_with_assistant(conversation.messages):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.positional import PositionScorer
 from interpreto_mllm.engine.queries import Mode, Scorer
 from interpreto_mllm.engine.reading import PositionReading
@@ -76,7 +77,7 @@ class MaskedAdapter(PositionAdapter):
         else:
             raise TypeError(
                 "A target of a masked language model is the text at the masks, its token ids, a Contrast or None; "
-                f"got {given!r}."
+                f"got {shown(given)}."
             )
         vocabulary = len(self.model.get_input_embeddings().weight)
         if any(not 0 <= value < vocabulary for value in ids):
@@ -169,7 +170,7 @@ class TokenClassifierAdapter(FixedPositionAdapter):
         if not isinstance(given, (tuple, list)) or len(given) != 2:
             raise TypeError(
                 "Targets of token classification are a list of pairs of a word, or its token's position, and a label: "
-                f'[("Paris", "B-LOC"), (3, 0)]; got {given!r}.'
+                f'[("Paris", "B-LOC"), (3, 0)]; got {shown(given)}.'
             )
         word, label = given
         position = self._span(word, text, input)[0] if isinstance(word, str) else self._checked(int(word), input)
@@ -212,7 +213,7 @@ class AnswerSpanAdapter(FixedPositionAdapter):
             return self._between(first, last, input)
         raise TypeError(
             "A target of extractive question answering is the answer as it is written in the prompt, the positions of its "
-            f"first and last token, a Contrast or None; got {given!r}."
+            f"first and last token, a Contrast or None; got {shown(given)}."
         )
 
     def own_answer(self, input: ModelInput) -> OwnAnswer[Target]:

@@ -9,8 +9,20 @@ from typing import Any
 import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter, T
+from interpreto_mllm.core.which import about
 from interpreto_mllm.games.targets import Question, pose
 from interpreto_mllm.prompts.prompt import Prompt
+
+
+def build_questions(
+    adapter: ModelAdapter[T], prompts: Sequence[Prompt], given: Sequence[Sequence[Any] | None], product: bool
+) -> list[Question[T]]:
+    """The question about each prompt; an error says about which it is."""
+    questions = []
+    for index, (prompt, wanted) in enumerate(zip(prompts, given, strict=True)):
+        with about("inputs", index, len(prompts)):
+            questions.append(build_question(adapter, prompt, wanted, product))
+    return questions
 
 
 def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any] | None, product: bool) -> Question[T]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from interpreto_mllm.core.counts import Stages
+from interpreto_mllm.core.shown import shown
 
 
 @dataclass(frozen=True)
@@ -121,4 +122,4 @@ class JsonLines(Callback):
 def check_callbacks(callbacks: object) -> None:
     """Raise a TypeError unless these are a sequence of callbacks."""
     if not isinstance(callbacks, Sequence) or not all(isinstance(one, Callback) for one in callbacks):
-        raise TypeError(f"callbacks must be a list of objects derived from interpreto_mllm.Callback; got {callbacks!r}.")
+        raise TypeError(f"callbacks must be a list of objects derived from interpreto_mllm.Callback; got {shown(callbacks)}.")

@@ -7,7 +7,7 @@ import hashlib
 DIGEST_BYTES = 16
 
 
-def digest(*parts: bytes | str | int) -> bytes:
+def digest(*parts: bytes | memoryview | str | int) -> bytes:
     """A digest of these parts in this order; the borders between them count.
 
     Example:
@@ -16,7 +16,7 @@ def digest(*parts: bytes | str | int) -> bytes:
     """
     content = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
+        data = part if isinstance(part, (bytes, memoryview)) else str(part).encode()
         content.update(len(data).to_bytes(8, "little"))
         content.update(data)
     return content.digest()

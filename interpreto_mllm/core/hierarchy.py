@@ -14,6 +14,8 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interpreto_mllm.core.shown import shown
+
 
 @dataclass(frozen=True, eq=False)
 class FeatureGroup:
@@ -42,7 +44,9 @@ class FeatureGroup:
             ValueError: when something is neither an index nor a list, a group is empty, or a feature is in two groups.
         """
         if not isinstance(groups, Sequence) or isinstance(groups, (str, bytes)):
-            raise ValueError(f"A grouping is nested lists of feature indices, such as [[0, 1], [2, [3, 4]]]; got {groups!r}.")
+            raise ValueError(
+                f"A grouping is nested lists of feature indices, such as [[0, 1], [2, [3, 4]]]; got {shown(groups)}."
+            )
         root = _parsed(groups)
         repeated = sorted(feature for feature, times in Counter(root.members).items() if times > 1)
         if repeated:
@@ -116,5 +120,7 @@ def _parsed(entry: Any) -> FeatureGroup:
         return children[0] if len(children) == 1 else FeatureGroup(members, children)
     feature = operator.index(entry) if hasattr(entry, "__index__") else -1  # type: ignore[arg-type]
     if isinstance(entry, bool) or feature < 0:
-        raise ValueError(f"The grouping holds {entry!r}; each entry is a feature's index (0, 1, 2, …) or a list of entries.")
+        raise ValueError(
+            f"The grouping holds {shown(entry)}; each entry is a feature's index (0, 1, 2, …) or a list of entries."
+        )
     return FeatureGroup((feature,))

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Generate
 from interpreto_mllm.prompts.model_input import ModelInput
 
@@ -72,8 +74,8 @@ class Decoding:
                     f"generate={{{name!r}: …}} cannot be obeyed here: give max_new_tokens, and repeats for several answers."
                 )
         limit = generate.get("max_new_tokens", getattr(model.generation_config, "max_new_tokens", None) or 32)
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise ValueError(f"max_new_tokens must be a positive int; got {limit!r}.")
+        if not is_whole(limit) or limit < 1:
+            raise ValueError(f"max_new_tokens must be a positive int; got {shown(limit)}.")
         arguments = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": padding, **generate}
         config = copy.deepcopy(model.generation_config)
         unknown = config.update(**arguments)

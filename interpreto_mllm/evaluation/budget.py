@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from interpreto_mllm.core.numbers import is_number, is_whole
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 
@@ -37,12 +39,13 @@ def resolve_budget(perturbator: Perturbator, n: int, budget: int | float | None)
         return perturbator.default_budget(n)
     if isinstance(perturbator, GradientPerturbator):
         return _points(perturbator, n, budget)
-    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not budget > 0:
-        raise ValueError(f"budget must be a positive int, or a fraction of 2^n in (0, 1]; got {budget!r}.")
-    if isinstance(budget, float):
+    if not is_number(budget) or not budget > 0:
+        raise ValueError(f"budget must be a positive int, or a fraction of 2^n in (0, 1]; got {shown(budget)}.")
+    if not is_whole(budget):
         if budget > 1:
             raise ValueError(f"A float budget is a fraction of 2^n and lies in (0, 1]; got {budget}. Give an int for a count.")
-        budget = _count(budget, n)
+        budget = _count(float(budget), n)
+    budget = int(budget)
     minimum = perturbator.minimum_budget(n)
     if budget < minimum:
         raise ValueError(

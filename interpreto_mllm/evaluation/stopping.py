@@ -8,6 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.core.numbers import is_number, is_whole
+from interpreto_mllm.core.shown import shown
+
 
 class Rule(ABC):
     """Decides from scores and their standard errors whether to stop. It must hold for every target.
@@ -38,9 +41,9 @@ class Tolerance(Rule):
     """
 
     def __init__(self, error: float = 0.05):
-        if isinstance(error, bool) or not error > 0:
-            raise ValueError(f"Tolerance takes a positive relative error, such as 0.05; got {error!r}.")
-        self.error = error
+        if not is_number(error) or not error > 0:
+            raise ValueError(f"Tolerance takes a positive relative error, such as 0.05; got {shown(error)}.")
+        self.error = float(error)
 
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
         return bool((errors.norm(dim=1) <= self.error * scores.norm(dim=1)).all())
@@ -69,9 +72,9 @@ class TopK(Rule):
     """
 
     def __init__(self, k: int, confidence: float = 0.95):
-        if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ValueError(f"TopK takes a number of features of at least 1; got {k!r}.")
-        self.k, self.confidence = k, _checked(confidence)
+        if not is_whole(k) or k < 1:
+            raise ValueError(f"TopK takes a number of features of at least 1; got {shown(k)}.")
+        self.k, self.confidence = int(k), _checked(confidence)
 
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
         order = scores.abs().argsort(1, descending=True)
@@ -99,7 +102,7 @@ class Sign(Rule):
     """
 
     def __init__(self, *features: int, confidence: float = 0.95):
-        if not all(isinstance(feature, int) and not isinstance(feature, bool) for feature in features):
+        if not all(map(is_whole, features)):
             raise ValueError(f"Sign takes indices of features; got {', '.join(map(repr, features))}.")
         self.features, self.confidence = features, _checked(confidence)
 
@@ -122,13 +125,13 @@ def check_rule(rule: object) -> Rule | None:
     """
     if rule is None or isinstance(rule, Rule):
         return rule
-    raise TypeError(f"until must be a rule, such as Tolerance(0.05), TopK(3) or Sign(0); got {rule!r}.")
+    raise TypeError(f"until must be a rule, such as Tolerance(0.05), TopK(3) or Sign(0); got {shown(rule)}.")
 
 
 def _checked(confidence: float) -> float:
-    if isinstance(confidence, bool) or not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, such as 0.95; got {confidence!r}.")
-    return confidence
+    if not is_number(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, such as 0.95; got {shown(confidence)}.")
+    return float(confidence)
 
 
 def _sure(gaps: Float[Tensor, "t inside outside"], spread: Float[Tensor, "t inside outside"], confidence: float) -> bool:

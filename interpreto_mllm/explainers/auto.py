@@ -12,6 +12,7 @@ from interpreto_mllm.aggregators import (
     ShapleyAggregator,
 )
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.evaluation.budget import covers_all_coalitions, resolve_budget
 from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.explainers.choice import Choice
@@ -59,7 +60,7 @@ def explain(
     if method == "auto":
         method = AutoShapley
     if not (isinstance(method, type) and issubclass(method, AttributionExplainer)):
-        raise TypeError(f"method must be 'auto' or one of the methods, such as PermutationShapley; got {method!r}.")
+        raise TypeError(f"method must be 'auto' or one of the methods, such as PermutationShapley; got {shown(method)}.")
     return method(model, tokenizer, **options)(inputs, targets)  # pyright: ignore[reportCallIssue]
 
 

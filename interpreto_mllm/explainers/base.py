@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from interpreto_mllm.adapters.base import Batching, Generation
 from interpreto_mllm.adapters.choose import adapter_for
-from interpreto_mllm.adapters.questions import build_question
+from interpreto_mllm.adapters.questions import build_questions
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.counts import Spent, Stopwatch
@@ -250,9 +250,7 @@ class AttributionExplainer(Reproducible):
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
         given = per_input(targets, len(prompts), single and len(prompts) == 1, self._adapter.ids_are_one)
         product = self._mode is InferenceModes.SOFTMAX
-        questions = [
-            build_question(self._adapter, prompt, wanted, product) for prompt, wanted in zip(prompts, given, strict=True)
-        ]
+        questions = build_questions(self._adapter, prompts, given, product)
         played, games = self._setting(), self._adapter.games(prompts, questions)
         if self._presences is not None:
             return [self._presences.game(replace(game, setting=played), self.aggregator) for game in games]

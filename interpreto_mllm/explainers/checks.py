@@ -14,6 +14,7 @@ from interpreto_mllm.aggregators.gradient import GradientAggregator, RelevanceAg
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import UNCHECKED, Fingerprint, differences, incomparable
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.games.game import ModelGame
@@ -26,7 +27,7 @@ def check_parts(perturbator: object, aggregator: object, rules: BackwardRules | 
     for name, part, base in (("perturbator", perturbator, Perturbator), ("aggregator", aggregator, Aggregator)):
         if not isinstance(part, base):
             hint = f" Give an instance: {part.__name__}()." if isinstance(part, type) else ""
-            raise TypeError(f"{name} must be a {base.__name__}; got {part!r}.{hint}")
+            raise TypeError(f"{name} must be a {base.__name__}; got {shown(part)}.{hint}")
     points, gradients = isinstance(perturbator, GradientPerturbator), isinstance(aggregator, GradientAggregator)
     if points != gradients:
         draws, folds = ("points", "coalitions") if points else ("coalitions", "gradients at points")
@@ -61,7 +62,7 @@ def check_device(device: str | torch.device | None, model: Any) -> None:
     try:
         wanted = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device must be one of torch's, such as 'cuda:0'; got {device!r}.") from error
+        raise ValueError(f"device must be one of torch's, such as 'cuda:0'; got {shown(device)}.") from error
     there = input_device(model)
     if wanted.type != there.type or (None not in (wanted.index, there.index) and wanted.index != there.index):
         raise ValueError(

@@ -12,6 +12,7 @@ from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.responses import Response, Responses
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.explainers.checks import check_same
 from interpreto_mllm.explainers.setting import VALUE_FUNCTION
@@ -139,7 +140,7 @@ def _messages(new_turn: Any, processing: Processing) -> list[Message]:
     if not is_chat(turn):
         raise ValueError(
             'new_turn is what the user says next: a text, a message such as {"role": "user", "content": "And then?"}, or a '
-            f"list of messages; got {new_turn!r}."
+            f"list of messages; got {shown(new_turn)}."
         )
     if any(message["role"] == "assistant" for message in turn):
         raise ValueError(

@@ -7,9 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypedDict
 
+import numpy as np
 import torch
 
 from interpreto_mllm.core.callbacks import Callback, check_callbacks
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.evaluation.stopping import Rule, check_rule, check_trials
 from interpreto_mllm.games.modes import InferenceModes, check_mode
@@ -135,18 +138,36 @@ class Settings:
         check_rule(self.until)
         check_callbacks(self.callbacks)
         if not (self.occlusion is None or isinstance(self.occlusion, TextOcclusion)):
-            raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {self.occlusion!r}.")
-        if isinstance(self.batch_size, bool) or not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise ValueError(f"batch_size must be a positive int; got {self.batch_size!r}.")
+            raise ValueError(f"occlusion must be Drop(), Replace(...) or Attend(); got {shown(self.occlusion)}.")
+        if not is_whole(self.batch_size) or self.batch_size < 1:
+            raise ValueError(f"batch_size must be a positive int; got {shown(self.batch_size)}.")
         check_trials(self.num_trials, self.until)
-        if isinstance(self.roles, str) or not isinstance(self.roles, Collection):
-            raise ValueError(f"roles must be a collection of role names, such as ('user',); got {self.roles!r}.")
-        if isinstance(self.pinned, str) or not (callable(self.pinned) or isinstance(self.pinned, Collection)):
+        if (
+            isinstance(self.roles, str)
+            or not isinstance(self.roles, Collection)
+            or not all(isinstance(r, str) for r in self.roles)
+        ):
+            raise ValueError(f"roles must be a collection of role names, such as ('user',); got {shown(self.roles)}.")
+        if isinstance(self.pinned, (str, type)) or not (callable(self.pinned) or isinstance(self.pinned, Collection)):
             raise ValueError(
-                f"pinned must be a list of texts or indices, or a filter such as punctuation; got {self.pinned!r}."
+                f"pinned must be a list of texts or indices, or a filter such as punctuation; got {shown(self.pinned)}."
             )
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise ValueError(f"seed must be an int; got {self.seed!r}.")
+        if not is_whole(self.seed):
+            raise ValueError(f"seed must be an int; got {shown(self.seed)}.")
+        for name, value in (("share_prefixes", self.share_prefixes), ("progress", self.progress)):
+            if not isinstance(value, (bool, np.bool_)):
+                raise ValueError(f"{name} must be True or False; got {shown(value)}.")
+        if not (self.generate is None or isinstance(self.generate, Mapping)):
+            raise ValueError(f"generate must be a mapping such as {{'max_new_tokens': 8}}; got {shown(self.generate)}.")
+        if isinstance(self.groups, (type, str)):
+            raise ValueError(f"groups must be a list of labels, or a callable that returns one; got {shown(self.groups)}.")
+        self._plain()
+
+    def _plain(self) -> None:
+        """NumPy's numbers as Python's own, which files can hold."""
+        for name in ("batch_size", "seed", "budget", "share_prefixes", "progress"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, value.item() if isinstance(value, np.generic) else value)
 
     def cuts(self, rate: int | None) -> Cuts:
         """How images and clips are cut and occluded, for a model that reads clips at this rate."""

@@ -20,6 +20,7 @@ from interpreto_mllm.media.packing import pack_image, pack_masks, unpack_image, 
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
+from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 MEMBERS = {str(member): member for kind in (Granularity, InferenceModes) for member in kind}
@@ -30,7 +31,7 @@ NEVER = ("Clip", "Estimate", "External", "Picture")
 CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Drop, Replace, Attend, StopPhrases, Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
+        *(Drop, Replace, Attend, Sentences, StopPhrases, Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
         *(getattr(part, name) for part in (media, similarity, perturbators, aggregators) for name in part.__all__),
     )
     if isinstance(kind, type) and not inspect.isabstract(kind) and kind.__name__ not in NEVER

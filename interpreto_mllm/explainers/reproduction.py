@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.explainers.options import Settings as Options
 from interpreto_mllm.explainers.packing import Lost, packed, unpacked
 from interpreto_mllm.explainers.setting import server_address
@@ -61,7 +62,7 @@ class Reproducible:
             ('KernelShap', True)
         """
         if not isinstance(settings, Settings):
-            raise TypeError(f"from_settings takes the settings of a result, explanation.settings; got {settings!r}.")
+            raise TypeError(f"from_settings takes the settings of a result, explanation.settings; got {shown(settings)}.")
         kind = named_kind(cls, settings.method)
         return kind(model, tokenizer, **restored_arguments(settings, given))  # pyright: ignore[reportCallIssue]
 

@@ -68,8 +68,8 @@ def _medium(name: str, medium: Medium) -> dict[str, str]:
     whole = State.whole(medium)
     left = f"{describe(medium.occlusion)} {hashed(medium.key(~whole.present))}"
     if isinstance(medium, Picture):
-        width, height = medium.size
-        pieces = hashed(medium.masks.tobytes(), *medium.masks.shape)
+        width, height = medium.image.size
+        pieces = hashed(*(part.tobytes() for part in medium.areas), *medium.areas[1].shape)
         size = f"{width} × {height}"
     else:
         assert isinstance(medium, Clip)

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -73,8 +75,8 @@ class TopMass:
     k: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
-            raise ValueError(f"k must be a positive int; got {self.k!r}.")
+        if not is_whole(self.k) or self.k < 1:
+            raise ValueError(f"k must be a positive int; got {shown(self.k)}.")
 
     def __call__(self, logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
         return logits.softmax(-1).topk(min(self.k, logits.shape[-1])).values.sum(-1)
@@ -153,12 +155,12 @@ def check_mode(mode: object) -> Mode | ResponseSimilarity:
         return ResponseSimilarity()
     if isinstance(mode, ResponseSimilarity):
         return mode
-    if isinstance(mode, (InferenceModes, Callable)):
+    if isinstance(mode, InferenceModes) or (isinstance(mode, Callable) and not isinstance(mode, type)):
         return mode  # type: ignore[return-value]
     names = ", ".join(f"InferenceModes.{member.name}" for member in InferenceModes)
     raise ValueError(
         f"inference_mode must be one of {names}, a TopMass, a ResponseSimilarity, or a callable from logits and target ids to "
-        f"values; got {mode!r}."
+        f"values; got {shown(mode)}."
     )
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, stack
 
 from interpreto_mllm.core.labels import joined, labels
+from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.engine.queries import Classify, Query, Score, ScoreText
 from interpreto_mllm.prompts.model_input import ModelInput
 
@@ -267,4 +268,4 @@ def _as_lists(given: Any) -> Any:
 
 
 def _is_int(item: Any) -> bool:
-    return isinstance(item, int) and not isinstance(item, bool)
+    return is_whole(item)

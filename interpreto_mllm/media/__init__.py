@@ -1,13 +1,16 @@
 """Images and clips of a prompt: their pieces, and what is left of them when some are absent. Nothing here uses a model."""
 
 from interpreto_mllm.core.renamed import renamed
-from interpreto_mllm.media.audio_granularity import AudioGranularity, SplitOnSilence, SpokenWords, WholeClip, Windows
+from interpreto_mllm.media.audio_granularity import AudioGranularity, SplitOnSilence, WholeClip, Windows
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion, CutOut, MeanLevel, Mute, WhiteNoise
+from interpreto_mllm.media.boxes import Boxes
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.former_names import RENAMED
-from interpreto_mllm.media.image_granularity import Boxes, ImageGranularity, Masks, Patches, Superpixels, WholeImage
+from interpreto_mllm.media.image_granularity import ImageGranularity, Patches, Superpixels, WholeImage
 from interpreto_mllm.media.image_occlusion import Blur, DropImage, Fill, ImageOcclusion, ReplaceImage
+from interpreto_mllm.media.masks import Masks
 from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.spoken_words import SpokenWords
 
 __all__ = [
     "AudioGranularity",

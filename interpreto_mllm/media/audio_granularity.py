@@ -1,16 +1,16 @@
-"""Where a clip is cut into segments: windows, pauses, words, or not at all."""
+"""Where a clip is cut into segments: windows, pauses, or not at all."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from interpreto_mllm.media.flux import sharpest
+from interpreto_mllm.core.shown import shown
 
 Segments = list[tuple[int, int]]
 """Start and end (exclusive) of each segment, in samples."""
@@ -49,7 +49,7 @@ class Windows(AudioGranularity):
     milliseconds: int | float = 500.0
 
     def __post_init__(self) -> None:
-        _positive("Windows: the length in milliseconds", self.milliseconds)
+        check_positive("Windows: the length in milliseconds", self.milliseconds)
 
     def __call__(self, samples: Float32[np.ndarray, "s"], rate: int) -> Segments:
         length = self.milliseconds * rate / 1000
@@ -82,8 +82,8 @@ class SplitOnSilence(AudioGranularity):
     pause: int | float = 100.0
 
     def __post_init__(self) -> None:
-        _positive("SplitOnSilence: decibels", self.decibels)
-        _positive("SplitOnSilence: pause", self.pause)
+        check_positive("SplitOnSilence: decibels", self.decibels)
+        check_positive("SplitOnSilence: pause", self.pause)
 
     def __call__(self, samples: Float32[np.ndarray, "s"], rate: int) -> Segments:
         frame = max(1, round(rate / 100))
@@ -96,65 +96,6 @@ class SplitOnSilence(AudioGranularity):
             if start > 0 and end < len(quiet) and (end - start) * frame * 1000 >= self.pause * rate
         ]
         return list(zip([0, *cuts], [*cuts, len(samples)], strict=True))
-
-
-@dataclass(frozen=True)
-class SpokenWords(AudioGranularity):
-    """Words at their times, as a transcriber or a forced aligner gives them. What lies between words is always present.
-
-    Args:
-        words: (text, start, end) of each word in order, in seconds.
-        refine: move each boundary to where the spectrum changes most within `reach`. Timestamps are often off by tens of
-            milliseconds, and a boundary within a vowel gives half of it to the wrong word. The change is the spectral flux
-            between the 20 ms before and after; words that touch keep touching, and no boundary moves past another.
-        reach: how far a boundary may move, in milliseconds.
-
-    Raises:
-        ValueError: for words out of order, empty ones, or ones that end more than 0.1 s after the clip.
-
-    Example:
-        >>> import numpy as np
-        >>> tones = np.sin(np.arange(8000) * np.repeat([0.2, 0.9], 4000)).astype(np.float32)
-        >>> SpokenWords([("low", 0.0, 0.48), ("high", 0.48, 1.0)])(tones, 8000)
-        [(0, 3840), (3840, 8000)]
-        >>> [(_, boundary), _] = SpokenWords([("low", 0.0, 0.48), ("high", 0.48, 1.0)], refine=True)(tones, 8000)
-        >>> abs(boundary - 4000) <= 8
-        True
-    """
-
-    words: tuple[tuple[str, float, float], ...]
-    refine: bool = False
-    reach: int | float = 50.0
-
-    def __init__(self, words: Sequence[tuple[str, float, float]], *, refine: bool = False, reach: int | float = 50.0):
-        read = tuple((str(text), float(start), float(end)) for text, start, end in words)
-        if not read:
-            raise ValueError("SpokenWords: there are no words; give at least one (text, start, end), in seconds.")
-        previous = 0.0
-        for text, start, end in read:
-            if not previous <= start < end:
-                raise ValueError(
-                    f"SpokenWords: {text!r} from {start:g} to {end:g} s is empty or starts before the previous word ends, at "
-                    f"{previous:g} s; give (text, start, end) in seconds and in order."
-                )
-            previous = end
-        _positive("SpokenWords: reach", reach)
-        for name, value in (("words", read), ("refine", refine), ("reach", float(reach))):
-            object.__setattr__(self, name, value)
-
-    def __call__(self, samples: Float32[np.ndarray, "s"], rate: int) -> Segments:
-        text, _, last = self.words[-1]
-        if last > len(samples) / rate + 0.1:
-            raise ValueError(f"SpokenWords: {text!r} ends at {last:g} s, but the clip is {len(samples) / rate:g} s long.")
-        given = [(min(round(start * rate), len(samples)), min(round(end * rate), len(samples))) for _, start, end in self.words]
-        if not self.refine:
-            return given
-        edges = sorted({edge for segment in given for edge in segment})
-        moved = dict(zip(edges, sharpest(samples, rate, edges, self.reach), strict=True))
-        return [(moved[start], moved[end]) for start, end in given]
-
-    def labels(self, segments: Segments, rate: int) -> tuple[str, ...]:
-        return tuple(text for text, _, _ in self.words)
 
 
 @dataclass(frozen=True)
@@ -190,8 +131,28 @@ def check_audio_granularity(granularity: object) -> AudioGranularity | AudioSegm
         return granularity
     raise TypeError(
         "The audio granularity must be Windows(milliseconds), SplitOnSilence(), SpokenWords([...]), WholeClip() or a callable "
-        f"from samples and rate to (start, end) in samples; got {granularity!r}."
+        f"from samples and rate to (start, end) in samples; got {shown(granularity)}."
     )
+
+
+def read_segments(given: Any) -> Segments:
+    """What a granularity returned, as start and end of each segment.
+
+    Raises:
+        TypeError: for anything but pairs of whole numbers.
+
+    Example:
+        >>> read_segments(np.array([[0, 5], [5, 9]]))
+        [(0, 5), (5, 9)]
+    """
+    try:
+        pairs = [(int(start), int(end)) for start, end in given]
+        whole = all((start, end) == (low, high) for (start, end), (low, high) in zip(pairs, given, strict=True))
+    except (TypeError, ValueError):
+        whole, pairs = False, []
+    if not whole:
+        raise TypeError(f"An audio granularity returns a list of (start, end), in whole samples; it returned {shown(given)}.")
+    return pairs
 
 
 def _energies(samples: Float32[np.ndarray, "s"], frame: int) -> Float[np.ndarray, "frames"]:
@@ -201,6 +162,6 @@ def _energies(samples: Float32[np.ndarray, "s"], frame: int) -> Float[np.ndarray
     return np.add.reduceat(samples.astype(np.float64) ** 2, starts) / sizes
 
 
-def _positive(what: str, value: int | float) -> None:
+def check_positive(what: str, value: int | float) -> None:
     if not 0 < value < float("inf"):
         raise ValueError(f"{what} must be a positive number; got {value!r}.")

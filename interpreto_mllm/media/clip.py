@@ -12,10 +12,17 @@ from jaxtyping import Bool, Float32
 
 from interpreto_mllm.core.content import digest
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.media.audio_granularity import AudioGranularity, AudioSegmenter, Windows, check_audio_granularity, timed
+from interpreto_mllm.media.audio_granularity import (
+    AudioGranularity,
+    AudioSegmenter,
+    Windows,
+    check_audio_granularity,
+    read_segments,
+    timed,
+)
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion, Mute, check_audio_occlusion
 from interpreto_mllm.media.packing import describe, pack_samples, revive, unpack_samples
-from interpreto_mllm.media.waveform import read_audio
+from interpreto_mllm.media.waveform import read_noted_audio
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +35,7 @@ class Clip:
         segments: start and end (exclusive) of each, in samples; they may overlap and need not cover the clip.
         labels: names of the segments.
         occlusion: how absent segments disappear; None when a result was loaded and the class of its occlusion was not found.
+        notes: what was changed when it was read.
 
     Raises:
         ValueError: for segments that are empty or leave the clip.
@@ -47,6 +55,7 @@ class Clip:
     segments: tuple[tuple[int, int], ...]
     labels: tuple[str, ...]
     occlusion: AudioOcclusion | None
+    notes: tuple[str, ...] = ()
 
     modality: ClassVar[str] = "audio"
 
@@ -73,9 +82,10 @@ class Clip:
         """Read a recording and cut it.
 
         Args:
-            given: the path of a file, a mapping {"array", "sampling_rate"}, or an array or tensor of shape `s`, `c s` or `s c`,
-                taken to be at the wanted rate; or a `Clip` at that rate, which is returned unchanged. Channels are averaged and
-                other rates resampled, each with a logged warning.
+            given: a sound file as a path, `file://` address, bytes, an open file (which is left as it was), a data URL or
+                base64; a pair (samples, rate) or a mapping {"array", "sampling_rate"}; an array or tensor of shape `s`, `c s`
+                or `s c`, taken to be at the wanted rate; or a `Clip` at that rate, which is returned unchanged. Channels are
+                averaged and other rates resampled, each with a logged warning and a note.
             rate: samples per second that the model wants.
             granularity: what a segment is: `Windows(500)` by default, or a callable from samples and rate to (start, end)
                 pairs.
@@ -92,10 +102,10 @@ class Clip:
             return given
         granularity = check_audio_granularity(Windows() if granularity is None else granularity)
         occlusion = check_audio_occlusion(Mute() if occlusion is None else occlusion)
-        samples = read_audio(given, rate)
-        segments = [(int(start), int(end)) for start, end in granularity(samples, rate)]
+        read = read_noted_audio(given, rate)
+        segments = read_segments(granularity(read.samples, rate))
         labels = granularity.labels if isinstance(granularity, AudioGranularity) else timed
-        return cls(samples, rate, tuple(segments), labels(segments, rate), occlusion)
+        return cls(read.samples, rate, tuple(segments), labels(segments, rate), occlusion, read.notes)
 
     @property
     def seconds(self) -> float:

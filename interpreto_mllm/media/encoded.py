@@ -48,6 +48,7 @@ class Encoded:
     around: Tensors = field(default_factory=dict)
 
     keeps_size: ClassVar[bool] = True
+    notes: ClassVar[tuple[str, ...]] = ()
 
     @cached_property
     def size(self) -> tuple[tuple[str, tuple[int, ...]], ...]:

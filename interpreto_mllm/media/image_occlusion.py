@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 
-from interpreto_mllm.media.pixels import read_image
+from interpreto_mllm.core.numbers import is_number, is_whole
+from interpreto_mllm.core.shown import shown
+from interpreto_mllm.media.pixels import pixels_of, read_image
+from interpreto_mllm.media.reading import Reading
+from interpreto_mllm.media.regions import Regions
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 class ImageOcclusion(ABC):
@@ -19,7 +27,17 @@ class ImageOcclusion(ABC):
     def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"] | None:
         """The image whose pixels are shown where pieces are absent; None to leave the whole image out of the prompt."""
 
-    def check(self, masks: Bool[np.ndarray, "pieces height width"]) -> None:
+    def hidden(self, image: PIL.Image.Image, reading: Reading) -> PIL.Image.Image | None:
+        """The same for an image that the model reads at a smaller size."""
+        from PIL import Image
+
+        counterpart = self.counterpart(pixels_of(image))
+        if counterpart is None:
+            return None
+        whole = Image.fromarray(np.ascontiguousarray(counterpart))
+        return whole.resize((reading.width, reading.height), reading.filter)  # type: ignore[arg-type]
+
+    def check(self, regions: Regions) -> None:
         """Raise a ValueError where these pieces cannot disappear like this."""
 
 
@@ -54,6 +72,12 @@ class Fill(ImageOcclusion):
         colour = pixels.mean((0, 1)).round() if self.colour == "mean" else np.asarray(self._named())
         return np.broadcast_to(colour.astype(np.uint8), pixels.shape).copy()
 
+    def hidden(self, image: PIL.Image.Image, reading: Reading) -> PIL.Image.Image:
+        from PIL import Image
+
+        colour = self._named() if self.colour != "mean" else pixels_of(image).mean((0, 1)).round().astype(int).tolist()
+        return Image.new("RGB", (reading.width, reading.height), tuple(colour))
+
     def _named(self) -> tuple[int, ...]:
         if isinstance(self.colour, str):
             from PIL import ImageColor
@@ -64,9 +88,10 @@ class Fill(ImageOcclusion):
                 raise ValueError(
                     f"Fill({self.colour!r}): unknown colour; give 'mean', a CSS name, '#rrggbb' or a triple."
                 ) from error
-        if len(self.colour) != 3 or not all(isinstance(part, int) and 0 <= part <= 255 for part in self.colour):
-            raise ValueError(f"Fill({self.colour!r}): a colour is three whole numbers from 0 to 255.")
-        return tuple(self.colour)
+        parts = tuple(self.colour) if isinstance(self.colour, Iterable) else ()
+        if len(parts) != 3 or not all(is_whole(part) and 0 <= part <= 255 for part in parts):
+            raise ValueError(f"Fill({shown(self.colour)}): a colour is three whole numbers from 0 to 255.")
+        return tuple(map(int, parts))
 
 
 @dataclass(frozen=True)
@@ -88,8 +113,8 @@ class Blur(ImageOcclusion):
     radius: int | float
 
     def __post_init__(self) -> None:
-        if isinstance(self.radius, bool) or not isinstance(self.radius, (int, float)) or not 0 < self.radius < float("inf"):
-            raise ValueError(f"Blur: the radius is a positive number of pixels; got {self.radius!r}.")
+        if not is_number(self.radius) or not 0 < self.radius < float("inf"):
+            raise ValueError(f"Blur: the radius is a positive number of pixels; got {shown(self.radius)}.")
 
     def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> UInt8[np.ndarray, "height width 3"]:
         from PIL import Image, ImageFilter
@@ -131,7 +156,8 @@ class DropImage(ImageOcclusion):
 
     Example:
         >>> import numpy as np
-        >>> DropImage().check(np.ones((4, 2, 2), dtype=bool))
+        >>> from interpreto_mllm.media.regions import Regions
+        >>> DropImage().check(Regions.of_masks(np.eye(4, dtype=bool)[:, None]))
         Traceback (most recent call last):
         ValueError: DropImage() leaves out whole images, and this one is cut into 4 pieces: use WholeImage(), or Fill() to ...
     """
@@ -139,9 +165,9 @@ class DropImage(ImageOcclusion):
     def counterpart(self, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
         return None
 
-    def check(self, masks: Bool[np.ndarray, "pieces height width"]) -> None:
-        if len(masks) > 1 or not masks.all():
-            cut = f"is cut into {len(masks)} pieces" if len(masks) > 1 else "has pixels outside its only piece"
+    def check(self, regions: Regions) -> None:
+        if regions.count > 1 or not regions.cover.all():
+            cut = f"is cut into {regions.count} pieces" if regions.count > 1 else "has pixels outside its only piece"
             raise ValueError(
                 f"DropImage() leaves out whole images, and this one {cut}: use WholeImage(), or Fill() to hide single pieces."
             )
@@ -151,6 +177,6 @@ def check_image_occlusion(occlusion: object) -> ImageOcclusion:
     """The occlusion as given, or a TypeError that lists what is accepted."""
     if not isinstance(occlusion, ImageOcclusion):
         raise TypeError(
-            f"The image occlusion must be Fill(...), Blur(radius), ReplaceImage(image) or DropImage(); got {occlusion!r}."
+            f"The image occlusion must be Fill(...), Blur(radius), ReplaceImage(image) or DropImage(); got {shown(occlusion)}."
         )
     return occlusion

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from interpreto_mllm.media.regions import Regions
+
 if TYPE_CHECKING:
     import PIL.Image
 
@@ -47,6 +49,28 @@ def unpack_masks(packed: dict[str, Any]) -> Bool[np.ndarray, "pieces height widt
     """Inverse of `pack_masks`."""
     bits = np.frombuffer(_expanded(packed["bits"]), dtype=np.uint8)
     return np.unpackbits(bits, count=math.prod(packed["shape"])).astype(bool).reshape(packed["shape"])
+
+
+def pack_regions(regions: Regions) -> dict[str, Any]:
+    """A label per pixel and the pieces of each label, compressed."""
+    area = regions.area
+    cover = pack_masks(regions.cover[None])
+    return {"shape": list(area.shape), "kind": area.dtype.str, "areas": _compressed(area.tobytes()), "cover": cover}
+
+
+def unpack_regions(packed: dict[str, Any]) -> Regions:
+    """Inverse of `pack_regions`; also of `pack_masks`, as files of version 0.1 have them.
+
+    Raises:
+        ValueError: for labels without pieces.
+    """
+    if "bits" in packed:
+        return Regions.of_masks(unpack_masks(packed))
+    area = np.frombuffer(_expanded(packed["areas"]), dtype=packed["kind"]).reshape(packed["shape"])
+    [cover] = unpack_masks(packed["cover"])
+    if int(area.max()) >= len(cover):
+        raise ValueError(f"The image has {len(cover)} areas, and a pixel of area {int(area.max())}.")
+    return Regions(area, cover)
 
 
 def pack_samples(samples: Float32[np.ndarray, "s"]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from einops import rearrange
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, UInt
 
 from interpreto_mllm.core.content import digest
 from interpreto_mllm.core.feature import Feature
@@ -16,16 +15,21 @@ from interpreto_mllm.media.image_granularity import (
     ImageGranularity,
     ImageSegmenter,
     Patches,
-    check_fit,
     check_image_granularity,
-    read_masks,
+    regions_of,
 )
 from interpreto_mllm.media.image_occlusion import Fill, ImageOcclusion, check_image_occlusion
-from interpreto_mllm.media.packing import describe, pack_image, pack_masks, revive, unpack_image, unpack_masks
-from interpreto_mllm.media.pixels import read_image
+from interpreto_mllm.media.packing import describe, pack_image, pack_regions, revive, unpack_image, unpack_regions
+from interpreto_mllm.media.pixels import pixels_of, read_noted_image
+from interpreto_mllm.media.read_masks import check_fit, read_masks
+from interpreto_mllm.media.reading import Reading
+from interpreto_mllm.media.regions import Regions
 
 if TYPE_CHECKING:
     import PIL.Image
+
+RENDERED_BYTES = 2**25
+"""Memory for the renderings of one picture that are remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +38,14 @@ class Picture:
 
     Args:
         image: in RGB.
-        masks: the pixels of each piece; they may overlap and need not cover the image.
+        regions: the pixels of the pieces, which may overlap and need not cover the image; masks `k h w` are accepted as well.
         labels: names of the pieces.
         occlusion: how absent pieces disappear; None when a result was loaded and the class of its occlusion was not found.
+        notes: what was changed when it was read.
+        reading: the size at which states are rendered, where the model reads a smaller image; None for that of the image.
 
     Raises:
-        ValueError: for masks that do not fit the image or hold no pixel, and for an occlusion that cannot hide these pieces.
+        ValueError: for pieces that do not fit the image or hold no pixel, and for an occlusion that cannot hide these pieces.
 
     Example:
         >>> import numpy as np
@@ -52,20 +58,28 @@ class Picture:
     """
 
     image: PIL.Image.Image
-    masks: Bool[np.ndarray, "pieces height width"]
+    regions: Regions
     labels: tuple[str, ...]
     occlusion: ImageOcclusion | None
+    notes: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     modality: ClassVar[str] = "image"
 
     def __post_init__(self) -> None:
-        check_fit(self.masks, *self.image.size)
-        if not len(self.masks) or len(self.masks) != len(self.labels):
-            raise ValueError(f"An image needs a piece and every piece a label; got {len(self.masks)} and {len(self.labels)}.")
-        if not (held := self.masks.any((1, 2))).all():
-            raise ValueError(f"The piece {self.labels[int(held.argmin())]!r} holds no pixel of the image: leave it out.")
+        if not isinstance(self.regions, Regions):
+            object.__setattr__(self, "regions", Regions.of_masks(read_masks(self.regions)))
+        check_fit(self.regions.area[None], *self.image.size)
+        if not self.labels or self.regions.count != len(self.labels):
+            raise ValueError(
+                f"An image needs a piece and every piece a label; got {self.regions.count} and {len(self.labels)}."
+            )
+        if not self.regions.sizes.all():
+            raise ValueError(
+                f"The piece {self.labels[int(self.regions.sizes.argmin())]!r} holds no pixel of the image: leave it out."
+            )
         if self.occlusion is not None:
-            self.occlusion.check(self.masks)
+            self.occlusion.check(self.regions)
 
     @classmethod
     def of(
@@ -74,9 +88,10 @@ class Picture:
         """Read an image and cut it.
 
         Args:
-            given: a PIL image of any mode (transparent pixels are laid on white), a path or `file://` address, an array or
-                tensor of shape `h w`, `h w c` or `c h w` in uint8 or floats from 0 to 1; or a `Picture`, which is returned
-                unchanged.
+            given: a PIL image of any mode (transparent pixels are laid on white); an image file as a path, `file://` address,
+                bytes, an open file (which is left as it was), a data URL or base64; an array or tensor of shape `h w`, `h w c`
+                or `c h w` in uint8 or floats from 0 to 1; or a `Picture`, which is returned unchanged. Of several frames or
+                pages one is read, with a note.
             granularity: what a piece is: `Patches(4, 4)` by default, or a callable from pixels `UInt8[h w 3]` to masks `Bool[k
                 h w]`.
             occlusion: how an absent piece disappears: `Fill("mean")` by default.
@@ -88,10 +103,22 @@ class Picture:
             return given
         granularity = check_image_granularity(Patches() if granularity is None else granularity)
         occlusion = check_image_occlusion(Fill() if occlusion is None else occlusion)
-        image = read_image(given)
-        masks = read_masks(granularity(np.asarray(image)))
-        labels = granularity.labels if isinstance(granularity, ImageGranularity) else _numbered
-        return cls(image, masks, tuple(labels(len(masks))), occlusion)
+        read = read_noted_image(given)
+        if isinstance(granularity, ImageGranularity):
+            regions, labels = granularity.regions(read.image), granularity.labels
+        else:
+            regions, labels = regions_of(granularity, read.image), _numbered
+        return cls(read.image, regions, tuple(labels(regions.count)), occlusion, read.notes)
+
+    @property
+    def masks(self) -> Bool[np.ndarray, "pieces height width"]:
+        """A mask for each piece, made anew; large for many pieces of a large image."""
+        return self.regions.masks
+
+    def read_as(self, reading: Reading) -> Picture:
+        """The same picture for a model that reads it smaller; itself where a piece would hold no pixel there."""
+        smaller = self.regions.resized(reading.width, reading.height)
+        return replace(self, reading=reading) if smaller.sizes.all() else self
 
     def render(self, present: Bool[np.ndarray, "pieces"]) -> PIL.Image.Image | None:
         """What the model is shown when only these pieces are present; None when the image is left out of the prompt.
@@ -101,33 +128,34 @@ class Picture:
         """
         if self.occlusion is None:
             raise ValueError("This picture was loaded without its occlusion: import the module that defines it before loading.")
-        from PIL import Image
-
-        area, cover = self.areas
-        shown = np.logical_or(cover[:, present].any(1), ~cover.any(1))
-        there = np.take(shown, area)
-        if there.all():
-            return self.image
-        if self._counterpart is None:
+        image, regions = self._seen
+        if regions.lit(present).all():
+            return image
+        if self._hidden is None:
             return None
-        return Image.fromarray(np.where(there[..., None], np.asarray(self.image), self._counterpart))
+        pieces = present.tobytes()
+        if pieces not in self._rendered:
+            from PIL import Image
+
+            self._remember(pieces, Image.composite(image, self._hidden, Image.fromarray(regions.shown(present))))
+        return self._rendered[pieces]
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height, in pixels."""
-        return self.image.size
+        """Width and height of what is rendered, in pixels."""
+        return self.image.size if self.reading is None else (self.reading.width, self.reading.height)
 
     @property
     def keeps_size(self) -> bool:
         """Whether what is left always has the size of the whole, so that it takes as many tokens."""
-        return self._counterpart is not None
+        return self._hidden is not None
 
     def key(self, present: Bool[np.ndarray, "pieces"]) -> bytes:
         """Equal exactly for states, of this picture or another, that render equal; each is rendered once to find out."""
         pieces = present.tobytes()
         if pieces not in self._keys:
             rendered = self.render(present)
-            content = () if rendered is None else (*rendered.size, rendered.tobytes())
+            content = () if rendered is None else (*rendered.size, pixels_of(rendered).reshape(-1).data)
             self._keys[pieces] = digest(self.modality, *content)
         return self._keys[pieces]
 
@@ -140,28 +168,21 @@ class Picture:
             turn: index of its chat message.
         """
         return [
-            Feature(label, role=role, turn=turn, modality="image", pieces=((medium, piece),), box=_box(mask))
-            for piece, (label, mask) in enumerate(zip(self.labels, self.masks, strict=True))
+            Feature(label, role=role, turn=turn, modality="image", pieces=((medium, piece),), box=box)
+            for piece, (label, box) in enumerate(zip(self.labels, self.regions.boxes, strict=True))
         ]
 
-    @cached_property
-    def areas(self) -> tuple[Int64[np.ndarray, "height width"], Bool[np.ndarray, "areas pieces"]]:
+    @property
+    def areas(self) -> tuple[UInt[np.ndarray, "height width"], Bool[np.ndarray, "areas pieces"]]:
         """The image cut wherever the pieces that cover it change: the area of each pixel, and the pieces of each area."""
-        flat = rearrange(self.masks, "k h w -> k (h w)")
-        area = np.zeros(flat.shape[1], dtype=np.int64)
-        for first in range(0, len(flat), 32):
-            for bit, mask in enumerate(flat[first : first + 32]):
-                area = (area << 32 if not bit else area) | (mask.astype(np.int64) << bit)
-            area = np.unique(area, return_inverse=True)[1]
-        _, where = np.unique(area, return_index=True)
-        return rearrange(area, "(h w) -> h w", w=self.image.width), flat[:, where].T
+        return self.regions.area, self.regions.cover
 
     def to_data(self) -> dict[str, Any]:
         """Everything, as JSON can hold it."""
         return {
             "modality": self.modality,
             "image": pack_image(self.image),
-            "masks": pack_masks(self.masks),
+            "regions": pack_regions(self.regions),
             "labels": list(self.labels),
             "occlusion": describe(self.occlusion),
         }
@@ -170,22 +191,39 @@ class Picture:
     def from_data(cls, data: dict[str, Any]) -> Picture:
         """Inverse of `to_data`. Import your own occlusion class first, else the picture can only be displayed."""
         occlusion = revive(ImageOcclusion, data["occlusion"])
-        return cls(unpack_image(data["image"]), unpack_masks(data["masks"]), tuple(data["labels"]), occlusion)
+        regions = unpack_regions(data["regions"] if "regions" in data else data["masks"])
+        return cls(unpack_image(data["image"]), regions, tuple(data["labels"]), occlusion)
 
     @cached_property
-    def _counterpart(self) -> UInt8[np.ndarray, "height width 3"] | None:
+    def _seen(self) -> tuple[PIL.Image.Image, Regions]:
+        """The whole image and its pieces at the size at which they are rendered."""
+        if self.reading is None:
+            return self.image, self.regions
+        size = (self.reading.width, self.reading.height)
+        return self.image.resize(size, self.reading.filter), self.regions.resized(*size)  # type: ignore[arg-type]
+
+    @cached_property
+    def _hidden(self) -> PIL.Image.Image | None:
+        """What is shown where pieces are absent; None where the image is left out."""
         assert self.occlusion is not None
-        return self.occlusion.counterpart(np.asarray(self.image))
+        return self.occlusion.hidden(self.image, self.reading or Reading(*self.image.size))
 
     @cached_property
     def _keys(self) -> dict[bytes, bytes]:
         return {}
 
+    @cached_property
+    def _rendered(self) -> dict[bytes, PIL.Image.Image]:
+        """Renderings that are remembered, by the pieces in them."""
+        return {}
+
+    def _remember(self, pieces: bytes, image: PIL.Image.Image) -> None:
+        """Keep a rendering, and forget the oldest ones beyond `RENDERED_BYTES`."""
+        self._rendered[pieces] = image
+        size = 4 * image.width * image.height
+        while len(self._rendered) > 1 and len(self._rendered) * size > RENDERED_BYTES:
+            self._rendered.pop(next(iter(self._rendered)), None)
+
 
 def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"region {number + 1}" for number in range(count))
-
-
-def _box(mask: Bool[np.ndarray, "height width"]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
+
+NAMES = {"audio": "clip"}
+"""What media are called, where not by their modality."""
 
 Medium = Picture | Clip | Encoded
 """An image or a clip cut into pieces that can be absent, or images and clips that are encoded already."""
@@ -51,3 +56,24 @@ class State:
             return self.medium.size
         rendered = self.rendered
         return None if rendered is None else rendered.size
+
+
+def notes_of(media: Sequence[Medium]) -> tuple[str, ...]:
+    """What the readers of a result must know of how its images and clips were read.
+
+    Example:
+        >>> notes_of([Clip.of(np.zeros((2, 9), dtype=np.float32), 8000)])
+        ('clip 1: The recording has 2 channels: explaining their mean.',)
+    """
+    counts: Counter[str] = Counter()
+    notes = []
+    for medium in media:
+        counts[medium.modality] += 1
+        name = f"{NAMES.get(medium.modality, medium.modality)} {counts[medium.modality]}"
+        notes += [f"{name}: {note}" for note in medium.notes]
+    return tuple(notes)
+
+
+def features_of(media: Sequence[Medium]) -> list[Feature]:
+    """The pieces of all images and clips as features."""
+    return [feature for index, medium in enumerate(media) for feature in medium.features(index)]

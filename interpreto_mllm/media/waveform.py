@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Shaped
 
-from interpreto_mllm.media.files import local_path
+from interpreto_mllm.core.shown import shown
+from interpreto_mllm.media.announced import held_fraction
+from interpreto_mllm.media.files import content_of, local_path, unwrapped
 
 logger = logging.getLogger(__name__)
 
@@ -21,50 +25,98 @@ MAX_AMPLITUDE = 2.0
 """Full scale is 1; larger values are a mistake in units, not clipping."""
 
 
+@dataclass(frozen=True)
+class ReadAudio:
+    """Mono samples as they were read, and what their reader must know of them."""
+
+    samples: Float32[np.ndarray, "s"]
+    notes: tuple[str, ...] = ()
+
+
 def read_audio(given: Any, rate: int) -> Float32[np.ndarray, "s"]:
     """Mono samples at the wanted rate. Averaging channels and resampling each log a warning.
 
     Args:
-        given: the path of a file, a mapping {"array", "sampling_rate"}, or an array or tensor of shape `s`, `c s` or `s c`,
-            which must be at the wanted rate already. Samples are floats from -1 to 1, or int16 or int32.
+        given: a sound file as a path, bytes, an open file, a data URL or base64; a pair (samples, rate) or a mapping {"array",
+            "sampling_rate"}; or an array or tensor of shape `s`, `c s` or `s c`, which must be at the wanted rate already.
+            Samples are floats from -1 to 1, or int16 or int32.
         rate: the wanted rate, in samples per second.
 
     Raises:
         FileNotFoundError: when there is no such file.
         ImportError: where reading a file or resampling needs the extra `audio`.
         TypeError: for something that is not a recording.
-        ValueError: for a file that cannot be read, an empty recording, and values, shapes or rates that cannot be right.
+        ValueError: for a file that cannot be read or was cut off, an empty recording, and values, shapes or rates that cannot
+            be right.
 
     Example:
         >>> import numpy as np
         >>> read_audio(np.array([0, 16384], dtype=np.int16), 16_000).tolist()
         [0.0, 0.5]
     """
-    own_rate: Any = rate
-    if isinstance(given, (str, os.PathLike)):
-        given, own_rate = _file(given)
-    elif isinstance(given, Mapping):
-        if not {"array", "sampling_rate"} <= set(given):
-            raise ValueError(
-                f'A recording as a mapping is {{"array": ..., "sampling_rate": ...}}; this one has {sorted(given)}.'
-            )
-        given, own_rate = given["array"], given["sampling_rate"]
-    if isinstance(own_rate, bool) or not isinstance(own_rate, (int, float, np.integer)) or not own_rate > 0:
-        raise ValueError(f"A sampling rate is a positive number of samples per second; got {own_rate!r}.")
-    samples = _mono(_floats(given))
-    return samples if own_rate == rate else _resampled(samples, float(own_rate), rate)
+    return read_noted_audio(given, rate).samples
 
 
-def _file(given: str | os.PathLike[str]) -> tuple[Shaped[np.ndarray, "..."], int]:
-    path = local_path(given, "audio")
+def read_noted_audio(given: Any, rate: int) -> ReadAudio:
+    """Like `read_audio`, with notes of what was changed."""
+    given, own_rate = _with_rate(given, rate)
+    if isinstance(own_rate, bool) or not isinstance(own_rate, (int, float, np.number)) or not 0 < own_rate < np.inf:
+        raise ValueError(f"A sampling rate is a positive number of samples per second; got {shown(own_rate)}.")
+    floats, notes = _floats(given), []
+    samples = _mono(floats)
+    if floats.size > samples.size:
+        notes.append(f"The recording has {floats.size // samples.size} channels: explaining their mean.")
+    if own_rate != rate:
+        notes.append(f"The recording has {own_rate:g} samples per second, the model wants {rate}: resampled.")
+        samples = _resampled(samples, float(own_rate), rate)
+    for note in notes:
+        logger.warning(note)
+    return ReadAudio(samples, tuple(notes))
+
+
+def _with_rate(given: Any, rate: int) -> tuple[Any, Any]:
+    """The samples of what was given, and how many there are per second."""
+    if isinstance(given, Mapping) and "sampling_rate" in given and ("array" in given or "raw" in given):
+        return given["array"] if "array" in given else given["raw"], given["sampling_rate"]
+    given = unwrapped(given)
+    if isinstance(given, Mapping):
+        raise ValueError(f'A recording as a mapping is {{"array": ..., "sampling_rate": ...}}; this one has {shown([*given])}.')
+    if isinstance(given, (list, tuple)) and len(given) == 2 and (pair := _samples_first(given)) is not None:
+        return pair
+    content, name = content_of(given, "audio"), "The recording"
+    if content is None and isinstance(given, (str, os.PathLike)):
+        path = local_path(given, "audio")
+        content, name = path.read_bytes(), str(path)
+    return (given, rate) if content is None else _decoded(content, name)
+
+
+def _samples_first(pair: Sequence[Any]) -> tuple[Any, Any] | None:
+    """(samples, rate), of a pair in this order or the other; None where both are numbers, or neither is."""
+    numbers = [isinstance(one, (int, float, np.number)) for one in pair]
+    return None if numbers[0] == numbers[1] else (pair[0], pair[1]) if numbers[1] else (pair[1], pair[0])
+
+
+def _decoded(content: bytes, name: str) -> tuple[Shaped[np.ndarray, "..."], int]:
+    """Samples and rate of a sound file."""
     try:
         import soundfile
     except ImportError as error:
         raise ImportError("Audio files need soundfile: pip install interpreto_mllm[audio]") from error
     try:
-        return soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{path} is not a recording that can be read: {error}") from error
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            announced = file.frames if file.format == "FLAC" else 0
+            samples, rate = file.read(dtype="float32", always_2d=True), file.samplerate
+    except (soundfile.SoundFileError, OSError, ValueError) as error:
+        reason = str(error).split(": ", 1)[-1] if name == "The recording" else str(error)
+        raise ValueError(f"{name} is not a recording that can be read: {reason}") from error
+    held = min(held_fraction(content), len(samples) / announced if announced else 1.0)
+    if held < 1:
+        total = f" of {len(samples) / held / rate:.2f} s" if held else ""
+        raise ValueError(
+            f"{name} was cut off: {len(samples) / rate:.2f} s{total} are there. Give the whole file, or what is left of it as "
+            "(samples, rate)."
+        )
+    return samples, rate
 
 
 def _floats(given: Any) -> Float32[np.ndarray, "..."]:
@@ -73,11 +125,14 @@ def _floats(given: Any) -> Float32[np.ndarray, "..."]:
         given = given.detach().cpu()
         given = (given.float() if given.is_floating_point() else given).numpy()
     if isinstance(given, (list, tuple)):
-        given = np.asarray(given)
+        try:
+            given = np.asarray(given)
+        except ValueError as error:
+            raise ValueError("The recording is a list whose parts differ in length: give one array of samples.") from error
     if not isinstance(given, np.ndarray):
         raise TypeError(
-            f"Cannot read a recording from {type(given).__name__}: give an array of samples, a mapping "
-            '{"array", "sampling_rate"} or the path of a file.'
+            f"Cannot read a recording from {type(given).__name__}: give an array of samples, (samples, rate), a mapping "
+            '{"array", "sampling_rate"}, or a file as a path, bytes, an open file, a data URL or base64.'
         )
     if 0 in given.shape:
         raise ValueError(f"The recording is empty: its shape is {given.shape}.")
@@ -101,8 +156,6 @@ def _mono(samples: Float32[np.ndarray, "..."]) -> Float32[np.ndarray, "s"]:
             f"A recording has the shape (samples,), (channels, samples) or (samples, channels), at most {MAX_CHANNELS} "
             f"channels; got {samples.shape}."
         )
-    if samples.shape[channels[0]] > 1:
-        logger.warning("The recording has %d channels: explaining their mean.", samples.shape[channels[0]])
     return samples.mean(axis=channels[0], dtype=np.float64).astype(np.float32)
 
 
@@ -114,7 +167,6 @@ def _resampled(samples: Float32[np.ndarray, "s"], own: int | float, rate: int) -
             f"The recording has {own:g} samples per second and the model wants {rate}; resampling needs soxr: "
             "pip install interpreto_mllm[audio]"
         ) from error
-    logger.warning("The recording has %g samples per second, the model wants %d: resampled.", own, rate)
     resampled = soxr.resample(samples, own, rate)
     if not len(resampled):
         raise ValueError(f"The recording is too short to be resampled: {len(samples)} samples at {own:g} per second.")

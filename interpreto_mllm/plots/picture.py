@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, UInt
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +52,7 @@ def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, pai
         _write(pair[1], areas, [None if entry is None else (row.short(entry), row.share(entry)) for entry in each])
 
 
-def _write(axes: Axes, areas: Int64[np.ndarray, "height width"], scores: list[tuple[str, float] | None]) -> None:
+def _write(axes: Axes, areas: UInt[np.ndarray, "height width"], scores: list[tuple[str, float] | None]) -> None:
     """The score of each area in its middle, where it fits."""
     points = axes.get_window_extent().width / axes.figure.dpi * 72 / areas.shape[1]
     longest = max((len(score[0]) for score in scores if score), default=1)
@@ -90,7 +90,7 @@ def _tinted(image: PIL.Image.Image, shares: np.ndarray) -> np.ndarray:
     return (grey * (1 - strength) + tint * strength).round().astype(np.uint8)
 
 
-def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.ndarray, "height width"]]:
+def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, UInt[np.ndarray, "height width"]]:
     """The image and the area of each of its pixels, both made smaller where they are large."""
     picture = attribution.media[medium]
     assert isinstance(picture, Picture)
@@ -105,7 +105,7 @@ def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Int64[np.
 
 
 def _pieces(
-    attribution: Record, medium: int, areas: Int64[np.ndarray, "height width"]
+    attribution: Record, medium: int, areas: UInt[np.ndarray, "height width"]
 ) -> list[Bool[np.ndarray, "height width"]]:
     """Where each feature lies in the image as shown."""
     each = covers(attribution, medium)
@@ -169,10 +169,10 @@ def cells(attribution: Record, medium: int, row: TargetScores) -> Group:
 def _grid(picture: Picture) -> list[list[tuple[int, int]]] | None:
     """The upper left pixels of the pieces by row and column, None if they do not form a grid."""
     boxes = {feature.box for feature in picture.features(0) if feature.box}
-    filled = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes) == picture.masks.sum()
+    filled = sum((right - left) * (bottom - top) for left, top, right, bottom in boxes) == picture.regions.sizes.sum()
     tops, lefts = sorted({box[1] for box in boxes}), sorted({box[0] for box in boxes})
     regular = {(box[1], box[0]) for box in boxes} == {(top, left) for top in tops for left in lefts}
-    disjoint = bool((picture.masks.sum(0) <= 1).all())
-    if not (filled and regular and disjoint and len(boxes) == len(picture.masks) > 1):
+    disjoint = bool((picture.regions.cover.sum(1) <= 1).all())
+    if not (filled and regular and disjoint and len(boxes) == picture.regions.count > 1):
         return None
     return [[(top, left) for left in lefts] for top in tops]

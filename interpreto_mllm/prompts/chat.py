@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.processing import Processing
 
@@ -54,7 +55,7 @@ def check_chat(messages: Sequence[Message], processing: Processing, may_be_answe
         content = message.get("content")
         if not (isinstance(content, str) or (isinstance(content, list) and content and all(map(_kind, content)))):
             raise ValueError(
-                f"Message {index} needs a text under 'content', or a list of parts; got {content!r}. "
+                f"Message {index} needs a text under 'content', or a list of parts; got {shown(content)}. "
                 'A message looks like {"role": "user", "content": "Hello"}, or {"role": "user", "content": [{"type": "image", '
                 '"image": picture}, {"type": "text", "text": "Hello"}]}; parts are of the type text, image or audio.'
             )
@@ -115,7 +116,9 @@ def render_chat(
         start = position + len(before)
         written = next((form for form in (content, content.strip()) if text.startswith(before + form, position)), None)
         if written is None:
-            raise ValueError(f"The chat template rewrites the message {content!r}, so its words cannot be found in the prompt.")
+            raise ValueError(
+                f"The chat template rewrites the message {shown(content)}, so its words cannot be found in the prompt."
+            )
         spans.append((start, start + len(written)))
         position, skeleton = start + len(written), rest
     if text[position:] != skeleton:

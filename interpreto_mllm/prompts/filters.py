@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
 
 Pins = Callable[[Feature], bool] | Collection[str | int]
 
@@ -50,12 +52,18 @@ def unpinned(features: Sequence[Feature], pinned: Pins) -> list[int]:
         ValueError: when a pinned text or index is not a feature of the prompt, or nothing remains to explain.
     """
     if callable(pinned):
-        kept = [index for index, feature in enumerate(features) if not pinned(feature)]
+        answers = [pinned(feature) for feature in features]
+        if all(answer is None for answer in answers):
+            raise TypeError("pinned returned None for every feature: a filter returns True for those that are always present.")
+        kept = [index for index, answer in enumerate(answers) if not answer]
     else:
         texts = [_bare(feature.text) for feature in features]
         for pin in pinned:
-            if (pin not in range(len(features))) if isinstance(pin, int) else (_bare(pin) not in texts):
-                raise ValueError(f"pinned names {pin!r}, which is not a feature of this prompt; its features are {texts}.")
+            if not isinstance(pin, str) and not is_whole(pin):
+                raise TypeError(f"pinned holds texts and indices of features; got {shown(pin)}.")
+            if (pin not in range(len(features))) if is_whole(pin) else (_bare(str(pin)) not in texts):
+                known = shown(texts) if len(texts) > 20 else texts
+                raise ValueError(f"pinned names {shown(pin)}, which is not a feature of this prompt; its features are {known}.")
         words = {_bare(pin) for pin in pinned if isinstance(pin, str)}
         kept = [index for index, text in enumerate(texts) if index not in pinned and text not in words]
     if not kept:

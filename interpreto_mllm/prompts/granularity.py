@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
+from typing import Any
 
 import regex
+
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
+from interpreto_mllm.prompts.sentences import split_sentences
 
 Span = tuple[int, int]
 """Start and end (exclusive) of a piece of text, in characters."""
@@ -19,7 +24,6 @@ _WORD = regex.compile(
     r"(?:['’\-.,:/@][\p{L}\p{N}_]\p{M}*(?:(?![\p{Han}\p{Hiragana}\p{Katakana}])[\p{L}\p{N}_]\p{M}*)*)*"
     r"|\X"
 )
-_SENTENCE = regex.compile(r"\S.*?(?:[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”]?|(?=\n)|$)", regex.DOTALL)
 
 
 class Granularity(Enum):
@@ -45,7 +49,7 @@ class Granularity(Enum):
         if self is Granularity.WORD:
             return [match.span() for match in _WORD.finditer(text) if not match.group().isspace()]
         if self is Granularity.SENTENCE:
-            return [match.span() for match in _SENTENCE.finditer(text) if match.group().strip()]
+            return split_sentences(text)
         if self is Granularity.TURN:
             stripped = text.strip()
             start = text.find(stripped)
@@ -55,28 +59,37 @@ class Granularity(Enum):
 
 def check_granularity(granularity: object) -> Granularity | Splitter | list[Span]:
     """The granularity as given, or an error that lists what is accepted."""
-    if isinstance(granularity, Granularity) or callable(granularity):
+    if isinstance(granularity, Granularity) or (callable(granularity) and not isinstance(granularity, type)):
         return granularity  # type: ignore[return-value]
     if isinstance(granularity, str):
         raise ValueError(f"granularity must be a member such as Granularity.WORD, not the string {granularity!r}.")
-    if isinstance(granularity, Sequence) and all(isinstance(s, tuple) and len(s) == 2 for s in granularity):
-        return check_spans(list(granularity), None)
+    if isinstance(granularity, Sequence) and all(isinstance(s, (tuple, list)) and len(s) == 2 for s in granularity):
+        return check_spans(granularity, None)
     names = ", ".join(f"Granularity.{member.name}" for member in Granularity)
     raise ValueError(
-        f"granularity must be one of {names}, a callable from a text to spans, or a list of (start, end); got {granularity!r}."
+        f"granularity must be one of {names}, a callable from a text to spans, or a list of (start, end); got "
+        f"{shown(granularity)}."
     )
 
 
-def check_spans(spans: Sequence[Span], text: str | None) -> list[Span]:
+def check_spans(spans: Any, text: str | None) -> list[Span]:
     """The spans as a list, checked: ordered, not overlapping, within the text.
 
     Raises:
+        TypeError: for anything but pairs of whole numbers.
         ValueError: naming the first span that is wrong.
     """
+    try:
+        pairs: list[tuple[Any, Any]] = [(start, end) for start, end in spans]
+    except (TypeError, ValueError):
+        pairs = [(None, None)]
+    if isinstance(spans, str) or not all(is_whole(edge) for pair in pairs for edge in pair):
+        raise TypeError(f"A granularity gives a list of (start, end), in characters; got {shown(spans)}.")
+    checked = [(int(start), int(end)) for start, end in pairs]
     previous_end = 0
-    for start, end in spans:
+    for start, end in checked:
         if start < previous_end or end <= start or (text is not None and end > len(text)):
             limit = "" if text is None else f" and at most {len(text)}, the length of the text"
             raise ValueError(f"Span ({start}, {end}) is wrong: spans must be in order, not overlap, not be empty{limit}.")
         previous_end = end
-    return list(spans)
+    return checked

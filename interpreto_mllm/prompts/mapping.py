@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from interpreto_mllm.core.numbers import is_number
 from interpreto_mllm.prompts.granularity import Span
 
 MEDIA = {"image": "images", "audio": "audio"}
@@ -83,9 +84,8 @@ def accepted(given: object) -> str:
 
 
 def _listed(given: Any) -> list[Any]:
-    """One image or clip, or several in a list, as a list. A list of numbers is one clip."""
+    """One image or clip, or several in a list, as a list. A list of numbers is one clip, as is a pair (samples, rate)."""
     if given is None:
         return []
-    if isinstance(given, (list, tuple)) and not (given and isinstance(given[0], (int, float))):
-        return list(given)
-    return [given]
+    several = isinstance(given, (list, tuple)) and not any(is_number(one) for one in given)
+    return list(given) if several else [given]

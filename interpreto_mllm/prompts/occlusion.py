@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.model_input import ModelInput
 
 
@@ -85,13 +87,15 @@ class Replace(TextOcclusion):
             if tokenizer.mask_token_id is None:
                 raise ValueError("This tokenizer has no mask token: use Replace('some text'), Replace(token_id) or Drop().")
             return Replace(None, (tokenizer.mask_token_id,))
-        if isinstance(self.replacement, int):
+        if is_whole(self.replacement):
             if not 0 <= self.replacement < len(tokenizer):
                 raise ValueError(f"Replace({self.replacement}): token ids of this tokenizer lie in [0, {len(tokenizer)}).")
-            return Replace(self.replacement, (self.replacement,))
+            return Replace(int(self.replacement), (int(self.replacement),))
+        if not isinstance(self.replacement, str):
+            raise TypeError(f"Replace takes a text, a token id, or nothing for the mask token; got {shown(self.replacement)}.")
         ids = tokenizer.encode(self.replacement, add_special_tokens=False)
         if not ids:
-            raise ValueError(f"Replace({self.replacement!r}): this text has no tokens; use Drop() to leave features out.")
+            raise ValueError(f"Replace({shown(self.replacement)}): this text has no tokens; use Drop() to leave features out.")
         return Replace(self.replacement, tuple(ids))
 
     def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:

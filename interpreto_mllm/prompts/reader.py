@@ -11,17 +11,20 @@ import numpy as np
 import torch
 
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.shown import shown
+from interpreto_mllm.core.which import about
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
-from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.state import Medium, State, features_of, notes_of
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
+from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_text
 from interpreto_mllm.prompts.clip_length import check_clip_length
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.mapping import (
-    MEDIA,
     accepted,
     between,
     in_text_order,
@@ -34,8 +37,10 @@ from interpreto_mllm.prompts.markup import RENDERED, Markup, message_around, no_
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, TextOcclusion
+from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt
+from interpreto_mllm.prompts.reading_size import as_read
 from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.selection import Cut, Groups, selected
 from interpreto_mllm.prompts.splitter import Region, TextSplitter
@@ -61,6 +66,7 @@ class PromptReader:
         fixed: indices of a chat's messages that are not explained, regardless of their roles.
         generation_prompt: whether a chat is read up to where the model's answer begins; a classifier reads the messages alone.
         may_be_answered: whether a chat may end with a message of the assistant.
+        positions: how many tokens the model reads, None where there is no limit.
     """
 
     processing: Processing
@@ -73,6 +79,7 @@ class PromptReader:
     fixed: Collection[int] = ()
     generation_prompt: bool = True
     may_be_answered: bool = False
+    positions: int | None = None
 
     @property
     def tokenizer(self) -> Any:
@@ -93,10 +100,14 @@ class PromptReader:
         if isinstance(inputs, (list, tuple)):
             if not inputs:
                 raise ValueError("There are no inputs: the list is empty.")
-            return [self._one(one) for one in inputs]
+            return [self._listed(one, index, len(inputs)) for index, one in enumerate(inputs)]
         if isinstance(inputs, Prompt):
             return [inputs]
         raise TypeError(accepted(inputs))
+
+    def _listed(self, one: Any, index: int, count: int) -> Prompt:
+        with about("inputs", index, count):
+            return self._one(one)
 
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, dict) and is_prompt_mapping(one):
@@ -104,29 +115,28 @@ class PromptReader:
         if _is_picture(one):
             return self._parts({"images": one})
         if not self.processing.reads_text:
-            raise TypeError(f"This model reads no text: give {media_forms(self.processing.modalities)}; got {one!r}.")
+            raise TypeError(f"This model reads no text: give {media_forms(self.processing.modalities)}; got {shown(one)}.")
         if self.processing.side_by_side or (isinstance(one, (str, Template)) and self.processing.needs_image):
-            raise TypeError(f'This model reads an image beside a text: give {{"text": ..., "images": ...}}; got {one!r}.')
+            raise TypeError(f'This model reads an image beside a text: give {{"text": ..., "images": ...}}; got {shown(one)}.')
         if isinstance(one, Template):
             return self._selected(TemplatePrompt.of(one, self.tokenizer))
         if isinstance(one, str):
-            if not one.strip():
-                raise ValueError("The prompt is empty: there is nothing to explain.")
+            check_text(one, self.tokenizer, self.positions)
             return self._text(Tokens.of_text(one, self.tokenizer), special=True)
         if is_chat(one):
             return self._chat(one)
         raise TypeError(accepted(one))
 
     def _chat(self, messages: list[dict]) -> Prompt:
+        messages = plain(messages)
         check_chat(messages, self.processing, self.may_be_answered)
         parts = parts_of(messages)
-        present = {message["role"] for message in messages}
-        if not present & set(self.roles):
-            raise ValueError(f"No message has a role to explain: roles={sorted(self.roles)}, the chat has {sorted(present)}.")
+        check_roles(messages, self.roles)
         media = [part for part in parts if part.kind != "text"]
-        self._check_modalities([part.kind for part in media])
+        check_modalities([part.kind for part in media], self.processing)
         rendered = partial(render_chat, messages, self.processing, fixed=self.fixed, generation_prompt=self.generation_prompt)
         text, _ = rendered()
+        check_text(text, self.tokenizer, self.positions)
         starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
         mixed = Mixed(
             self.processing,
@@ -141,7 +151,7 @@ class PromptReader:
     def _parts(self, one: Mapping[str, Any]) -> Prompt:
         """A text with placeholders, and the images and clips that they stand for."""
         given = media_of(one)
-        self._check_modalities([kind for kind, _ in given])
+        check_modalities([kind for kind, _ in given], self.processing)
         media = tuple(self._medium(kind, item) for kind, item in given)
         text = one.get("text") or ""
         if not self.processing.reads_text:
@@ -149,7 +159,7 @@ class PromptReader:
                 raise ValueError("This model reads no text: leave 'text' out.")
             return self._media_only(media)
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {text!r}.")
+            raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {shown(text)}.")
         holders = self.processing.placeholders(text, [kind for kind, _ in given])
         order = in_text_order(text, holders) if holders else range(len(media))
         media, holders = tuple(media[m] for m in order), [holders[m] for m in order if holders]
@@ -161,14 +171,14 @@ class PromptReader:
         mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, special)
         around = [message_around(place, messages or []) for place in held] or [(None, None)] * len(media)
         prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
-        return prompt if messages is None else replace(prompt, notes=(RENDERED,))
+        return prompt if messages is None else replace(prompt, notes=(*prompt.notes, RENDERED))
 
     def _medium(self, kind: str, given: Any) -> Medium:
         """An image or a clip in its pieces."""
         medium = self.media(kind, given)
         if isinstance(medium, Clip):
             check_clip_length(medium, self.processing)
-        return medium
+        return as_read(medium, self.processing) if isinstance(medium, Picture) else medium
 
     def _media_only(self, media: tuple[Medium, ...]) -> Prompt:
         """A prompt of a single image or clip, without text."""
@@ -178,7 +188,10 @@ class PromptReader:
                 f"prompts, [{media_forms(self.processing.modalities)}, ...]."
             )
         nothing = np.zeros(0, dtype=np.int64)
-        prompt = self._selected(TokenPrompt("", ModelInput(nothing), nothing, _features(media), self.occlusion, (), media))
+        whole = TokenPrompt(
+            "", ModelInput(nothing), nothing, features_of(media), self.occlusion, (), media, notes=notes_of(media)
+        )
+        prompt = self._selected(whole)
         [[empty]] = prompt.inputs_for(torch.zeros(1, len(prompt.features), dtype=torch.bool))
         if not empty.media:
             raise ValueError(
@@ -217,22 +230,7 @@ class PromptReader:
         return role is None or (role in self.roles and turn not in self.fixed)
 
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
-        for modality in set(self.processing.modalities) - set(kinds):
-            standing = tokens.ids[np.isin(tokens.ids, list(self.processing.stands(modality)))]
-            if len(standing):
-                raise ValueError(
-                    f"The prompt has a placeholder {self.tokenizer.convert_ids_to_tokens(int(standing[0]))!r} for {modality}, "
-                    f'but comes with none: give {{"text": ..., "{MEDIA[modality]}": ...}}, or take the placeholder out.'
-                )
-
-    def _check_modalities(self, kinds: Collection[str]) -> None:
-        missing = sorted(set(kinds) - set(self.processing.modalities))
-        if missing:
-            name = type(self.processing.processor).__name__
-            raise ValueError(
-                f"The prompt has a part of the type {missing[0]}, which {name} does not read: give the model's processor as "
-                "the second argument, or leave that part out."
-            )
+        check_placeholders(tokens, kinds, self.processing)
 
     def _encoded(self, row: EncodedPrompt) -> Prompt:
         """A row of an encoding; the ids are used as they are."""
@@ -242,7 +240,7 @@ class PromptReader:
         soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
         tokens = replace(tokens, special=tokens.special | soft)
         if row.media:  # a processor writes tokens of its own around images and clips, which no rendering shows
-            return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, _features(row.media), row.media)
+            return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, features_of(row.media), row.media)
         return self._text(tokens, row.types)
 
     def _text(self, tokens: Tokens, types: np.ndarray | None = None, special: bool | None = None) -> Prompt:
@@ -280,7 +278,7 @@ class PromptReader:
         spans = tuple(region.span for region in regions)
         whole = ModelInput(tokens.ids, None, segments)
         every = [*pieces, *features]
-        prompt = TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts)
+        prompt = TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts, notes=notes_of(media))
         if isinstance(self.occlusion, Drop) and self.occlusion.retokenize:
             prompt = replace(prompt, retokenizer=self._retokenizer(prompt, special))
         return self._selected(prompt)
@@ -294,7 +292,3 @@ class PromptReader:
 
 def _is_picture(inputs: Any) -> bool:
     return callable(getattr(inputs, "getpixel", None))
-
-
-def _features(media: Sequence[Medium]) -> list[Feature]:
-    return [feature for index, medium in enumerate(media) for feature in medium.features(index)]

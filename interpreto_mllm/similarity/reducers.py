@@ -7,6 +7,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.core.shown import shown
+
 Reducer = Callable[[Float[Tensor, "l d"]], Float[Tensor, "d"]]
 
 
@@ -59,5 +61,5 @@ def check_reducer(reducer: object) -> Reducer:
     if callable(reducer):
         return reducer  # type: ignore[return-value]
     raise ValueError(
-        f"reducer must be one of {', '.join(REDUCERS)}, or a callable from Float[l d] to Float[d]; got {reducer!r}."
+        f"reducer must be one of {', '.join(REDUCERS)}, or a callable from Float[l d] to Float[d]; got {shown(reducer)}."
     )

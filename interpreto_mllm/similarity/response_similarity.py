@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.core.responses import Response
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.similarity.embeddings import Embedding, OwnEmbedding, PromptedResponse, Static
 from interpreto_mllm.similarity.measures import Cosine, Measure
 from interpreto_mllm.similarity.reducers import Reducer, check_reducer
@@ -67,11 +69,11 @@ class ResponseSimilarity:
             ),
         ):
             if isinstance(part, type) or not ((part is None and name == "embedding") or callable(part)):
-                raise ValueError(f"{name} must be {accepted}; got {part!r}.")
+                raise ValueError(f"{name} must be {accepted}; got {shown(part)}.")
         if not isinstance(self.similarity, Measure) and self.embedding is not None:
             raise ValueError(f"{_name(self.similarity)} compares texts and needs no embedding: leave `embedding` out.")
-        if isinstance(self.repeats, bool) or not isinstance(self.repeats, int) or self.repeats < 1:
-            raise ValueError(f"repeats must be a positive int; got {self.repeats!r}.")
+        if not is_whole(self.repeats) or self.repeats < 1:
+            raise ValueError(f"repeats must be a positive int; got {shown(self.repeats)}.")
         if self.repeats > 1 and not self.generate.get("do_sample"):
             raise ValueError("Greedy answers are all the same: repeats need generate=dict(do_sample=True, ...).")
 

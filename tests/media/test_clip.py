@@ -245,7 +245,7 @@ def test_a_clip_is_taken_as_it_is_at_its_own_rate_only():
         ({"array": WAVE, "sampling_rate": "16k"}, ValueError, "got '16k'"),
         ("nowhere.wav", FileNotFoundError, "no audio file at nowhere.wav"),
         ("https://example.org/a.wav", ValueError, "Nothing is downloaded"),
-        (b"RIFF", TypeError, "Cannot read a recording from bytes"),
+        (b"RIFF", ValueError, "The recording is not a recording that can be read"),
         (None, TypeError, "Cannot read a recording from NoneType"),
     ],
 )

@@ -50,11 +50,12 @@ def test_every_state_is_rendered_pixel_by_pixel(granularity, occlusion):
     picture = Picture.of(PHOTO, GRANULARITIES[granularity], OCCLUSIONS[occlusion])
     hidden = OCCLUSIONS[occlusion].counterpart(PHOTO)
     assert hidden is not None
+    masks = picture.masks
     for state in states(len(picture.labels)):
         rendered = shown(picture, state)
         for y in range(5):
             for x in range(7):
-                covering = [k for k in range(len(state)) if picture.masks[k, y, x]]
+                covering = [k for k in range(len(state)) if masks[k, y, x]]
                 there = not covering or any(state[k] for k in covering)
                 assert rendered[y, x].tolist() == (PHOTO if there else hidden)[y, x].tolist()
 
@@ -215,7 +216,7 @@ def test_the_image_given_is_not_touched():
         ("nowhere.png", FileNotFoundError, "no image file at nowhere.png"),
         (".", FileNotFoundError, "it is a folder"),
         ("https://example.org/cat.png", ValueError, "Nothing is downloaded"),
-        (b"bytes", TypeError, "Cannot read an image from bytes"),
+        (b"bytes", ValueError, "The image is not an image that can be read"),
         (None, TypeError, "Cannot read an image from NoneType"),
     ],
 )
@@ -245,8 +246,10 @@ def test_corrupt_files_are_told(tmp_path):
         ),
         (lambda: Superpixels(4, compactness=0), ValueError, "compactness must be positive"),
         (lambda: Boxes([]), ValueError, "there is no box"),
-        (lambda: Boxes([(0, 0, 2)]), ValueError, "four whole numbers"),
-        (lambda: Boxes([(0, 0, 2.5, 2)]), ValueError, "four whole numbers"),
+        (lambda: Boxes([(0, 0, 2)]), ValueError, r"\(0, 0, 2\) is no box; a box is four numbers"),
+        (lambda: Boxes([(0, 0, np.nan, 2)]), ValueError, "a box is four numbers"),
+        (lambda: Picture.of(PHOTO, Boxes([(0.1, 0.1, 0.4, 0.9)])), ValueError, "these look like fractions of it"),
+        (lambda: Picture.of(PHOTO, Boxes([(0, 0, 9.5, 2)])), ValueError, "empty or leaves"),
         (
             lambda: Picture.of(PHOTO, Boxes([(0, 0, 8, 2)])),
             ValueError,

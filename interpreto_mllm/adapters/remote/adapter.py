@@ -15,6 +15,7 @@ from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, Re
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
 from interpreto_mllm.adapters.responding import RespondingAdapter, original_target
 from interpreto_mllm.core.responses import Response
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.games.modes import InferenceModes, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
@@ -57,7 +58,9 @@ class RemoteAdapter(ModelAdapter[T]):
                 f"Only the server knows a remote model's tokens, not {granularity}: use WORD, SENTENCE, TURN or spans."
             )
         prepared, bare = self.prepared_occlusion(occlusion), self.model.route == "completion"
-        return RemoteReader(self.processing, granularity, prepared, roles, pinned, groups, cuts, bare=bare)
+        return RemoteReader(
+            self.processing, granularity, prepared, roles, pinned, groups, cuts, bare=bare, max_pixels=self.model.max_pixels
+        )
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         if isinstance(occlusion, Attend):
@@ -150,7 +153,7 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
 
 def _text(target: Any) -> str:
     if not isinstance(target, str):
-        raise TypeError(f"A target of a remote model is a text, a Contrast of texts or None; got {target!r}.")
+        raise TypeError(f"A target of a remote model is a text, a Contrast of texts or None; got {shown(target)}.")
     return target
 
 

@@ -41,7 +41,7 @@ def tokens_of(state: State) -> int:
     if isinstance(state.medium, Clip):
         return -(-len(state.medium.samples) * TOKENS_PER_SECOND // state.medium.rate)
     assert isinstance(state.medium, Picture)
-    width, height = state.medium.image.size
+    width, height = state.medium.size
     return -(-width // PIXELS_PER_TOKEN_SIDE) * -(-height // PIXELS_PER_TOKEN_SIDE)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from interpreto_mllm.core.numbers import is_whole
+from interpreto_mllm.core.shown import shown
+
 
 @dataclass(frozen=True)
 class RemoteModel:
@@ -25,6 +28,8 @@ class RemoteModel:
             each time, or as long as the server asks.
         timeout: the longest time for a request, in seconds.
         sampling_rate: samples per second of the clips that are sent.
+        max_pixels: larger images are made smaller, once, before pieces of them are hidden; None sends every image whole. A
+            photo of 12 megapixels takes seconds to encode for each coalition, and most servers read two megapixels or less.
 
     Raises:
         ValueError: for invalid settings.
@@ -32,7 +37,7 @@ class RemoteModel:
     Example:
         >>> RemoteModel("http://localhost:8000/v1", "tiny", api_key="secret")
         RemoteModel(base_url='http://localhost:8000/v1', model='tiny', concurrency=8, route='chat', retries=6, timeout=60.0,
-                    sampling_rate=16000)
+                    sampling_rate=16000, max_pixels=None)
     """
 
     base_url: str
@@ -43,6 +48,7 @@ class RemoteModel:
     retries: int = 6
     timeout: int | float = 60.0
     sampling_rate: int = 16_000
+    max_pixels: int | None = None
 
     def __post_init__(self) -> None:
         if not self.base_url.startswith(("http://", "https://")):
@@ -52,5 +58,7 @@ class RemoteModel:
                 "concurrency and sampling_rate must be at least 1, retries at least 0 and timeout positive; "
                 f"got {self.concurrency}, {self.sampling_rate}, {self.retries} and {self.timeout}."
             )
+        if self.max_pixels is not None and (not is_whole(self.max_pixels) or self.max_pixels < 1):
+            raise ValueError(f"max_pixels must be a whole number of pixels, at least 1, or None; got {shown(self.max_pixels)}.")
         if self.route not in ("chat", "completion"):
             raise ValueError(f"route must be 'chat' or 'completion'; got {self.route!r}.")

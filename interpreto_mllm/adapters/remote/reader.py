@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 
 from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, encode_chat
-from interpreto_mllm.media.state import State
+from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
+from interpreto_mllm.prompts.checks import check_characters, check_roles, check_text
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.mixed import Mixed
+from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
 from interpreto_mllm.prompts.reader import PromptReader
+from interpreto_mllm.prompts.reading_size import within
 from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.splitter import Region
 from interpreto_mllm.prompts.tokens import Tokens
@@ -55,14 +59,20 @@ class RemoteReader(PromptReader):
 
     Args:
         bare: whether a plain text is sent as it is (completions) rather than as a message of the user.
+        max_pixels: how many pixels of an image are sent at most, None for all.
     """
 
     bare: bool = False
+    max_pixels: int | None = None
+
+    def _medium(self, kind: str, given: Any) -> Medium:
+        medium = self.media(kind, given)
+        smaller = self.max_pixels is not None and isinstance(medium, Picture)
+        return within(medium, self.max_pixels) if smaller else medium  # type: ignore[arg-type]
 
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, str) and not self.bare:
-            if not one.strip():
-                raise ValueError("The prompt is empty: there is nothing to explain.")
+            check_text(one, self.tokenizer, None)
             tokens, spans = encode_chat([{"role": "user", "content": one}], headed=False)
             return self._cut(tokens, [Region(spans[0])])
         if is_chat(one) and self.bare:
@@ -88,13 +98,15 @@ class RemoteReader(PromptReader):
         """No character stands for an image or a clip."""
 
     def _chat(self, messages: list[Message]) -> Prompt:
+        messages = plain(messages)
         check_chat(messages, self.processing)
-        present = {message["role"] for message in messages}
-        if not present & set(self.roles):
-            raise ValueError(f"No message has a role to explain: roles={sorted(self.roles)}, the chat has {sorted(present)}.")
+        check_roles(messages, self.roles)
         parts = parts_of(messages)
+        for part in parts:
+            if part.kind == "text":
+                check_characters(part.content, "prompt")
         shown = [part for part in parts if part.kind != "text"]
-        media = tuple(self.media(part.kind, part.content) for part in shown)
+        media = tuple(self._medium(part.kind, part.content) for part in shown)
         of_text, of_media = ([(p.role, p.turn) for p in parts if (p.kind == "text") is text] for text in (True, False))
         tokens, spans = encode_chat(messages)
         chat = _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)

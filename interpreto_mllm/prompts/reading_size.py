@@ -1,0 +1,86 @@
+"""At which size a processor reads an image, so that a photo is made small once and not for every coalition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.reading import Reading
+from interpreto_mllm.media.state import State
+from interpreto_mllm.prompts.processing import Processing, Tensors
+
+BICUBIC = 3
+
+LARGE = 2**20
+"""Images with more pixels are made small once. The pieces of smaller ones are hidden before the processor makes them small."""
+
+
+def as_read(picture: Picture, processing: Processing) -> Picture:
+    """A large picture at the size that the processor makes of it first, if the processor then gives the very same tensors.
+
+    Processors that cut an image into tiles, or that read large images whole, are given it as it is.
+    """
+    width, height = picture.image.size
+    if width * height <= LARGE or picture.reading is not None or picture.occlusion is None:
+        return picture
+    whole = _tensors(picture, processing)
+    for reading in dict.fromkeys(_readings(picture, whole, processing)):
+        smaller = picture.read_as(reading)
+        if smaller.reading is not None and _equal(whole, _tensors(smaller, processing)):
+            return smaller
+    return picture
+
+
+def within(picture: Picture, pixels: int) -> Picture:
+    """The picture with at most so many pixels, and a note if it had more."""
+    width, height = picture.image.size
+    if width * height <= pixels or picture.occlusion is None:
+        return picture
+    scale = (pixels / (width * height)) ** 0.5
+    smaller = picture.read_as(Reading(max(1, int(width * scale)), max(1, int(height * scale))))
+    if smaller.reading is None:
+        raise ValueError(
+            f"max_pixels={pixels}: at this size one of the image's {len(picture.labels)} pieces has no pixel left."
+        )
+    sent = " × ".join(map(str, smaller.size))
+    return replace(smaller, notes=(*picture.notes, f"{width} × {height} pixels, sent as {sent} (max_pixels={pixels})"))
+
+
+def _readings(picture: Picture, whole: Tensors, processing: Processing) -> Iterator[Reading]:
+    """Sizes that the processor may have given the image, smaller ones than its own."""
+    readers = [part for part in processing.media_readers if hasattr(part, "resample")]
+    filters = [int(part.resample) for part in readers if part.resample is not None] or [BICUBIC]
+    width, height = picture.image.size
+    for made_width, made_height in _sizes(whole, readers):
+        ratio = max(made_width / width, made_height / height)
+        covering = (round(width * ratio), round(height * ratio)), (int(width * ratio), int(height * ratio))
+        for size in ((made_width, made_height), *covering):
+            if 0 < size[0] * size[1] < width * height:
+                yield Reading(*size, filters[0])
+
+
+def _sizes(whole: Tensors, readers: list[Any]) -> Iterator[tuple[int, int]]:
+    """Width and height of what the processor made of the image, by the tensors that it gave."""
+    for name, tensor in whole.items():
+        if tensor.is_floating_point() and tensor.ndim >= 4:
+            yield int(tensor.shape[-1]), int(tensor.shape[-2])
+        elif name.endswith("grid_thw") and len(tensor) == 1:
+            for side in (getattr(part, "patch_size", None) for part in readers):
+                if isinstance(side, int):
+                    yield int(tensor[0, 2]) * side, int(tensor[0, 1]) * side
+        elif name.endswith("image_sizes") and tensor.ndim == 2 and len(tensor) == 1:
+            yield int(tensor[0, 1]), int(tensor[0, 0])
+
+
+def _tensors(picture: Picture, processing: Processing) -> Tensors:
+    return processing.bare([[State.whole(picture)]])
+
+
+def _equal(one: Tensors, other: Tensors) -> bool:
+    return one.keys() == other.keys() and all(
+        tensor.shape == other[name].shape and torch.equal(tensor, other[name]) for name, tensor in one.items()
+    )
