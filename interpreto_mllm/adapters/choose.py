@@ -58,6 +58,7 @@ def adapter_for(
         if isinstance(value_function, ResponseSimilarity):
             return RemoteRespondingAdapter(model, value_function, generation)
         return RemoteScoringAdapter(model, value_function, generation)
+    _check_model(model)
     model = text_submodel(model)
     processing = Processing(tokenizer, model)
     processing = replace(processing, side_by_side=_reads_side_by_side(model, processing))
@@ -85,8 +86,7 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
         TypeError: for a model that neither generates nor classifies; the message says what it is where that is known.
     """
     name = type(model).__name__
-    if not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
-        raise TypeError(f"model must be a transformers model; got {name}.")
+    _check_model(model)
     if (both := made_of_both(model, processing)) is not None:
         raise TypeError(
             f"{name} reads {both!r}, which its processor makes of the text and the images together; models whose images "
@@ -107,6 +107,26 @@ def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:
         return kind
     choices = "MultipleChoice" in str(inspect.signature(model.forward).return_annotation)
     raise TypeError(_unsupported(name, "a model that chooses between several texts" if choices else _described(output)))
+
+
+def _check_model(model: Any) -> None:
+    """Raise an error unless this is a model with weights.
+
+    Raises:
+        TypeError: for something else.
+        ValueError: for a model on the meta device, whose weights were never loaded.
+    """
+    if isinstance(model, type) or not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
+        hint = f"the class {model.__name__}: give an instance of it" if isinstance(model, type) else type(model).__name__
+        raise TypeError(f"model must be a transformers model; got {hint}.")
+    offloaded = any(
+        hasattr(module, "_hf_hook") for module in model.modules()
+    )  # accelerate brings its weights when they are used
+    if not offloaded and any(parameter.is_meta for parameter in model.parameters()):
+        raise ValueError(
+            f"{type(model).__name__} is on the meta device: it has no weights. Load it with from_pretrained, and not within "
+            "torch.device('meta') or init_empty_weights()."
+        )
 
 
 def _reads_side_by_side(model: Any, processing: Processing) -> bool:

@@ -61,12 +61,12 @@ def _points(perturbator: GradientPerturbator, n: int, budget: int | float) -> in
         ValueError: when it is no int, or below what the perturbator needs.
     """
     minimum = perturbator.minimum_budget(n)
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < minimum:
+    if not is_whole(budget) or budget < minimum:
         raise ValueError(
             f"The budget of a gradient method is its number of points, an int of at least {minimum} for "
-            f"{type(perturbator).__name__}; got {budget!r}."
+            f"{type(perturbator).__name__}; got {shown(budget)}."
         )
-    return budget
+    return int(budget)
 
 
 def _count(fraction: float, n: int) -> int:
