@@ -22,7 +22,8 @@ def evaluation_records(game: int, evaluations: Evaluations) -> Iterator[dict[str
     """A record for each evaluation of the game with this index, and before them what its responses have in common.
 
     Example:
-        >>> known = Evaluations(torch.tensor([[True, False]]), torch.tensor([[0.5]]).double(), *[torch.zeros(0)] * 3)
+        >>> none = torch.zeros(0, dtype=torch.int64)
+        >>> known = Evaluations(torch.tensor([[True, False]]), torch.tensor([[0.5]]).double(), none, none.double(), none)
         >>> list(evaluation_records(0, known))
         [{'of': 0, 'coalition': 'gA==', 'values': 'AAAAAAAA4D8='}]
     """

@@ -10,11 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.adapters.remote.model import RemoteModel, server_address
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.explainers.options import Settings as Options
 from interpreto_mllm.explainers.packing import Lost, packed, unpacked
-from interpreto_mllm.explainers.setting import server_address
 from interpreto_mllm.results.settings import Settings
 
 Explainer = TypeVar("Explainer")

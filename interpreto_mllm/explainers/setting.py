@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from interpreto_mllm.adapters.base import ModelAdapter
-from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.adapters.remote.model import RemoteModel, server_address
 from interpreto_mllm.core.description import describe
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
@@ -56,17 +55,6 @@ def reader_for(adapter: ModelAdapter[Any], settings: Settings) -> PromptReader:
     )
 
 
-def server_address(url: str) -> str:
-    """An address without user, password and query.
-
-    Example:
-        >>> server_address("https://me:secret@host:80/v1?key=1")
-        'https://host:80/v1'
-    """
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
-
-
 def _value_function(mode: Mode | ResponseSimilarity) -> str:
     if isinstance(mode, ResponseSimilarity):
         return describe(replace(mode, generate={"do_sample": True} if mode.repeats > 1 else {}))
@@ -75,7 +63,8 @@ def _value_function(mode: Mode | ResponseSimilarity) -> str:
 
 def _model(model: Any) -> Fingerprint:
     if isinstance(model, RemoteModel):
-        return {"server": server_address(model.base_url), "model": model.model, "route": model.route}
+        stand_in = {"stand-in": repr(model.stand_in)} if model.stand_in else {}
+        return {"server": server_address(model.base_url), "model": model.model, "route": model.route, **stand_in}
     active = sorted({describe(one) for module in model.modules() if (one := _adapters(module))})
     return {
         "model": type(model).__name__,

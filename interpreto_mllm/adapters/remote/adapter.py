@@ -86,7 +86,7 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
 
     def __init__(self, model: RemoteModel, similarity: ResponseSimilarity, generation: Generation):
         _check_embedding(similarity)
-        super().__init__(model, RemoteProcessing.at(model.sampling_rate), similarity.bound(None, None), generation)
+        super().__init__(model, RemoteProcessing.of(model), similarity.bound(None, None), generation)
         given = self._arguments
         _check_generation(given)
         self.greedy_responder = self.responder = RemoteResponder(model, arguments({**given, "do_sample": False}, model.route))
@@ -127,7 +127,7 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
                 "of given answers, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
             )
         _check_generation(generation.arguments)
-        super().__init__(model, RemoteProcessing.at(model.sampling_rate))
+        super().__init__(model, RemoteProcessing.of(model))
         self.generation = generation
         self.scorer = RemoteScorer(model, generation.arguments.get("extra_body", {}), mode is InferenceModes.SOFTMAX)
 

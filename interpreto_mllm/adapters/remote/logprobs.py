@@ -8,8 +8,20 @@ from typing import Any
 
 from interpreto_mllm.adapters.remote.alignment import TokenLogProbs
 from interpreto_mllm.adapters.remote.messages import prompt_arguments
-from interpreto_mllm.adapters.remote.requests import ResponseBody
+from interpreto_mllm.adapters.remote.replies import ResponseBody
 from interpreto_mllm.prompts.model_input import ModelInput
+
+
+class Shifted(ValueError):
+    """Every token came with the log-probability of the next one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server does not return the log-probabilities of a given answer: it echoes the prompt, but gives each token "
+            "that of the next one, as llama-cpp-python does for a GGUF whose tokenizer writes no BOS token. If the model has "
+            "one, set tokenizer.ggml.add_bos_token in the file; else serve it with vLLM, or explain the similarity of its "
+            "answers."
+        )
 
 
 @dataclass(frozen=True)
@@ -41,15 +53,18 @@ def _of_prompt(reply: ResponseBody, length: int) -> TokenLogProbs | None:
 def _of_echo(reply: ResponseBody, length: int) -> TokenLogProbs | None:
     """From the `logprobs` of a completion that echoes its prompt, without the token generated after it.
 
-    Tokens that are bytes of a character may have no text; their offset shows which character it is. A server that generates a
-    token but lists no value for it has shifted the others, as llama-cpp-python does for models without a first token of their
-    own; such replies count as having none.
+    Tokens that are bytes of a character may have no text; their offset shows which character it is.
+
+    Raises:
+        Shifted: where the server generates a token and lists no value for it, because it lists those of the next one for each.
     """
     logprobs = reply["choices"][0].get("logprobs") or {}
     generated = (reply.get("usage") or {}).get("completion_tokens")
     text, starts = reply["choices"][0].get("text") or "", logprobs.get("text_offset") or []
-    if not starts or starts[0] >= length or (generated and starts[-1] < length):
+    if not starts or starts[0] >= length:
         return None
+    if generated and starts[-1] < length:
+        raise Shifted
     spans = zip(logprobs["tokens"], starts, [*starts[1:], length], logprobs["token_logprobs"], strict=True)
     return [(token or text[start : min(end, length)], value) for token, start, end, value in spans if start < length]
 
@@ -62,9 +77,9 @@ PROTOCOLS = {"chat": [_PROMPT], "completion": [_PROMPT, _ECHO]}
 """Those that each route may support, in the order in which they are tried."""
 
 
-def arguments_with_answer(model_input: ModelInput, answer: str, route: str) -> dict[str, Any]:
+def arguments_with_answer(model_input: ModelInput, answer: str, route: str, stand_in: str | None) -> dict[str, Any]:
     """The arguments of a request whose prompt ends with the answer."""
-    prompt = prompt_arguments(model_input, route)
+    prompt = prompt_arguments(model_input, route, stand_in)
     if route == "completion":
         return {"prompt": prompt["prompt"] + answer}
     body = {"add_generation_prompt": False, "continue_final_message": True}

@@ -26,6 +26,9 @@ MEDIUM = 0x400001
 class Characters:
     """A tokenizer whose ids are code points; it has no special tokens.
 
+    Args:
+        empty: stands where no text is left; None where nothing can.
+
     Example:
         >>> Characters().encode("héo"), Characters().decode([104, 233])
         ([104, 233, 111], 'hé')
@@ -34,7 +37,10 @@ class Characters:
     is_fast = True
     all_special_ids: tuple[int, ...] = ()
     bos_token = eos_token = None
-    bos_token_id = eos_token_id = pad_token_id = unk_token_id = mask_token_id = None
+    eos_token_id = pad_token_id = unk_token_id = mask_token_id = None
+
+    def __init__(self, empty: int | None = None):
+        self.bos_token_id = empty
 
     def __len__(self) -> int:
         return 0x110000
@@ -87,11 +93,13 @@ def encode_chat(messages: Sequence[Message], headed: bool = True) -> tuple[Token
     return Tokens(text, numbers, tuple(offsets), numbers >= ROLE), spans
 
 
-def prompt_arguments(model_input: ModelInput, route: str) -> dict[str, Any]:
-    """The arguments of a request that hold the prompt."""
+def prompt_arguments(model_input: ModelInput, route: str, stand_in: str | None = None) -> dict[str, Any]:
+    """The arguments of a request that hold the prompt; `stand_in` is sent where there is no text of it, or of a message."""
     if route == "chat":
-        return {"messages": decode_chat(model_input)}
-    return {"prompt": Characters().decode(model_input.ids.tolist())}
+        messages = decode_chat(model_input)
+        return {"messages": [{**each, "content": each["content"] or stand_in or ""} for each in messages]}
+    text = Characters().decode(model_input.ids.tolist())
+    return {"prompt": stand_in if stand_in and not text.strip() else text}
 
 
 def decode_chat(model_input: ModelInput) -> list[Message]:

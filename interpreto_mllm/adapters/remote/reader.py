@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, encode_chat
+from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
@@ -39,9 +40,9 @@ class RemoteProcessing(Processing):
     sampling_rate: int = 16_000
 
     @classmethod
-    def at(cls, sampling_rate: int) -> RemoteProcessing:
-        """The processing for clips at this rate."""
-        return cls(Characters(), None, sampling_rate=sampling_rate)
+    def of(cls, remote: RemoteModel) -> RemoteProcessing:
+        """The processing for a server; where it is sent something in place of an empty text, a space stands for that."""
+        return cls(Characters(None if remote.stand_in is None else ord(" ")), None, sampling_rate=remote.sampling_rate)
 
     @cached_property
     def rate(self) -> int:
@@ -101,6 +102,9 @@ class RemoteReader(PromptReader):
         messages = plain(messages)
         check_chat(messages, self.processing)
         check_roles(messages, self.roles)
+        live = next((message["role"] for message in messages if not message["role"].isprintable()), None)
+        if live is not None:
+            raise ValueError(f"A role is a word such as 'user', without control characters; got {live!r}.")
         parts = parts_of(messages)
         for part in parts:
             if part.kind == "text":

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import random
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextvars import copy_context
+from dataclasses import dataclass, field
 from typing import Any
 
+from interpreto_mllm.adapters.remote.dialect import NO_TEMPERATURE, Dialect
 from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.adapters.remote.replies import Refused, ResponseBody, read
+from interpreto_mllm.adapters.remote.secrets import SHORTEST, api_key_of, basic_authorization, harmless, without_secrets
 from interpreto_mllm.engine.counter import ForwardCounter
 
-ResponseBody = dict[str, Any]
-"""The JSON of a server's reply."""
+FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
+"""Seconds before a request is repeated, twice as long each time."""
 
-ERROR_CHARACTERS = 300
-"""How much of a server's error message is repeated."""
+SECONDS_TO_STOP = 0.8
+"""How long requests that are given up are waited for."""
+
+EMPTY_MESSAGE = (
+    " The message was empty, as it is where every feature is absent: pin a feature, or let RemoteModel(..., stand_in='…') say "
+    "what is sent instead."
+)
 
 Reply = tuple[int, ResponseBody]
 """The index of a job, and the server's reply to it."""
-
-Result = Reply | Exception | None
-"""A reply, an error that ends the work, or None when everything is done."""
 
 
 class RemoteError(RuntimeError):
@@ -33,6 +40,38 @@ class RemoteError(RuntimeError):
     """
 
     status: int | None = None
+
+
+@dataclass(eq=False)
+class _Work:
+    """One batch of requests, shared by the thread that sends them and the one that waits.
+
+    Attributes:
+        results: replies, errors that end the work, and None once everything is done.
+        over: whether no more requests are to be sent.
+    """
+
+    jobs: Sequence[Any]
+    body: Callable[[Any], dict[str, Any]]
+    results: queue.Queue[Reply | Exception | None] = field(default_factory=queue.Queue)
+    over: threading.Event = field(default_factory=threading.Event)
+    _cancel: Callable[[], object] = lambda: None
+
+    def begin(self) -> None:
+        """Called by the thread that sends: from now on it can be cancelled."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+        if self.over.is_set():
+            task.cancel()
+
+    def give_up(self) -> None:
+        """Send nothing more, and wait for no reply."""
+        self.over.set()
+        try:
+            self._cancel()
+        except RuntimeError:  # it has just ended
+            return
 
 
 class RequestPool:
@@ -48,9 +87,12 @@ class RequestPool:
     def __init__(self, remote: RemoteModel):
         self.remote = remote
         self.counter = ForwardCounter()
+        self._dialect = Dialect()
 
     def send(self, jobs: Sequence[Any], body: Callable[[Any], dict[str, Any]]) -> Generator[Reply, None, None]:
-        """The replies in the order of their arrival, each with the index of its job. Closing the generator stops the requests.
+        """The replies in the order of their arrival, each with the index of its job. Closing the generator gives the rest up.
+
+        So does Ctrl-C, after which the replies that have arrived are still returned before it is raised.
 
         Args:
             jobs: one per request.
@@ -61,72 +103,140 @@ class RequestPool:
             RemoteError: when a request fails for good.
         """
         _openai()
-        results: queue.Queue[Result] = queue.Queue()
-        stop = threading.Event()
-        work, call = self._work(jobs, body, results, stop), copy_context()
-        thread = threading.Thread(target=lambda: call.run(asyncio.run, work), daemon=True)
+        work, call = _Work(jobs, body), copy_context()
+        thread = threading.Thread(target=lambda: call.run(asyncio.run, self._work(work)), daemon=True)
         thread.start()
-        failed: Exception | None = None
+        failed: BaseException | None = None
         try:
-            while (result := results.get()) is not None:
+            while True:
+                try:
+                    result = work.results.get(timeout=SECONDS_TO_STOP if work.over.is_set() and failed else None)
+                except KeyboardInterrupt as interrupt:
+                    failed = interrupt
+                    work.give_up()
+                    continue
+                except queue.Empty:
+                    break
+                if result is None:
+                    break
                 if isinstance(result, Exception):
                     failed = failed or result
                 else:
                     yield result
         finally:
-            stop.set()
-            thread.join()
+            work.give_up()
+            thread.join(SECONDS_TO_STOP)
+        if self._dialect.drops_temperature:
+            self.counter.note(NO_TEMPERATURE)
         if failed is not None:
-            raise self._remote_error(failed) from None
+            raise failed from None
 
     def one(self, arguments: dict[str, Any]) -> ResponseBody:
         """The reply to a single request."""
         [(_, reply)] = self.send([arguments], dict)
         return reply
 
-    async def _work(self, jobs: Sequence[Any], body: Any, results: queue.Queue[Result], stop: threading.Event) -> None:
+    async def _work(self, work: _Work) -> None:
         try:
-            client = _openai().AsyncOpenAI(
-                base_url=self.remote.base_url,
-                api_key=self.remote.api_key or "none",
-                max_retries=self.remote.retries,
-                timeout=self.remote.timeout,
-            )
-            async with client:
-                waiting = iter(enumerate(jobs))
-                workers = [self._worker(client, waiting, body, results, stop) for _ in range(self.remote.concurrency)]
-                await asyncio.gather(*workers)
+            work.begin()
+            async with self._client() as client:
+                waiting = iter(enumerate(work.jobs))
+                await asyncio.gather(*(self._worker(client, waiting, work) for _ in range(self.remote.concurrency)))
+        except asyncio.CancelledError:
+            return
         except Exception as error:  # nothing may be lost between threads
-            results.put(error)
+            work.results.put(self._error(error, {}))
         finally:
-            results.put(None)
+            work.results.put(None)
 
-    async def _worker(self, client: Any, waiting: Iterator[tuple[int, Any]], body: Any, results: Any, stop: Any) -> None:
-        route = client.chat.completions if self.remote.route == "chat" else client.completions
+    def _client(self) -> Any:
+        openai, credentials = _openai(), self.remote.credentials
+        return openai.AsyncOpenAI(
+            base_url=self.remote.base_url,
+            api_key=api_key_of(self.remote) or "none",
+            default_headers={"Authorization": basic_authorization(credentials)} if credentials else None,
+            max_retries=0,
+            timeout=None,
+            http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=None),
+        )
+
+    async def _worker(self, client: Any, waiting: Iterator[tuple[int, Any]], work: _Work) -> None:
         for index, job in waiting:
-            if stop.is_set():
+            if work.over.is_set():
                 return
+            arguments: dict[str, Any] = {}
             try:
                 self.counter.add(tokens=0)
-                reply = await route.with_raw_response.create(model=self.remote.model, **body(job))
-                content = reply.http_response.json()
-                self.counter.add((content.get("usage") or {}).get("total_tokens") or 0, forwards=0)
-                results.put((index, content))
+                arguments = work.body(job)
+                content = await self._answered(client, arguments, work)
+                if content is None:
+                    return
+                usage = content.get("usage")
+                tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+                self.counter.add(tokens if isinstance(tokens, int) else 0, forwards=0)
+                work.results.put((index, content))
             except Exception as error:
-                stop.set()
-                results.put(error)
+                work.over.set()
+                work.results.put(self._error(error, arguments))
                 return
 
-    def _remote_error(self, error: Exception) -> RemoteError:
-        """What went wrong, without the key, which the server may have repeated."""
-        message = self._redacted(getattr(getattr(error, "response", None), "text", ""))[:ERROR_CHARACTERS]
-        what = f"{type(error).__name__}: {self._redacted(str(error))} {message}".strip()
-        found = RemoteError(f"{self.remote.model} at {self.remote.base_url} gave no answer: {what}")
-        found.status = getattr(error, "status_code", None)
-        return found
+    async def _answered(self, client: Any, arguments: dict[str, Any], work: _Work) -> ResponseBody | None:
+        """The reply to a request, which is repeated while that may help; None once no more are to be sent."""
+        tried = 0
+        while True:
+            sent = self._dialect.spelled(arguments)
+            try:
+                return await self._reply(client, sent)
+            except Exception as error:
+                refused = error if isinstance(error, Refused) else None
+                if refused is not None and self._dialect.learns(refused, sent):
+                    continue
+                if tried == self.remote.retries or not _passes(error):
+                    raise
+                wait = refused.wait if refused is not None else None
+            delay = min(FIRST_DELAY * 2**tried, LONGEST_DELAY) * random.uniform(0.75, 1)
+            await asyncio.sleep(delay if wait is None else wait)
+            tried += 1
+            if work.over.is_set():
+                return None
 
-    def _redacted(self, text: str) -> str:
-        return text.replace(self.remote.api_key, "…") if self.remote.api_key else text
+    async def _reply(self, client: Any, arguments: dict[str, Any]) -> ResponseBody:
+        """The reply to one request, all of it within the time allowed."""
+        route = client.chat.completions if self.remote.route == "chat" else client.completions
+        kind = ""
+        async with asyncio.timeout(self.remote.timeout):
+            try:
+                reply = (await route.with_raw_response.create(model=self.remote.model, **arguments)).http_response
+            except _openai().APIStatusError as error:
+                reply, kind = error.response, f", {type(error).__name__}"
+        return read(without_secrets(reply.text, self.remote, SHORTEST), reply.status_code, reply.headers, kind)
+
+    def _error(self, error: Exception, arguments: dict[str, Any]) -> Exception:
+        """What went wrong, in the server's own words first, without secrets, and without anything that acts on a terminal."""
+        who = f"{self.remote.model} at {self.remote.base_url}"
+        if isinstance(error, Refused):
+            words = harmless(without_secrets(error.words, self.remote))
+            hint = EMPTY_MESSAGE if error.status in (400, 422) and _has_empty_message(arguments) else ""
+            found = RemoteError(f'"{words}", says {who} (HTTP {error.status}{error.kind}).{hint}')
+            found.status = error.status
+            return found
+        if isinstance(error, TimeoutError):
+            return RemoteError(f"{who} gave no answer within timeout={self.remote.timeout} seconds.")
+        if not isinstance(error, _openai().OpenAIError):
+            return error
+        cause = error.__cause__
+        inner = f" ({type(cause).__name__}: {cause})" if cause is not None and str(cause) else ""
+        what = harmless(without_secrets(f"{type(error).__name__}: {error}{inner}", self.remote))
+        return RemoteError(f"{who} gave no answer: {what}")
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the same request may be answered later."""
+    return error.passes if isinstance(error, Refused) else isinstance(error, (TimeoutError, _openai().APIConnectionError))
+
+
+def _has_empty_message(arguments: dict[str, Any]) -> bool:
+    return arguments.get("prompt") == "" or any(not message["content"] for message in arguments.get("messages", ()))
 
 
 def _openai() -> Any:

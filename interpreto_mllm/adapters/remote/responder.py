@@ -10,7 +10,8 @@ from typing import Any
 
 from interpreto_mllm.adapters.remote.messages import prompt_arguments
 from interpreto_mllm.adapters.remote.model import RemoteModel
-from interpreto_mllm.adapters.remote.requests import RequestPool, ResponseBody
+from interpreto_mllm.adapters.remote.replies import ResponseBody, answer_text, is_cut
+from interpreto_mllm.adapters.remote.requests import RequestPool
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.queries import Generate
@@ -68,7 +69,7 @@ class RemoteResponder:
     def first(self, input: ModelInput) -> FirstAnswer:
         """One answer, and whether it was cut."""
         body = self.pool.one(self._body(Generate(input)))
-        return FirstAnswer(self._text(body), _is_cut(body), _log_probability(body))
+        return FirstAnswer(self._text(body), is_cut(body), _log_probability(body))
 
     def _text(self, body: ResponseBody) -> str:
         """The text of an answer.
@@ -77,7 +78,7 @@ class RemoteResponder:
             ValueError: when all tokens were spent before the text began, on thinking: it is not an empty answer.
         """
         text = answer_text(body)
-        if not text.strip() and _is_cut(body):
+        if not text.strip() and is_cut(body):
             raise ValueError(
                 f"The server cut an answer at {self.settings['max_tokens']} tokens before its text began, as it does while the "
                 "model thinks: raise generate={'max_new_tokens': …}, or turn the model's thinking off."
@@ -89,7 +90,7 @@ class RemoteResponder:
         if self.seed is not None:
             source = f"{self.seed} {query.draw} ".encode() + query.input.key
             drawn["seed"] = int.from_bytes(hashlib.blake2b(source, digest_size=4).digest()) >> 1
-        return {**prompt_arguments(query.input, self.remote.route), **self.settings, **drawn}
+        return {**prompt_arguments(query.input, self.remote.route, self.remote.stand_in), **self.settings, **drawn}
 
 
 def arguments(settings: Mapping[str, Any], route: str) -> dict[str, Any]:
@@ -110,19 +111,8 @@ def arguments(settings: Mapping[str, Any], route: str) -> dict[str, Any]:
     }
 
 
-def answer_text(body: ResponseBody) -> str:
-    """The text that a server answered with, on either route."""
-    choice = body["choices"][0]
-    return (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
-
-
-def _is_cut(body: ResponseBody) -> bool:
-    """Whether the answer ended because no more tokens were allowed."""
-    return body["choices"][0].get("finish_reason") == "length"
-
-
 def _log_probability(body: ResponseBody) -> float | None:
     """The log-probability of the answer, if the server returns those of its tokens."""
     logprobs = body["choices"][0].get("logprobs") or {}
-    each = [token["logprob"] for token in logprobs.get("content") or ()] or logprobs.get("token_logprobs")
-    return float(sum(each)) if each else None
+    each = [token.get("logprob") for token in logprobs.get("content") or ()] or logprobs.get("token_logprobs") or ()
+    return float(sum(each)) if each and all(isinstance(one, (int, float)) for one in each) else None

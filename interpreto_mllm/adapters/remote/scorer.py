@@ -23,6 +23,10 @@ REFUSING_STATUSES = (400, 404, 405, 415, 422, 500, 501)
 """The HTTP statuses by which servers refuse arguments that they do not take."""
 
 
+NOTED_APART, REFUSED_APART = 1e-3, 1.0
+"""Differences between the log-probabilities of one prompt that is sent twice, from which on they are noted, or refused."""
+
+
 class RemoteScorer:
     """Log-probabilities of given answers.
 
@@ -39,6 +43,7 @@ class RemoteScorer:
         self.pool = RequestPool(remote)
         self.remote, self.extra, self.probability = remote, dict(extra), probability
         self._protocol: LogprobProtocol | None = None
+        self._apart: float | None = None
 
     @property
     def counter(self) -> ForwardCounter:
@@ -52,12 +57,26 @@ class RemoteScorer:
             ValueError: when the server scores no given answers, or its tokens do not spell this one.
             RemoteError: when the server fails.
         """
-        tokens = align(self._first_tokens(input, answer), answer, self._last(input))
+        first = self._first_tokens(input, answer)
+        if self._apart is None:
+            self._apart = _apart(first, self._first_tokens(input, answer))
+        if self._apart > REFUSED_APART:
+            raise ValueError(
+                f"{self.remote.model} at {self.remote.base_url} gave log-probabilities {self._apart:.3g} apart when it was "
+                "asked for one prompt twice, as vLLM may under prefix caching, so its values mean nothing: start it with "
+                "--no-enable-prefix-caching."
+            )
+        tokens = align(first, answer, self._last(input))
         ends = tuple(end for end, _ in tokens)
         return TextTarget(answer, ends, input, tuple(merge(tokens, list(ends))))
 
     def score(self, queries: Sequence[ScoreText]) -> Iterator[Scored]:
         """The values of each query, in the order in which they arrive."""
+        if self._apart is not None and self._apart > NOTED_APART:
+            self.counter.note(
+                f"Asked for one prompt twice, the server gave log-probabilities up to {self._apart:.2g} apart, as under prefix "
+                "caching or in low precision: differences of that size between values mean nothing."
+            )
         unknown: list[int] = []
         for index, query in enumerate(queries):
             if query.known is None:
@@ -85,7 +104,7 @@ class RemoteScorer:
 
     def _first_tokens(self, input: ModelInput, answer: str) -> TokenLogProbs:
         """The tokens of the prompt and the answer, by the first protocol that the server supports, which is remembered."""
-        protocols, message = [self._protocol] if self._protocol else PROTOCOLS[self.remote.route], ""
+        protocols, told = [self._protocol] if self._protocol else PROTOCOLS[self.remote.route], ""
         for protocol in protocols:
             try:
                 reply = self.pool.one(self._body(protocol, input, answer))
@@ -93,22 +112,35 @@ class RemoteScorer:
             except RemoteError as error:
                 if error.status not in REFUSING_STATUSES:
                     raise
-                tokens, message = None, f" It said: {error}"
+                tokens, told = None, f"{error} "
             if tokens is not None:
                 self._protocol = protocol
                 return tokens
         missing = " and ".join(protocol.name for protocol in protocols)
         hint = "" if self.remote.route == "completion" else "; on route='completion' echoed log-probabilities would do as well"
         raise ValueError(
-            f"{self.remote.model} at {self.remote.base_url} does not return the log-probabilities of a given answer: it lacks "
-            f"{missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf()).{message}"
+            f"{told}{self.remote.model} at {self.remote.base_url} does not return the log-probabilities of a given answer: it "
+            f"lacks {missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf())."
         )
 
     def _body(self, protocol: LogprobProtocol, input: ModelInput, answer: str) -> dict[str, Any]:
-        given = arguments_with_answer(input, answer, self.remote.route)
+        given = arguments_with_answer(input, answer, self.remote.route, self.remote.stand_in)
         extra = {**given.pop("extra_body", {}), **self.extra, **protocol.extra}
         return {**given, **protocol.arguments, "extra_body": extra, "max_tokens": 1, "temperature": 0.0}
 
     def _values(self, log_probabilities: Sequence[float]) -> Float[Tensor, "1 t"]:
         values = torch.tensor([log_probabilities], dtype=torch.float64)
         return values.exp() if self.probability else values
+
+
+def _apart(one: TokenLogProbs, other: TokenLogProbs) -> float:
+    """The largest difference between the log-probabilities of the same tokens; infinite where they are others.
+
+    Example:
+        >>> _apart([("a", None), ("b", -1.0)], [("a", None), ("b", -1.5)])
+        0.5
+    """
+    if [token for token, _ in one] != [token for token, _ in other]:
+        return float("inf")
+    pairs = [(a, b) for (_, a), (_, b) in zip(one, other, strict=True) if a is not None and b is not None]
+    return max((abs(a - b) for a, b in pairs), default=0.0)

@@ -48,9 +48,9 @@ def server(recall: Any) -> Iterator[Server]:
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Retries without the client's waiting between them."""
-    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
-    monkeypatch.setattr("openai._base_client.MAX_RETRY_DELAY", 0.02)
+    """Retries without waiting between them."""
+    monkeypatch.setattr("interpreto_mllm.adapters.remote.requests.FIRST_DELAY", 0.01)
+    monkeypatch.setattr("interpreto_mllm.adapters.remote.requests.LONGEST_DELAY", 0.02)
 
 
 @pytest.mark.parametrize("granularity", [Granularity.SENTENCE, Granularity.TURN])
