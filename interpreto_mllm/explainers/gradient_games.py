@@ -15,6 +15,7 @@ from interpreto_mllm.adapters.presences import Presences, Whereabouts
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.explainers.options import Settings
+from interpreto_mllm.games.modes import InferenceModes
 from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.occlusion import Replace
@@ -40,6 +41,11 @@ def check_gradients(model: Any, mode: Any, perturbator: Perturbator, settings: S
         raise ValueError(
             f"{method} needs gradients, which a served model does not give: load the model with transformers, or use a method "
             "that evaluates coalitions, such as KernelShap."
+        )
+    if mode is InferenceModes.KL:
+        raise ValueError(
+            f"KL compares with the prediction after the whole prompt, where its gradient is zero, and {method} needs one: "
+            "use ENTROPY, or KL with a method that evaluates coalitions, such as KernelShap."
         )
     if settings.num_trials > 1:
         raise ValueError(

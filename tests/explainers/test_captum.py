@@ -8,8 +8,9 @@ import captum.attr
 import pytest
 import torch
 from support.games import dense_game
+from support.zoo import build, byte_bpe
 
-from interpreto_mllm import AttributionExplainer, ExactShapley, Occlusion, from_captum, play
+from interpreto_mllm import AttributionExplainer, ExactShapley, InputXGradient, Occlusion, from_captum, play
 from interpreto_mllm.aggregators import BanzhafAggregator
 from interpreto_mllm.perturbators import ExactPerturbator
 
@@ -57,6 +58,24 @@ def test_on_a_model_exact_ones_are_ours(recall: Any) -> None:
         torch.testing.assert_close(found.attributions.double(), expected.attributions.double(), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(found.span().attributions, expected.span().attributions, rtol=1e-5, atol=1e-5)
         assert found.exact and found.estimand == estimand
+
+
+@pytest.mark.parametrize("layer", [None, "model.layers.0"])
+def test_gradients_at_a_layer_are_those_of_captum(layer: str | None) -> None:
+    """Of its `LayerGradientXActivation`, whose baseline is zero."""
+    model, tokenizer = build("llama"), byte_bpe()
+    ids, answer = tokenizer.encode("The sky is blue, apples"), tokenizer.encode(" red one")
+    [found] = InputXGradient(model, tokenizer, layer=layer, baseline="zero", progress=False)("The sky is blue, apples", answer)
+    read = torch.tensor([[*ids, *answer[:-1]]])
+    for place, token in enumerate(answer):
+        at = len(ids) + place - 1
+        theirs = captum.attr.LayerGradientXActivation(
+            lambda read, at=at, token=token: model(input_ids=read).logits[:, at].log_softmax(-1)[:, token],
+            model.get_submodule(layer or "model.embed_tokens"),
+        ).attribute(read)
+        of_tokens = (theirs[0] if isinstance(theirs, tuple) else theirs)[0].sum(-1)
+        expected = torch.stack([of_tokens[list(feature.positions)].sum() for feature in found.features]).detach()
+        torch.testing.assert_close(found.attributions[place].float(), expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.zoo import build, byte_bpe, plain_ids, plain_logits, wordpiece
 
-from interpreto_mllm import Contrast, Drop, ExactShapley, InferenceModes, KernelShap, RemoteModel, TopMass
+from interpreto_mllm import Contrast, Drop, ExactShapley, InferenceModes, IntegratedGradients, KernelShap, RemoteModel, TopMass
 from interpreto_mllm.games.modes import mode_name
 
 PROMPT = "the sky is blue"
@@ -83,6 +83,14 @@ def test_tokens_of_an_answer_are_worth_together_what_their_mode_says() -> None:
     torch.testing.assert_close(spans[PERPLEXITY][1], (-log_probabilities.mean(1)).exp(), **CLOSE)
 
 
+@pytest.mark.parametrize("mode", [ENTROPY, PERPLEXITY, TopMass(3)], ids=mode_name)
+def test_gradient_methods_take_them_too(mode: Any) -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    [result] = IntegratedGradients(model, tokenizer, inference_mode=mode, steps=150, progress=False)(PROMPT, " Paris")
+    assert result.completeness_gap is not None
+    assert float(result.completeness_gap.abs().max()) < 0.02 * float((result.full - result.empty).abs().max())
+
+
 def test_what_has_no_distribution_is_refused() -> None:
     model, tokenizer = build("llama"), byte_bpe()
     for mode in (PERPLEXITY, TopMass(3)):
@@ -96,6 +104,8 @@ def test_what_has_no_distribution_is_refused() -> None:
             ExactShapley(labels, wordpiece(), inference_mode=mode, occlusion=Drop())
         with pytest.raises(ValueError, match=f"A server gives no logits for {mode_name(mode)}"):
             ExactShapley(RemoteModel("http://localhost:9", "some"), inference_mode=mode)
+    with pytest.raises(ValueError, match="KL compares with the prediction after the whole prompt, where its gradient is zero"):
+        IntegratedGradients(model, tokenizer, inference_mode=KL)
     for k in (0, 1.5, True):
         with pytest.raises(ValueError, match="k must be a positive int"):
             TopMass(k)  # type: ignore[arg-type]
