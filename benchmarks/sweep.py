@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("--dtype", nargs="+", default=list(DTYPES), choices=DTYPES)
     parser.add_argument("--again", action="store_true", help="run families whose results are there already")
     parser.add_argument("--workers", type=int, default=2, help="processes at a time")
-    parser.add_argument("--seconds", type=float, default=180, help="that a family may take in a dtype")
+    parser.add_argument("--seconds", type=float, default=600, help="that a family may take in a dtype")
     parser.add_argument("--table", action="store_true", help="write docs/families.md from the results")
     given = parser.parse_args()
     if given.table:

@@ -14,7 +14,7 @@ from sweep_configs import Family
 from sweep_models import families
 from sweep_reference import Plain
 from sweep_subject import Subject
-from sweep_table import outcome, right
+from sweep_table import PAGE, outcome, right
 
 CHOSEN = [
     Family("causal", "llama", "LlamaForCausalLM"),
@@ -74,3 +74,11 @@ def test_the_table_says_what_is_wrong_noted_or_refused_and_where() -> None:
     assert outcome({"checks": checks}).startswith("**WRONG** by up to 0.5 (caches)")
     assert not right({"dtypes": {"bfloat16": {"checks": checks}}})
     assert outcome({"checks": {}, "not built": "RuntimeError"}) == "not built"
+
+
+def test_the_page_of_families_has_nothing_wrong() -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").split("made by")[1].splitlines() if line.startswith("| ")]
+    families = [row.split(" | ") for row in rows if not row.startswith(("| family", "|---"))]
+    assert len(families) > 300
+    assert not [row for row in families if "**" in " ".join(row)]
+    assert all("–" not in row[1:] for row in families), "both dtypes"
