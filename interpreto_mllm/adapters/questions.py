@@ -10,29 +10,30 @@ import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter, T
 from interpreto_mllm.core.which import about
+from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.targets import Question, pose
 from interpreto_mllm.prompts.prompt import Prompt
 
 
 def build_questions(
-    adapter: ModelAdapter[T], prompts: Sequence[Prompt], given: Sequence[Sequence[Any] | None], product: bool
+    adapter: ModelAdapter[T], prompts: Sequence[Prompt], given: Sequence[Sequence[Any] | None], joint: Joint
 ) -> list[Question[T]]:
     """The question about each prompt; an error says about which it is."""
     questions = []
     for index, (prompt, wanted) in enumerate(zip(prompts, given, strict=True)):
         with about("inputs", index, len(prompts)):
-            questions.append(build_question(adapter, prompt, wanted, product))
+            questions.append(build_question(adapter, prompt, wanted, joint))
     return questions
 
 
-def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any] | None, product: bool) -> Question[T]:
+def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any] | None, joint: Joint) -> Question[T]:
     """The question that targets ask about a prompt.
 
     Args:
         adapter: of the model.
         prompt: what the model reads.
         given: the targets; None for the model's own answer.
-        product: whether the value of a span is the product of its tokens' values.
+        joint: what the values of the tokens of a span are worth together.
 
     Raises:
         TypeError, ValueError: for targets that the model cannot score, or a prompt or target that is longer than it reads.
@@ -45,9 +46,9 @@ def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any
     if given is None:
         adapter.check_answerable(prompt.conversation)
         answer = adapter.own_answer(full)
-        question = Question(answer.targets, tuple(range(len(answer.targets))), adapter.unit, product, answer.notes)
+        question = Question(answer.targets, tuple(range(len(answer.targets))), adapter.unit, joint, answer.notes)
     else:
-        question = pose(given, lambda target: adapter.target(target, prompt.text, full), adapter.unit, product)
+        question = pose(given, lambda target: adapter.target(target, prompt.text, full), adapter.unit, joint)
     question = replace(question, notes=(*adapter.notes, *question.notes))
     for target in question.targets:
         adapter.check_room(longest, target)

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer
-from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
+from interpreto_mllm.adapters.cut_answers import is_thinking, notes_on_cut, text_before
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.decoding import Decoding
@@ -63,7 +63,13 @@ class RespondingAdapter(ModelAdapter[ResponseTarget]):
         scorer, anchor = self.scorer_of_call(), stand_in(self.tokenizer)
         return [
             (RolloutGame if isinstance(prompt, Rollout) else ResponseGame)(
-                prompt, question, scorer, anchor, self.preserved_state, generation=self.generation_settings
+                prompt,
+                question,
+                scorer,
+                anchor,
+                self.preserved_state,
+                generation=self.generation_settings,
+                thinks=self._thinks,
             )
             for prompt, question in zip(prompts, questions, strict=True)
         ]
@@ -71,6 +77,10 @@ class RespondingAdapter(ModelAdapter[ResponseTarget]):
     @abstractmethod
     def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None, tuple[str, ...]]:
         """The response to the whole prompt, its tokens where log-probabilities are wanted, and notes on it."""
+
+    def _thinks(self, input: ModelInput, response: Response) -> bool:
+        """Whether a response to an input ends within the model's thinking."""
+        return is_thinking(response.text)
 
     def _answer_scorer(self) -> Scorer[Score] | None:
         """What gives the log-probabilities of given answers, None where nothing does."""
@@ -142,8 +152,15 @@ class LocalRespondingAdapter(RespondingAdapter):
         response, ids, start = self.greedy_responder.first(input)
         wanted = response.text and self.similarity.log_probability
         cut = len(ids) >= self.answer_tokens
-        notes = notes_on_cut(self.answer_tokens, text_before(input, self.tokenizer) + response.text) if cut else ()
+        notes = notes_on_cut(self.answer_tokens, self._written(input, ids)) if cut else ()
         return response, self._generating.target_of_response(ids, start) if wanted else None, notes
+
+    def _thinks(self, input: ModelInput, response: Response) -> bool:
+        return is_thinking(self._written(input, response.ids))
+
+    def _written(self, input: ModelInput, ids: Sequence[int]) -> str:
+        """The text of an answer with its special tokens, behind what the prompt began."""
+        return text_before(input, self.tokenizer) + str(self.tokenizer.decode(list(ids)))
 
     def _answer_scorer(self) -> Scorer[Score]:
         return self._generating.scorer_of_call()

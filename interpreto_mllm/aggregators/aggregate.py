@@ -15,6 +15,8 @@ from interpreto_mllm.core.evaluations import Evaluations
 def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
     """What the aggregator makes of the drawn coalitions, the spread of repeated draws included in its standard errors.
 
+    Repeated draws are answers to the same input, or some of the combinations of a template's baselines.
+
     Coalitions that were evaluated but are not part of the sample are left out.
 
     An aggregator is linear in the values, so each repeat is a game of its own whose estimates average to the one of the means,
@@ -42,6 +44,8 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
     errors, repeats = whole.standard_errors, evaluations.repeats
     if errors is None or (repeats is None and (whole.exact or evaluations.complete)):
         return whole
+    if repeats is not None and len(repeats) == 1:
+        return Estimate(whole.attributions)
     if repeats is not None:
         drawn = [aggregator.aggregate(evaluations.with_values(values).copied()).attributions for values in repeats]
         spread = torch.stack(drawn).var(0) / len(drawn)

@@ -16,6 +16,8 @@ MOST_FEATURES = 128
 def interactions(evaluations: Evaluations, index: str = "SII") -> PairEstimate:
     """Exact when every coalition is known, by `regress_pairs` otherwise; coalitions outside the sample are left out.
 
+    The spread of repeated draws is part of the standard errors, as in `aggregate`.
+
     Each index is a mean of what i and j are worth together beyond what each adds alone, v(S∪ij) − v(S∪i) − v(S∪j) + v(S):
     over sizes of S alike ("SII", Grabisch & Roubens 1999), sizes in the middle first ("FSII", the pairs of the best
     approximation by pairs, Tsai, Yeh & Ravikumar 2023), or small ones first ("STII", Sundararajan, Dhamdhere & Agarwal 2020).
@@ -31,7 +33,15 @@ def interactions(evaluations: Evaluations, index: str = "SII") -> PairEstimate:
             f"Interactions are of pairs among 2 to {MOST_FEATURES} features; this result has {n}. "
             "Explain with a coarser granularity or with groups of features."
         )
-    return sum_over_coalitions(evaluations, index) if evaluations.complete else regress_pairs(evaluations, index)
+    estimate = sum_over_coalitions if evaluations.complete else regress_pairs
+    whole, repeats = estimate(evaluations, index), evaluations.repeats
+    if repeats is None or whole.standard_errors is None:
+        return whole
+    if len(repeats) == 1:
+        return PairEstimate(whole.interactions, None)
+    drawn = [estimate(evaluations.with_values(values), index).interactions for values in repeats]
+    spread = torch.stack(drawn).var(0) / len(drawn)
+    return PairEstimate(whole.interactions, (whole.standard_errors.square() + spread).sqrt())
 
 
 def sum_over_coalitions(evaluations: Evaluations, index: str) -> PairEstimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -87,7 +88,8 @@ class Evaluations:
         weights: one per draw, see `Draw`; ones where they are not known, infinite where they exceed the largest float.
         chains: one per draw, see `Draw`.
         responses: the answers behind the values of a similarity game.
-        repeats: where answers were drawn several times, the values under each of the repeats; `values` is their mean.
+        repeats: where answers were drawn several times, or baselines of a template, the values under each of the repeats;
+            `values` is their mean. A single one shows nothing of how far off it is.
         fingerprint: what decides the values of the game that they are of; None where nothing is known of it.
         design: how the draws were made. Those of a file from before it was kept: as far as weights and chains show.
         log_weights: logarithms of the weights, where some exceed the largest float; None elsewhere.
@@ -156,6 +158,27 @@ class Evaluations:
     def with_values(self, values: Float[Tensor, "p columns"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""
         return replace(self, values=values, repeats=None)
+
+    def mapped(self, function: Callable[[Float[Tensor, "p t"]], Float[Tensor, "p columns"]]) -> Evaluations:
+        """The same coalitions under a function of the values of each, such as the product of some targets.
+
+        Repeats become the jackknife's pseudo-values, whose mean is as uncertain as the function of the mean. Under a linear
+        function they are its values.
+
+        Example:
+            >>> none = torch.zeros(0)
+            >>> repeats = torch.tensor([[[0.2, 1.0], [1.0, 1.0]], [[0.4, 0.0], [1.0, 1.0]]])
+            >>> pair = torch.tensor([[False], [True]])
+            >>> known = Evaluations(pair, repeats.mean(0), none.long(), none, none.long(), None, repeats)
+            >>> product = known.mapped(lambda values: values.prod(1, keepdim=True))
+            >>> product.values.flatten().tolist(), product.repeats.mean(0).flatten().tolist()
+            ([0.15..., 1.0], [0.2..., 1.0])
+        """
+        whole = function(self.values)
+        if self.repeats is None or (r := len(self.repeats)) < 2:
+            return replace(self, values=whole, repeats=None if self.repeats is None else whole[None])
+        left_out = [function((r * self.values - one) / (r - 1)) for one in self.repeats]
+        return replace(self, values=whole, repeats=torch.stack([r * whole - (r - 1) * one for one in left_out]))
 
     def copied(self) -> Evaluations:
         """The same in tensors of its own, for code that may edit them."""

@@ -33,6 +33,7 @@ class Responses:
         generation: the settings under which the model answered, as text.
         original_log_probabilities: where they were asked for, the log-probability of each original after each coalition, one
             for each of its `w` model inputs. That of an answer itself is `Response.log_probability`.
+        inputs_drawn: whether its model inputs are some that were drawn of many, as with baselines of a template.
         history: where the conversation was extended, the answers to each coalition in the turns before, in their order.
 
     Example:
@@ -48,6 +49,7 @@ class Responses:
     generation: Mapping[str, Any] = field(default_factory=dict)
     original_log_probabilities: Float[Tensor, "p o w"] | None = None
     history: tuple[tuple[Response, ...], ...] = ()
+    inputs_drawn: bool = False
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -73,7 +75,11 @@ class Responses:
         return [" − ".join(self.originals[index].text for index in pair) for pair in pairs]
 
     def values(self, similarities: Sequence[Float[Tensor, "p answers"]]) -> Float[Tensor, "r p t"]:
-        """The game's values under each of the repeats, from the similarity of every answer to each original."""
-        each = [reduce(one, "p (w repeat) -> repeat p", "mean", repeat=self.repeats) for one in similarities]
+        """The game's values under each of the repeats, from the similarity of every answer to each original.
+
+        Where model inputs are drawn, the repeats are these: answers to each of them are as many draws of both.
+        """
+        pattern = "p (w repeat) -> w p" if self.inputs_drawn else "p (w repeat) -> repeat p"
+        each = [reduce(one, pattern, "mean", repeat=self.repeats) for one in similarities]
         pairs = [column if isinstance(column, tuple) else (column, None) for column in self.columns]
         return stack([each[a] if b is None else each[a] - each[b] for a, b in pairs], dim=-1)

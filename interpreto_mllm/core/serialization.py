@@ -115,6 +115,7 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
         "originals": [[answer.text, list(answer.ids), answer.log_probability] for answer in responses.originals],
         "columns": list(responses.columns),
         "repeats": responses.repeats,
+        "inputs_drawn": responses.inputs_drawn,
         "generation": dict(responses.generation),
         "original_log_probabilities": pack(responses.original_log_probabilities),
     }
@@ -138,6 +139,7 @@ def _read_out(written: dict[str, Any] | None) -> Responses | None:
         written["generation"],
         unpack(packed) if (packed := written.get("original_log_probabilities")) is not None else None,
         history,
+        written.get("inputs_drawn", False),
     )
 
 

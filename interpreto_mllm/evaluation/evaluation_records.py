@@ -30,6 +30,7 @@ def evaluation_records(game: int, evaluations: Evaluations) -> Iterator[dict[str
     responses = evaluations.responses
     if responses is not None:
         common = {"columns": list(responses.columns), "repeats": responses.repeats, "generation": dict(responses.generation)}
+        common |= {"inputs_drawn": True} if responses.inputs_drawn else {}
         yield {"of": game, "originals": [_spelled(one) for one in responses.originals], **common}
     coalitions, values = evaluations.coalitions.numpy(), evaluations.values.double().numpy()
     for row, (coalition, of_row) in enumerate(zip(coalitions, values, strict=True)):
@@ -40,6 +41,8 @@ def evaluation_records(game: int, evaluations: Evaluations) -> Iterator[dict[str
                 record["history"] = [_spelled(one) for one in responses.history[row]]
             if (likely := responses.original_log_probabilities) is not None:
                 record["likely"] = [_numbers(each) for each in likely[row].double().numpy()]
+        elif evaluations.repeats is not None:
+            record["repeats"] = [_numbers(each) for each in evaluations.repeats[:, row].double().numpy()]
         yield record
 
 
@@ -86,6 +89,7 @@ class Gathered:
             torch.zeros(0, dtype=torch.float64),
             torch.zeros(0, dtype=torch.int64),
             responses=self._responses(),
+            repeats=_repeats([row.get("repeats") for row in self.rows.values()]),
             fingerprint=fingerprint,
         )
 
@@ -104,7 +108,16 @@ class Gathered:
             self.common["generation"],
             _likely([row.get("likely") for row in rows]),
             history if any(history) else (),
+            self.common.get("inputs_drawn", False),
         )
+
+
+def _repeats(rows: list[Any]) -> Float64[Tensor, "r p t"] | None:
+    """The values under each of the repeats, where every row has them."""
+    if not rows or None in rows:
+        return None
+    numbers = [[np.frombuffer(base64.b64decode(each), "<f8") for each in row] for row in rows]
+    return torch.from_numpy(np.array(numbers, dtype=np.float64)).transpose(0, 1).contiguous()
 
 
 def _likely(rows: list[Any]) -> Float64[Tensor, "p o w"] | None:

@@ -25,3 +25,7 @@ class Game(Protocol):
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """The evaluations with everything else that the game knows of them, such as answers and the values of each repeat."""
         ...
+
+    def of_answers(self, evaluations: Evaluations) -> Evaluations:
+        """The evaluations with the tokens of each answer as one target."""
+        ...

@@ -32,11 +32,14 @@ class StoppingMonitor:
 
     def __init__(self, rule: Rule, aggregator: Aggregator, game: Game):
         self.rule, self.aggregator, self.game = rule, aggregator, game
-        self.stopped = self._checked = False
+        self.stopped = self._checked = self._joined = False
 
     def should_stop(self, evaluations: Evaluations) -> bool:
         """Whether the evaluations so far meet the rule."""
-        estimate = aggregate(self.game.completed(evaluations), self.aggregator)
+        known = self.game.completed(evaluations)
+        judged = known if self.rule.each_token else self.game.of_answers(known)
+        self._joined = judged.values.shape[1] < known.values.shape[1]
+        estimate = aggregate(judged, self.aggregator)
         if estimate.standard_errors is not None:
             self._checked = True
             self.stopped = self.rule.settled(estimate.attributions, estimate.standard_errors)
@@ -46,7 +49,8 @@ class StoppingMonitor:
         """Why the session ended, for the reader of its result."""
         if self.stopped:
             saved = f", {budget - evaluated:,} saved" if evaluated < budget else ""
-            return f"Stopped after {evaluated:,} of {budget:,} evaluations{saved}: {self.rule} was met."
+            of_what = " for the whole answer, not for each token of it" if self._joined else ""
+            return f"Stopped after {evaluated:,} of {budget:,} evaluations{saved}: {self.rule} was met{of_what}."
         if self._checked:
             return f"{self.rule} was not met within the budget: {evaluated:,} of {budget:,} evaluations spent."
         return (

@@ -15,15 +15,27 @@ from interpreto_mllm.core.shown import shown
 class Rule(ABC):
     """Decides from scores and their standard errors whether to stop. It must hold for every target.
 
+    An answer of several tokens is one target, worth what `explanation.span()` gives it.
+
+    Attributes:
+        each_token: whether each token of an answer is a target of its own, so that the rule must hold for all of them.
+
     Example:
         >>> class Small(Rule):
         ...     def settled(self, scores, errors):
         ...         return bool((errors < 0.1).all())
     """
 
+    each_token: bool = False
+
     @abstractmethod
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
         """Whether the question is settled."""
+
+    def _shown(self, *arguments: object) -> str:
+        """The rule with these arguments, as Python writes it."""
+        given = (*map(str, arguments), *(["each_token=True"] if self.each_token else []))
+        return f"{type(self).__name__}({', '.join(given)})"
 
 
 class Tolerance(Rule):
@@ -31,6 +43,7 @@ class Tolerance(Rule):
 
     Args:
         error: the relative standard error, such as 0.05.
+        each_token: see `Rule`.
 
     Raises:
         ValueError: when it is not positive.
@@ -40,16 +53,16 @@ class Tolerance(Rule):
         True
     """
 
-    def __init__(self, error: float = 0.05):
+    def __init__(self, error: float = 0.05, each_token: bool = False):
         if not is_number(error) or not error > 0:
             raise ValueError(f"Tolerance takes a positive relative error, such as 0.05; got {shown(error)}.")
-        self.error = float(error)
+        self.error, self.each_token = float(error), each_token
 
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
         return bool((errors.norm(dim=1) <= self.error * scores.norm(dim=1)).all())
 
     def __repr__(self) -> str:
-        return f"Tolerance({self.error})"
+        return self._shown(self.error)
 
 
 class TopK(Rule):
@@ -61,6 +74,7 @@ class TopK(Rule):
     Args:
         k: how many features.
         confidence: that all k are the right ones, in any order.
+        each_token: see `Rule`.
 
     Raises:
         ValueError: for a k below 1 or a confidence outside (0, 1).
@@ -71,10 +85,10 @@ class TopK(Rule):
         (True, False)
     """
 
-    def __init__(self, k: int, confidence: float = 0.95):
+    def __init__(self, k: int, confidence: float = 0.95, each_token: bool = False):
         if not is_whole(k) or k < 1:
             raise ValueError(f"TopK takes a number of features of at least 1; got {shown(k)}.")
-        self.k, self.confidence = int(k), _checked(confidence)
+        self.k, self.confidence, self.each_token = int(k), _checked(confidence), each_token
 
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
         order = scores.abs().argsort(1, descending=True)
@@ -83,7 +97,7 @@ class TopK(Rule):
         return _sure(gaps, (spread[:, : self.k, None] + spread[:, None, self.k :]).sqrt(), self.confidence)
 
     def __repr__(self) -> str:
-        return f"TopK({self.k}, confidence={self.confidence})"
+        return self._shown(self.k, f"confidence={self.confidence}")
 
 
 class Sign(Rule):
@@ -92,6 +106,7 @@ class Sign(Rule):
     Args:
         features: their indices; every feature when none is given, which takes long where some have no effect.
         confidence: that all of these signs are right.
+        each_token: see `Rule`.
 
     Raises:
         ValueError: for features that are not indices or a confidence outside (0, 1).
@@ -101,10 +116,10 @@ class Sign(Rule):
         True
     """
 
-    def __init__(self, *features: int, confidence: float = 0.95):
+    def __init__(self, *features: int, confidence: float = 0.95, each_token: bool = False):
         if not all(map(is_whole, features)):
             raise ValueError(f"Sign takes indices of features; got {', '.join(map(repr, features))}.")
-        self.features, self.confidence = features, _checked(confidence)
+        self.features, self.confidence, self.each_token = features, _checked(confidence), each_token
 
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
         wrong = [feature for feature in self.features if not -scores.shape[1] <= feature < scores.shape[1]]
@@ -114,7 +129,7 @@ class Sign(Rule):
         return _sure(scores[:, columns, None].abs(), errors[:, columns, None], self.confidence)
 
     def __repr__(self) -> str:
-        return f"Sign({', '.join(map(str, (*self.features, f'confidence={self.confidence}')))})"
+        return self._shown(*self.features, f"confidence={self.confidence}")
 
 
 def check_rule(rule: object) -> Rule | None:

@@ -35,7 +35,7 @@ from interpreto_mllm.explainers.setting import reader_for, setting, text_occlusi
 from interpreto_mllm.explainers.timing import timed
 from interpreto_mllm.explainers.unfinished import Unfinished
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
+from interpreto_mllm.games.modes import Joint, check_mode, mode_name
 from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
@@ -249,8 +249,7 @@ class AttributionExplainer(Reproducible):
     def _games(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[ModelGame]:
         single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
         given = per_input(targets, len(prompts), single and len(prompts) == 1, self._adapter.ids_are_one)
-        product = self._mode is InferenceModes.SOFTMAX
-        questions = build_questions(self._adapter, prompts, given, product)
+        questions = build_questions(self._adapter, prompts, given, Joint.of(mode_name(self._mode)))
         played, games = self._setting(), self._adapter.games(prompts, questions)
         if self._presences is not None:
             return [self._presences.game(replace(game, setting=played), self.aggregator) for game in games]
@@ -278,9 +277,9 @@ class AttributionExplainer(Reproducible):
         return Reporter(settings.callbacks, watch, budget, runs[0].game.scorer.counter, settings.progress)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
-        game, session = run.game, run.session
+        game, session, evaluations = run.game, run.session, run.evaluations()
         return Attribution.from_evaluations(
-            run.evaluations(),
+            evaluations,
             run.aggregator,
             counts=game.counted(session.counted(spent, run.paid)),
             method=choice.method,
@@ -290,7 +289,7 @@ class AttributionExplainer(Reproducible):
             media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
             mode=mode_name(self._mode),
             unit=game.question.unit,  # type: ignore[arg-type]
-            notes=(*choice.notes, *notes, *session.notes, *game.notes),
+            notes=(*choice.notes, *notes, *session.notes, *game.notes_on(evaluations)),
             conversation=game.prompt.conversation,
             settings=self.described(self.settings, self._adapter),
         )

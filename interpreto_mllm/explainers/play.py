@@ -127,6 +127,10 @@ class CallableGame:
         """The evaluations themselves: nothing else is known of them."""
         return evaluations
 
+    def of_answers(self, evaluations: Evaluations) -> Evaluations:
+        """The evaluations themselves: every value is a target of its own."""
+        return evaluations
+
     def __call__(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The values, checked.
 

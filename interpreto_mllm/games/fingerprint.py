@@ -9,6 +9,7 @@ import torch
 from interpreto_mllm.core.description import describe
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint, hashed, quoted
+from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
@@ -26,7 +27,7 @@ def prompt_fingerprint(prompt: Prompt) -> Fingerprint:
     """The text, the features, and the images and clips: their content, their pieces, and what is left without any of them."""
     found = {"text": quoted(prompt.text)}
     if isinstance(prompt, TemplatePrompt):
-        found["template"] = describe((prompt.template.text, dict(prompt.template.values), prompt.template.baseline_rows))
+        found["template"] = describe((prompt.template.text, dict(prompt.template.values), prompt.used.baseline_rows))
     found["features"] = _features(prompt.features)
     for number, medium in enumerate(prompt.media, 1):
         found |= _medium(f"{KINDS[medium.modality]} {number}", medium)
@@ -43,7 +44,7 @@ def ids_fingerprint(prompt: Prompt) -> Fingerprint:
 def question_fingerprint(question: Question[Target]) -> Fingerprint:
     """The targets, and how their values become those of the game."""
     labels = ", ".join(quoted(label) for label in question.labels)
-    content = describe((*(target.content for target in question.targets), question.columns, question.product))
+    content = describe((*(target.content for target in question.targets), question.columns, question.joint is Joint.PRODUCT))
     return {"targets": f"{labels if len(labels) < 200 else f'{len(question.labels)} of them'} {hashed(content)}"}
 
 

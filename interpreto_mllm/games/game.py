@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from einops import reduce
+from einops import rearrange, reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
@@ -26,6 +27,7 @@ from interpreto_mllm.games.pending import Pending
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.template import TemplatePrompt
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class ModelGame:
     preserved_state: Callable[[], AbstractContextManager[None]] = nullcontext
     setting: Fingerprint = field(default_factory=dict)
     verified: bool = True
+    _of_inputs: dict[bytes, Float[Tensor, "w t"]] = field(default_factory=dict)
 
     @property
     def features(self) -> list[Feature]:
@@ -86,13 +89,27 @@ class ModelGame:
 
     def values(self, scored: Sequence[Sequence[Float[Tensor, "_"]]]) -> Float[Tensor, "p t"]:
         """Values of coalitions, from what the scorer gave for their queries in the order of `queries`."""
+        return reduce(self.values_of_inputs(scored), "p w t -> p t", "mean")
+
+    def values_of_inputs(self, scored: Sequence[Sequence[Float[Tensor, "_"]]]) -> Float[Tensor, "p w t"]:
+        """The same for each of the model inputs of the coalitions."""
         targets = self.question.targets
         w = len(scored[0]) // len(targets)
         of_targets = [
             torch.stack([values[: target.length] for row in scored for values in row[place * w : (place + 1) * w]])
             for place, target in enumerate(targets)
         ]
-        return reduce(self.question.values(of_targets), "(p w) t -> p t", "mean", w=w)
+        return rearrange(self.question.values(of_targets), "(p w) t -> p w t", w=w)
+
+    @property
+    def draws_inputs(self) -> bool:
+        """Whether the model inputs of a coalition are some that were drawn of many."""
+        return isinstance(self.prompt, TemplatePrompt) and not self.prompt.used.enumerated
+
+    def remember(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p w t"]) -> None:
+        """Keep the values of each model input where these are drawn, for the spread over them."""
+        if self.draws_inputs:
+            self._of_inputs.update(zip(coalition_keys(coalitions), values.detach().cpu().double(), strict=True))
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -107,14 +124,29 @@ class ModelGame:
         there, here = evaluations.values.shape[1], len(self.question.labels)
         if len(evaluations.values) and there != here:
             raise ValueError(f"The earlier evaluations have {there} targets, this input has {here}.")
+        without = evaluations.repeats is None and evaluations.responses is None
+        if self.draws_inputs and without and len(evaluations.values):
+            raise ValueError(
+                "The earlier evaluations hold no values for each of the drawn baselines, from which standard errors come: they "
+                "are of an older version; explain again."
+            )
 
     def known(self, evaluations: Evaluations) -> Evaluations:
         """Evaluations of an earlier play of this game, as this play takes them over; `check` found nothing wrong with them."""
+        if evaluations.repeats is not None:
+            self.remember(evaluations.coalitions, rearrange(evaluations.repeats, "w p t -> p w t"))
         return evaluations
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """Evaluations with what else the game knows of them."""
-        return replace(evaluations, fingerprint=self.fingerprint if self.verified else None)
+        of_inputs = [self._of_inputs[key] for key in coalition_keys(evaluations.coalitions) if self.draws_inputs]
+        repeats = torch.stack(of_inputs, dim=1) if of_inputs else None
+        return replace(evaluations, fingerprint=self.fingerprint if self.verified else None, repeats=repeats)
+
+    def of_answers(self, evaluations: Evaluations) -> Evaluations:
+        """The evaluations with the tokens of each answer as one target."""
+        joined = evaluations.mapped(self.question.of_answers)
+        return evaluations if joined.values.shape == evaluations.values.shape else joined
 
     def counted(self, counts: Counts) -> Counts:
         """The cost of a play, with what only the game knows of it."""
@@ -144,6 +176,10 @@ class ModelGame:
     def notes(self) -> tuple[str, ...]:
         """What the reader of a result must know about the game, what trials of the model found among it."""
         return (*self.prompt.notes, *self.question.notes, *self.scorer.counter.notes)
+
+    def notes_on(self, evaluations: Evaluations) -> tuple[str, ...]:
+        """The same, with what is to be said of these completed evaluations."""
+        return self.notes
 
 
 def anchored(input: ModelInput, anchor: int | None) -> ModelInput:
@@ -187,7 +223,9 @@ def evaluate(
     for scorer, pending in of_scorer.values():
         for indices, scored in scorer.score(pending.queries):
             for place, rows, complete in pending.received(indices, scored):
-                yield place, rows, finite(games[place].values(complete))
+                of_inputs = games[place].values_of_inputs(complete)
+                games[place].remember(coalitions[place][rows], of_inputs)
+                yield place, rows, finite(reduce(of_inputs, "p w t -> p t", "mean"))
 
 
 def finite(values: Float[Tensor, "p t"]) -> Float[Tensor, "p t"]:

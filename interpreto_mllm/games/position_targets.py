@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from interpreto_mllm.engine.queries import ClassifyAt
-from interpreto_mllm.games.targets import Target
+from interpreto_mllm.games.targets import LabelledTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 
 
 @dataclass(frozen=True)
-class PositionTarget(Target):
+class PositionTarget(LabelledTarget):
     """Classes at positions of a text, one each: labels of its tokens, or the places where an answer starts and ends."""
 
     positions: tuple[int, ...]
     classes: tuple[int, ...]
     texts: tuple[str, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.texts
 
     @property
     def length(self) -> int:
@@ -35,16 +31,12 @@ class PositionTarget(Target):
 
 
 @dataclass(frozen=True)
-class MaskTarget(Target):
+class MaskTarget(LabelledTarget):
     """A token for each mask of a text, wherever the masks are in it."""
 
     mask: int
     ids: tuple[int, ...]
     texts: tuple[str, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.texts
 
     @property
     def length(self) -> int:

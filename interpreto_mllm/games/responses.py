@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.response_scorer import ResponseScorer
 from interpreto_mllm.games.targets import Question
+from interpreto_mllm.prompts.model_input import ModelInput
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,22 +27,24 @@ class ResponseGame(ModelGame):
 
     Args:
         generation: the settings under which the model responds, as results keep them.
+        thinks: whether a response to some input ends within the model's thinking.
     """
 
     question: Question[ResponseTarget]
     scorer: ResponseScorer
     generation: Mapping[str, Any] | None = None
+    thinks: Callable[[ModelInput, Response], bool] | None = None
     answers_every_turn: ClassVar[bool] = False
     reconciled: ClassVar[tuple[str, ...]] = ("value function",)
 
     def completed(self, evaluations: Evaluations) -> Evaluations:
         """The evaluations with the responses behind them, and the values of each repeat where there are several."""
-        evaluations = super().completed(evaluations)
+        evaluations = replace(evaluations, fingerprint=self.fingerprint if self.verified else None)
         inputs = self.inputs(evaluations.coalitions)
         prompted = [[(response, input) for input in row for response in self.scorer.responses[input.key]] for row in inputs]
         answers = [tuple(response for response, _ in row) for row in prompted]
         responses = self._responses(answers, self._log_probabilities(evaluations.coalitions))
-        if responses.repeats == 1 or not len(responses):
+        if (responses.repeats == 1 and not self.draws_inputs) or not len(responses):
             return replace(evaluations, responses=responses)
         flat = [one for row in prompted for one in row]
         similarities = [self.scorer.comparison.values(original.prompted_response, flat) for original in self._originals]
@@ -71,6 +75,21 @@ class ResponseGame(ModelGame):
         of_coalitions = [[scored[place * each + column] for column in range(each)] for place in range(len(coalitions))]
         return replace(evaluations, values=self.values(of_coalitions), repeats=None)
 
+    def notes_on(self, evaluations: Evaluations) -> tuple[str, ...]:
+        responses, notes = evaluations.responses, super().notes_on(evaluations)
+        if self.thinks is None or responses is None or not len(responses):
+            return notes
+        [[whole, *_]] = self.inputs(torch.ones(1, self.n, dtype=torch.bool))
+        given = Counter(response for each in (*responses.answers, *responses.history) for response in each)
+        within = sum(count for response, count in given.items() if self.thinks(whole, response))
+        if not within:
+            return notes
+        return (
+            *notes,
+            f"{within:,} of {given.total():,} answers to coalitions end within the model's thinking, and are compared by it: "
+            "raise generate={'max_new_tokens': …}, or turn its thinking off.",
+        )
+
     def _check_same_game(self, earlier: Responses) -> None:
         if len(earlier) and bool(earlier.history) != self.answers_every_turn:
             games = ("whose turns in between are fixed", "in which each coalition is answered again in between, as by extend()")
@@ -85,7 +104,9 @@ class ResponseGame(ModelGame):
     def _responses(self, answers: list[tuple[Response, ...]], log_probabilities: Float[Tensor, "p o w"] | None) -> Responses:
         originals = tuple(original.response for original in self._originals)
         repeats, settings = self.scorer.similarity.repeats, self.generation or {}
-        return Responses(originals, self.question.columns, tuple(answers), repeats, settings, log_probabilities)
+        drawn = self.draws_inputs
+        columns = self.question.columns
+        return Responses(originals, columns, tuple(answers), repeats, settings, log_probabilities, inputs_drawn=drawn)
 
     def _log_probabilities(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p o w"] | None:
         """Of each original after each input of each coalition, where they were asked for."""

@@ -13,6 +13,7 @@ from torch import Tensor, stack
 from interpreto_mllm.core.labels import joined, labels
 from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.engine.queries import Classify, Query, Score, ScoreText
+from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.prompts.model_input import ModelInput
 
 
@@ -60,8 +61,18 @@ class Target(ABC):
         return scored
 
 
+class LabelledTarget(Target):
+    """A target that is made with a text for each value that counts."""
+
+    texts: tuple[str, ...]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.texts
+
+
 @dataclass(frozen=True)
-class TokenTarget(Target):
+class TokenTarget(LabelledTarget):
     """Token ids of an answer.
 
     Args:
@@ -75,10 +86,6 @@ class TokenTarget(Target):
     scored: tuple[int, ...]
     texts: tuple[str, ...]
     start: int | None = None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.texts
 
     @property
     def length(self) -> int:
@@ -164,7 +171,7 @@ class Question(Generic[Kind]):
         targets: what is scored.
         columns: an index of `targets` for a column per value, or a pair of them (target, foil) for one column, the difference.
         unit: what a column is: "token", "class", "response", "contrast", or "value" where they are mixed.
-        product: whether the values of a target's tokens multiply (probabilities) rather than add up.
+        joint: what the values of a target's tokens are worth together.
         notes: what the reader of a result must know about the targets.
         whole: from the values of a target's tokens to that of all of them, where a target has one column.
     """
@@ -172,7 +179,7 @@ class Question(Generic[Kind]):
     targets: tuple[Kind, ...]
     columns: tuple[int | tuple[int, int], ...]
     unit: str
-    product: bool
+    joint: Joint
     notes: tuple[str, ...] = ()
     whole: Callable[[Float[Tensor, "p t"]], Float[Tensor, "p"]] | None = None
 
@@ -193,18 +200,27 @@ class Question(Generic[Kind]):
         columns: list[Tensor] = []
         for column in self.columns:
             if isinstance(column, tuple):
-                target, foil = (self._whole(self.targets[index].values(scored[index])) for index in column)
+                target, foil = (self.joint(self.targets[index].values(scored[index])) for index in column)
                 columns.append(target - foil)
             else:
                 values = self.targets[column].values(scored[column])
                 columns += values.unbind(1) if self.whole is None else [self.whole(values)]
         return stack(columns, dim=1)
 
-    def _whole(self, values: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
-        return values.prod(1) if self.product else values.sum(1)
+    def of_answers(self, columns: Float[Tensor, "p t"]) -> Float[Tensor, "p answers"]:
+        """One column for each target and each contrast, from those of the game: the tokens of an answer as one.
+
+        Example:
+            >>> import torch
+            >>> answer = TokenTarget((7, 8), (0, 1), ("a", "b"))
+            >>> Question((answer,), (0,), "token", Joint.SUM).of_answers(torch.tensor([[-1.0, -2.0]])).tolist()
+            [[-3.0]]
+        """
+        widths = [1 if isinstance(column, tuple) else len(self.targets[column].labels) for column in self.columns]
+        return stack([self.joint(part) for part in columns.split(widths, 1)], dim=1)
 
 
-def pose(given: Sequence[Any], make: Callable[[Any], Made], unit: str, product: bool) -> Question[Made]:
+def pose(given: Sequence[Any], make: Callable[[Any], Made], unit: str, joint: Joint) -> Question[Made]:
     """The question for one input's targets; `make` turns a single one (text, ids, class) into a `Target`, equal texts once."""
     of_text: dict[str, Made] = {}
 
@@ -222,7 +238,7 @@ def pose(given: Sequence[Any], make: Callable[[Any], Made], unit: str, product: 
         targets += [made(part) for part in parts]
         columns.append((len(targets) - 2, len(targets) - 1) if isinstance(target, Contrast) else len(targets) - 1)
     units = {"contrast" if isinstance(column, tuple) else unit for column in columns}
-    return Question(tuple(targets), tuple(columns), units.pop() if len(units) == 1 else "value", product)
+    return Question(tuple(targets), tuple(columns), units.pop() if len(units) == 1 else "value", joint)
 
 
 def is_ids(target: Any) -> bool:

@@ -57,6 +57,10 @@ class Granularity(Enum):
         raise ValueError(f"{self} cuts token ids, not text; words, sentences and turns have spans.")
 
 
+BY_TOKEN = (Granularity.TOKEN, Granularity.ALL_TOKENS)
+"""Granularities of which every feature is one token."""
+
+
 def check_granularity(granularity: object) -> Granularity | Splitter | list[Span]:
     """The granularity as given, or an error that lists what is accepted."""
     if isinstance(granularity, Granularity) or (callable(granularity) and not isinstance(granularity, type)):

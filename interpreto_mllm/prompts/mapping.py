@@ -17,6 +17,11 @@ def is_prompt_mapping(inputs: Mapping[str, Any]) -> bool:
     return bool(inputs) and set(inputs) <= {"text", *MEDIA.values()}
 
 
+def is_picture(inputs: Any) -> bool:
+    """Whether this is an image as PIL gives it."""
+    return callable(getattr(inputs, "getpixel", None))
+
+
 def media_of(prompt: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """The modality and the content of each image and clip.
 
@@ -46,19 +51,29 @@ def in_text_order(text: str, placeholders: Sequence[str]) -> list[int]:
     return sorted(range(len(starts)), key=starts.__getitem__)
 
 
-def between(text: str, placeholders: Sequence[str]) -> tuple[list[Span], list[Span]]:
-    """Where the placeholders are, and what lies between them.
+def places_of(text: str, placeholders: Sequence[str]) -> list[Span]:
+    """Where the placeholders are, which come in this order.
 
     Example:
-        >>> between("a <image> b", ["<image>"])
-        ([(2, 9)], [(0, 2), (9, 11)])
+        >>> places_of("a <image> b", ["<image>"])
+        [(2, 9)]
     """
     held: list[Span] = []
     for placeholder in placeholders:
         start = text.index(placeholder, held[-1][1] if held else 0)
         held.append((start, start + len(placeholder)))
-    edges = [0, *(edge for span in held for edge in span), len(text)]
-    return held, list(zip(edges[::2], edges[1::2], strict=True))
+    return held
+
+
+def between(text: str, places: Sequence[Span]) -> list[Span]:
+    """What lies between places in a text.
+
+    Example:
+        >>> between("a <image> b", [(2, 9)])
+        [(0, 2), (9, 11)]
+    """
+    edges = [0, *(edge for span in places for edge in span), len(text)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def without(text: str, held: Sequence[Span], spans: Sequence[Span], dropped: Collection[int]) -> tuple[str, list[Span]]:

@@ -11,6 +11,7 @@ from jaxtyping import Int
 
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.prompts.blanks import Blanks
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing, expanded
@@ -37,6 +38,7 @@ class Mixed:
     media: tuple[Medium, ...]
     special: bool | None
     _known: dict[Any, tuple[Tokens, Any, list[Span]]] = field(default_factory=dict)
+    _blanks: dict[Any, Blanks | None] = field(default_factory=dict)
 
     def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
         """The tokens with the media in these states, their types if the processor gives some, and the spans of the parts.
@@ -45,7 +47,8 @@ class Mixed:
         """
         key = tuple(state.size for state in states)
         if key not in self._known:
-            self._known[key] = self._tokens(states)
+            tokens, _, spans = self._known[key] = self._tokens(states)
+            self._blanks[key] = Blanks.of(tokens, spans, self.processing.tokenizer)
         return self._known[key]
 
     def _tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
@@ -78,8 +81,10 @@ class Mixed:
         ids = [tokenizer.convert_tokens_to_ids(self.processing.placeholder(m, text, count)) for m, count in counts.items()]
         return np.flatnonzero(np.isin(plain.ids, ids)).tolist()
 
-    def layout(self, states: Sequence[State], features: Sequence[Feature]) -> tuple[ModelInput, Int[np.ndarray, "l"]]:
-        """The tokens with the media in these states and the feature that owns each, or -1."""
+    def layout(
+        self, states: Sequence[State], features: Sequence[Feature]
+    ) -> tuple[ModelInput, Int[np.ndarray, "l"], Blanks | None]:
+        """The tokens with the media in these states, the feature that owns each, or -1, and the blanks among them."""
         _, _, whole = self.tokens([State.whole(medium) for medium in self.media])
         tokens, types, spans = self.tokens(states)
         moved, owners = [], []
@@ -92,4 +97,4 @@ class Mixed:
         of_span = tokens.owners(moved, spans)
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
-        return ModelInput(tokens.ids, None, types), owner
+        return ModelInput(tokens.ids, None, types), owner, self._blanks[tuple(state.size for state in states)]

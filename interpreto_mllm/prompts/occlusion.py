@@ -36,11 +36,15 @@ class TextOcclusion(ABC):
 class Drop(TextOcclusion):
     """Absent tokens are left out and the rest closes up. The default of language models.
 
+    Tokens of white space alone go with the words before them where these are all absent, so that what is left of a text or
+    message begins with a word; under token granularities they are features of their own.
+
     Args:
         retokenize: whether what is left is tokenised again, exactly as if the absent features had not been written. Else the
-            tokens that are left stay as they are: a text whose first word is absent begins with the blank of the second one,
-            and tokens do not merge where something was left out. It costs a tokenisation per coalition, and prompts share
-            less of their beginnings. Prompts that come as ids, and those with images or clips, are refused.
+            tokens that are left stay as they are: where a blank is part of the token after it, a text whose first word is
+            absent begins with the blank of the second one, and tokens do not merge where something was left out. It costs a
+            tokenisation per coalition, and prompts share less of their beginnings. Prompts that come as ids, and those with
+            images or clips, are refused.
     """
 
     retokenize: bool = False

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.prompts.blanks import Blanks
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -20,8 +21,8 @@ from interpreto_mllm.prompts.retokenized import Retokenizer
 
 Hierarchy = list["int | Hierarchy"]
 
-Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[ModelInput, Int[np.ndarray, "l"]]]
-"""From what is left of the images and clips, and the features, to the tokens and their owners."""
+Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[ModelInput, Int[np.ndarray, "l"], Blanks | None]]
+"""From what is left of the images and clips, and the features, to the tokens, their owners and the blanks among them."""
 
 
 @runtime_checkable
@@ -78,6 +79,7 @@ class TokenPrompt:
         conversation: the chat that it is, if it is one.
         notes: what the reader of a result must know of it.
         retokenizer: tokenises the text without its absent features; None where the tokens that are left stay as they are.
+        blanks: tokens that are left out where nothing is left before them; None where all tokens stay.
     """
 
     text: str
@@ -91,6 +93,7 @@ class TokenPrompt:
     conversation: Conversation | None = None
     notes: tuple[str, ...] = ()
     retokenizer: Retokenizer | None = None
+    blanks: Blanks | None = None
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
@@ -100,13 +103,19 @@ class TokenPrompt:
         if self.retokenizer is not None and not coalition.all():
             return self.retokenizer.input_for(self.features, coalition[: len(self.features)])
         if not self.media:
-            return self.occlusion.apply(self.whole, coalition[self.owner], self.owner)
+            return self._occluded(self.whole, coalition, self.owner, self.blanks)
         states = self._states(coalition)
-        whole, owner = self.whole, self.owner
+        whole, owner, blanks = self.whole, self.owner, self.blanks
         if self.layouts is not None and not all(state.medium.keeps_size for state in states):
-            whole, owner = self.layouts(states, self.features)
-        occluded = self.occlusion.apply(whole, coalition[owner], owner)
+            whole, owner, blanks = self.layouts(states, self.features)
+        occluded = self._occluded(whole, coalition, owner, None if self.blanks is None else blanks)
         return replace(occluded, media=tuple(state for state in states if not state.dropped))
+
+    def _occluded(
+        self, whole: ModelInput, coalition: Bool[np.ndarray, "_"], owner: Int[np.ndarray, "l"], blanks: Blanks | None
+    ) -> ModelInput:
+        present = coalition[owner]
+        return self.occlusion.apply(whole, present if blanks is None else blanks.dropped(present), owner)
 
     def _states(self, coalition: Bool[np.ndarray, "_"]) -> list[State]:
         """What is left of each image and clip."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,23 +17,27 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State, features_of, notes_of
+from interpreto_mllm.prompts.blanks import Blanks
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
 from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_text
 from interpreto_mllm.prompts.clip_length import check_clip_length
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
 from interpreto_mllm.prompts.filters import Pins
-from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
+from interpreto_mllm.prompts.granularity import BY_TOKEN, Granularity, Span, Splitter
 from interpreto_mllm.prompts.mapping import (
     accepted,
     between,
     in_text_order,
+    is_picture,
     is_prompt_mapping,
     media_forms,
     media_of,
+    places_of,
     without,
 )
 from interpreto_mllm.prompts.markup import RENDERED, Markup, message_around, no_role, within
+from interpreto_mllm.prompts.media_markup import MediaMarkup
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, TextOcclusion
@@ -80,6 +84,7 @@ class PromptReader:
     generation_prompt: bool = True
     may_be_answered: bool = False
     positions: int | None = None
+    rendered: ClassVar[str] = RENDERED
 
     @property
     def tokenizer(self) -> Any:
@@ -95,7 +100,7 @@ class PromptReader:
         """
         if isinstance(inputs, Mapping) and not is_prompt_mapping(inputs):
             return [self._encoded(row) for row in encoded_prompts(inputs, self.processing)]
-        if isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs) or _is_picture(inputs):
+        if isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs) or is_picture(inputs):
             return [self._one(inputs)]
         if isinstance(inputs, (list, tuple)):
             if not inputs:
@@ -112,7 +117,7 @@ class PromptReader:
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, dict) and is_prompt_mapping(one):
             return self._parts(one)
-        if _is_picture(one):
+        if is_picture(one):
             return self._parts({"images": one})
         if not self.processing.reads_text:
             raise TypeError(f"This model reads no text: give {media_forms(self.processing.modalities)}; got {shown(one)}.")
@@ -162,16 +167,17 @@ class PromptReader:
             raise ValueError(f"The prompt needs its 'text', with a placeholder for each image and clip; got {shown(text)}.")
         holders = self.processing.placeholders(text, [kind for kind, _ in given])
         order = in_text_order(text, holders) if holders else range(len(media))
-        media, holders = tuple(media[m] for m in order), [holders[m] for m in order if holders]
-        held, gaps = between(text, holders)
-        messages = self._messages(text)
+        media, kinds = tuple(media[m] for m in order), [given[m][0] for m in order if holders]
+        places, messages = places_of(text, [holders[m] for m in order if holders]), self._messages(text)
+        markup = MediaMarkup(self.processing)
+        gaps = between(text, markup.blocks(text, places, kinds))
         written = [part for region in messages or [Region((0, len(text)))] for part in within(region, gaps)]
-        spans = [region.span for region in written]
+        spans, held = [region.span for region in written], markup.left_out(text, places, kinds, messages or [])
         special = None if media and not held else True
         mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, special)
-        around = [message_around(place, messages or []) for place in held] or [(None, None)] * len(media)
+        around = [message_around(place, messages or []) for place in places] or [(None, None)] * len(media)
         prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
-        return prompt if messages is None else replace(prompt, notes=(*prompt.notes, RENDERED))
+        return prompt if messages is None else replace(prompt, notes=(*prompt.notes, self.rendered))
 
     def _medium(self, kind: str, given: Any) -> Medium:
         """An image or a clip in its pieces."""
@@ -187,10 +193,8 @@ class PromptReader:
                 f"This model reads one image or clip at a time, the prompt has {len(media)}: give several as a list of "
                 f"prompts, [{media_forms(self.processing.modalities)}, ...]."
             )
-        nothing = np.zeros(0, dtype=np.int64)
-        whole = TokenPrompt(
-            "", ModelInput(nothing), nothing, features_of(media), self.occlusion, (), media, notes=notes_of(media)
-        )
+        nothing, every = np.zeros(0, dtype=np.int64), features_of(media)
+        whole = TokenPrompt("", ModelInput(nothing), nothing, every, self.occlusion, (), media, notes=notes_of(media))
         prompt = self._selected(whole)
         [[empty]] = prompt.inputs_for(torch.zeros(1, len(prompt.features), dtype=torch.bool))
         if not empty.media:
@@ -239,19 +243,23 @@ class PromptReader:
         tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
         soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
         tokens = replace(tokens, special=tokens.special | soft)
-        if row.media:  # a processor writes tokens of its own around images and clips, which no rendering shows
-            return self._cut(tokens, [Region((0, len(tokens.text)))], row.types, features_of(row.media), row.media)
-        return self._text(tokens, row.types)
+        return self._text(tokens, row.types, media=row.media)
 
-    def _text(self, tokens: Tokens, types: np.ndarray | None = None, special: bool | None = None) -> Prompt:
+    def _text(
+        self, tokens: Tokens, types: np.ndarray | None = None, special: bool | None = None, media: tuple[Medium, ...] = ()
+    ) -> Prompt:
         """The prompt of a whole text; if it is a rendered chat, of the messages in it that are explained."""
         messages = self._messages(tokens.text)
+        regions = [region for region in messages or () if self._plays(region.role, region.turn)]
         if messages is None:
-            return self._cut(tokens.without_gaps(), [Region((0, len(tokens.text)))], types, special=special)
-        regions = [region for region in messages if self._plays(region.role, region.turn)]
-        if not regions:
+            tokens, regions = tokens.without_gaps(), [Region((0, len(tokens.text)))]
+        elif not (regions or media):
             raise ValueError(no_role(self.roles, messages))
-        return replace(self._cut(tokens, regions, types, special=special), notes=(RENDERED,))
+        if media:
+            tokens, gaps = MediaMarkup(self.processing).told_apart(tokens)
+            regions = [part for region in regions for part in within(region, gaps) if tokens.text[slice(*part.span)].strip()]
+        prompt = self._cut(tokens, regions, types, features_of(media), media, special=special)
+        return prompt if messages is None else replace(prompt, notes=(*prompt.notes, self.rendered))
 
     def _messages(self, text: str) -> list[Region] | None:
         """The messages of a text that is a rendered chat; None for others, and where the user says where features are."""
@@ -276,9 +284,11 @@ class PromptReader:
         owner, features = TextSplitter(self.processing, self.granularity).split(tokens, regions)
         owner = np.where(owner >= 0, owner + len(pieces), owner)
         spans = tuple(region.span for region in regions)
-        whole = ModelInput(tokens.ids, None, segments)
-        every = [*pieces, *features]
-        prompt = TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts, notes=notes_of(media))
+        whole, every = ModelInput(tokens.ids, None, segments), [*pieces, *features]
+        drops_blanks = isinstance(self.occlusion, Drop) and self.granularity not in BY_TOKEN
+        blanks = Blanks.of(tokens, spans, self.tokenizer) if drops_blanks else None
+        prompt = TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts, blanks=blanks)
+        prompt = replace(prompt, notes=notes_of(media))
         if isinstance(self.occlusion, Drop) and self.occlusion.retokenize:
             prompt = replace(prompt, retokenizer=self._retokenizer(prompt, special))
         return self._selected(prompt)
@@ -288,7 +298,3 @@ class PromptReader:
 
     def _retokenizer(self, prompt: TokenPrompt, special: bool | None) -> Retokenizer:
         return Retokenizer.of(prompt.text, prompt.regions, prompt.features, self.tokenizer, special)
-
-
-def _is_picture(inputs: Any) -> bool:
-    return callable(getattr(inputs, "getpixel", None))

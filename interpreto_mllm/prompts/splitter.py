@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int
 
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_spans
+from interpreto_mllm.prompts.granularity import BY_TOKEN, Granularity, Span, Splitter, check_spans
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -37,7 +37,7 @@ class TextSplitter:
 
     def split(self, tokens: Tokens, regions: list[Region]) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
         """The feature of each token, or -1, and the features."""
-        if isinstance(self.granularity, Granularity) and "TOKEN" in self.granularity.name:
+        if self.granularity in BY_TOKEN:
             return self._by_token(tokens, regions)
         return self._by_span(tokens, regions)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from math import lcm, prod
@@ -91,8 +91,8 @@ class Template:
         if self.enumerated:
             return ()
         return (
-            f"values are means over {self._count} of the {self._combinations} combinations of baselines; the standard errors "
-            f"do not contain the error of this choice: Template(..., draws={self._combinations}) uses all of them",
+            f"values are means over {self._count} of the {self._combinations} combinations of baselines, whose spread is part "
+            f"of the standard errors: Template(..., draws={self._combinations}) uses all of them",
         )
 
     def _listed(self, slot: str) -> list[str]:
@@ -165,12 +165,22 @@ class TemplatePrompt:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the reader of a result must know of the baselines."""
-        return self.template.notes
+        return self.used.notes
+
+    @cached_property
+    def used(self) -> Template:
+        """The template without the baselines of slots that always have their values."""
+        baselines = self.template.baselines
+        if not isinstance(baselines, Mapping):
+            return self.template
+        pinned = {slot for slot, feature in zip(self.template.slots, self.owner.tolist(), strict=True) if feature < 0}
+        left = {slot: self.template.values[slot] if slot in pinned else given for slot, given in baselines.items()}
+        return replace(self.template, baselines=left)
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
         return [
-            [ModelInput(Tokens.of_text(text, self.tokenizer).ids) for text in self.template.filled(present)]
+            [ModelInput(Tokens.of_text(text, self.tokenizer).ids) for text in self.used.filled(present)]
             for present in with_none[:, self.owner].tolist()
         ]
 

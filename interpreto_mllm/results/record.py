@@ -249,8 +249,8 @@ class Record:
         if self.gradients is not None:
             return self._added(kept, label)
         joint = Joint.of(self.mode) if self.unit == "token" else Joint.SUM
-        whole = joint(self.values[:, kept])[:, None]
-        return self.aggregated(self.evaluations.with_values(whole), self.aggregator, [label], self._raw_estimand)
+        whole = self.evaluations.mapped(lambda values: joint(values[:, kept])[:, None])
+        return self.aggregated(whole, self.aggregator, [label], self._raw_estimand)
 
     def _added(self: Kept, kept: slice, label: str) -> Kept:
         """The sum of rows of a gradient method, where sums of scores are scores of sums."""

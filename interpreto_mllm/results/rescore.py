@@ -26,7 +26,7 @@ def rescored(record: Kept, mode: ResponseSimilarity | InferenceModes) -> Kept:
     compares = isinstance(checked, ResponseSimilarity)
     repeats = _similarities(responses, checked) if compares else _likelihoods(responses, checked)
     evaluations = record.evaluations.with_values(repeats.mean(0))
-    if responses.repeats > 1 and compares:
+    if responses.inputs_drawn or (responses.repeats > 1 and compares):
         evaluations = replace(evaluations, repeats=repeats)
     again = record.aggregated(evaluations, record.aggregator, responses.labels, record.aggregator.estimand)
     return replace(again, mode=mode_name(checked))

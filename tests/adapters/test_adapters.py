@@ -17,6 +17,7 @@ from interpreto_mllm.adapters import base
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
 from interpreto_mllm.adapters.choose import adapter_for
 from interpreto_mllm.adapters.questions import build_question
+from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity import TfIdf
@@ -53,7 +54,7 @@ def one_game(adapter: ModelAdapter[Any], given: list[Any] | None = None, prompt:
     reader = adapter.reader(Granularity.WORD, None, ("user",), (), None, Cuts())
     with adapter.preserved_state():
         [prompt_read] = reader.read(prompt)
-        question = build_question(adapter, prompt_read, given, product=False)
+        question = build_question(adapter, prompt_read, given, joint=Joint.SUM)
     [game] = adapter.games([prompt_read], [question])
     return game
 
@@ -98,7 +99,7 @@ def test_games_of_one_call_share_a_scorer_and_those_of_others_do_not() -> None:
     reader = adapter.reader(Granularity.WORD, None, ("user",), (), None, Cuts())
     with adapter.preserved_state():
         prompts = reader.read([TEXT, "the sea is green"])
-        questions = [build_question(adapter, prompt, ["blue"], product=False) for prompt in prompts]
+        questions = [build_question(adapter, prompt, ["blue"], joint=Joint.SUM) for prompt in prompts]
     here, there = adapter.games(prompts, questions)
     assert here.scorer is there.scorer
     assert adapter.games(prompts, questions)[0].scorer is not here.scorer

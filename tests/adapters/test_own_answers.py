@@ -12,7 +12,7 @@ from support.family_parts import clip
 from support.server import Server
 from support.zoo import IDS, SMALL, build, byte_bpe, plain_values, wordpiece
 
-from interpreto_mllm import ExactShapley, Granularity, Occlusion, RemoteModel, ResponseSimilarity
+from interpreto_mllm import ExactShapley, Granularity, Occlusion, RemoteModel, Replace, ResponseSimilarity
 from interpreto_mllm.similarity import ExactMatch, TfIdf
 
 TEXT = "the sky is blue"
@@ -85,6 +85,23 @@ def test_an_answer_cut_in_its_thinking_is_noted(prompt: str, answer: str, thinki
     [note] = [note for note in explainer(prompt)[0].notes if "cut at" in note]
     assert "max_new_tokens" in note
     assert ("within its thinking" in note) == thinking
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "within"),
+    [(TEXT, "<think>the sky", True), (TEXT + "<think>", "the sky", True), (TEXT, "</think> a", False)],
+)
+def test_answers_to_coalitions_that_end_in_their_thinking_are_noted(prompt: str, answer: str, within: bool) -> None:
+    """Also where the original was given, which says nothing of the others. Replaced tokens keep the length: all are alike."""
+    tokenizer = byte_bpe()
+    torch.manual_seed(0)
+    model = Thinker(build("llama").config).eval()
+    model.says, model.begin = tokenizer.encode(answer), len(tokenizer.encode(prompt))
+    similar = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": len(model.says)})
+    [result] = ExactShapley(model, tokenizer, inference_mode=similar, occlusion=Replace(50), **TURN)(prompt, "blue")
+    assert set(result.responses.texts) == {answer.strip()}
+    noted = [note for note in result.notes if note.startswith("2 of 2 answers to coalitions end within the model's thinking")]
+    assert len(noted) == within == len(result.notes)
 
 
 def test_an_answer_that_does_not_fit_is_refused_before_the_first_forward() -> None:

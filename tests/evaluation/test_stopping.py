@@ -15,6 +15,7 @@ from interpreto_mllm import (
     Sign,
     Tolerance,
     TopK,
+    punctuation,
 )
 from interpreto_mllm.aggregators import (
     BanzhafAggregator,
@@ -216,6 +217,19 @@ def test_on_a_model(recall):
     assert resumed.counts.paid <= 700 - stopped.counts.evaluations + 10
     with pytest.raises(ValueError, match="cannot be stopped early"):
         Occlusion(*recall, until=TopK(1))(prompt, " red")
+
+
+def test_a_rule_is_about_the_whole_answer_unless_it_is_said_otherwise(recall):
+    """Of eight tokens some depend on nothing, so that a rule about each took 730 evaluations where the answer took 98."""
+    prompt, answer = "the apple is red . the sky is blue . what is the apple ?", "red . the door is green . ok"
+    options = {"pinned": punctuation, "budget": 400, "progress": False}
+    [whole] = KernelShap(*recall, until=TopK(1), **options)(prompt, answer)
+    game = KernelShap(*recall, **options).game(prompt, answer)
+    summed = run(lambda c: game(c).sum(1), KernelPerturbator(), KernelAggregator(), game.n, 400, TopK(1))
+    assert whole.counts.evaluations == summed.counts.evaluations < 150 and whole.t == 8
+    assert whole.notes[0].endswith("was met for the whole answer, not for each token of it.")
+    [each] = KernelShap(*recall, until=TopK(1, each_token=True), **options)(prompt, answer, evaluations=[whole])
+    assert each.counts.evaluations > 2 * whole.counts.evaluations and "each_token=True" in each.notes[0]
 
 
 @pytest.mark.usefixtures("unchecked")

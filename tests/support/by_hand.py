@@ -75,21 +75,26 @@ def rendered(subject: Family, messages: list[dict]) -> str:
 def without_words(subject: Family, messages: list[dict], absent: Sequence[tuple[str, Span]]) -> dict:
     """The encoding of a chat less the tokens of words, given by the text of a part and where they lie in it.
 
+    A stretch of white space takes along the tokens within it, a word those that it shares a character with.
     Where nothing at all is left, it is the token that begins texts.
     """
     text, images, clips = rendered(subject, messages), parts(messages, "image"), parts(messages, "audio")
     told = {"return_offsets_mapping": True} | ({"return_text_replacement_offsets": True} if images or clips else {})
     encoding = processed(subject, text, images, clips, **told)
     replaced = encoding.pop("text_replacement_offsets", [_replaced(subject, text)])[0]
-    gone = []
+    gone, blank = [], []
     for said, (begin, end) in absent:
         start = text.index(said)
         grown = sum(len(item["replacement"]) - len(item["text"]) for item in replaced if item["span"][0] < start)
         after = bool(replaced) and replaced[-1]["span"][0] < start
         start += grown + (len(BEGINS.get(subject.name, "")) if after else 0)
-        gone.append((start + begin, start + end))
+        (blank if said[begin:end].isspace() else gone).append((start + begin, start + end))
     offsets = encoding.pop("offset_mapping")[0].tolist()
-    kept = [not any(low < end and begin < high for begin, end in gone) for low, high in offsets]
+    kept = [
+        not any(low < end and begin < high for begin, end in gone)
+        and not any(begin <= low < high <= end for begin, end in blank)
+        for low, high in offsets
+    ]
     if not any(kept):
         return {"input_ids": torch.tensor([[subject.processor.tokenizer.bos_token_id]]), "attention_mask": torch.ones(1, 1)}
     return {name: tensor[:, kept] if name in PER_TOKEN else tensor for name, tensor in encoding.items()}
@@ -129,7 +134,16 @@ def left(messages: list[dict], features: Sequence[Any], coalition: Sequence[bool
             medium += part["type"] != "text"
             content.append(part)
         occluded.append({**message, "content": content})
-    return occluded, [word for word, feature in zip(words, written, strict=True) if feature in absent]
+    gone = [word for word, feature in zip(words, written, strict=True) if feature in absent]
+    there = [word for word, feature in zip(words, written, strict=True) if feature not in absent]
+    first = dict(reversed(there))
+    leading = [(said, (start, start + _blank(said[start:end]))) for said, (start, end) in first.items() if start]
+    return occluded, gone + [(said, span) for said, span in leading if span[1] > span[0]]
+
+
+def _blank(text: str) -> int:
+    """How many characters of white space a text begins with."""
+    return len(text) - len(text.lstrip())
 
 
 def value(

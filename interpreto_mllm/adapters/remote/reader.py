@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from interpreto_mllm.prompts.checks import check_characters, check_roles, check_
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.known_markup import KNOWN, RENDERED_FOR_SERVER, RENDERED_WITHIN_MESSAGE
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
@@ -65,6 +66,7 @@ class RemoteReader(PromptReader):
 
     bare: bool = False
     max_pixels: int | None = None
+    rendered: ClassVar[str] = RENDERED_FOR_SERVER
 
     def _medium(self, kind: str, given: Any) -> Medium:
         medium = self.media(kind, given)
@@ -75,7 +77,8 @@ class RemoteReader(PromptReader):
         if isinstance(one, str) and not self.bare:
             check_text(one, self.tokenizer, None)
             tokens, spans = encode_chat([{"role": "user", "content": one}], headed=False)
-            return self._cut(tokens, [Region(spans[0])])
+            notes = () if KNOWN.messages(one) is None else (RENDERED_WITHIN_MESSAGE,)
+            return replace(self._cut(tokens, [Region(spans[0])]), notes=notes)
         if is_chat(one) and self.bare:
             raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
         return super()._one(one)
@@ -92,8 +95,9 @@ class RemoteReader(PromptReader):
     def _retokenizer(self, prompt: TokenPrompt, special: bool | None) -> Retokenizer:
         raise ValueError("A server tokenises every text that it is sent: use Drop(), which leaves its words out.")
 
-    def _messages(self, text: str) -> None:
-        """A server's markup is not known."""
+    def _messages(self, text: str) -> list[Region] | None:
+        """The messages between the markers of widespread templates; the server's own is not known."""
+        return None if isinstance(self.granularity, list) else KNOWN.messages(text)
 
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
         """No character stands for an image or a clip."""
