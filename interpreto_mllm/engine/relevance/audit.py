@@ -65,7 +65,7 @@ class Audit:
         """
         if not any(map(carries, tree_leaves((args, kwargs)))):
             return function(*args, **kwargs)
-        before = tree_map_only(Tensor, _copy, (args, kwargs))
+        before = _copied(function, (args, kwargs))
         output = ruled(function, args, kwargs)
         if not any(map(carries, tree_leaves(output))):
             return output
@@ -81,7 +81,7 @@ class Audit:
 
         def arrived(gradient: Float[Tensor, "..."]) -> None:
             with torch.enable_grad():
-                again = tree_map_only(Tensor, _copy, before)
+                again = _copied(function, before)
                 leaves = [one for one in tree_leaves(again) if carries(one)]
                 gradients = torch.autograd.grad(ruled(function, *again), leaves, gradient, materialize_grads=True)
             left = sum(map(_relevance, leaves, gradients))
@@ -109,7 +109,8 @@ class Audit:
 
 def _run(function: Function, before: Arguments, factor: float) -> list[Any]:
     """The outputs of an operation, with what carries relevance multiplied."""
-    args, kwargs = tree_map_only(Tensor, lambda one: one.detach() * factor if carries(one) else one.clone(), before)
+    copied = _copied(function, before)
+    args, kwargs = tree_map_only(Tensor, lambda one: one.detach() * factor if carries(one) else one, copied)
     return tree_leaves(function(*args, **kwargs))
 
 
@@ -128,5 +129,11 @@ def _relevance(value: Float[Tensor, "*shape"], gradient: Float[Tensor, "*shape"]
     return float(torch.where(gradient == 0, 0, value.detach() * gradient).double().sum())
 
 
-def _copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().clone().requires_grad_(tensor.requires_grad)
+def _copied(function: Function, arguments: Arguments) -> Arguments:
+    """Arguments of their own for what carries relevance; for an operation in place, also for what does not."""
+    in_place = function.__name__.endswith("_")
+
+    def copy(tensor: Tensor) -> Tensor:
+        return tensor.detach().clone().requires_grad_(tensor.requires_grad) if in_place or carries(tensor) else tensor
+
+    return tree_map_only(Tensor, copy, arguments)
