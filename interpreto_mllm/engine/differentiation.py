@@ -93,7 +93,7 @@ class Differentiator:
             leaves, _ = self._inputs(asked, Points(torch.ones(1, n)), torch.zeros(1, dtype=torch.int64))
             with recording(self.model):
                 values = self._forward(asked, leaves).sum(1, keepdim=True)
-                for _ in self._backward(values, leaves):
+                for _ in self._backward(asked, values, leaves):
                     pass
 
     @contextmanager
@@ -118,7 +118,7 @@ class Differentiator:
             for input in inputs:
                 arguments = self.reading.arguments(query)
                 length = arguments["input_ids"].shape[1]
-                with site.read(1, length) as states, embedding.replaced(input[None], length):
+                with embedding.replaced(input[None], length), site.read(1, length) as states:
                     self.model(**arguments, **self.reading.constants(query))
                 found.append(states[0][0, : asked.length])
         return torch.stack(found)
@@ -172,11 +172,13 @@ class Differentiator:
             tails: Leaves = []
             values = self._forward(asked, leaves, tails if self._keeps_rest else None)
             sums = Sums(asked.moving, points, starts, fold, values.shape[1])
-            for target, slopes in self._backward(values, [*leaves, *tails]):
+            for target, slopes in self._backward(asked, values, [*leaves, *tails]):
                 sums.add(target, leaves, slopes[: len(leaves)], list(zip(tails, slopes[len(leaves) :], strict=True)))
         return sums.result(values.detach())
 
-    def _backward(self, values: Float[Tensor, "b t"], leaves: Leaves) -> Iterator[tuple[int, list[Float[Tensor, "b _ _"]]]]:
+    def _backward(
+        self, asked: Asked, values: Float[Tensor, "b t"], leaves: Leaves
+    ) -> Iterator[tuple[int, list[Float[Tensor, "b _ _"]]]]:
         """The gradients of each target."""
         columns = values.sum(0)
         if not columns.requires_grad:
@@ -187,23 +189,24 @@ class Differentiator:
                 columns, leaves, torch.eye(len(columns)).to(columns), is_grads_batched=True, allow_unused=True
             )
             yield from (
-                (target, self._found([one if one is None else one[target] for one in every], leaves))
+                (target, self._found([one if one is None else one[target] for one in every], asked, leaves))
                 for target in range(len(columns))
             )
             return
         for target, column in enumerate(columns):
             self.counter.add_backward()
             found = torch.autograd.grad(column, leaves, retain_graph=target + 1 < len(columns), allow_unused=True)
-            yield target, self._found(found, leaves)
+            yield target, self._found(found, asked, leaves)
 
-    def _found(self, found: Sequence[Tensor | None], leaves: Leaves) -> list[Float[Tensor, "b _ _"]]:
-        """The gradients, zeros where a leaf does not count.
+    def _found(self, found: Sequence[Tensor | None], asked: Asked, leaves: Leaves) -> list[Float[Tensor, "b _ _"]]:
+        """The gradients, zeros for tokens of an answer that is not this target's.
 
         Raises:
-            ValueError: where no leaf counts, or gradients are not finite.
+            ValueError: where the target does not depend on something that moves, or gradients are not finite.
         """
-        if all(one is None for one in found):
-            raise ValueError(self._unconnected())
+        for part, one in zip(asked.moving, found, strict=False):
+            if one is None:
+                raise ValueError(self._unconnected(part.name))
         slopes = [torch.zeros_like(leaf) if one is None else one for one, leaf in zip(found, leaves, strict=True)]
         if not all(bool(one.isfinite().all()) for one in slopes):
             raise ValueError(
@@ -212,7 +215,12 @@ class Differentiator:
             )
         return slopes
 
-    def _unconnected(self) -> str:
+    def _unconnected(self, name: str | None = None) -> str:
+        if name is not None:
+            return (
+                f"{type(self.model).__name__} gives no gradients with respect to {name!r}, as where it makes tokens of an image: "
+                "pin the pieces of images and clips to explain the text alone, or use a method that evaluates coalitions."
+            )
         where = "its inputs" if self.site is None else self.site.name
         return (
             f"The values of the targets do not depend on {where} in a way that has gradients: choose a layer on the path from "
