@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -218,8 +218,8 @@ class Differentiator:
     def _unconnected(self, name: str | None = None) -> str:
         if name is not None:
             return (
-                f"{type(self.model).__name__} gives no gradients with respect to {name!r}, as where it makes tokens of an image: "
-                "pin the pieces of images and clips to explain the text alone, or use a method that evaluates coalitions."
+                f"{type(self.model).__name__} gives no gradients with respect to {name!r}, as where it makes tokens of an "
+                "image: pin the pieces of images and clips to explain the text alone, or use a method that evaluates coalitions."
             )
         where = "its inputs" if self.site is None else self.site.name
         return (
@@ -233,12 +233,15 @@ class Differentiator:
         return [part.at(points, start) for part, start in zip(asked.moving, starts, strict=True)], starts
 
     def _forward(self, asked: Asked, leaves: Leaves, tails: Leaves | None = None) -> Float[Tensor, "b t"]:
-        """The values of all targets, from one forward for each distinct query."""
-        known: dict[Any, Tensor] = {}
+        """The values of all targets, from one forward for all queries that it answers."""
+        outputs: dict[Hashable, Any] = {}
+        scored = []
         for query in asked.queries:
-            if query.key not in known:
-                known[query.key] = self._values(asked, query, leaves, tails)
-        values = as_one(asked.columns, [known[query.key] for query in asked.queries])
+            key = self.reading.forward(query)
+            if key not in outputs:
+                outputs[key] = self._output(asked, query, leaves, tails)
+            scored.append(as_one(self.reading.values, outputs[key], query))
+        values = as_one(asked.columns, scored)
         if not values.isfinite().all():
             raise ValueError(
                 "The model gave values that are not finite (NaN or infinite) at some point. Check the model on this prompt; in "
@@ -246,7 +249,8 @@ class Differentiator:
             )
         return values
 
-    def _values(self, asked: Asked, query: Query, leaves: Leaves, tails: Leaves | None) -> Float[Tensor, "b t"]:
+    def _output(self, asked: Asked, query: Query, leaves: Leaves, tails: Leaves | None) -> Any:
+        """The model's output for these inputs, and the tokens of an answer."""
         rows = len(leaves[0])
         with torch.no_grad():
             arguments: dict[str, Shaped[Tensor, "..."]] = {
@@ -261,8 +265,7 @@ class Differentiator:
                     stack.enter_context(self.site.replaced(leaf, read.shape[1], tails))
                 else:
                     arguments[part.name] = leaf.reshape(rows * part.shape[0], *part.shape[1:])
-            output = self.model(**arguments, **self.reading.constants(query))
-        return as_one(self.reading.values, output, query)
+            return self.model(**arguments, **self.reading.constants(query))
 
 
 def _chosen(asked: Asked, points: Points) -> list[Int[Tensor, "b"]]:

@@ -20,7 +20,7 @@ from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.processing import Processing
 
 Tensors = dict[str, Shaped[Tensor, "..."]]
-FAINT = 1e-3
+FAINT = 0.02
 """Of the largest change that showing a piece makes; numbers that change less show no piece."""
 
 
@@ -86,8 +86,10 @@ def _owned(
         rest = _shown(processing, media, number, len(shown))
         for name in whole:
             changes = torch.stack([(one[name] - blank[name]).float().abs().flatten().cpu() for one in [*shown, rest]])
+            if len(shown) > 1 or changes[1].any():
+                changes = changes - changes.min(1, keepdim=True).values  # what a normalisation does to all numbers alike
             strongest, piece = changes.max(0)
-            told = (strongest > best[name]) & (strongest - changes.min(0).values > FAINT * changes.max())
+            told = (strongest > best[name]) & (strongest > FAINT * changes.max())
             features = torch.tensor([*(owners.get((number, piece), -1) for piece in range(len(shown))), -1])
             owned[name] = torch.where(told, features[piece], owned[name])
             best[name] = torch.where(told, strongest, best[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -37,6 +37,10 @@ class Reading(Protocol[Asked]):
 
     def values(self, output: Any, query: Asked) -> Float[Tensor, "b t"]:
         """The values of the query's targets in each row, as functions of the output."""
+        ...
+
+    def forward(self, query: Asked) -> Hashable:
+        """Equal for queries that one forward answers."""
         ...
 
 
@@ -75,6 +79,9 @@ class CausalReading:
         targets = torch.tensor(query.target, device=logits.device)
         return self.mode(logits, repeat(targets, "t -> b t", b=len(logits)))
 
+    def forward(self, query: Score) -> Hashable:
+        return query.input.key, query.continuation
+
 
 class Seq2SeqReading:
     """An encoder-decoder, whose decoder reads the answer.
@@ -105,6 +112,9 @@ class Seq2SeqReading:
         targets = torch.tensor(query.target, device=logits.device)
         return self.mode(logits, repeat(targets, "t -> b t", b=len(logits)))
 
+    def forward(self, query: Score) -> Hashable:
+        return query.input.key, query.continuation, query.start
+
 
 class ClassifierReading:
     """A classifier, whose output has one number for each class.
@@ -133,6 +143,9 @@ class ClassifierReading:
         classes = torch.tensor(query.classes, device=logits.device)
         return self.mode(repeat(logits, "b v -> b t v", t=len(classes)), repeat(classes, "t -> b t", b=len(logits)))
 
+    def forward(self, query: Classify) -> Hashable:
+        return query.input.key
+
 
 class PositionReading:
     """A model with an output for each position of a text.
@@ -160,3 +173,6 @@ class PositionReading:
         logits = self.logits(output)[:, list(query.positions)].float()
         classes = torch.tensor(query.classes, device=logits.device)
         return self.mode(logits, repeat(classes, "t -> b t", b=len(logits)))
+
+    def forward(self, query: ClassifyAt) -> Hashable:
+        return query.input.key

@@ -102,7 +102,8 @@ class Site:
             called = f"its output has the shape {list(shapes[0])}" if shapes else "the model does not call it"
             raise ValueError(
                 f"No gradient can be taken at {self.name}: {called}, and it must give one row of numbers for each of the "
-                f"{length} tokens of each of the {rows} prompts that the model reads. Choose a layer of the part that reads the prompt, such as a decoder's."
+                f"{length} tokens of each of {rows} prompt(s). Choose a layer of the part that reads the prompt, such as a "
+                "decoder's."
             )
 
 

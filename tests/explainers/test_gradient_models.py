@@ -1,0 +1,188 @@
+"""Gradient methods on kinds of models: complete, worth what coalitions are worth, and equal to captum where that is right."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from captum.attr import LayerIntegratedGradients, LLMGradientAttribution, TextTokenInput
+from support import families, zoo
+from support.family_parts import clip, picture
+
+from interpreto_mllm import (
+    Contrast,
+    ExactShapley,
+    Granularity,
+    InferenceModes,
+    InputXGradient,
+    IntegratedGradients,
+    KernelShap,
+    Patches,
+    Saliency,
+    Windows,
+)
+
+TOKENIZER, WORDS = zoo.byte_bpe(), zoo.wordpiece()
+PROMPT, TARGET = "The sky is blue, apples", " red one"
+MORE = pytest.mark.thorough
+QUICK = ("llava", "qwen2_audio")
+CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
+
+
+def near(gap: torch.Tensor | None, limit: float) -> bool:
+    return gap is not None and float(gap.abs().max()) < limit
+
+
+@pytest.mark.parametrize(
+    "family, steps, limit",
+    [
+        ("gpt2", 32, 1e-4),
+        ("bart", 32, 1e-4),
+        *(pytest.param(name, 64, 1e-4, marks=MORE) for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "bloom")),
+        *(pytest.param(name, 64, 1e-4, marks=MORE) for name in ("mistral_sliding", "roberta_causal", "lfm2")),
+        pytest.param("opt", 256, 2e-2, marks=MORE),  # its ReLU has kinks
+        pytest.param("mamba", 1024, 1e-4, marks=MORE),
+        pytest.param("t5", 1024, 0.1, marks=MORE),  # steep under weights this large
+    ],
+)
+def test_answers_are_explained_completely_and_worth_what_they_are(family: str, steps: int, limit: float) -> None:
+    model = zoo.build(family)
+    [found] = IntegratedGradients(model, TOKENIZER, steps=steps, progress=False)(PROMPT, TARGET)
+    whole = KernelShap(model, TOKENIZER).game(PROMPT, TARGET)(torch.ones(1, found.n, dtype=torch.bool))
+    torch.testing.assert_close(found.full.float(), whole[0], **CLOSE)
+    assert near(found.completeness_gap, limit)
+    assert (found.counts.points, found.t) == (steps, len(found.targets))
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+def test_t5_of_usual_weights_is_explained_completely() -> None:
+    torch.manual_seed(0)
+    model = zoo.SEQ2SEQ["t5"]().eval()
+    [found] = IntegratedGradients(model, TOKENIZER, steps=32, progress=False)(PROMPT, TARGET)
+    assert near(found.completeness_gap, 0.05)
+    assert float((found.full - found.empty).abs().max()) > 0.1
+
+
+@pytest.mark.parametrize("family", ["bert", *(pytest.param(name, marks=MORE) for name in zoo.CLASSIFIERS if name != "bert")])
+def test_classes_are_explained_completely_all_from_one_forward(family: str) -> None:
+    model, tokenizer = zoo.build(family), WORDS if family == "bert" else TOKENIZER
+    [found] = IntegratedGradients(model, tokenizer, steps=16, progress=False)(PROMPT, [0, 1, 2, Contrast(0, 2)])
+    assert near(found.completeness_gap, 1e-4)
+    torch.testing.assert_close(found.attributions[3], found.attributions[0] - found.attributions[2], **CLOSE)
+    assert (found.counts.forwards, found.counts.backwards) == (2, 4)  # one of the baseline and the prompt, one of 16 points
+
+
+def test_words_at_masks_labels_of_tokens_and_ends_of_answers() -> None:
+    torch.manual_seed(0)
+    config = hf.BertConfig(**zoo.SMALL, num_labels=3, max_position_embeddings=128, pad_token_id=0)
+    ends = hf.BertConfig(**zoo.SMALL, max_position_embeddings=128, pad_token_id=0)
+    asked: list[tuple[Any, str, Any]] = [
+        (hf.BertForMaskedLM(config), "The sky is <mask> and the sea", "blue"),
+        (hf.BertForTokenClassification(config), PROMPT, [("sky", 1), ("blue", 2)]),
+        (hf.BertForQuestionAnswering(ends), PROMPT, "sky"),
+    ]
+    for model, prompt, target in asked:
+        [found] = IntegratedGradients(model.eval(), WORDS, steps=8, progress=False)(prompt, target)
+        assert near(found.completeness_gap, 1e-4)
+        game = IntegratedGradients(model.eval(), WORDS).game(prompt, target)
+        plain = ExactShapley(model.eval(), WORDS).game(prompt, target)
+        everything = torch.ones(1, found.n, dtype=torch.bool)
+        torch.testing.assert_close(game(everything).float(), plain(everything), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llava",
+        "qwen2_audio",
+        *(
+            pytest.param(name, marks=MORE)
+            for name in (*families.CHATTING, "idefics2", "glm4v")
+            if name not in ("llava", "qwen2_audio")
+        ),
+    ],
+)
+def test_images_and_clips_move_from_their_occlusions(name: str) -> None:
+    """What the model is worth with images and clips absent is what it is worth as a game of coalitions."""
+    subject = families.family(name)
+    messages = families.conversation(subject)
+    cuts: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200)}
+    explainer = InputXGradient(subject.model, subject.processor, **cuts, progress=False)
+    game, plain = (one.game(messages, "red blue") for one in (explainer, KernelShap(subject.model, subject.processor, **cuts)))
+    text = [feature.modality == "text" for feature in game.features]
+    coalitions = torch.tensor([text, [True] * game.n])
+    torch.testing.assert_close(game(coalitions).float(), plain(coalitions), rtol=1e-4, atol=2e-4)
+    [found] = explainer(messages, "red blue")
+    assert float(found.attributions[:, ~torch.tensor(text)].abs().max()) > 0
+
+
+def test_pixels_belong_to_the_patches_that_show_them() -> None:
+    """Small steps along each piece alone change the value as its slope says; slopes of all pieces add up."""
+    subject = families.family("llava")
+    messages = families.conversation(subject)
+    options: dict[str, Any] = {"image_granularity": Patches(2, 2), "progress": False, "inference_mode": InferenceModes.LOGITS}
+    explainer = InputXGradient(subject.model.double(), subject.processor, **options)
+    try:
+        [found], game = explainer(messages, "red"), explainer.game(messages, "red")
+        step = 1e-2
+        for feature in (0, 3, 5):
+            presences = torch.ones(2, found.n, dtype=torch.float64)
+            presences[0, feature], presences[1, feature] = 1 - step, 1 + step
+            low, high = game(presences)
+            torch.testing.assert_close((high - low) / (2 * step), found.attributions[:, feature], rtol=2e-2, atol=1e-3)
+    finally:
+        subject.model.float()
+
+
+def test_frames_of_a_clip_belong_to_the_segments_that_sound_in_them() -> None:
+    subject = families.family("qwen2_audio")
+    messages = families.conversation(subject)
+    explainer = Saliency(subject.model, subject.processor, audio_granularity=Windows(200), progress=False)
+    [moving] = [part for part in explainer.game(messages, "red").asked.moving if part.name is not None]
+    owner = moving.owner.reshape(moving.shape)[0]
+    order = [int(one) for one in owner.mode(0).values.tolist() if one >= 0]  # of each frame, over its frequencies
+    assert set(order) == {0, 1, 2}
+    assert sum(one != other for one, other in zip(order, sorted(order), strict=True)) <= 2  # those across a border
+
+
+@pytest.mark.parametrize("family", ["vit", pytest.param("ast", marks=MORE), pytest.param("wav2vec2", marks=MORE)])
+def test_classifiers_of_images_and_clips(family: str) -> None:
+    subject = families.family(family)
+    given = {"images": picture(0)} if family == "vit" else {"audio": clip(0)}
+    [found] = IntegratedGradients(subject.model, subject.processor, steps=32, progress=False)(given, 0)
+    assert near(found.completeness_gap, 2e-3)
+
+
+def captum_rows(model: Any, prompt: str, answer: str, baseline: int, steps: int) -> torch.Tensor:
+    layer = LayerIntegratedGradients(model, model.get_input_embeddings())
+    given = TextTokenInput(prompt, TOKENIZER, baselines=baseline)
+    return LLMGradientAttribution(layer, TOKENIZER).attribute(given, target=answer, n_steps=steps).token_attr
+
+
+@pytest.mark.parametrize("family", ["llama", pytest.param("gpt2", marks=MORE), pytest.param("qwen3", marks=MORE)])
+@pytest.mark.filterwarnings("ignore")
+def test_integrated_gradients_of_a_language_model_are_captums(family: str) -> None:
+    model = zoo.build(family)
+    options: dict[str, Any] = {"steps": 16, "baseline": 5, "granularity": Granularity.ALL_TOKENS, "progress": False}
+    [found] = IntegratedGradients(model, TOKENIZER, **options)(PROMPT, TARGET)
+    torch.testing.assert_close(found.attributions.float(), captum_rows(model, PROMPT, TARGET, 5, 16), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_integrated_gradients_at_a_layer_and_of_classes_are_captums() -> None:
+    """At a layer captum moves the tokens of the answer, too; with an answer of one token there are none."""
+    model = zoo.build("bert")
+    ids = WORDS(PROMPT, return_tensors="pt")["input_ids"]
+    baselines = torch.full_like(ids, 7)
+
+    def logits(ids: torch.Tensor) -> torch.Tensor:
+        return model(input_ids=ids).logits.log_softmax(-1)
+
+    for layer, module in ((None, model.get_input_embeddings()), ("bert.encoder.layer.0", model.bert.encoder.layer[0])):
+        theirs = LayerIntegratedGradients(logits, module).attribute(ids, baselines=baselines, target=1, n_steps=16)
+        theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+        options: dict[str, Any] = {"granularity": Granularity.ALL_TOKENS, "baseline": 7, "steps": 16, "progress": False}
+        [found] = IntegratedGradients(model, WORDS, layer=layer, **options)(PROMPT, 1)
+        torch.testing.assert_close(found.attributions[0].float(), theirs[0].sum(-1), rtol=1e-3, atol=1e-5)
