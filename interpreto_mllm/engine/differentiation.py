@@ -219,7 +219,7 @@ class Differentiator:
         if name is not None:
             return (
                 f"{type(self.model).__name__} gives no gradients with respect to {name!r}, as where it makes tokens of an "
-                "image: pin the pieces of images and clips to explain the text alone, or use a method that evaluates coalitions."
+                "image: pin the pieces of images and clips to explain the text alone, or use a method of coalitions."
             )
         where = "its inputs" if self.site is None else self.site.name
         return (
