@@ -10,7 +10,7 @@ from support import zoo
 from support.families import conversation, family
 from support.multimodal import game
 
-from interpreto_mllm import Attend, Drop, DropImage, Granularity, Replace, WholeImage
+from interpreto_mllm import Attend, Drop, DropImage, Granularity, RemoteModel, Replace, WholeImage
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.reader import PromptReader
@@ -95,7 +95,7 @@ def test_other_occlusions_leave_nothing_out(occlusion):
 
 
 def test_a_server_is_sent_no_blank_first():
-    processing = RemoteProcessing.at(16_000)
+    processing = RemoteProcessing.of(RemoteModel("http://localhost:1/v1", "m"))
     reader = RemoteReader(processing, Granularity.SENTENCE, Drop(), ("user",), (), None, bare=True)
     [prompt] = reader.read("the sky.  it was. so")
     assert "".join(map(chr, ids(prompt, 0))) == "it was. so"

@@ -11,7 +11,7 @@ from support.families import CHATTING, conversation, family
 from support.family_parts import chat, clip, picture
 from support.multimodal import game, text, user
 
-from interpreto_mllm import CutOut, Drop, Granularity, WholeClip
+from interpreto_mllm import CutOut, Drop, Granularity, RemoteModel, WholeClip
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import State
@@ -90,7 +90,7 @@ RENDERINGS = {
 
 @pytest.mark.parametrize("kind", RENDERINGS)
 def test_a_server_is_sent_rendered_chats_whose_markup_stays(kind: str) -> None:
-    options = RemoteProcessing.at(16_000), Granularity.WORD, Drop()
+    options = RemoteProcessing.of(RemoteModel("http://localhost:1/v1", "m")), Granularity.WORD, Drop()
     [prompt] = RemoteReader(*options, ("user",), (), None, bare=True).read(RENDERINGS[kind])
     assert words(prompt) == ["the", "sky", "?"] and {feature.role for feature in prompt.features} == {"user"}
     assert prompt.notes == (RENDERED_FOR_SERVER,)
@@ -105,8 +105,14 @@ def test_a_server_is_sent_rendered_chats_whose_markup_stays(kind: str) -> None:
 
 def test_plain_texts_are_sent_to_a_server_as_before() -> None:
     for bare in (True, False):
-        [prompt] = RemoteReader(RemoteProcessing.at(16_000), Granularity.WORD, Drop(), ("user",), (), None, bare=bare).read(
-            "the <sky> [is] blue </s>"
-        )
+        [prompt] = RemoteReader(
+            RemoteProcessing.of(RemoteModel("http://localhost:1/v1", "m")),
+            Granularity.WORD,
+            Drop(),
+            ("user",),
+            (),
+            None,
+            bare=bare,
+        ).read("the <sky> [is] blue </s>")
         assert prompt.notes == () and "sky" in words(prompt)
         assert np.isfinite(prompt.whole.ids).all()
