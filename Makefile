@@ -47,7 +47,7 @@ OVERLAY = $(PYTHON) -m venv $(@D) && $(BIN)/python -c "$(PURELIB)" > $$($(@D)/bi
 
 .venv-interop/.made: .venv/.dev
 	$(OVERLAY)
-	.venv-interop/bin/pip install --quiet -c constraints.txt shap shapiq
+	.venv-interop/bin/pip install --quiet -c constraints.txt shap shapiq torchao
 	@touch $@
 
 .venv-oldest/.made: .venv/.dev
@@ -71,7 +71,7 @@ browser: .venv/.dev ## the result page in Chromium, which must be installed
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
 	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py
 
-interop: .venv-interop/.made ## the tests against shap and shapiq
+interop: .venv-interop/.made ## the tests against shap, shapiq and torchao
 	.venv-interop/bin/python -m pytest -q tests/test_interop.py
 
 # A core of the tests: games by hand on every kind of model, packed rows, and what the shipped models answer. Left out is a test

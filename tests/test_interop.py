@@ -1,4 +1,7 @@
-"""shap and shapiq on our results and games: make interop, as they take long to import and bring a compiler with them."""
+"""shap and shapiq on our results and games, and models quantised by torchao: make interop.
+
+The two take long to import and bring a compiler with them; the third is imported by transformers and PEFT once it is there.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from support.zoo import build, byte_bpe, plain_ids, plain_values
 
 from interpreto_mllm import ExactShapley, KernelShap
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
@@ -54,3 +59,21 @@ def test_shap_draws_our_images() -> None:
         of_image = [index for index, feature in enumerate(result.features) if feature.modality == "image"]
         np.testing.assert_allclose(explanation.values.sum(), result.attributions[:, of_image].sum().item(), atol=1e-6)
         shap.plots.image(explanation, show=False)
+
+
+@pytest.mark.parametrize("kind", ["Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig"])
+def test_models_quantised_by_torchao_have_the_values_of_plain_forwards(kind: str) -> None:
+    torchao = pytest.importorskip("torchao.quantization", reason="make interop installs it")
+    model, tokenizer = build("llama"), byte_bpe()
+    torchao.quantize_(model, getattr(torchao, kind)())
+    prompt, target = "the sky is blue", [20, 30]
+    [result] = KernelShap(model, tokenizer, progress=False)(prompt, target)
+    ids = tokenizer.encode(prompt)
+    rows = [plain_ids(ids, result.features, row) or [tokenizer.bos_token_id] for row in result.coalitions.tolist()]
+    expected = torch.stack([plain_values(model, row, target) for row in rows])
+    torch.testing.assert_close(result.values, expected, atol=1e-4, rtol=1e-4)
+    assert any("quantises what its layers read" in note for note in result.notes) == ("Activation" in kind)
+    [plain] = KernelShap(build("llama"), tokenizer, progress=False)(prompt, target)
+    assert plain.fingerprint != result.fingerprint
+    [again] = KernelShap(model, tokenizer, progress=False)(prompt, target, evaluations=[result])
+    assert again.counts.paid == 0

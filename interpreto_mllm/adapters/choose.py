@@ -6,6 +6,9 @@ import inspect
 from dataclasses import replace
 from typing import Any
 
+from torch.nn import DataParallel
+from torch.nn.parallel import DistributedDataParallel
+
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter
 from interpreto_mllm.adapters.beside import kind_beside
 from interpreto_mllm.adapters.causal import CausalAdapter
@@ -58,6 +61,7 @@ def adapter_for(
         if isinstance(value_function, ResponseSimilarity):
             return RemoteRespondingAdapter(model, value_function, generation)
         return RemoteScoringAdapter(model, value_function, generation)
+    model = _on_one_device(model)
     _check_model(model)
     model = text_submodel(model)
     processing = Processing(tokenizer, model)
@@ -73,6 +77,13 @@ def adapter_for(
         )
     generation = replace(generation, arguments={**generation.arguments, **value_function.generate})
     return LocalRespondingAdapter(kind(model, processing, InferenceModes.LOG_SOFTMAX, generation, batching), value_function)
+
+
+def _on_one_device(model: Any) -> Any:
+    """The model in a wrapper that splits batches among devices, which give it no other values."""
+    while isinstance(model, (DataParallel, DistributedDataParallel)):
+        model = model.module
+    return model
 
 
 def local_kind(model: Any, processing: Processing) -> type[LocalAdapter[Any]]:

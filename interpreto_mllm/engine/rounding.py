@@ -23,6 +23,10 @@ EXPERTS = re.compile(r"^(moe_)?num_(local_)?experts$|^n_routed_experts$|^moe_num
 """Settings that say how many experts a layer has, by the names that models give them."""
 
 
+QUANTISES_INPUTS = ("act_quant_kwargs", "input_quant_func")
+"""What weights hold that say how the inputs of their layers are quantised."""
+
+
 def tolerance(model: Any) -> float:
     """By how much numbers may differ that are equal up to rounding, relative to 1 + |value|.
 
@@ -57,6 +61,14 @@ def has_experts(model: Any) -> bool:
     """Whether tokens are sent to some of several experts, so that rounding can change which."""
     settings = model.config.get_text_config().to_dict()
     return any(EXPERTS.search(name) and (isinstance(value, dict) or (value or 0) > 1) for name, value in settings.items())
+
+
+def quantises_inputs(model: Any) -> bool:
+    """Whether what layers read is quantised as the model runs, so that a difference in the last bit becomes one of a step.
+
+    This is told by the weights, which hold how (torchao's do).
+    """
+    return any(getattr(weight, name, None) is not None for weight in model.parameters() for name in QUANTISES_INPUTS)
 
 
 def log_probabilities(logits: Float[Tensor, "*rows v"], targets: Any) -> Float[Tensor, "*rows"]:

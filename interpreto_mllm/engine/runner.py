@@ -22,7 +22,7 @@ from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.prefixes import Node, plan_prefixes
 from interpreto_mllm.engine.probes import keeps_chosen_logits
 from interpreto_mllm.engine.queries import Row
-from interpreto_mllm.engine.rounding import excess, tolerance
+from interpreto_mllm.engine.rounding import excess, quantises_inputs, tolerance
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_inputs import RowInputs, TextInputs
 from interpreto_mllm.engine.vocabulary import vocabulary_size
@@ -38,6 +38,8 @@ NO_POSITIONS = torch.empty(0, dtype=torch.int64)
 FORWARD_TOKENS = {"cpu": 96}
 """What a forward costs beyond its tokens, in tokens, by type of device."""
 FORWARD_TOKENS_ELSEWHERE = 2048
+
+QUANTISED = "This model quantises what its layers read as it runs, so that every prompt is read whole, as in plain forwards."
 
 
 class CausalRunner:
@@ -72,6 +74,8 @@ class CausalRunner:
         self.cache_name = next((name for name in ("past_key_values", "cache_params") if name in accepted), None)
         self.takes_positions = "position_ids" in accepted
         self._may_keep_logits = "logits_to_keep" in accepted
+        self._reads_whole = share_prefixes and quantises_inputs(model)
+        share_prefixes = share_prefixes and not self._reads_whole
         self.shares_prefixes = share_prefixes
         self._continues: bool | None = None if share_prefixes and self.cache_name else False
         self._tried_length = 0
@@ -106,6 +110,8 @@ class CausalRunner:
             symbols: of each row, as for `plan_prefixes`.
             values: what is computed from rows; equal with and without a cache, or no cache is continued.
         """
+        if self._reads_whole:
+            self.counter.note(QUANTISED)
         if self.may_continue and len(rows) > 1:
             root = plan_prefixes(symbols, self.batches.size, self._forward_tokens)
             if root.children:

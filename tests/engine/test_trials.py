@@ -402,3 +402,13 @@ def test_a_little_of_the_future_is_found_in_half_precision() -> None:
         ExactShapley(model, byte_bpe(), progress=False)("the sky is blue and green and", " red")
     decoder = made(hf.BertLMHeadModel, hf.BertConfig(**{**config.to_dict(), "is_decoder": True}), 2.0).to(torch.bfloat16)
     ExactShapley(decoder, byte_bpe(), progress=False)("the sky is blue and green and", " red")
+
+
+def test_prompts_are_read_whole_where_inputs_of_layers_are_quantised_as_the_model_runs() -> None:
+    model, tokenizer = build("llama"), byte_bpe()
+    model.lm_head.weight.act_quant_kwargs = "as torchao's weights have"
+    [result] = KernelShap(model, tokenizer, budget=24, progress=False)(PROMPT, [20])
+    [plain] = KernelShap(build("llama"), tokenizer, budget=24, progress=False, share_prefixes=False)(PROMPT, [20])
+    assert (result.counts.forwards, result.counts.tokens) == (plain.counts.forwards, plain.counts.tokens)
+    assert "This model quantises what its layers read" in " ".join(result.notes)
+    assert torch.equal(result.values, plain.values) and not plain.notes
