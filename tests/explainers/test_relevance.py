@@ -13,6 +13,7 @@ from support.multimodal import ANSWER, CUTS, QUESTION, text, user
 from interpreto_mllm import Attribution, AttributionExplainer, Granularity, InferenceModes, Relevance, RemoteModel
 from interpreto_mllm.aggregators import RelevanceAggregator
 from interpreto_mllm.engine.relevance.rules import relevance_rules
+from interpreto_mllm.engine.relevance.trial import Conservation
 from interpreto_mllm.perturbators import InputPerturbator
 
 PROMPT, TARGET = "The sky is blue, apples", " red one"
@@ -57,20 +58,25 @@ def test_scores_are_the_relevance_of_the_tokens_of_features() -> None:
     torch.testing.assert_close(whole.attributions[0], found.span().attributions[0], rtol=1e-4, atol=1e-6)
 
 
-def check_conservation(explainer: Relevance, inputs: Any, target: Any) -> Attribution:
+def cosines(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """A value function of a user's own, of operations without rules."""
+    return logits.cos().gather(-1, targets[..., None])[..., 0]
+
+
+def check_conservation(explainer: Relevance, inputs: Any, target: Any) -> tuple[Attribution, Conservation]:
     """What is missing from the sum is what biases, constants and the softmax keep."""
     [found] = explainer(inputs, target)
     traced = explainer.conservation(inputs, target)
     assert float(found.full.sum()) == pytest.approx(traced.value, abs=1e-4)
     assert abs(traced.lost) < 1e-5 * (1 + abs(traced.value) + sum(map(abs, traced.kept.values())))
     assert float(found.conservation_gap.sum()) == pytest.approx(-sum(traced.kept.values()), abs=1e-4)
-    return found
+    return found, traced
 
 
 @pytest.mark.parametrize("family", [pytest.param(one, marks=[] if one == QUICK else pytest.mark.thorough) for one in KINDS])
 def test_the_gap_is_what_the_model_keeps(family: str, tmp_path: Any) -> None:
     model, tokenizer = built(family)
-    found = check_conservation(Relevance(model, tokenizer, progress=False), PROMPT, KINDS[family])
+    found, _ = check_conservation(Relevance(model, tokenizer, progress=False), PROMPT, KINDS[family])
     found.save(tmp_path / "found.json")
     assert torch.equal(Attribution.load(tmp_path / "found.json").conservation_gap, found.conservation_gap)
     assert "conservation gap" in str(found) and found.completeness_gap is None
@@ -85,21 +91,16 @@ def test_regions_and_segments_have_the_relevance_of_their_pixels_and_samples(fam
     subject = families.family(family)
     sounds = family in families.AUDIO_TEXT
     medium = {"type": "audio", "audio": clip()} if sounds else {"type": "image", "image": picture()}
-    found = check_conservation(Relevance(subject.model, subject.processor, **CUTS), [user(medium, text(QUESTION))], ANSWER)
+    found, _ = check_conservation(Relevance(subject.model, subject.processor, **CUTS), [user(medium, text(QUESTION))], ANSWER)
     pieces = [i for i, feature in enumerate(found.features) if feature.modality in ("image", "audio")]
     assert len(pieces) >= 3 and (found.attributions[:, pieces].abs().sum(0) > 0).all()
 
 
-def test_other_values_than_logits_can_be_handed_back() -> None:
-    model, tokenizer = built("llama")
-
-    def own(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        return logits.cos().gather(-1, targets[..., None])[..., 0]
-
-    for mode in (InferenceModes.LOG_SOFTMAX, own):
-        explainer = Relevance(model, tokenizer, inference_mode=mode)
-        check_conservation(explainer, PROMPT, " red")
-        assert explainer.conservation(PROMPT, " red").kept["value function"] != 0
+@pytest.mark.parametrize("mode", [InferenceModes.LOG_SOFTMAX, pytest.param(cosines, marks=pytest.mark.thorough)])
+def test_other_values_than_logits_can_be_handed_back(mode: Any) -> None:
+    explainer = Relevance(*built("llama"), inference_mode=mode)
+    _, traced = check_conservation(explainer, PROMPT, " red")
+    assert traced.kept["value function"] != 0
 
 
 def test_relevance_of_a_layer_is_that_of_its_states() -> None:
