@@ -91,9 +91,10 @@ types: .venv/.dev ## pyright
 docs: .venv/.docs ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-tables: ## fill the tables of README.md and docs/*.md, and write docs/parity.md
+tables: .venv/.dev ## fill the tables of README.md and docs/*.md, and write docs/parity.md
 	$(PYTHON) benchmarks/fill_tables.py
 	$(PYTHON) benchmarks/parity_page.py
+	$(BIN)/python benchmarks/errors_page.py
 
 bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py

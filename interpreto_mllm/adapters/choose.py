@@ -68,6 +68,8 @@ def adapter_for(
     processing = replace(processing, side_by_side=_reads_side_by_side(model, processing))
     with turn(model):
         kind = local_kind(model, processing)
+    if generation.arguments and not issubclass(kind, GeneratingAdapter):
+        raise ValueError(f"{type(model).__name__} generates nothing: leave `generate` out.")
     if not isinstance(value_function, ResponseSimilarity):
         return kind(model, processing, value_function, generation, batching)
     if not issubclass(kind, GeneratingAdapter):

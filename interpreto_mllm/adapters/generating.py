@@ -10,14 +10,16 @@ from typing import Any, ClassVar
 
 import torch
 
+from interpreto_mllm.adapters.base import Batching, Generation
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
+from interpreto_mllm.adapters.generation_arguments import check_generation
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.core.labels import labels
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.decoding import Decoding, draw_seed
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.plain_generation import generate, seeded_by
-from interpreto_mllm.engine.queries import Generator
+from interpreto_mllm.engine.queries import Generator, Mode
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.games.targets import TokenTarget, is_ids
@@ -25,7 +27,7 @@ from interpreto_mllm.prompts.chat import ENDS_WITH_ASSISTANT, ends_with_assistan
 from interpreto_mllm.prompts.checks import check_characters
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.processing import TYPES
+from interpreto_mllm.prompts.processing import TYPES, Processing
 
 DEFAULT_MAX_NEW_TOKENS = 32
 """The most tokens of the model's own answer, unless it or the user sets `max_new_tokens`."""
@@ -61,6 +63,10 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
                 f"{ENDS_WITH_ASSISTANT} (For a model that judges answers, give its verdict as the target: explainer(chat, "
                 '"unsafe").)'
             )
+
+    def __init__(self, model: Any, processing: Processing, mode: Mode, generation: Generation, batching: Batching):
+        check_generation(model, generation.arguments)
+        super().__init__(model, processing, mode, generation, batching)
 
     @abstractmethod
     def _text_target(self, given: str, text: str, input: ModelInput) -> TokenTarget:

@@ -12,6 +12,7 @@ from interpreto_mllm.adapters.base import ModelAdapter, T
 from interpreto_mllm.core.which import about
 from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.targets import Question, pose
+from interpreto_mllm.prompts.occlusion import Attend
 from interpreto_mllm.prompts.prompt import Prompt
 
 
@@ -42,6 +43,8 @@ def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any
     [[empty, *_], [full, *_]] = prompt.inputs_for(torch.tensor([[False] * n, [True] * n]))
     longest = max(empty, full, key=lambda input: len(input.ids))
     adapter.check_ids(full)
+    if full.seen is not None:
+        adapter.check_occlusion(Attend())
     adapter.check_room(longest)
     if given is None:
         adapter.check_answerable(prompt.conversation)

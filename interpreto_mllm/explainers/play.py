@@ -160,6 +160,8 @@ class CallableGame:
 
     @staticmethod
     def _checked(returned: Any, p: int) -> Float[Tensor, "p t"]:
+        if returned is None:
+            raise ValueError(f"The game must return one row of values per coalition, {p} here; it returned None.")
         values = torch.from_numpy(returned) if isinstance(returned, np.ndarray) else torch.as_tensor(returned)
         values = (values[:, None] if values.ndim == 1 else values).double()
         if values.ndim != 2 or len(values) != p:

@@ -16,10 +16,11 @@ TAIL_SECONDS = 0.025
 
 
 def check_clip_length(clip: Clip, processing: Processing) -> None:
-    """Raise a ValueError if the processor silently cuts off the end of the clip.
+    """Raise a ValueError if the clip is shorter than the model reads, or the processor silently cuts off its end.
 
     The end is changed: a processor that returns the same tensors does not use it.
     """
+    check_window(clip, processing)
     whole = _tensors(clip, processing)
     if _changes_output(clip, clip.seconds, whole, processing):
         return
@@ -32,6 +33,28 @@ def check_clip_length(clip: Clip, processing: Processing) -> None:
         f"The clip is {clip.seconds:.2f} s long, but {name} uses only its first {used:.2f} s: shorten it, or explain it in "
         "pieces (nothing is cut off silently)."
     )
+
+
+def check_window(clip: Clip, processing: Processing) -> None:
+    """Raise a ValueError for a clip, or what may be left of it, that is shorter than the model's or the processor's window."""
+    shortest = len(clip.samples) if clip.keeps_size else min(end - start for start, end in clip.segments)
+    config, needed = processing.model.config, 1
+    for kernel, stride in reversed(
+        [*zip(getattr(config, "conv_kernel", ()), getattr(config, "conv_stride", ()), strict=False)]
+    ):
+        needed = (needed - 1) * stride + kernel
+    left = "The clip" if clip.keeps_size else "What may be left of the clip"
+    if shortest < needed:
+        raise ValueError(
+            f"{left} has {shortest} samples and is shorter than the {needed} that {type(processing.model).__name__} reads at "
+            "a time."
+        )
+    try:
+        _tensors(replace(clip, samples=clip.samples[:shortest], segments=((0, shortest),), labels=("",)), processing)
+    except Exception as error:  # a processor fails in its own ways on what is shorter than its window
+        raise ValueError(
+            f"{left} has {shortest} samples and is shorter than {type(processing.processor).__name__} reads: {error}"
+        ) from error
 
 
 def _changes_output(clip: Clip, end: float, whole: Tensors, processing: Processing) -> bool:

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.media.encoded import Encoded, Tensors
 from interpreto_mllm.prompts.processing import TYPES, Processing
 
@@ -36,11 +37,13 @@ class EncodedPrompt:
         ids: as the tokenizer returned them; empty for a model that takes no text.
         types: a number per token that distinguishes kinds of tokens, if there is one.
         media: the images and the clips.
+        seen: which tokens attention may see, where the mask hides some between others; None for all.
     """
 
     ids: Int[np.ndarray, "l"]
     types: Int[np.ndarray, "l"] | None
     media: tuple[Encoded, ...]
+    seen: Bool[np.ndarray, "l"] | None = None
 
 
 def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list[EncodedPrompt]:
@@ -70,25 +73,48 @@ def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list
                 split[row].append(encoded)
     if processing.side_by_side and not all(split):
         raise ValueError("This model reads an image beside a text: give what its processor makes of both.")
-    return [EncodedPrompt(ids, types, tuple(mine)) for (ids, _, types), mine in zip(texts, split, strict=True)]
+    return [EncodedPrompt(ids, types, tuple(mine), seen) for (ids, _, types, seen), mine in zip(texts, split, strict=True)]
 
 
-Text = tuple[Int[np.ndarray, "_"], str, Int[np.ndarray, "_"] | None]
-"""Ids, and name and values of the types of tokens."""
+Text = tuple[Int[np.ndarray, "_"], str, Int[np.ndarray, "_"] | None, Bool[np.ndarray, "_"] | None]
+"""Ids, name and values of the types of tokens, and which tokens are seen, None for all."""
 
 
 def _text(encoding: Mapping[str, Any], row: int) -> Text:
+    """A row without the padding around it. Tokens within it that the mask hides stay where they are."""
     ids = _row(encoding["input_ids"], row)
+    if ids.ndim != 1:
+        shape = tuple(np.shape(encoding["input_ids"]))
+        raise ValueError(f"'input_ids' of the encoding has the shape {shape}: give (tokens,) or (rows, tokens).")
+    for name in ("attention_mask", "position_ids", *TYPES):
+        if name in encoding and _row(encoding[name], row).shape != ids.shape:
+            count = len(_row(encoding[name], row))
+            raise ValueError(f"Row {row} of the encoding has {len(ids)} ids and {count} entries of {name!r}: they must match.")
     mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
     if not mask.any():
         raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
+    first, last = np.flatnonzero(mask)[[0, -1]]
+    kept = slice(first, last + 1)
+    _check_positions(encoding, row, kept)
     name = next((name for name in TYPES if name in encoding), "")
-    return ids[mask], name, _row(encoding[name], row)[mask] if name else None
+    return ids[kept], name, _row(encoding[name], row)[kept] if name else None, None if mask[kept].all() else mask[kept]
+
+
+def _check_positions(encoding: Mapping[str, Any], row: int, kept: slice) -> None:
+    """Raise a ValueError for positions that are not those which the model gives by itself."""
+    if "position_ids" not in encoding or np.ndim(encoding["position_ids"]) > 2:
+        return
+    given = _row(encoding["position_ids"], row)[kept]
+    if (np.diff(given) != 1).any() or given[0] not in (0, kept.start):
+        raise ValueError(
+            f"Row {row} of the encoding has positions of its own, from {given.min()} to {given.max()} for {len(given)} tokens, "
+            "but coalitions of its tokens are read at positions from 0: leave 'position_ids' out."
+        )
 
 
 def _split(modality: str, tensors: Tensors, texts: list[Text], processing: Processing) -> list[Encoded]:
     """What belongs to each row of the images, or of the clips."""
-    soft = [ids == processing.soft_ids.get(modality, -1) for ids, _, _ in texts]
+    soft = [ids == processing.soft_ids.get(modality, -1) for ids, *_ in texts]
     around = [_around(text, held) for text, held in zip(texts, soft, strict=True)]
     if len(texts) == 1:
         return [Encoded(modality, tensors, _pieces(tensors, soft[0]), around[0])]
@@ -132,7 +158,7 @@ def _edges(tensors: Tensors) -> dict[str, tuple[int, ...]]:
 
 def _around(text: Text, soft: Bool[np.ndarray, "l"]) -> Tensors:
     """The tensors with a number per token, for the placeholder tokens of images or clips and the marks around them."""
-    ids, name, types = text
+    ids, name, types, _ = text
     kept = np.convolve(soft, (1, 1, 1), mode="same") > 0
     given = {"input_ids": ids, "attention_mask": np.ones_like(ids)} | ({} if types is None else {name: types})
     return {key: torch.from_numpy(values[kept])[None] for key, values in given.items()}
@@ -181,4 +207,4 @@ def _row(values: Any, row: int) -> np.ndarray:
 
 
 def _nested(values: Any) -> bool:
-    return values.ndim == 2 if hasattr(values, "ndim") else bool(len(values)) and not isinstance(values[0], int)
+    return values.ndim >= 2 if hasattr(values, "ndim") else bool(len(values)) and not is_whole(values[0])

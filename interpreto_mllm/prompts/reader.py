@@ -242,12 +242,13 @@ class PromptReader:
             return self._media_only(row.media)
         tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
         soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
-        tokens = replace(tokens, special=tokens.special | soft)
-        return self._text(tokens, row.types, media=row.media)
+        tokens = replace(tokens, special=tokens.special | soft | (False if row.seen is None else ~row.seen))
+        prompt = self._text(tokens, row.types, media=row.media)
+        return prompt if row.seen is None else replace(prompt, whole=replace(prompt.whole, seen=row.seen))
 
     def _text(
         self, tokens: Tokens, types: np.ndarray | None = None, special: bool | None = None, media: tuple[Medium, ...] = ()
-    ) -> Prompt:
+    ) -> TokenPrompt:
         """The prompt of a whole text; if it is a rendered chat, of the messages in it that are explained."""
         messages = self._messages(tokens.text)
         regions = [region for region in messages or () if self._plays(region.role, region.turn)]

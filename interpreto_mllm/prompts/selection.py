@@ -27,7 +27,7 @@ def selected(prompt: Cut, pinned: Pins, given: Groups | None) -> Cut:
     if not features:
         raise ValueError("Nothing is left to explain: the prompt has no features at this granularity.")
     groups = given(features) if callable(given) else given
-    if groups is not None and (isinstance(groups, (str, Mapping)) or not isinstance(groups, Collection)):
+    if given is not None and (isinstance(groups, (str, Mapping)) or not isinstance(groups, Collection)):
         returned = "returned" if callable(given) else "is"
         raise TypeError(f"groups {returned} {shown(groups)}: it needs a list with one label per feature, {len(features)} here.")
     if groups is not None and len(groups) != len(features):

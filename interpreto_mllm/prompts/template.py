@@ -15,6 +15,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.numbers import is_number
+from interpreto_mllm.core.shown import shown
 from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Hierarchy
@@ -26,8 +28,9 @@ class Template:
     """A text with named slots, the values they have, and the baselines they fall back to.
 
     Args:
-        text: with slots in braces, such as `"{name} lives in {place}"`.
-        values: the value of each slot.
+        text: with slots in braces, such as `"{name} lives in {place}"`; a format, as in `"{price:.2f}"`, applies to the value
+            and to the baselines. `{{` and `}}` write braces.
+        values: the value of each slot, a text or a number.
         baselines: one of
             a mapping from slot to a text (fixed);
             a mapping from slot to a list of texts (independent: a coalition is worth the mean over all combinations of
@@ -44,8 +47,8 @@ class Template:
     """
 
     text: str
-    values: Mapping[str, str]
-    baselines: Mapping[str, str] | Mapping[str, Sequence[str]] | Sequence[Mapping[str, str]]
+    values: Mapping[str, Any]
+    baselines: Mapping[str, Any] | Sequence[Mapping[str, Any]]
     draws: int = 8
     seed: int = 0
 
@@ -60,16 +63,63 @@ class Template:
             if set(given) != set(slots):
                 raise ValueError(f"The template's slots are {slots}, but {name} has {sorted(given)}.")
         for slot, given in [(slot, row[slot]) for row in rows for slot in slots]:
-            if not isinstance(given, str) and not given:
+            if not is_number(given) and not isinstance(given, str) and not (isinstance(given, Sequence) and given):
                 raise ValueError(f"The slot {slot!r} has no baselines: give a text, or a list of at least one.")
+        for row in (self.values, *self.baseline_rows):
+            self.written(row)
+
+    @cached_property
+    def pieces(self) -> list[tuple[str, str | None, str, str]]:
+        """Literal text, and the slot after it (None at the end) with its conversion and format.
+
+        Raises:
+            ValueError: for braces that open or close nothing, and for slots that are no names.
+        """
+        try:
+            parsed = list(string.Formatter().parse(self.text))
+        except ValueError as error:
+            raise ValueError(
+                f"The template {shown(self.text)} cannot be read ({error}): write {{{{ and }}}} for braces that are no slots."
+            ) from error
+        for _, slot, spec, _ in parsed:
+            if slot is not None and (not slot.isidentifier() or "{" in (spec or "")):
+                raise ValueError(
+                    f"The template {shown(self.text)} has the slot {{{slot}}}: a slot has a name, such as {{name}}, and "
+                    "nothing within it; write {{ and }} for braces."
+                )
+        return [(literal, slot, conversion or "", spec or "") for literal, slot, spec, conversion in parsed]
+
+    def written(self, row: Mapping[str, Any]) -> tuple[str, dict[str, list[tuple[int, int]]]]:
+        """The text with these in its slots, and where each slot lies in it.
+
+        Raises:
+            TypeError: for what is neither a text nor a number.
+            ValueError: where a format does not fit.
+        """
+        text, spans = "", {}
+        for literal, slot, conversion, spec in self.pieces:
+            text += literal
+            if slot is None:
+                continue
+            if not isinstance(row[slot], str) and not is_number(row[slot]):
+                raise TypeError(f"What stands in the slot {slot!r} is a text or a number; got {shown(row[slot])}.")
+            try:
+                formatter = string.Formatter()
+                filled = formatter.format_field(formatter.convert_field(row[slot], conversion or None), spec)
+            except ValueError as error:
+                form = f"{{{slot}{'!' if conversion else ''}{conversion}{':' if spec else ''}{spec}}}"
+                raise ValueError(f"{shown(row[slot])} cannot be written as {form!r}: {error}.") from error
+            spans.setdefault(slot, []).append((len(text), len(text) + len(filled)))
+            text += filled
+        return text, spans
 
     @cached_property
     def slots(self) -> list[str]:
         """Names of the slots in order of appearance."""
-        return list(dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(self.text) if name))
+        return list(dict.fromkeys(slot for _, slot, _, _ in self.pieces if slot))
 
     @cached_property
-    def baseline_rows(self) -> list[dict[str, str]]:
+    def baseline_rows(self) -> list[dict[str, Any]]:
         """The baselines that coalitions are averaged over, each a text for every slot."""
         if not isinstance(self.baselines, Mapping):
             return [dict(row) for row in self.baselines]
@@ -95,10 +145,10 @@ class Template:
             f"of the standard errors: Template(..., draws={self._combinations}) uses all of them",
         )
 
-    def _listed(self, slot: str) -> list[str]:
+    def _listed(self, slot: str) -> list[Any]:
         """The baselines of a slot, where they are given by slot."""
         given = self.baselines[slot]  # type: ignore[call-overload]
-        return [given] if isinstance(given, str) else list(given)
+        return [given] if isinstance(given, str) or is_number(given) else list(given)
 
     @cached_property
     def _combinations(self) -> int:
@@ -113,7 +163,7 @@ class Template:
     def filled(self, present: Sequence[bool]) -> list[str]:
         """The texts for a coalition of slots, one per baseline."""
         present_values = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
-        return [self.text.format(**{**row, **present_values}) for row in self.baseline_rows]
+        return [self.written({**row, **present_values})[0] for row in self.baseline_rows]
 
 
 def _balanced(choices: int, count: int, generator: np.random.Generator) -> list[int]:
@@ -144,13 +194,11 @@ class TemplatePrompt:
     @classmethod
     def of(cls, template: Template, tokenizer: Any) -> TemplatePrompt:
         """The prompt of a template; the features' spans are where the values lie in the filled text."""
-        text, spans = "", {}
-        for literal, slot, _, _ in string.Formatter().parse(template.text):
-            text += literal
-            if slot:
-                spans.setdefault(slot, []).append((len(text), len(text) + len(template.values[slot])))
-                text += template.values[slot]
-        features = [Feature(template.values[slot], tuple(s for s in spans[slot] if s[0] < s[1])) for slot in template.slots]
+        text, spans = template.written(template.values)
+        features = [
+            Feature(text[slice(*spans[slot][0])], tuple(span for span in spans[slot] if span[0] < span[1]))
+            for slot in template.slots
+        ]
         return cls(template, tokenizer, text, np.arange(len(features)), features)
 
     @property

@@ -1,0 +1,17 @@
+"""What is refused: the rows of the table in docs/errors.md, each with a call that gives it."""
+
+from __future__ import annotations
+
+from support.refusals.media import MEDIA
+from support.refusals.parts import MODELS
+from support.refusals.prompts import PROMPTS
+from support.refusals.row import Row
+from support.refusals.settings import SETTINGS
+
+ROWS: dict[str, list[Row]] = {
+    "Prompts and targets": PROMPTS,
+    "Options": SETTINGS,
+    "Images and clips": MEDIA,
+    "Models, methods and games": MODELS,
+}
+"""By heading."""
