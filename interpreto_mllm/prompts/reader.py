@@ -240,8 +240,7 @@ class PromptReader:
         """A row of an encoding; the ids are used as they are."""
         if not len(row.ids):
             return self._media_only(row.media)
-        tokens = Tokens.of_ids(row.ids.tolist(), self.tokenizer)
-        soft = np.isin(tokens.ids, list(self.processing.soft_ids.values()))
+        tokens, soft = Tokens.of_ids(row.ids.tolist(), self.tokenizer), np.isin(row.ids, [*self.processing.soft_ids.values()])
         tokens = replace(tokens, special=tokens.special | soft | (False if row.seen is None else ~row.seen))
         prompt = self._text(tokens, row.types, media=row.media)
         return prompt if row.seen is None else replace(prompt, whole=replace(prompt.whole, seen=row.seen))
