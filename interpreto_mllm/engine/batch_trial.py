@@ -101,7 +101,7 @@ class BatchTrial(Generic[Item]):
         seen = f"by up to {known.spread:.2g} ({self.unit}) in {known.compared} rows that were compared"
         if self._experts and known.compared:
             said = "may send a token to other experts in another batch, and so change single values"
-            return f"{precision} {said}: {seen}; {ADVICE}"
+            return f"{precision} {said}: {seen}, perhaps by more in others; {ADVICE}"
         return f"{precision} changes values of this model with what is in a batch, {seen}; {ADVICE}" if known.spread else ""
 
     def _try(self, known: _Known, rows: Sequence[Item]) -> None:
