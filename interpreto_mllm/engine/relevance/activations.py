@@ -73,18 +73,22 @@ def activation_modules(model: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def activation_rules(model: nn.Module) -> Iterator[None]:
-    """Within, the activation modules of a model have the identity rule, where operations have rules."""
+def activation_rules(model: nn.Module, scope: object) -> Iterator[None]:
+    """Within, the activation modules of a model have the identity rule, where operations have rules of this scope."""
     inputs: dict[nn.Module, Tensor] = {}
 
+    def ours() -> bool:
+        now = ruling()
+        return now is not None and now.scope is scope
+
     def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not ruling() or not carries(args[0]):
+        if not ours() or not carries(args[0]):
             return None
         inputs[module] = args[0]
         return args[0].detach(), *args[1:]
 
     def after(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        return passed(inputs.pop(module), output) if ruling() and module in inputs else None
+        return passed(inputs.pop(module), output) if ours() and module in inputs else None
 
     with ExitStack() as stack:
         for module in activation_modules(model):

@@ -25,14 +25,15 @@ class _Thread(threading.local):
 _THREAD = _Thread()
 
 
-def ruling() -> bool:
-    """Whether operations of this thread have rules just now."""
-    return bool(_THREAD.modes)
+def ruling() -> RuleMode | None:
+    """What gives the operations of this thread their rules just now."""
+    return _THREAD.modes[-1] if _THREAD.modes else None
 
 
 def recomputing() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """`context_fn` of `torch.utils.checkpoint`: what is computed again in a backward pass has the rules that it has now."""
-    return nullcontext(), RuleMode(_THREAD.modes[-1].operate) if ruling() else nullcontext()
+    now = ruling()
+    return nullcontext(), nullcontext() if now is None else RuleMode(now.operate, now.scope)
 
 
 def as_one(function: Function, *args: Any) -> Any:
@@ -43,7 +44,7 @@ def as_one(function: Function, *args: Any) -> Any:
         >>> as_one(torch.exp, torch.zeros(1))
         tensor([1.])
     """
-    return handle_torch_function(called, (), function, *args) if ruling() else function(*args)
+    return handle_torch_function(called, (), function, *args) if ruling() is not None else function(*args)
 
 
 def called(function: Function, *args: Any) -> Any:
@@ -58,11 +59,12 @@ class RuleMode(TorchFunctionMode):
 
     Args:
         operate: carries out an operation, with its rule if it has one.
+        scope: tells one use of a model from another, whichever threads each runs in.
     """
 
-    def __init__(self, operate: Operate):
+    def __init__(self, operate: Operate, scope: object):
         super().__init__()
-        self.operate = operate
+        self.operate, self.scope = operate, scope
 
     def __enter__(self) -> Any:
         _THREAD.modes.append(self)

@@ -47,7 +47,9 @@ def relevance_rules(model: nn.Module, operate: Operate = ruled) -> Iterator[None
         >>> [gradient] = torch.autograd.grad(y, x)
         >>> torch.testing.assert_close((x * gradient).sum(), y[0])  # none is lost
     """
-    with activation_rules(model), nullcontext() if ruling() else RuleMode(operate):
+    outer = ruling()
+    scope = object() if outer is None else outer.scope
+    with activation_rules(model, scope), nullcontext() if outer else RuleMode(operate, scope):
         yield
 
 

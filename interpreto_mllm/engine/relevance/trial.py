@@ -61,7 +61,8 @@ def conservation(model: Any, forward: Forward) -> Conservation:
         raise TypeError(_unsupported(model, f"computes `{error}` of its input, which has no relevance rule")) from None
     gradients = torch.autograd.grad(value, list(inputs), materialize_grads=True)
     relevance = sum(float((one.detach() * gradient).double().sum()) for one, gradient in zip(inputs, gradients, strict=True))
-    return Conservation(float(value.detach()), relevance, dict(audit.kept))
+    kept = {kind: part for kind, part in audit.kept.items() if part}
+    return Conservation(float(value.detach()), relevance, kept)
 
 
 def require_rules(model: Any, forward: Forward) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from support import relevance_by_hand
 from support.ruled_models import MAKERS, make
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+from transformers.activations import ACT2FN
 
 from interpreto_mllm.engine.relevance.mode import recomputing
 from interpreto_mllm.engine.relevance.rules import relevance_rules
@@ -151,6 +153,21 @@ def test_other_threads_and_models_have_their_own_gradients() -> None:
     assert len(found) == 2 and all(torch.allclose(one, expected, atol=1e-6) for one in found)
 
 
+def test_two_threads_may_take_the_relevance_of_one_model() -> None:
+    model = make("gpt2")
+    prompts = [model.get_input_embeddings()(ids).detach() for ids in (IDS, IDS.flip(1)[:, 3:])]
+    alone = [relevance(model, prompt)[1] for prompt in prompts]
+    start = threading.Barrier(2)
+
+    def work(prompt: Tensor) -> list[Tensor]:
+        start.wait()
+        return [relevance(model, prompt)[1] for _ in range(5)]
+
+    with ThreadPoolExecutor(2) as pool:
+        for found, expected in zip(pool.map(work, prompts), alone, strict=True):
+            assert all(torch.equal(one, expected) for one in found)
+
+
 def test_layers_computed_twice_have_the_same_rules() -> None:
     layers = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.GELU(), torch.nn.LayerNorm(4), torch.nn.Linear(4, 1))
     x = torch.tensor([0.5, -1.5, 2.0], requires_grad=True)
@@ -164,9 +181,10 @@ def test_layers_computed_twice_have_the_same_rules() -> None:
 
 def test_rules_within_rules_are_applied_once() -> None:
     x = torch.tensor([0.5, -1.5, 2.0], requires_grad=True)
-    with relevance_rules(torch.nn.Identity()), relevance_rules(torch.nn.Identity()):
-        [gradient] = torch.autograd.grad((x * x.relu()).sum(), x)
-    torch.testing.assert_close(gradient, x.relu().detach())
+    activation = ACT2FN["gelu_new"]
+    with relevance_rules(torch.nn.Identity()), relevance_rules(activation):
+        [gradient] = torch.autograd.grad((x * activation(x)).sum(), x)
+    torch.testing.assert_close(gradient, activation(x).detach())
 
 
 def test_half_precision_keeps_its_values() -> None:
