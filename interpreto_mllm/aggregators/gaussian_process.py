@@ -19,8 +19,8 @@ from interpreto_mllm.gaussian.fit import fit_kernel
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.posterior import Posterior
 
-MOST_CONDITIONED = 4096
-"""Observations that the process is conditioned on; its cost grows with their cube."""
+MOST_CONDITIONED = 2048
+"""Observations that the process is conditioned on, as many as `ActivePerturbator` designs; its cost grows with their cube."""
 
 
 class GaussianProcessAggregator(Aggregator):
@@ -41,8 +41,9 @@ class GaussianProcessAggregator(Aggregator):
 
     Fitting takes milliseconds to seconds, which pays off on models, not on games that cost nothing to evaluate; use
     `KernelAggregator` there. Rates are learnt from at most 512 observations (pairs, or coalitions if some have no complement),
-    and at most 4096 are conditioned on. From the others `KernelAggregator` estimates the error of the process, and the two
-    are weighted by their variances.
+    and at most 2048 are conditioned on: the first ones where a Gaussian process chose them, which tell most, else evenly
+    spaced ones. From the others `KernelAggregator` estimates the error of the process, and the two are weighted by their
+    variances. So time and memory of its own do not grow with the budget: seconds, and some hundred megabytes.
 
     Example:
         >>> from interpreto_mllm.explainers.play import play
@@ -61,6 +62,7 @@ class GaussianProcessAggregator(Aggregator):
         rows = observed_rows(evaluations)
         observations = observe(evaluations, rows)
         kept = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_CONDITIONED)).round().long()
+        kept = torch.arange(len(kept)) if evaluations.design is Design.CHOSEN else kept
         posterior = Posterior(fit_kernel(observations), observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)

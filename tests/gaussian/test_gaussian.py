@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
 import torch
 from support.games import counted, dense_game, everything, exact_shapley
@@ -12,6 +13,7 @@ from interpreto_mllm.aggregators import GaussianProcessAggregator, KernelAggrega
 from interpreto_mllm.core.coalitions import shapley_coefficients
 from interpreto_mllm.core.evaluations import Draw, Evaluations
 from interpreto_mllm.explainers.play import play
+from interpreto_mllm.gaussian import integrals
 from interpreto_mllm.gaussian.design import greedy_design
 from interpreto_mllm.gaussian.fit import fit_kernel, negative_log_posterior
 from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
@@ -24,6 +26,7 @@ from interpreto_mllm.perturbators import (
     KernelPerturbator,
     OcclusionPerturbator,
     PermutationPerturbator,
+    active,
 )
 
 
@@ -233,16 +236,17 @@ def first_of(evaluations: Evaluations, count: int) -> Evaluations:
     return Evaluations(evaluations.coalitions[rows], evaluations.values[rows], rows, weights, chains)
 
 
-@pytest.mark.parametrize("perturbator", [KernelPerturbator(), BernoulliPerturbator(paired=False)])
+@pytest.mark.parametrize("perturbator", [KernelPerturbator(), BernoulliPerturbator(paired=False), ActivePerturbator()])
 def test_what_is_not_conditioned_on_corrects_the_rest(perturbator, monkeypatch):
     n, budget, errors = 9, 360, torch.zeros(2, 3, dtype=torch.float64)
+    monkeypatch.setattr(active, "MOST_DESIGNED_PAIRS", 60)
     for seed in range(3):
         game = smooth_game(n, seed)
         result = run(game, perturbator, n, budget, seed, KernelAggregator())
         monkeypatch.setattr(gaussian_process, "MOST_CONDITIONED", 60)
         corrected = result.reaggregate(GaussianProcessAggregator())
-        monkeypatch.setattr(gaussian_process, "MOST_CONDITIONED", 4096)
-        mixed = first_of(result.evaluations, 118 if isinstance(perturbator, KernelPerturbator) else 58)
+        monkeypatch.setattr(gaussian_process, "MOST_CONDITIONED", 2048)
+        mixed = first_of(result.evaluations, 58 if isinstance(perturbator, BernoulliPerturbator) else 118)
         alone = GaussianProcessAggregator().aggregate(mixed)
         truth = exact_shapley(game, n)
         errors[0, seed] = (corrected.attributions - truth).square().sum()
@@ -389,6 +393,35 @@ def test_values_that_are_not_finite_are_refused():
         run(lambda s: torch.where(s[:, 0], torch.nan, 1.0), ActivePerturbator(), 6, 20)
     with pytest.raises(ValueError, match="at least 4 evaluations for 6 features"):
         run(dense_game(6), ActivePerturbator(), 6, 3)
+
+
+@pytest.mark.parametrize("rates", ["alike", "large", "of all sizes"])
+def test_as_many_nodes_as_roots_of_n_are_as_good_as_half_of_n(rates, monkeypatch):
+    n, generator = 160, torch.Generator().manual_seed(0)
+    given = {
+        "alike": torch.full((n,), 2 / n),
+        "large": torch.full((n,), 30.0),
+        "of all sizes": torch.exp(3 * torch.randn(n, generator=generator) - 3),
+    }[rates].double()
+    present = torch.rand(6, n, generator=generator) < torch.linspace(0, 1, 6)[:, None]
+    found = integrals.share_covariance(present, given), integrals.share_variance(given)
+    points, weights = np.polynomial.legendre.leggauss(n // 2 + 1)
+    every = torch.from_numpy((points + 1) / 2), torch.from_numpy(weights / 2)
+    assert len(integrals.nodes(n)[0]) < len(points)
+    monkeypatch.setattr(integrals, "nodes", lambda _: every)
+    torch.testing.assert_close(found[0], integrals.share_covariance(present, given), atol=1e-13, rtol=1e-9)
+    torch.testing.assert_close(found[1], integrals.share_variance(given), atol=1e-13, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n", [300, pytest.param(2000, marks=pytest.mark.thorough)])
+def test_thousands_of_features_have_the_scores_of_a_sum_within_their_errors(n):
+    slopes = torch.stack([torch.linspace(-1, 1, n), torch.ones(n)], 1).double()
+    result = run(lambda s: s.double() @ slopes, ActivePerturbator(), n, 60)
+    assert result.attributions.isfinite().all() and result.standard_errors.isfinite().all()
+    torch.testing.assert_close(result.attributions.sum(1), result.full - result.empty)
+    off = (result.attributions - slopes.T).abs()
+    assert (off < 1.96 * result.standard_errors).double().mean() > 0.9
+    assert off[1].max() < 0.1  # features that are alike
 
 
 def test_a_hundred_features_take_a_moment():
