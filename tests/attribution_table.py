@@ -2,8 +2,8 @@
 
 The cases use nothing but the public names of the package, so that its inside may be rebuilt around them. Run as a script, the
 module computes all of them and writes `attribution_table.json` beside it; `--reverse` computes them from the last to the first,
-`--output PATH` writes elsewhere, and `--saved` also writes the results and the checkpoint in `saved/` that have today's version
-in their names; the others are of older formats and stay.
+`--output PATH` writes elsewhere, and `--saved` also writes the results in `saved/` that have today's version in their names and
+the checkpoint that has the version of today's format; the others are of older formats and stay.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from support.table.record import table, written
 from support.table.saved import READ, SAVED, checkpointed
 
 from interpreto_mllm import Attribution, __version__
+from interpreto_mllm.evaluation.checkpoint_file import VERSION
 
 TABLE = Path(__file__).parent / "attribution_table.json"
 
@@ -35,7 +36,7 @@ def save_results(world: World) -> None:
             assert result.settings is not None
             model = {**result.settings.model, "name_or_path": "recall"}
             replace(result, settings=replace(result.settings, model=model)).save(SAVED / file)
-    checkpoint = SAVED / f"checkpoint_{__version__}.json"
+    checkpoint = SAVED / f"checkpoint_v{VERSION}.json"
     checkpoint.unlink(missing_ok=True)
     checkpointed(world, checkpoint)
 

@@ -61,9 +61,10 @@ def test_a_saved_result_is_read_as_it_was(file: str, exactly: bool) -> None:
     check(found, expected, exactly)
 
 
-def test_a_checkpoint_is_gone_on_from(world: World, exactly: bool, tmp_path: Path) -> None:
-    path = tmp_path / "checkpoint.json"
-    shutil.copy(SAVED / path.name, path)
+@pytest.mark.parametrize("file", ["checkpoint.json", "checkpoint_v2.json"])
+def test_a_checkpoint_is_gone_on_from(world: World, exactly: bool, tmp_path: Path, file: str) -> None:
+    path = tmp_path / file
+    shutil.copy(SAVED / file, path)
     found, expected = recorded(checkpointed(world, path)), WRITTEN["cases"]["text: checkpoint"]["results"]
     for name, result in found.items():
         assert result["counts"]["paid"] == result["counts"]["forwards"] == 0

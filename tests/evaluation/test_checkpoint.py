@@ -13,6 +13,7 @@ import torch
 
 import interpreto_mllm.evaluation.records as record_files
 from interpreto_mllm import AutoShapley, InferenceModes, KernelShap
+from interpreto_mllm.evaluation.checkpoint_file import Contents
 from interpreto_mllm.evaluation.records import RecordFile, records
 from interpreto_mllm.testbed import load_recall
 
@@ -254,3 +255,38 @@ def test_unfinished_is_kept_where_the_game_cannot_say_more(recall, monkeypatch):
     with pytest.raises(KeyError):
         explainer(PROMPTS[0], ANSWERS[0])
     assert len(explainer.unfinished[0].coalitions) == 60
+
+
+SLOW = """
+import sys, time
+from interpreto_mllm import KernelShap
+from interpreto_mllm.evaluation.checkpoint import Checkpoint
+from interpreto_mllm.testbed import load_recall
+
+def add(checkpoint, game, evaluations, added=Checkpoint.add):
+    added(checkpoint, game, evaluations)
+    print(len(evaluations.values), flush=True)
+    time.sleep(0.02)
+
+Checkpoint.add = add
+prompts, answers, options = {prompts!r}, {answers!r}, {options!r}
+KernelShap(*load_recall(), **{{**options, "budget": 400}})(prompts, answers, checkpoint=sys.argv[1])
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("after", [3, 8, 21])
+def test_sigkill_costs_no_more_than_the_batch_under_way_and_readers_see_whole_records(tmp_path, after):
+    path = tmp_path / "run.json"
+    script = SLOW.format(prompts=PROMPTS, answers=ANSWERS, options=OPTIONS)
+    printed = 0
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for _ in range(after):
+            printed += int(child.stdout.readline())
+            found = Contents.read(path)
+            assert found is not None and sum(len(each.values) for each in found.evaluations) >= printed
+        child.kill()
+        printed += sum(int(one) for one in child.stdout.read().split())
+    kept = sum("coalition" in (record or ()) for record, _ in records(path.read_bytes()))
+    assert printed <= kept <= printed + OPTIONS["batch_size"]
