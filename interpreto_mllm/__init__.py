@@ -68,6 +68,7 @@ from interpreto_mllm.prompts.baseline import OtherPrompt
 from interpreto_mllm.prompts.filters import StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
+from interpreto_mllm.prompts.pair import Pair
 from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.prompts.template import Template
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
@@ -119,6 +120,7 @@ __all__ = [
     "NeymanShapley",
     "Occlusion",
     "OtherPrompt",
+    "Pair",
     "Patches",
     "PermutationShapley",
     "Perturbator",

@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.shown import shown
@@ -38,9 +37,11 @@ from interpreto_mllm.prompts.mapping import (
 )
 from interpreto_mllm.prompts.markup import RENDERED, Markup, message_around, no_role, within
 from interpreto_mllm.prompts.media_markup import MediaMarkup
+from interpreto_mllm.prompts.media_only import media_only, with_something_left
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Drop, TextOcclusion
+from interpreto_mllm.prompts.pair import Pair
 from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt
@@ -100,7 +101,7 @@ class PromptReader:
         """
         if isinstance(inputs, Mapping) and not is_prompt_mapping(inputs):
             return [self._encoded(row) for row in encoded_prompts(inputs, self.processing)]
-        if isinstance(inputs, (str, Template, Mapping)) or is_chat(inputs) or is_picture(inputs):
+        if isinstance(inputs, (str, Template, Pair, Mapping)) or is_chat(inputs) or is_picture(inputs):
             return [self._one(inputs)]
         if isinstance(inputs, (list, tuple)):
             if not inputs:
@@ -125,6 +126,9 @@ class PromptReader:
             raise TypeError(f'This model reads an image beside a text: give {{"text": ..., "images": ...}}; got {shown(one)}.')
         if isinstance(one, Template):
             return self._selected(TemplatePrompt.of(one, self.tokenizer))
+        if isinstance(one, Pair):
+            tokens, types, regions = one.read(self.tokenizer, self.positions)
+            return self._cut(tokens, regions, types)
         if isinstance(one, str):
             check_text(one, self.tokenizer, self.positions)
             return self._text(Tokens.of_text(one, self.tokenizer), special=True)
@@ -188,21 +192,7 @@ class PromptReader:
 
     def _media_only(self, media: tuple[Medium, ...]) -> Prompt:
         """A prompt of a single image or clip, without text."""
-        if len(media) != 1:
-            raise ValueError(
-                f"This model reads one image or clip at a time, the prompt has {len(media)}: give several as a list of "
-                f"prompts, [{media_forms(self.processing.modalities)}, ...]."
-            )
-        nothing, every = np.zeros(0, dtype=np.int64), features_of(media)
-        whole = TokenPrompt("", ModelInput(nothing), nothing, every, self.occlusion, (), media, notes=notes_of(media))
-        prompt = self._selected(whole)
-        [[empty]] = prompt.inputs_for(torch.zeros(1, len(prompt.features), dtype=torch.bool))
-        if not empty.media:
-            raise ValueError(
-                "With every piece absent nothing is left for the model to read: use Fill() for images and Mute() for clips, "
-                "or pin a piece."
-            )
-        return prompt
+        return with_something_left(self._selected(media_only(media, self.occlusion, self.processing.modalities)))
 
     def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> TokenPrompt:
         """The prompt of a text with images and clips; `of_text` and `of_media` hold the role and turn of each part."""

@@ -20,6 +20,7 @@ from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.known_markup import KNOWN, RENDERED_FOR_SERVER, RENDERED_WITHIN_MESSAGE
 from interpreto_mllm.prompts.mixed import Mixed
+from interpreto_mllm.prompts.pair import Pair
 from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
@@ -79,6 +80,8 @@ class RemoteReader(PromptReader):
             tokens, spans = encode_chat([{"role": "user", "content": one}], headed=False)
             notes = () if KNOWN.messages(one) is None else (RENDERED_WITHIN_MESSAGE,)
             return replace(self._cut(tokens, [Region(spans[0])]), notes=notes)
+        if isinstance(one, Pair):
+            raise TypeError("A remote model takes texts and chats: a Pair is put together by a model's own tokenizer.")
         if is_chat(one) and self.bare:
             raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
         return super()._one(one)
