@@ -72,7 +72,7 @@ def test_an_assistants_turn_of_the_chat_plays_and_what_it_answers_later_does_not
     check_by_hand(second, *recall, [chat, [turn]], sentences_of, measure, ("user", "assistant"))
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3"])
+@pytest.mark.parametrize("family", ["llama", pytest.param("qwen3", marks=pytest.mark.thorough)])
 def test_three_turns_of_a_model_with_random_weights_by_hand(family: str) -> None:
     model, tokenizer = build(family), byte_bpe()
     turns = [[{"role": "user", "content": text}] for text in ("the sky is", "why", "so it is")]

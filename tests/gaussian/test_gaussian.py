@@ -29,6 +29,8 @@ from interpreto_mllm.perturbators import (
     active,
 )
 
+THOROUGH = pytest.mark.thorough
+
 
 def random_kernel(n: int, seed: int = 0) -> Kernel:
     """Hyper-parameters near the prior's means, and enough white for matrices to be inverted with ease."""
@@ -236,7 +238,13 @@ def first_of(evaluations: Evaluations, count: int) -> Evaluations:
     return Evaluations(evaluations.coalitions[rows], evaluations.values[rows], rows, weights, chains)
 
 
-@pytest.mark.parametrize("perturbator", [KernelPerturbator(), BernoulliPerturbator(paired=False), ActivePerturbator()])
+@pytest.mark.parametrize(
+    "perturbator",
+    [
+        ActivePerturbator(),
+        *(pytest.param(one, marks=THOROUGH) for one in (KernelPerturbator(), BernoulliPerturbator(paired=False))),
+    ],
+)
 def test_what_is_not_conditioned_on_corrects_the_rest(perturbator, monkeypatch):
     n, budget, errors = 9, 360, torch.zeros(2, 3, dtype=torch.float64)
     monkeypatch.setattr(active, "MOST_DESIGNED_PAIRS", 60)
@@ -302,7 +310,7 @@ def test_one_missing_pair_is_all_that_is_uncertain():
 
 
 @pytest.mark.parametrize("aggregator", [GaussianProcessAggregator(), KernelAggregator()], ids=lambda a: type(a).__name__)
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 9, 24])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 9, pytest.param(24, marks=THOROUGH)])
 def test_budgets_are_kept_and_the_seed_decides(aggregator, n):
     for budget in {min(2**n, b) for b in (4, n + 1, 3 * n + 1)}:
         if budget < min(4, 2**n):
@@ -413,7 +421,7 @@ def test_as_many_nodes_as_roots_of_n_are_as_good_as_half_of_n(rates, monkeypatch
     torch.testing.assert_close(found[1], integrals.share_variance(given), atol=1e-13, rtol=1e-9)
 
 
-@pytest.mark.parametrize("n", [300, pytest.param(2000, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("n", [300, pytest.param(2000, marks=THOROUGH)])
 def test_thousands_of_features_have_the_scores_of_a_sum_within_their_errors(n):
     slopes = torch.stack([torch.linspace(-1, 1, n), torch.ones(n)], 1).double()
     result = run(lambda s: s.double() @ slopes, ActivePerturbator(), n, 60)
