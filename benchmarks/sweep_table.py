@@ -21,7 +21,7 @@ REASONS = {
     "no text in the original answer": "answers without words",
 }
 """What a refusal is about, by words that it holds."""
-SPREAD = re.compile(r"by up to (\S+) \(.*?\) in (\d+) rows")
+SPREAD = re.compile(r"by up to (\S+) (?:\(.*?\) )?in (\d+) rows")
 """What a note says of the rows that were compared."""
 Entry = dict[str, Any]
 

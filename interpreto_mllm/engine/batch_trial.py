@@ -63,6 +63,7 @@ class BatchTrial(Generic[Item]):
         length: of a row.
         values: of some rows in one forward, and how many of a row's values count.
         unit: of these values, in words.
+        experts: whether to say what experts may do; not where it is said otherwise.
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class BatchTrial(Generic[Item]):
         length: Callable[[Item], int],
         values: Callable[[Sequence[Item]], Float[Tensor, "b t"]],
         unit: str = "logits",
+        experts: bool = True,
     ):
         self.model, self.kind, self.batches, self.counter = model, kind, batches, counter
         self.length, self.values, self.unit = length, values, unit
-        self._experts = half(model) and has_experts(model)
+        self._experts = experts and half(model) and has_experts(model)
         self._rows = BESIDE if self._experts else ROWS
 
     def __call__(self, rows: Sequence[Item]) -> None:
@@ -111,7 +113,9 @@ class BatchTrial(Generic[Item]):
         chosen = self._untried(known, list(of_length)) if known.grouping is Grouping.ANY else []
         if chosen:
             known.lengths.update(chosen)
-            beside = _spread([group[-1] for length, group in of_length.items() if length not in chosen], BESIDE - len(chosen))
+            beside = spread_out(
+                [group[-1] for length, group in of_length.items() if length not in chosen], BESIDE - len(chosen)
+            )
             if not self._independent(known, [of_length[length][0] for length in chosen], beside):
                 known.grouping = Grouping.EQUAL
         several = [group for group in of_length.values() if len(group) > 1]
@@ -125,8 +129,8 @@ class BatchTrial(Generic[Item]):
         if len(lengths) < 2:
             return []
         if not known.lengths or lengths[0] < min(known.lengths) or lengths[-1] > max(known.lengths):
-            return _spread(lengths, self._rows)
-        return _spread([length for length in lengths if length not in known.lengths], self._rows - len(known.lengths))
+            return spread_out(lengths, self._rows)
+        return spread_out([length for length in lengths if length not in known.lengths], self._rows - len(known.lengths))
 
     def _independent(self, known: _Known, rows: Sequence[Item], beside: Sequence[Item] = ()) -> bool:
         """Whether rows have the values in a batch, beside others, that they have alone; logged where not."""
@@ -168,7 +172,7 @@ class BatchTrial(Generic[Item]):
             self.batches.halve()
 
 
-def _spread(some: Sequence[Any], count: int) -> list[Any]:
+def spread_out(some: Sequence[Any], count: int) -> list[Any]:
     """As many of these, evenly, the first and the last among them; the last where there is room for one."""
     if count < 1 or not some:
         return []

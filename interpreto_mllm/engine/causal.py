@@ -11,6 +11,7 @@ from torch import Tensor
 from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.experts_trial import ExpertsTrial
 from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner, cached_length
@@ -38,7 +39,7 @@ class CausalScorer:
         if not queries:
             return
         self._trials(queries)
-        yield from surviving(self.runner, self._scored, queries)
+        yield from compared(self, queries, surviving(self.runner, self._scored, queries))
 
     def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
         symbols = self.runner.inputs.symbols(queries)
@@ -75,6 +76,16 @@ class CausalScorer:
             rows = torch.arange(len(asked), device=logits.device)[:, None]
             logits = logits[rows, at.clamp_max(logits.shape[1] - 1).to(logits.device)]
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
+
+
+def compared(single: CausalScorer, queries: Sequence[Score], scored: Iterator[Scored]) -> Iterator[Scored]:
+    """The values of queries; where experts may change them, some are compared with plain forwards over one row."""
+    runner = single.runner
+    if runner.batches.size == 1 and not runner.shares_prefixes:
+        return scored
+    return ExpertsTrial(runner.model, runner.counter, lambda query: single.score_batch([(0, None)], [query])[0])(
+        queries, scored
+    )
 
 
 def surviving(

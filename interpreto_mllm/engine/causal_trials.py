@@ -16,7 +16,6 @@ from interpreto_mllm.engine.findings import Longest, finding
 from interpreto_mllm.engine.masked_trial import check_masked
 from interpreto_mllm.engine.queries import Score, pad
 from interpreto_mllm.engine.reading_ahead import check_reads_on, reads_ahead
-from interpreto_mllm.engine.rounding import half, has_experts
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -27,11 +26,6 @@ TAIL = 8
 """Tokens after an answer that are changed to see whether it reads ahead."""
 
 LAST_IS_READ = "The answer is predicted from the prompt's last token, which is read even where Attend() hides it: pin it."
-
-EXPERTS_CHANGE = (
-    "Rounding to half precision may send a token to other experts where prompts share a prefix or a row, and so change single "
-    "values; share_prefixes=False, or float32, rules that out."
-)
 
 
 class CausalTrials:
@@ -68,10 +62,8 @@ class CausalTrials:
             )
             if any(query.input.seen is not None and not query.input.seen[-1] for query in queries):
                 runner.counter.note(LAST_IS_READ)
-            unit = "log-probabilities"
-            BatchTrial(runner.model, ("causal", kind), runner.batches, runner.counter, _length, self._values, unit)(queries)
-            if runner.batches.size == 1 and runner.may_continue and half(runner.model) and has_experts(runner.model):
-                runner.counter.note(EXPERTS_CHANGE)
+            runs = (runner.batches, runner.counter, _length, self._values)
+            BatchTrial(runner.model, ("causal", kind), *runs, unit="log-probabilities", experts=False)(queries)
 
     def _values(self, queries: Sequence[Score]) -> Float[Tensor, "b t"]:
         """Log-probabilities of the tokens of answers, in one plain forward."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from interpreto_mllm.engine.batches import out_of_memory
 from interpreto_mllm.engine.cache import CacheRow, join
 from interpreto_mllm.engine.cache_trial import Leaf
-from interpreto_mllm.engine.causal import CausalScorer, surviving
+from interpreto_mllm.engine.causal import CausalScorer, compared, surviving
 from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.packed_rows import PackedRows
@@ -67,7 +67,7 @@ class PackedScorer:
         if not queries:
             return
         self._trials(queries)
-        yield from surviving(self.runner, self._scored, queries)
+        yield from compared(self._single, queries, surviving(self.runner, self._scored, queries))
 
     def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
         symbols = self.runner.inputs.symbols(queries)
