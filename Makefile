@@ -74,11 +74,11 @@ servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llam
 interop: .venv-interop/.made ## the tests against shap, shapiq and torchao
 	.venv-interop/bin/python -m pytest -q tests/test_interop.py
 
-# A core of the tests: games by hand on every kind of model, packed rows, and what the shipped models answer. Left out is a test
+# A core of the tests: games by hand on every kind of model, every method, and what the shipped models answer. Left out is a test
 # whose model, of random weights, answers something else there.
 oldest: .venv-oldest/.made ## a core of the tests on the oldest transformers that pyproject.toml allows
-	.venv-oldest/bin/python -m pytest -q -n 2 tests/games/test_game.py tests/engine/test_packing.py tests/testbed \
-		-k "test_game or test_packing or accuracy" --deselect "tests/games/test_game.py::test_no_target_means_the_models_own_answer"
+	.venv-oldest/bin/python -m pytest -q -n 2 tests/games/test_game.py tests/explainers/test_methods.py tests/testbed \
+		-k "test_game or test_methods or accuracy" --deselect "tests/games/test_game.py::test_no_target_means_the_models_own_answer"
 
 lint: .venv/.dev ## ruff, rules and format; imports run one way
 	$(BIN)/lint-imports
