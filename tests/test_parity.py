@@ -36,9 +36,18 @@ def functions_of(file: str) -> dict[str, ast.FunctionDef]:
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
+def parts(node: ast.AST) -> Iterator[ast.AST]:
+    """All of a node but single parameters, whose marks leave the others alone."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.param":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from parts(child)
+
+
 def reasons_not_to_run(test: ast.FunctionDef) -> Iterator[str]:
     """What could keep a test from running: a marker, a skip within it, or a package that development does not install."""
-    for node in (one for part in (*test.decorator_list, *test.body) for one in ast.walk(part)):
+    for node in (one for part in (*test.decorator_list, *test.body) for one in parts(part)):
         if isinstance(node, ast.Attribute) and node.attr in MARKERS | {"skip", "skipif", "xfail"}:
             yield node.attr
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.importorskip":
@@ -72,6 +81,7 @@ def test_the_page_is_the_one_that_the_data_make() -> None:
     [
         ("@pytest.mark.xfail\ndef test_it():\n    pass", "xfail"),
         ("@pytest.mark.thorough\ndef test_it():\n    pass", "thorough"),
+        ("@pytest.mark.parametrize('x', [1, pytest.param(2, marks=pytest.mark.thorough)])\ndef test_it():\n    pass", None),
         ("def test_it():\n    pytest.skip('no')", "skip"),
         ("def test_it():\n    pytest.importorskip('shap')", "importorskip(shap)"),
         ("def test_it():\n    pytest.importorskip('peft')", None),
