@@ -193,7 +193,7 @@ class AttributionExplainer(Reproducible):
             TypeError, ValueError: when the conversation cannot go on, before the model is called.
 
         Example:
-            >>> from interpreto_mllm import ExactShapley, Granularity
+            >>> from interpreto_mllm import ExactShapley, Granularity, InferenceModes
             >>> from interpreto_mllm.testbed import load_recall
             >>> options = dict(granularity=Granularity.SENTENCE, inference_mode=InferenceModes.SIMILARITY)
             >>> explainer = ExactShapley(*load_recall(), **options)

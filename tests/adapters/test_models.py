@@ -35,12 +35,12 @@ def target_of(family: str, tokenizer: Any) -> tuple[Any, list[int]]:
 
 
 def check(
-    result: Attribution, model: Any, ids: list[int], target: list[int], replacement: list[int] | None, anchor: int | None
+    result: Attribution, model: Any, tokenizer: Any, ids: list[int], target: list[int], replacement: list[int] | None
 ) -> int:
     """Compare every value with a plain forward; returns the tokens that the plain forwards read."""
     tokens = 0
     for coalition, value in zip(result.coalitions.tolist(), result.values, strict=True):
-        left = plain_ids(ids, result.features, coalition, replacement) or [anchor]
+        left = plain_ids(ids, result.features, coalition, replacement, tokenizer) or [tokenizer.bos_token_id]
         tokens += len(left) + len(target) - 1
         torch.testing.assert_close(value, plain_values(model, left, target), atol=1e-5, rtol=1e-5)
     return tokens
@@ -54,7 +54,7 @@ def test_all_coalitions_of_a_short_prompt(family: str) -> None:
     replacement = None if tokenizer.mask_token_id is None else [tokenizer.mask_token_id]
     assert 6 <= result.n <= 7, "a tokenizer may hold two words in one token"
     assert len(result.values) == 2**result.n
-    check(result, model, tokenizer(PROMPT)["input_ids"], target, replacement, tokenizer.bos_token_id)
+    check(result, model, tokenizer, tokenizer(PROMPT)["input_ids"], target, replacement)
     assert result.values.std(0).max() > 1e-3, "a game in which nothing matters tests nothing"
 
 
@@ -68,7 +68,7 @@ def test_a_long_fixed_beginning_is_read_once(family: str, caplog: pytest.LogCapt
     text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert len(ids) > 80
-    tokens = check(result, model, ids, target, None, None)
+    tokens = check(result, model, tokenizer, ids, target, None)
     said = "using plain forwards" in caplog.text
     assert said == (family in PLAIN)
     assert result.counts.evaluations == 24
@@ -135,7 +135,7 @@ def test_a_classifier_without_padding_token_is_run_on_single_rows(caplog: pytest
     assert "cannot read several rows at once" in caplog.text
     assert result.counts.forwards == len(result.coalitions)
     assert result.notes == ("Rows in a batch influence each other in this model: each is computed by itself.",)
-    check(result, model, tokenizer.encode("the sky is blue"), [2], None, tokenizer.bos_token_id)
+    check(result, model, tokenizer, tokenizer.encode("the sky is blue"), [2], None)
 
 
 @pytest.mark.parametrize("family", ["llama", "lfm2"])
@@ -144,6 +144,6 @@ def test_half_precision_models_are_scored_in_single_precision(family: str) -> No
     _, target = target_of(family, tokenizer)
     plain = ExactShapley(model, tokenizer, batch_size=1, share_prefixes=False, progress=False)
     [result] = plain("the sky is blue", target)
-    check(result, model, tokenizer.encode("the sky is blue"), target, None, tokenizer.bos_token_id)
+    check(result, model, tokenizer, tokenizer.encode("the sky is blue"), target, None)
     [fast] = ExactShapley(model, tokenizer, progress=False)("the sky is blue", target)
     torch.testing.assert_close(fast.values, result.values, atol=0.3, rtol=0.05)

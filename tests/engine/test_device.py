@@ -30,12 +30,13 @@ def test_models_spread_over_devices(family: str, spread: str, tmp_path: Any) -> 
     model, tokenizer = build(family), wordpiece() if family == "bert" else byte_bpe()
     target = 1 if family == "bert" else " red is"
     [expected] = ExactShapley(model, tokenizer, progress=False)(PROMPT, target)
-    [own] = ExactShapley(model, tokenizer, progress=False, generate={"max_new_tokens": 2})(PROMPT)
+    options = {} if family == "bert" else {"generate": {"max_new_tokens": 2}}
+    [own] = ExactShapley(model, tokenizer, progress=False, **options)(PROMPT)
     model = SPREAD[spread](model, tmp_path)
     assert model.get_input_embeddings().weight.device.type == ("cpu" if spread == "one device" else "meta")
     before = places(model)
     [result] = ExactShapley(model, tokenizer, progress=False)(PROMPT, target)
     torch.testing.assert_close(result.values, expected.values, atol=1e-5, rtol=1e-5)
-    [answered] = ExactShapley(model, tokenizer, progress=False, generate={"max_new_tokens": 2})(PROMPT)
+    [answered] = ExactShapley(model, tokenizer, progress=False, **options)(PROMPT)
     assert answered.targets == own.targets
     assert places(model) == before

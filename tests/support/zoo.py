@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import transformers as hf
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -185,8 +187,13 @@ def build(family: str, seed: int = 0) -> torch.nn.Module:
     return model
 
 
-def plain_ids(ids: list[int], features: list, coalition: list[bool], replacement: list[int] | None = None) -> list[int]:
-    """Token by token: what is left of the ids when absent features are dropped, or each replaced as a whole by some ids."""
+def plain_ids(
+    ids: list[int], features: list, coalition: list[bool], replacement: list[int] | None = None, tokenizer: Any = None
+) -> list[int]:
+    """Token by token: what is left of the ids when absent features are dropped, or each replaced as a whole by some ids.
+
+    With a tokenizer, blanks that are tokens of their own are dropped where nothing is left before them.
+    """
     absent = [feature.positions for feature, there in zip(features, coalition, strict=True) if not there]
     left: list[int] = []
     for position, token in enumerate(ids):
@@ -195,6 +202,10 @@ def plain_ids(ids: list[int], features: list, coalition: list[bool], replacement
             left.append(token)
         elif replacement is not None and (len(replacement) == 1 or position == gone[0]):
             left += replacement
+    if tokenizer is not None and replacement is None:
+        start = next((at for at, token in enumerate(left) if token not in tokenizer.all_special_ids), len(left))
+        while left[start:] and tokenizer.decode([left[start]]).isspace():
+            del left[start]
     return left
 
 
