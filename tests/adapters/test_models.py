@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.families import each
 from support.zoo import CAUSAL, CLASSIFIERS, SEQ2SEQ, build, byte_bpe, plain_ids, plain_values, sentencepiece_like, wordpiece
 
 from interpreto_mllm import Attend, Attribution, ExactShapley, KernelShap
@@ -96,7 +97,7 @@ def test_hidden_tokens_after_a_long_fixed_beginning(family: str) -> None:
     assert result.counts.tokens < 0.55 * 24 * length
 
 
-@pytest.mark.parametrize("family", ["llama", "lfm2", "mamba"])
+@pytest.mark.parametrize("family", each(("llama", "lfm2", "mamba"), ("llama", "lfm2")))
 def test_memory_that_runs_out_while_beginnings_are_shared(family: str) -> None:
     model, tokenizer = build(family), tokenizer_of(family)
     _, target = target_of(family, tokenizer)

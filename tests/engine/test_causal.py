@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.families import each
 from support.zoo import build, byte_bpe, plain_ids, plain_values, sentencepiece_like, wordpiece
 
 from interpreto_mllm import Drop, ExactShapley
@@ -52,7 +53,7 @@ def watch(model: Any, before: Callable[[torch.Tensor], None]) -> None:
     model.forward = watched
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES, ("llama", "lfm2", "t5", "bert", "gpt2_classifier")))
 def test_a_value_depends_on_its_coalition_alone(family: str) -> None:
     model, tokenizer = build(family), tokenizer_of(family)
     coalitions = torch.tensor(list(itertools.product([False, True], repeat=5)))
@@ -98,7 +99,7 @@ def test_padding_of_an_encoding_is_no_part_of_the_prompt(family: str, side: str)
         torch.testing.assert_close(padded.values, written.values, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("family", ["llama", "lfm2", "t5", "bert"])
+@pytest.mark.parametrize("family", each(("llama", "lfm2", "t5", "bert"), ("llama", "t5")))
 def test_out_of_memory_halves_the_batch_and_goes_on(family: str, caplog: pytest.LogCaptureFixture) -> None:
     model, tokenizer = build(family), tokenizer_of(family)
     [expected] = ExactShapley(model, tokenizer, progress=False)("the sky is blue !", target_of(family))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.families import each
 from support.zoo import CAUSAL, SEQ2SEQ, build, byte_bpe, plain_ids
 
 from interpreto_mllm import Attend, Attribution, Drop, ExactShapley, InferenceModes, KernelShap, Replace, ResponseSimilarity
@@ -75,7 +76,7 @@ def test_answers_do_not_depend_on_the_batch(family: str) -> None:
     assert all(one is not None and each[0] is not None and one.answers == each[0].answers for one in each)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "lfm2", "gemma2", "bloom"])
+@pytest.mark.parametrize("family", each(("llama", "gpt2", "lfm2", "gemma2", "bloom"), ("llama", "lfm2")))
 def test_a_long_shared_context_is_read_once(family: str) -> None:
     context = " ".join(["the sky is blue and the sea is green !"] * 12)
     prompt = f"{context} {PROMPT}"
@@ -105,7 +106,7 @@ def test_a_long_shared_context_is_read_once(family: str) -> None:
     assert len(compare(result, model, tokenizer, prompt)) > 4
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+@pytest.mark.parametrize("family", each(("llama", "gpt2", "t5"), ("llama",)))
 @pytest.mark.parametrize(
     "settings",
     [{"repetition_penalty": 3.0}, {"num_beams": 2}, {"no_repeat_ngram_size": 1}, {"suppress_tokens": [*range(9, 200)]}],

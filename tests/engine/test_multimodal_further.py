@@ -126,6 +126,11 @@ def test_an_encoder_that_reads_an_image_and_a_text() -> None:
         expected.append(chosen[list(played.question.targets[0].scored)].double())
     torch.testing.assert_close(played(coalitions).double(), torch.stack(expected), **CLOSE)
     assert torch.stack(expected).std(0).min() > ENOUGH
+    given = placed(subject, [True] * played.n, played.features)
+    settings = {"max_new_tokens": 4, "min_new_tokens": 3}
+    said = subject.model.generate(**given, **settings)[0, 1:].tolist()
+    own = KernelShap(subject.model, subject.processor, **CUTS, generate=settings).game(prompt)
+    assert [list(answer.ids) for answer in own.question.targets] == [said]
 
 
 def test_a_decoder_that_starts_with_a_prompt_of_its_own() -> None:
@@ -145,6 +150,11 @@ def test_a_decoder_that_starts_with_a_prompt_of_its_own() -> None:
         expected = torch.stack([logits[place - 1, read[place]] for place in range(len(read) - len(ids), len(read))])
         torch.testing.assert_close(values, expected.double(), **CLOSE)
     assert result.values.std(0).min() > 1e-4
+    own = Occlusion(subject.model, subject.processor, **CUTS, generate={"decoder_input_ids": begin, "max_new_tokens": 4})
+    pixels = subject.processor(images=picture(0), return_tensors="pt")
+    said = subject.model.generate(**pixels, decoder_input_ids=begin, max_new_tokens=4)[0].tolist()
+    [answer] = own.game({"images": picture(0)}).question.targets
+    assert [answer.ids[place] for place in answer.scored] == said[begin.shape[1] :]
 
 
 @pytest.mark.parametrize(("name", "argument"), [("mllama", "cross_attention_mask"), ("instructblip", "qformer_input_ids")])

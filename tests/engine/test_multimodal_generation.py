@@ -199,7 +199,10 @@ def test_states_of_what_is_heard_by_an_encoder() -> None:
     torch.testing.assert_close(told.values, other.span().values, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("embedding", [Static(), Contextual(), Contextual(after_prompt=True)])
+@pytest.mark.parametrize(
+    "embedding",
+    [Static(), *(pytest.param(one, marks=pytest.mark.thorough) for one in (Contextual(), Contextual(after_prompt=True)))],
+)
 def test_of_a_model_that_speaks_it_is_what_it_says_in_words(embedding: Any) -> None:
     """Its transcript, which is the text that its own `generate` gives besides the sound; embedded by what wrote it."""
     whole, thinker = family("qwen2_5_omni_speaking"), family("qwen2_5_omni")

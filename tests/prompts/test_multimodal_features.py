@@ -31,7 +31,7 @@ HEARING = [name for name in CHATTING if "audio" in family(name).modalities]
 RECURRENT = {"lfm2_vl"}
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(quick=("qwen3_vl", "qwen2_audio")))
 def test_a_medium_that_is_left_out(name: str) -> None:
     """An absent one of two is as if it had not been attached, and so are both."""
     subject = family(name)
@@ -54,7 +54,7 @@ def test_a_medium_that_is_left_out(name: str) -> None:
         torch.testing.assert_close(worth(played, *firsts, middle), expected, **CLOSE)
 
 
-@pytest.mark.parametrize("name", HEARING)
+@pytest.mark.parametrize("name", each(HEARING, ("qwen2_audio", "granite_speech")))
 def test_segments_that_are_cut_out(name: str) -> None:
     subject = family(name)
     only = {"pictures": ()} if "image" in subject.modalities else {}
@@ -159,7 +159,7 @@ def test_pieces_that_are_pinned() -> None:
 
 
 @pytest.mark.parametrize("granularity", [Granularity.TOKEN, Granularity.SENTENCE, Granularity.TURN, Granularity.ALL_TOKENS])
-@pytest.mark.parametrize("name", ["gemma3", "qwen2_5_omni", "pixtral", "paligemma"])
+@pytest.mark.parametrize("name", each(("gemma3", "qwen2_5_omni", "pixtral", "paligemma"), ("gemma3", "paligemma")))
 def test_granularities_of_the_text(name: str, granularity: Granularity) -> None:
     """A coalition is worth what is left of the processor's tokens."""
     subject = family(name)

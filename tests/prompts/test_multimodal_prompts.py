@@ -50,7 +50,7 @@ def test_two_of_each_medium(name: str, caplog: pytest.LogCaptureFixture) -> None
     assert ("cannot be given encoded media" in caplog.text) == (name in SEVERAL_PLAINLY)
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(quick=("idefics3", "qwen2_5_omni")))
 def test_turns_with_media_in_two_of_them(name: str) -> None:
     subject = family(name)
     said = {"role": "assistant", "content": [text("The square is blue.")]}
@@ -83,7 +83,7 @@ def test_words_on_both_sides_of_the_media(name: str) -> None:
     check(subject, [user(text("Look here :"), *media(subject, 0), text(QUESTION))])
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(quick=("paligemma", "qwen2_5_omni")))
 def test_a_prompt_without_media(name: str) -> None:
     """A string, and a chat as the processor itself would read it."""
     subject = family(name)
@@ -98,7 +98,7 @@ def test_a_prompt_without_media(name: str) -> None:
     torch.testing.assert_close(worth(game(subject, QUESTION)), answered(subject, plain, ids), **CLOSE)
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(quick=("idefics3", "paligemma", "qwen2_audio")))
 def test_a_text_with_placeholders_and_its_media(name: str) -> None:
     """The mapping gives the game of the chat that renders to the same text, media in reading order."""
     subject = family(name)
@@ -124,7 +124,7 @@ def test_a_text_with_placeholders_and_its_media(name: str) -> None:
         assert {feature.role for feature in mapped.features} == {None}
 
 
-@pytest.mark.parametrize("name", ["llava", "qwen2_5_omni"])
+@pytest.mark.parametrize("name", each(("llava", "qwen2_5_omni"), ("llava",)))
 def test_several_prompts_at_once(name: str) -> None:
     """With other media, another number of them, or none: each result is that of a call of its own."""
     subject = family(name)
@@ -166,7 +166,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["llava_onevision", "qwen3_vl", "smolvlm", "internvl", "mistral3"])
+@pytest.mark.parametrize(
+    "name", each(("llava_onevision", "qwen3_vl", "smolvlm", "internvl", "mistral3"), ("qwen3_vl", "smolvlm"))
+)
 def test_images_of_any_kind_and_size(name: str, kind: str) -> None:
     subject, (given, plain) = family(name), KINDS[kind]
     messages = [user({"type": "image", "image": given}, text(QUESTION))]

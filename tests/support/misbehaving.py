@@ -80,6 +80,7 @@ def misbehaving(tell: Callable[[int, str, dict[str, Any]], Told]) -> Iterator[Mi
 class _Handler(BaseHTTPRequestHandler):
     served: Misbehaving
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # which waits 40 ms for the headers to be acknowledged
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -160,6 +160,7 @@ class _Patient(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     served: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # which waits 40 ms for the headers to be acknowledged
 
     def do_POST(self) -> None:
         served = self.served

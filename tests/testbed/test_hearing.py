@@ -171,7 +171,7 @@ def test_silencing_either_of_two_true_sounds_costs_most(hearing, asks):
     assert found >= 0.9 * len(prompts)
 
 
-@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+@pytest.mark.parametrize("chat", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["plain", "chat"])
 @pytest.mark.parametrize("asks", ANSWERS)
 def test_dropping_a_word_that_matters_costs_most(hearing, asks, chat):
     """The words that matter cost more than any other word of the question; its mark, which tells where it ends, is kept."""

@@ -202,7 +202,7 @@ def test_blanking_the_true_cell_costs_most(sight, asks, fill):
     assert found >= 0.9 * len(prompts)
 
 
-@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+@pytest.mark.parametrize("chat", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["plain", "chat"])
 @pytest.mark.parametrize("asks", ANSWERS)
 def test_dropping_a_word_that_matters_costs_most(sight, asks, chat):
     """The two words that matter cost more than any other word of the question."""

@@ -7,6 +7,7 @@ from math import comb
 
 import pytest
 import torch
+from support.families import each
 
 from interpreto_mllm import Drop, KernelShap, Replace, punctuation, testbed
 from interpreto_mllm.testbed import RECALL, FactPrompt, load_recall, sample_fact_prompts
@@ -188,8 +189,14 @@ def test_exact_shapley_values_rank_the_causes_first(recall, thing, attribute, ot
     assert set(shapley.topk(3).indices.tolist()) == {0, 2, 8}
 
 
-@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
-@pytest.mark.parametrize("occlusion", [Drop(), Replace("<unk>")], ids=["dropped", "replaced"])
+@pytest.mark.parametrize(
+    ("occlusion", "chat"),
+    each(
+        [(Drop(), False), (Drop(), True), (Replace("<unk>"), False), (Replace("<unk>"), True)],
+        [(Drop(), False), (Replace("<unk>"), True)],
+    ),
+    ids=["dropped-plain", "dropped-chat", "replaced-plain", "replaced-chat"],
+)
 def test_the_causes_of_an_explanation_are_the_planted_ones(recall, occlusion, chat):
     """With punctuation pinned, the three largest scores of nearly every prompt are those of the three causes."""
     explainer = KernelShap(*recall, occlusion=occlusion, pinned=punctuation, budget=128, batch_size=128, progress=False)
