@@ -125,6 +125,8 @@ def needs_distribution(mode: object) -> bool:
 def on_copies(mode: Mode) -> Mode:
     """The mode, given logits and targets of its own, so that one that edits them in place changes nothing of another's.
 
+    One of your own raises a TypeError when it returns anything but a value for each target.
+
     Example:
         >>> logits = torch.ones(1, 2)
         >>> on_copies(lambda logits, targets: logits.zero_()[..., 0])(logits, torch.tensor([0])), logits
@@ -132,7 +134,18 @@ def on_copies(mode: Mode) -> Mode:
     """
     if isinstance(mode, (InferenceModes, TopMass)):
         return mode
-    return lambda logits, targets: mode(logits.clone(), targets.clone())
+
+    def copied(logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
+        values = mode(logits.clone(), targets.clone())
+        if not isinstance(values, Tensor) or values.shape != targets.shape:
+            got = f"a tensor of shape {tuple(values.shape)}" if isinstance(values, Tensor) else shown(values)
+            raise TypeError(
+                f"A mode returns a tensor with a value for each target id, of shape {tuple(targets.shape)} here; "
+                f"{mode_name(mode)} returned {got}."
+            )
+        return values
+
+    return copied
 
 
 def of_independent_labels(mode: Mode) -> Mode:
