@@ -7,8 +7,8 @@ import math
 from interpreto_mllm.plots.scores import QUANTILE, TargetScores
 from interpreto_mllm.results.record import Record
 
-STRONGEST = 5
-"""A page warns while the sign of one of so many strongest features is open."""
+STRONGEST, WEAKEST = 5, 0.2
+"""A page warns while the sign is open of one of so many strongest features, if it has such a share of the strongest score."""
 
 COARSER = {"ALL_TOKENS": "TOKEN", "TOKEN": "WORD", "WORD": "SENTENCE"}
 
@@ -19,7 +19,7 @@ def warning(attribution: Record, row: TargetScores) -> str:
     The number of evaluations is the one at which the errors, which shrink with its square root, would settle them.
     """
     strongest = row.strongest(STRONGEST)
-    doubtful = [feature for feature in strongest if feature in row.open_signs]
+    doubtful = [feature for feature in strongest if feature in row.open_signs and abs(row.share(feature)) >= WEAKEST]
     if not doubtful or row.errors is None:
         return ""
     evaluations = attribution.counts.evaluations or len(attribution.evaluations.coalitions)

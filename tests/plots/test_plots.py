@@ -135,6 +135,9 @@ def test_scores_whose_sign_is_open_are_hatched_and_a_budget_that_is_too_small_is
     assert told in noisy._repr_html_()
     noisy = replace(noisy, standard_errors=torch.tensor([[1.0, 0.5, 0.5]]).double())
     assert "About 20 evaluations would settle these." in noisy._repr_html_()  # 5 · (1.96 · 1 / 1)²
+    weak = explained([[0.1, 2.0, 3.0]], worded("a b c"), "a b c")
+    weak = replace(weak, standard_errors=torch.tensor([[1.0, 0.5, 0.5]]).double())
+    assert "is not settled" not in weak._repr_html_() and "unsettled" in (page_of(weak).marks[0]["class"] or "")
 
 
 def test_chats_are_shown_by_turn_with_their_markup_folded_and_silent_messages():
