@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Unpack
 
+from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.aggregators.gradient import (
     GradientVarianceAggregator,
     Hidden,
@@ -162,7 +165,31 @@ class GradientShap(Method):
         super().__init__(model, tokenizer, **options)
 
 
-class SmoothGrad(Method):
+class NoisyGradient(Method):
+    """The base of methods that fold gradients under Gaussian noise; see `SmoothGrad` for the arguments.
+
+    A method says as `folded` what makes its aggregator of `hidden` and `tokens`.
+    """
+
+    folded: Callable[[Hidden, Tokens], Aggregator]
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        samples: int = 32,
+        noise: float = 0.1,
+        hidden: Hidden = "sum",
+        tokens: Tokens = "sum",
+        **options: Unpack[Options],
+    ):
+        self.perturbator = NoisePerturbator(samples, noise)
+        self.aggregator = type(self).folded(hidden, tokens)
+        super().__init__(model, tokenizer, **options)
+
+
+class SmoothGrad(NoisyGradient):
     """The mean gradient under Gaussian noise.
 
     Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad: removing noise by adding noise, 2017.
@@ -180,23 +207,10 @@ class SmoothGrad(Method):
         'mean gradient under noise'
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any = None,
-        *,
-        samples: int = 32,
-        noise: float = 0.1,
-        hidden: Hidden = "sum",
-        tokens: Tokens = "sum",
-        **options: Unpack[Options],
-    ):
-        self.perturbator = NoisePerturbator(samples, noise)
-        self.aggregator = MeanGradientAggregator(hidden, tokens, "mean gradient under noise")
-        super().__init__(model, tokenizer, **options)
+    folded = partial(MeanGradientAggregator, estimand="mean gradient under noise")
 
 
-class SquareGrad(Method):
+class SquareGrad(NoisyGradient):
     """The mean of squared gradients under Gaussian noise.
 
     Hooker, Erhan, Kindermans, Kim: A benchmark for interpretability methods in deep neural networks, NeurIPS 2019.
@@ -213,23 +227,10 @@ class SquareGrad(Method):
         True
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any = None,
-        *,
-        samples: int = 32,
-        noise: float = 0.1,
-        hidden: Hidden = "sum",
-        tokens: Tokens = "sum",
-        **options: Unpack[Options],
-    ):
-        self.perturbator = NoisePerturbator(samples, noise)
-        self.aggregator = SquaredGradientAggregator(hidden, tokens)
-        super().__init__(model, tokenizer, **options)
+    folded = SquaredGradientAggregator
 
 
-class VarGrad(Method):
+class VarGrad(NoisyGradient):
     """The variance of gradients under Gaussian noise.
 
     Adebayo, Gilmer, Goodfellow, Kim: Local explanation methods for deep neural networks lack sensitivity to parameter values,
@@ -247,17 +248,4 @@ class VarGrad(Method):
         'variance of the gradient'
     """
 
-    def __init__(
-        self,
-        model: Any,
-        tokenizer: Any = None,
-        *,
-        samples: int = 32,
-        noise: float = 0.1,
-        hidden: Hidden = "sum",
-        tokens: Tokens = "sum",
-        **options: Unpack[Options],
-    ):
-        self.perturbator = NoisePerturbator(samples, noise)
-        self.aggregator = GradientVarianceAggregator(hidden, tokens)
-        super().__init__(model, tokenizer, **options)
+    folded = GradientVarianceAggregator
