@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from support.by_hand import answered, parts, processed, rendered, value
+from support.by_hand import answered, generated, value
 from support.families import CHATTING, IMAGE_TEXT, conversation, each, family
 from support.family_parts import Family
 from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, TIMES, drawn, game
@@ -71,11 +71,7 @@ def test_features_know_their_modality_and_their_place(name: str) -> None:
 def test_without_a_target_it_is_the_answer_that_the_model_generates(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
-    encoding = processed(subject, rendered(subject, messages), parts(messages, "image"), parts(messages, "audio"))
-    length = encoding["input_ids"].shape[1]
-    said = subject.model.generate(**encoding, max_new_tokens=4, do_sample=False)[0, length:].tolist()
-    special = subject.processor.tokenizer.all_special_ids
-    said = said[: 1 + max(index for index, token in enumerate(said) if token not in special)]
+    encoding, said = generated(subject, messages)
     own = game(subject, messages, None, generate={"max_new_tokens": 4})
     assert [list(answer.ids) for answer in own.question.targets] == [said]
     whole = torch.ones(1, own.n, dtype=torch.bool)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from support.by_hand import answered, painted, parts, processed, rendered, value
+from support.by_hand import answered, generated, painted, value
 from support.families import FURTHER, conversation, family
 from support.family_parts import Family, picture
 from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, drawn, game
@@ -54,11 +54,7 @@ def test_values_depend_on_the_coalition_alone(name: str) -> None:
 def test_own_answers(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
-    encoding = processed(subject, rendered(subject, messages), parts(messages, "image"), parts(messages, "audio"))
-    length = encoding["input_ids"].shape[1]
-    said = subject.model.generate(**encoding, max_new_tokens=4, do_sample=False)[0, length:].tolist()
-    special = subject.processor.tokenizer.all_special_ids
-    said = said[: 1 + max(index for index, token in enumerate(said) if token not in special)]
+    encoding, said = generated(subject, messages)
     own = game(subject, messages, None, generate={"max_new_tokens": 4})
     assert [list(answer.ids) for answer in own.question.targets] == [said]
     torch.testing.assert_close(

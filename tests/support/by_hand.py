@@ -183,3 +183,13 @@ def extended(subject: Family, encoding: dict, answer: Sequence[int]) -> dict:
 def ids_of(subject: Family, answer: str) -> list[int]:
     """The answer's tokens by themselves."""
     return subject.processor.tokenizer(answer, add_special_tokens=False)["input_ids"]
+
+
+def generated(subject: Family, messages: list[dict]) -> tuple[dict, list[int]]:
+    """A chat as its processor encodes it, and what the model's own `generate` answers, without special tokens at the end."""
+    encoding = processed(subject, rendered(subject, messages), parts(messages, "image"), parts(messages, "audio"))
+    length = encoding["input_ids"].shape[1]
+    said = subject.model.generate(**encoding, max_new_tokens=4, do_sample=False)[0, length:].tolist()
+    special = subject.processor.tokenizer.all_special_ids
+    said = said[: 1 + max(index for index, token in enumerate(said) if token not in special)]
+    return encoding, said
