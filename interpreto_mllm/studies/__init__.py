@@ -1,0 +1,1 @@
+"""Studies: configs, data, runs over many samples, their artifacts and reports."""
