@@ -1,77 +1,84 @@
-"""Shapley values of the parts of a multimodal prompt: which of them caused a model's answer."""
+"""Shapley values of the parts of a multimodal prompt: which of them caused a model's answer.
 
-from interpreto_mllm.adapters.remote.model import RemoteModel
-from interpreto_mllm.aggregators import Aggregator, Estimate, GradientAggregator
-from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
-from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
-from interpreto_mllm.core.design import Design
-from interpreto_mllm.core.evaluations import Draw, Evaluations
-from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.core.points import Gradients, Points
-from interpreto_mllm.core.renamed import renamed
-from interpreto_mllm.core.responses import Response, Responses
-from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK
-from interpreto_mllm.explainers import (
-    AutoShapley,
-    Banzhaf,
-    ComplementaryShapley,
-    ExactShapley,
-    GaussianProcessShapley,
-    GradientShap,
-    HierarchicalShapley,
-    InputXGradient,
-    IntegratedGradients,
-    KernelShap,
-    Lime,
-    MonteCarloShapley,
-    NeymanShapley,
-    Occlusion,
-    PermutationShapley,
-    Relevance,
-    Saliency,
-    SmoothGrad,
-    Sobol,
-    SquareGrad,
-    VarGrad,
-    explain,
-)
-from interpreto_mllm.explainers.base import AttributionExplainer
-from interpreto_mllm.explainers.captum import from_captum
-from interpreto_mllm.explainers.plan import Plan
-from interpreto_mllm.explainers.play import play
-from interpreto_mllm.games.modes import InferenceModes, TopMass
-from interpreto_mllm.games.targets import Contrast
-from interpreto_mllm.media import (
-    Blur,
-    Boxes,
-    Clip,
-    CutOut,
-    DropImage,
-    Fill,
-    Masks,
-    MeanLevel,
-    Mute,
-    Patches,
-    Picture,
-    ReplaceImage,
-    SplitOnSilence,
-    SpokenWords,
-    Superpixels,
-    WhiteNoise,
-    WholeClip,
-    WholeImage,
-    Windows,
-)
-from interpreto_mllm.media.former_names import RENAMED
-from interpreto_mllm.perturbators import GradientPerturbator, Perturbator
-from interpreto_mllm.prompts.baseline import OtherPrompt
-from interpreto_mllm.prompts.filters import StopPhrases, punctuation
-from interpreto_mllm.prompts.granularity import Granularity
-from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
-from interpreto_mllm.prompts.pair import Pair
-from interpreto_mllm.prompts.sentences import Sentences
-from interpreto_mllm.prompts.template import Template
-from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+Each name is imported when it is first used, so that `import interpreto_mllm` and the command line start at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from interpreto_mllm.adapters.remote.model import RemoteModel
+    from interpreto_mllm.aggregators import Aggregator, Estimate, GradientAggregator
+    from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
+    from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
+    from interpreto_mllm.core.design import Design
+    from interpreto_mllm.core.evaluations import Draw, Evaluations
+    from interpreto_mllm.core.feature import Feature
+    from interpreto_mllm.core.points import Gradients, Points
+    from interpreto_mllm.core.responses import Response, Responses
+    from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK
+    from interpreto_mllm.explainers import (
+        AutoShapley,
+        Banzhaf,
+        ComplementaryShapley,
+        ExactShapley,
+        GaussianProcessShapley,
+        GradientShap,
+        HierarchicalShapley,
+        InputXGradient,
+        IntegratedGradients,
+        KernelShap,
+        Lime,
+        MonteCarloShapley,
+        NeymanShapley,
+        Occlusion,
+        PermutationShapley,
+        Relevance,
+        Saliency,
+        SmoothGrad,
+        Sobol,
+        SquareGrad,
+        VarGrad,
+        explain,
+    )
+    from interpreto_mllm.explainers.base import AttributionExplainer
+    from interpreto_mllm.explainers.captum import from_captum
+    from interpreto_mllm.explainers.plan import Plan
+    from interpreto_mllm.explainers.play import play
+    from interpreto_mllm.games.modes import InferenceModes, TopMass
+    from interpreto_mllm.games.targets import Contrast
+    from interpreto_mllm.media import (
+        Blur,
+        Boxes,
+        Clip,
+        CutOut,
+        DropImage,
+        Fill,
+        Masks,
+        MeanLevel,
+        Mute,
+        Patches,
+        Picture,
+        ReplaceImage,
+        SplitOnSilence,
+        SpokenWords,
+        Superpixels,
+        WhiteNoise,
+        WholeClip,
+        WholeImage,
+        Windows,
+    )
+    from interpreto_mllm.perturbators import GradientPerturbator, Perturbator
+    from interpreto_mllm.prompts.baseline import OtherPrompt
+    from interpreto_mllm.prompts.filters import StopPhrases, punctuation
+    from interpreto_mllm.prompts.granularity import Granularity
+    from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
+    from interpreto_mllm.prompts.pair import Pair
+    from interpreto_mllm.prompts.sentences import Sentences
+    from interpreto_mllm.prompts.template import Template
+    from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 __version__ = "0.1.0"
 
@@ -162,7 +169,67 @@ __all__ = [
     "punctuation",
 ]
 
+_HOMES = {
+    "adapters.remote.model": "RemoteModel",
+    "aggregators": "Aggregator Estimate GradientAggregator",
+    "attribution": "Attribution Comparison Counts compare",
+    "core.callbacks": "Callback JsonLines Progress",
+    "core.design": "Design",
+    "core.evaluations": "Draw Evaluations",
+    "core.feature": "Feature",
+    "core.points": "Gradients Points",
+    "core.responses": "Response Responses",
+    "evaluation.stopping": "Rule Sign Tolerance TopK",
+    "explainers": (
+        "AutoShapley Banzhaf ComplementaryShapley ExactShapley GaussianProcessShapley GradientShap "
+        "HierarchicalShapley InputXGradient IntegratedGradients KernelShap Lime MonteCarloShapley "
+        "NeymanShapley Occlusion PermutationShapley Relevance Saliency SmoothGrad Sobol SquareGrad VarGrad "
+        "explain"
+    ),
+    "explainers.base": "AttributionExplainer",
+    "explainers.captum": "from_captum",
+    "explainers.plan": "Plan",
+    "explainers.play": "play",
+    "games.modes": "InferenceModes TopMass",
+    "games.targets": "Contrast",
+    "media": (
+        "Blur Boxes Clip CutOut DropImage Fill Masks MeanLevel Mute Patches Picture ReplaceImage "
+        "SplitOnSilence SpokenWords Superpixels WhiteNoise WholeClip WholeImage Windows"
+    ),
+    "perturbators": "GradientPerturbator Perturbator",
+    "prompts.baseline": "OtherPrompt",
+    "prompts.filters": "StopPhrases punctuation",
+    "prompts.granularity": "Granularity",
+    "prompts.occlusion": "Attend Drop Replace",
+    "prompts.pair": "Pair",
+    "prompts.sentences": "Sentences",
+    "prompts.template": "Template",
+    "similarity.response_similarity": "ResponseSimilarity",
+}
+"""The public names by the module that has them."""
 
-def __getattr__(name: str) -> type:
-    """Classes under the names they had before."""
+
+_PACKAGES = (
+    *("adapters", "aggregators", "attribution", "core", "engine", "evaluation", "explainers", "games", "gaussian", "media"),
+    *("metrics", "perturbators", "plots", "prompts", "results", "similarity", "studies", "testbed"),
+)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, a package of this one, or a class under the name that it had before."""
+    for module, names in _HOMES.items():
+        if name in names.split():
+            found = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+            return found
+    if name in _PACKAGES:
+        return import_module(f"{__name__}.{name}")
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from interpreto_mllm.core.renamed import renamed
+    from interpreto_mllm.media.former_names import RENAMED
+
     return renamed(RENAMED, __name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_PACKAGES})

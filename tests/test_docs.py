@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import interpreto_mllm
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,7 +30,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(page: Path, tmp_path: Path
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
     script = (
-        "import sys, torch, transformers; before = set(sys.modules); import interpreto_mllm; "
+        "import sys, torch, transformers; before = set(sys.modules); from interpreto_mllm import *; "
         "print(*sorted(set(sys.modules) - before))"
     )
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -36,3 +38,15 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     assert "interpreto_mllm.explainers.base" in loaded
     assert {name.split(".")[0] for name in loaded} <= LIGHT | set(sys.stdlib_module_names)
     assert "interpreto_mllm.testbed" not in loaded
+
+
+def test_the_package_itself_is_imported_at_once() -> None:
+    """What it needs is imported with the first name that is used."""
+    script = "import sys, interpreto_mllm; print([name for name in ('torch', 'numpy', 'transformers') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_every_public_name_is_found() -> None:
+    assert all(hasattr(interpreto_mllm, name) for name in interpreto_mllm.__all__)
+    assert {name for names in interpreto_mllm._HOMES.values() for name in names.split()} == set(interpreto_mllm.__all__)
+    assert interpreto_mllm.media.Patches is interpreto_mllm.Patches
