@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -18,10 +18,12 @@ class Moving:
 
     Args:
         name: the argument of the forward that it is, None for the states at a layer.
-        owner: the feature that each position belongs to, or -1.
+        owner: the feature that each position belongs to, -1 for none, -2 - k for all of the k-th group together.
         whole: the prompt's.
         baselines: one or several; equal to `whole` where no feature is.
         shape: of the argument, for one row.
+        groups: features whose mean presence is that of positions that change with all of them, as the level of silence does
+            with the loudest sound of a clip.
     """
 
     name: str | None
@@ -29,6 +31,7 @@ class Moving:
     whole: Float[Tensor, "l d"]
     baselines: Float[Tensor, "draws l d"]
     shape: tuple[int, ...] = ()
+    groups: tuple[tuple[int, ...], ...] = ()
 
     def starts(self, chosen: Int[Tensor, "b"]) -> Float[Tensor, "b l d"]:
         """The baseline of each row."""
@@ -37,13 +40,30 @@ class Moving:
     def at(self, points: Points, starts: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
         """The inputs of points: baseline + presence · (prompt − baseline), and their noise; leaves of a graph."""
         device, numbers = self.whole.device, starts.dtype
-        ones = torch.ones(len(points), 1, dtype=torch.float64)
         exact = torch.promote_types(numbers, torch.float32)
-        presences = torch.cat([points.presences.double(), ones], dim=1)[:, self.owner.cpu()].to(device, exact)
+        presences = self._columns(points.presences.double())[:, self.owner.cpu()].to(device, exact)
         inputs = starts.to(exact) + presences[..., None] * (self.whole.to(exact) - starts.to(exact))
         if points.noise is not None and points.seeds is not None:
             inputs = inputs + self._noise(points.noise, points.seeds).to(device, exact)
         return inputs.to(numbers).detach().requires_grad_()
+
+    def _columns(self, presences: Float[Tensor, "p n"]) -> Float[Tensor, "p _"]:
+        """The presences that owners are indices of: of features, of groups from the last to the first, and of the rest."""
+        groups = [presences[:, list(group)].mean(1, keepdim=True) for group in reversed(self.groups)]
+        return torch.cat([presences, *groups, torch.ones_like(presences[:, :1])], dim=1)
+
+    def of_features_alone(self) -> Moving:
+        """The same where positions of groups belong to no feature."""
+        return replace(self, owner=self.owner.clamp_min(-1), groups=())
+
+    def sums(self, numbers: Float[Tensor, "p l"], n: int) -> Float[Tensor, "p n"]:
+        """Of the numbers at all positions, the sum for each feature, with its share of those of its groups."""
+        size = n + len(self.groups) + 1
+        found = torch.zeros(len(numbers), size, dtype=numbers.dtype)
+        found.index_add_(1, self.owner.cpu() % size, numbers)
+        for place, group in enumerate(self.groups):
+            found[:, list(group)] += found[:, [size - 2 - place]] / len(group)
+        return found[:, :n]
 
     def _noise(self, noise: Float[Tensor, "p"], seeds: Int[Tensor, "p"]) -> Float[Tensor, "p l d"]:
         """What is added to positions of features; of each point the same in every batch and on every device."""

@@ -46,13 +46,41 @@ def moving_media(processing: Processing, media: Sequence[State], features: Seque
         )
     names = [name for name in whole if whole[name].is_floating_point() and not whole[name].equal(bare[name])]
     owned = _owned(processing, media, owners, {name: whole[name] for name in names})
-    return [_part(name, whole[name], bare[name], owned[name]) for name in names]
+    groups = _give_to_groups(processing, media, owners, whole, owned)
+    return [_part(name, whole[name], bare[name], owned[name], groups) for name in names]
 
 
-def _part(name: str, whole: Shaped[Tensor, "..."], bare: Shaped[Tensor, "..."], owner: Int[Tensor, "l"]) -> Moving:
+def _part(
+    name: str,
+    whole: Shaped[Tensor, "..."],
+    bare: Shaped[Tensor, "..."],
+    owner: Int[Tensor, "l"],
+    groups: tuple[tuple[int, ...], ...],
+) -> Moving:
     numbers, owner = whole.reshape(-1, 1), owner.to(whole.device)
-    start = torch.where(owner[:, None] >= 0, bare.reshape(-1, 1), numbers)
-    return Moving(name, owner, numbers, start[None], tuple(whole.shape))
+    start = torch.where(owner[:, None] != -1, bare.reshape(-1, 1), numbers)
+    return Moving(name, owner, numbers, start[None], tuple(whole.shape), groups)
+
+
+def _give_to_groups(
+    processing: Processing, media: Sequence[State], owners: dict[tuple[int, int], int], whole: Tensors, owned: Tensors
+) -> tuple[tuple[int, ...], ...]:
+    """Numbers of no feature that change with an image or a clip get the owner -2 - k, for the k-th group of features: its own.
+
+    The level of silence, which depends on the loudest sound, is one; a presence of 0 for all features is then the occluded
+    prompt.
+    """
+    groups: list[tuple[int, ...]] = []
+    for number in range(len(media)):
+        mine = {pair: feature for pair, feature in owners.items() if pair[0] == number}
+        if not mine:
+            continue
+        bare = processing.media([_without(media, mine)])
+        for name, owner in owned.items():
+            changed = (whole[name] != bare[name]).flatten().cpu()
+            owner[(owner == -1) & changed] = -2 - len(groups)
+        groups.append(tuple(dict.fromkeys(mine.values())))
+    return tuple(groups)
 
 
 def _without(media: Sequence[State], owners: dict[tuple[int, int], int]) -> list[State]:
@@ -123,7 +151,8 @@ def _only(medium: Medium, piece: int | None) -> Medium:
     covered = np.zeros((len(medium.segments), len(medium.samples)), dtype=bool)
     for row, (start, end) in zip(covered, medium.segments, strict=True):
         row[start:end] = True
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, len(medium.samples)).astype(np.float32)
+    coin = np.random.default_rng(0).integers(0, 2, len(medium.samples))
+    noise = (coin - 0.5).astype(np.float32)  # no sample of it is faint
     return replace(medium, samples=np.where(_first(covered, piece), noise, np.float32(0)))
 
 

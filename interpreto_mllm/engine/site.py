@@ -62,11 +62,15 @@ class Site:
             tails: where given, the states of the answer's tokens are added to it, and are leaves too.
         """
 
+        kept: list[Tensor] = []
+
         def replace(own: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
             tail = own[:, states.shape[1] :]
             if tails is not None:
-                tail = tail.detach().requires_grad_()
-                tails.append(tail)
+                if not kept:
+                    kept.append(tail.detach().requires_grad_())
+                    tails.extend(kept)
+                tail = kept[0]
             return torch.cat([states.to(own.dtype), tail], dim=1)
 
         with self._hooked(len(states), length, replace):
@@ -76,24 +80,30 @@ class Site:
     def _hooked(self, rows: int, length: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
         """Within, `change` is applied to the first output that has a row of numbers for each token.
 
+        A module that reads the same once more, as the embedding of models that merge images or clips in a step of their own,
+        gives the same once more.
+
         Raises:
             ValueError: when there is none.
         """
         shapes: list[tuple[int, ...]] = []
-        done: list[bool] = []
+        done: list[Tensor | None] = []
 
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
             states = output[0] if isinstance(output, tuple) and output else output
             shape = tuple(states.shape) if isinstance(states, Tensor) else ()
             shapes.append(shape)
-            if done or len(shape) != 3 or shape[:2] != (rows, length):
+            if len(shape) != 3 or shape[:2] != (rows, length):
                 return output
-            done.append(True)
+            read = next((one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)), None)
+            if done and (read is None or done[0] is None or not torch.equal(read, done[0])):
+                return output
+            done.append(read)
             assert isinstance(states, Tensor)
             changed = change(states)
             return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
-        handle = self.module.register_forward_hook(hook)
+        handle = self.module.register_forward_hook(hook, with_kwargs=True)
         try:
             yield
         finally:

@@ -28,14 +28,16 @@ class Sums:
     """
 
     def __init__(self, moving: Sequence[Moving], points: Points, starts: Leaves, fold: Fold | None, targets: int):
-        self.moving, self.points, self.fold = moving, points, fold
+        from_zero = fold is not None and fold.from_zero
+        self.moving = [part.of_features_alone() for part in moving] if from_zero else moving
+        self.points, self.fold = points, fold
         self._exact = torch.promote_types(starts[0].dtype, torch.float32)
         pairs = zip(moving, starts, strict=True)
-        share = 0 if fold is not None and fold.from_zero else 1
+        share = 0 if from_zero else 1
         self._differences = [part.whole.to(self._exact) - share * start.to(self._exact) for part, start in pairs]
         p, n = points.presences.shape
         device = starts[0].device
-        self._slopes = torch.zeros(p, targets, n + 1, dtype=torch.float64)
+        self._slopes = torch.zeros(p, targets, n, dtype=torch.float64)
         self._rest = torch.zeros(p, targets, dtype=torch.float64)
         self._weights = points.shares.to(device, self._exact)
         shapes = [] if fold is None else [(targets, *part.whole.shape) for part in moving]
@@ -55,9 +57,8 @@ class Sums:
             slope = slope.to(self._exact)
             products = slope * self._differences[place]
             column = products.sum(-1).double().cpu()
-            owner = part.owner.cpu()
-            self._slopes[:, target].index_add_(1, torch.where(owner < 0, self._slopes.shape[2] - 1, owner), column)
-            apart = (leaf.detach().to(self._exact) * slope).sum(-1)[:, part.owner < 0]
+            self._slopes[:, target] += part.sums(column, self._slopes.shape[2])
+            apart = (leaf.detach().to(self._exact) * slope).sum(-1)[:, part.owner == -1]
             self._rest[:, target] += apart.sum(1).double().cpu()
             if self.fold is None:
                 continue
@@ -75,4 +76,4 @@ class Sums:
             Moments(part.owner.cpu(), total.cpu(), square)
             for part, total, square in zip(self.moving, self._total, squares, strict=False)
         )
-        return Gradients(self.points, values.double().cpu(), self._slopes[..., :-1], self._rest, moments)
+        return Gradients(self.points, values.double().cpu(), self._slopes, self._rest, moments)

@@ -20,7 +20,9 @@ from interpreto_mllm import (
     IntegratedGradients,
     KernelShap,
     Patches,
+    Points,
     Saliency,
+    WhiteNoise,
     Windows,
 )
 
@@ -29,6 +31,16 @@ PROMPT, TARGET = "The sky is blue, apples", " red one"
 MORE = pytest.mark.thorough
 QUICK = ("llava", "qwen2_audio")
 CLOSE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-4}
+
+
+def t5(activation: str) -> Any:
+    """A T5 of usual weights, of the second version where its activation is gated."""
+    torch.manual_seed(0)
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 2, "num_heads": 4}
+    config = hf.T5Config(
+        vocab_size=zoo.VOCABULARY, **sizes, decoder_start_token_id=0, pad_token_id=0, feed_forward_proj=activation
+    )
+    return hf.T5ForConditionalGeneration(config).eval()
 
 
 def near(gap: torch.Tensor | None, limit: float) -> bool:
@@ -41,10 +53,10 @@ def near(gap: torch.Tensor | None, limit: float) -> bool:
         ("gpt2", 32, 1e-4),
         ("bart", 32, 1e-4),
         *(pytest.param(name, 64, 1e-4, marks=MORE) for name in ("llama", "qwen2", "qwen3", "gemma2", "gemma3_text", "bloom")),
-        *(pytest.param(name, 64, 1e-4, marks=MORE) for name in ("mistral_sliding", "roberta_causal", "lfm2")),
+        *(pytest.param(name, 64, 1e-4, marks=MORE) for name in ("mistral_sliding", "roberta_causal")),
+        pytest.param("lfm2", 128, 1e-5, marks=MORE),
         pytest.param("opt", 256, 2e-2, marks=MORE),  # its ReLU has kinks
         pytest.param("mamba", 1024, 1e-4, marks=MORE),
-        pytest.param("t5", 1024, 0.1, marks=MORE),  # steep under weights this large
     ],
 )
 def test_answers_are_explained_completely_and_worth_what_they_are(family: str, steps: int, limit: float) -> None:
@@ -57,21 +69,35 @@ def test_answers_are_explained_completely_and_worth_what_they_are(family: str, s
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
 
 
-def test_t5_of_usual_weights_is_explained_completely() -> None:
-    torch.manual_seed(0)
-    model = zoo.SEQ2SEQ["t5"]().eval()
-    [found] = IntegratedGradients(model, TOKENIZER, steps=32, progress=False)(PROMPT, TARGET)
-    assert near(found.completeness_gap, 0.05)
-    assert float((found.full - found.empty).abs().max()) > 0.1
+@pytest.mark.parametrize("activation, limit", [("gated-gelu", 1e-5), pytest.param("relu", 0.05, marks=MORE)])
+def test_t5_is_explained_completely(activation: str, limit: float) -> None:
+    """Its second version, in 64 steps; the ReLU of the first has kinks at which no rule of integration is exact."""
+    model = t5(activation)
+    [found] = IntegratedGradients(model, TOKENIZER, steps=64, progress=False)(PROMPT, TARGET)
+    assert near(found.completeness_gap, limit)
+    assert float((found.full - found.empty).abs().max()) > 0.5
+
+
+@pytest.mark.thorough
+def test_the_gap_of_a_model_with_kinks_and_steep_attention_shrinks_with_the_steps() -> None:
+    """T5 under weights four times as large as usual, whose attention, scaled by nothing, hardly differs from an argmax."""
+    gaps = []
+    for steps in (256, 1024, 4096):
+        [found] = IntegratedGradients(zoo.build("t5"), TOKENIZER, steps=steps, progress=False)(PROMPT, TARGET)
+        assert found.completeness_gap is not None
+        gaps.append(float(found.completeness_gap.abs().max()))
+    whole = KernelShap(zoo.build("t5"), TOKENIZER).game(PROMPT, TARGET)(torch.ones(1, found.n, dtype=torch.bool))
+    torch.testing.assert_close(found.full.float(), whole[0], **CLOSE)
+    assert gaps[0] > 3 * gaps[1] > 9 * gaps[2]
 
 
 @pytest.mark.parametrize("family", ["bert", *(pytest.param(name, marks=MORE) for name in zoo.CLASSIFIERS if name != "bert")])
 def test_classes_are_explained_completely_all_from_one_forward(family: str) -> None:
     model, tokenizer = zoo.build(family), WORDS if family == "bert" else TOKENIZER
-    [found] = IntegratedGradients(model, tokenizer, steps=16, progress=False)(PROMPT, [0, 1, 2, Contrast(0, 2)])
+    [found] = IntegratedGradients(model, tokenizer, steps=32, progress=False)(PROMPT, [0, 1, 2, Contrast(0, 2)])
     assert near(found.completeness_gap, 1e-4)
     torch.testing.assert_close(found.attributions[3], found.attributions[0] - found.attributions[2], **CLOSE)
-    assert (found.counts.forwards, found.counts.backwards) == (2, 4)  # one of the baseline and the prompt, one of 16 points
+    assert (found.counts.forwards, found.counts.backwards) == (2, 4)  # one of the baseline and the prompt, one of 32 points
 
 
 def test_words_at_masks_labels_of_tokens_and_ends_of_answers() -> None:
@@ -151,8 +177,30 @@ def test_frames_of_a_clip_belong_to_the_segments_that_sound_in_them() -> None:
 def test_classifiers_of_images_and_clips(family: str) -> None:
     subject = families.family(family)
     given = {"images": picture(0)} if family == "vit" else {"audio": clip(0)}
-    [found] = IntegratedGradients(subject.model, subject.processor, steps=32, progress=False)(given, 0)
+    options: dict[str, Any] = {"audio_granularity": Windows(200), "progress": False}
+    if family == "wav2vec2":  # it normalises the waveform itself, so that its values jump where the clip falls silent
+        options["audio_occlusion"] = WhiteNoise()
+    [found] = IntegratedGradients(subject.model, subject.processor, steps=32, **options)(given, 0)
     assert near(found.completeness_gap, 2e-3)
+
+
+def test_what_changes_with_a_whole_clip_moves_with_all_of_its_segments() -> None:
+    """The level of the silence after a clip follows its loudest sound: a share of its slope belongs to each segment."""
+    subject = families.family("voxtral")
+    messages = families.conversation(subject)
+    explainer = InputXGradient(subject.model, subject.processor, audio_granularity=Windows(200), progress=False)
+    game = explainer.game(messages, "red")
+    [part] = [part for part in game.asked.moving if part.name is not None]
+    assert part.groups == ((0, 1, 2),) and set(part.owner.tolist()) == {-2, 0, 1, 2}
+    presences = torch.ones(3, game.n, dtype=torch.float64)
+    presences[:, :3] = torch.eye(3)
+    made = part.at(Points(presences), part.starts(torch.zeros(3, dtype=torch.int64)))[:, part.owner == -2, 0]
+    silent, loud = part.baselines[0, part.owner == -2, 0], part.whole[part.owner == -2, 0]
+    torch.testing.assert_close(made, (silent + (loud - silent) / 3).expand(3, -1))
+    slopes = torch.randn(3, len(part.owner), dtype=torch.float64)
+    for feature in range(3):
+        own = slopes[:, part.owner == feature].sum(1) + slopes[:, part.owner == -2].sum(1) / 3
+        torch.testing.assert_close(part.sums(slopes, 4)[:, feature], own)
 
 
 def captum_rows(model: Any, prompt: str, answer: str, baseline: int, steps: int) -> torch.Tensor:
