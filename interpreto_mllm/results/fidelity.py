@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,9 @@ from interpreto_mllm.results.gradients import check_coalitions
 from interpreto_mllm.results.record import Record
 
 FOLDS = 5
+
+Predict = Callable[[Evaluations, Bool[Tensor, "q n"]], dict[str, Float[Tensor, "q t"]]]
+"""From some evaluations, and other coalitions, to predictions of their values, by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,7 @@ def fidelity(record: Record) -> Fidelity:
         )
     truth, weights = evaluations.values[2:], _kernel_weights(evaluations)
     scores = {reading: _determination(truth, predicted, weights) for reading, predicted in predictions.items()}
-    ranks = {reading: _rank_correlation(truth, predicted) for reading, predicted in predictions.items()}
+    ranks = {reading: rank_correlation(truth, predicted) for reading, predicted in predictions.items()}
     mass = record.attributions.abs().double().sum(1)
     together = interactions(evaluations, "FSII").interactions.abs().sum((1, 2)) / 2 if pairwise else None
     return Fidelity(
@@ -128,9 +132,19 @@ def fidelity_sentence(record: Record) -> str:
 
 def _predictions(evaluations: Evaluations, pairwise: bool) -> dict[str, Float[Tensor, "p t"]] | None:
     """Predictions of every coalition but ∅ and N by readings of the others; None when too few are left to read."""
+    return held_out(evaluations, lambda train, coalitions: _readings(train, coalitions, pairwise))
+
+
+def held_out(evaluations: Evaluations, predict: Predict) -> dict[str, Float[Tensor, "p t"]] | None:
+    """Predictions of every coalition but ∅ and N, held out in turn with its complement; None when too few are left.
+
+    Args:
+        evaluations: what is known. Where these are all coalitions, they are predicted from all of them.
+        predict: from what is left, and the coalitions held out, to their predicted values, by name.
+    """
     n, p = evaluations.n, len(evaluations.coalitions)
     if evaluations.complete:
-        return _readings(evaluations, evaluations.coalitions[2:], pairwise) if n > 1 else None
+        return predict(evaluations, evaluations.coalitions[2:]) if n > 1 else None
     unit = pair_numbers(evaluations.coalitions[2:])
     units = int(unit.max()) + 1 if len(unit) else 0
     if units - -(-units // FOLDS) < n:
@@ -140,7 +154,7 @@ def _predictions(evaluations: Evaluations, pairwise: bool) -> dict[str, Float[Te
     for held in range(FOLDS):
         kept = torch.cat([torch.arange(2), 2 + (fold != held).nonzero()[:, 0]])
         train = _subset(evaluations, kept)
-        for reading, values in _readings(train, evaluations.coalitions[2:][fold == held], pairwise).items():
+        for reading, values in predict(train, evaluations.coalitions[2:][fold == held]).items():
             found.setdefault(reading, torch.zeros(p - 2, values.shape[1], dtype=torch.float64))[fold == held] = values
     return found
 
@@ -194,7 +208,7 @@ def _varying(spread: Tensor, truth: Tensor) -> Tensor:
     return torch.where(spread > 1e-20 * truth.square().mean().clamp_min(1e-300), spread, torch.nan)
 
 
-def _rank_correlation(truth: Float[Tensor, "p t"], predicted: Float[Tensor, "p t"]) -> Float[Tensor, "t"]:
+def rank_correlation(truth: Float[Tensor, "p t"], predicted: Float[Tensor, "p t"]) -> Float[Tensor, "t"]:
     """Spearman's, ties sharing their mean rank; NaN where all are tied."""
     each = [torch.stack([ranks(column) for column in values.T], 1) for values in (truth, predicted)]
     first, second = (rank - rank.mean(0) for rank in each)

@@ -66,12 +66,12 @@ def test_fidelity_of_odd_games():
 
 def test_ranks_are_scipys():
     stats = pytest.importorskip("scipy.stats")
-    from interpreto_mllm.results.fidelity import _rank_correlation
+    from interpreto_mllm.results.fidelity import rank_correlation
 
     first = torch.randint(6, (40, 2), generator=torch.Generator().manual_seed(0)).double()
     second = first + torch.randint(4, (40, 2), generator=torch.Generator().manual_seed(1))
     expected = [stats.spearmanr(first[:, i], second[:, i]).statistic for i in range(2)]
-    assert _rank_correlation(first, second).tolist() == pytest.approx(expected)
+    assert rank_correlation(first, second).tolist() == pytest.approx(expected)
 
 
 def test_the_page_says_it(recall):
