@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from interpreto_mllm.adapters.base import Batching, Generation, ModelAdapter, T
-from interpreto_mllm.adapters.positions import max_positions
+from interpreto_mllm.adapters.positions import check_highest_position, check_positions, max_positions
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.masked_trial import reads_masked
@@ -93,6 +93,8 @@ class LocalAdapter(ModelAdapter[T]):
         return max_positions(self.model)
 
     def check_room(self, input: ModelInput, target: T | None = None) -> None:
+        needed = len(input.ids) if target is None else self.positions(input, target)
+        check_highest_position(self.model, input, max(needed - len(input.ids), 0))
         limit = self.max_positions
         if limit is None:
             return
@@ -100,7 +102,7 @@ class LocalAdapter(ModelAdapter[T]):
             raise ValueError(
                 f"The prompt has {len(input.ids)} tokens, the model reads {limit}: shorten it (nothing is truncated)."
             )
-        if target is not None and (needed := self.positions(input, target)) > limit:
+        if target is not None and needed > limit:
             raise ValueError(
                 f"The prompt ({len(input.ids)} tokens) and the target ({target.length}) need {needed} positions, "
                 f"the model has {limit}: shorten one of them (nothing is truncated)."
@@ -121,6 +123,7 @@ class LocalAdapter(ModelAdapter[T]):
             raise reads_masked(model)
 
     def check_ids(self, input: ModelInput) -> None:
+        check_positions(self.model, input)
         written = input.ids[~np.isin(input.ids, list(self.processing.soft_ids.values()))]
         if not len(written):
             return

@@ -1,9 +1,13 @@
-"""How many positions a model has."""
+"""How many positions a model has, and whether it can be given some."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from interpreto_mllm.engine.decoding_support import SWITCHING
+from interpreto_mllm.engine.signature import forward_parameters
+from interpreto_mllm.prompts.model_input import ModelInput
 
 LIMITS = ("max_position_embeddings", "max_encoder_position_embeddings")
 """Settings that hold how many positions a model, or its encoder, has."""
@@ -27,6 +31,31 @@ def decoder_positions(model: Any) -> int | None:
     """The most tokens that the decoder of an encoder-decoder reads, None where there is no limit."""
     limit = _first(model.config, DECODER_LIMITS)
     return max_positions(model) if limit is None else limit
+
+
+def check_positions(model: Any, input: ModelInput) -> None:
+    """Raise a ValueError for given positions that the model cannot be given; it may count 0, 1, 2, … by itself."""
+    if input.positions is None:
+        return
+    name, hint = type(model).__name__, "leave 'position_ids' out of the encoding"
+    if "position_ids" not in forward_parameters(model):
+        if input.positions.tolist() != list(range(len(input.positions))):
+            raise ValueError(f"{name} takes no positions, but the encoding has some of its own: {hint}.")
+        return
+    rope = getattr(model.config.get_text_config(), "rope_parameters", None) or {}
+    if rope.get("rope_type") in SWITCHING:
+        raise ValueError(f"{name} changes how it reads all positions by the highest one in a batch (RoPE scaling): {hint}.")
+
+
+def check_highest_position(model: Any, input: ModelInput, following: int) -> None:
+    """Raise a ValueError for given positions, and so many after them, beyond those that the model has."""
+    limit = _first(model.config.get_text_config(), LIMITS)
+    if input.positions is None or limit is None:
+        return
+    highest = int(input.places(following).max(initial=0))
+    if highest >= limit:
+        after = f", {following} of them for the answer" if following else ""
+        raise ValueError(f"The encoding's positions go up to {highest}{after}; those of the model lie in [0, {limit}).")
 
 
 def _first(config: Any, names: Sequence[str]) -> int | None:

@@ -18,7 +18,6 @@ from interpreto_mllm.engine.queries import Score, pad
 from interpreto_mllm.engine.reading_ahead import check_reads_on, reads_ahead
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.vocabulary import vocabulary_size
-from interpreto_mllm.prompts.model_input import ModelInput
 
 logger = logging.getLogger(__name__)
 
@@ -97,8 +96,7 @@ class CausalTrials:
         if len(known) == 1:
             known.append((known[0] + 1) % (vocabulary_size(self.runner.model) or known[0] + 2))
         cut = 0 if input.media else min(TAIL + 1, len(input.ids) - 1)
-        segments = None if input.segments is None else input.segments[cut:]
-        input = ModelInput(input.ids[cut:], None, segments, input.media)
+        input = replace(input.after(cut), seen=None)
         after = np.arange(len(query.target) - 1 + TAIL)
         shifts = dict.fromkeys(shift % len(known) for shift in (0, 1, 2, 3, 5))
         fillers = [[known[place] for place in ((after + shift) % len(known)).tolist()] for shift in shifts]

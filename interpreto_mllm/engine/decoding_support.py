@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class SupportProbe:
     def __call__(self, queries: Sequence[Generate]) -> DecodingSupport:
         """How rows of different lengths, read on side by side, give what each does alone; logged where they do not."""
         sample = max((query.input for query in queries), key=lambda input: (len(input.media), len(input.ids)))
-        pair = [Generate(ModelInput(sample.ids, None, sample.segments, sample.media)), Generate(self._shortened(sample))]
+        pair = [Generate(replace(sample, seen=None)), Generate(self._shortened(sample))]
         more = torch.from_numpy(sample.ids[self.runner.inputs.is_text(sample)][-TRIAL_TOKENS:])
         if not len(more):
             return UNSUPPORTED
@@ -105,7 +105,8 @@ class SupportProbe:
         start, end = max(runs, default=(0, 0), key=lambda run: run[1] - run[0])
         kept = np.ones(len(input.ids), dtype=bool)
         kept[start : (start + end) // 2] = False
-        return ModelInput(input.ids[kept], None, None if input.segments is None else input.segments[kept], input.media)
+        segments, positions = (None if part is None else part[kept] for part in (input.segments, input.positions))
+        return ModelInput(input.ids[kept], None, segments, input.media, positions)
 
     def _keeps_every_position(self, input: ModelInput) -> bool:
         """Whether what is read beyond a row's end can be cut off this model's cache."""

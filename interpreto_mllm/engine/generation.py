@@ -85,6 +85,8 @@ class CausalGenerator:
         """How this model generates for prompts with these modalities; tried once for each set of them."""
         if not self._may_loop or crosses_switch(self.runner.model, queries, self.decoding.limit):
             return UNSUPPORTED
+        if self.runner.inputs.reads_types(queries):
+            return UNSUPPORTED
         modalities = frozenset(state.medium.modality for query in queries for state in query.input.media)
         if modalities not in self._supports:
             self._supports[modalities] = self._probe(queries)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -67,4 +68,4 @@ def _otherwise(input: ModelInput, text: Bool[np.ndarray, "l"]) -> ModelInput:
     known = np.unique(input.ids[text])
     ids: Int[np.ndarray, "l"] = input.ids.copy()
     ids[hidden] = known[(np.searchsorted(known, ids[hidden]) + 1) % len(known)]
-    return ModelInput(ids, input.seen, input.segments, input.media)
+    return replace(input, ids=ids)

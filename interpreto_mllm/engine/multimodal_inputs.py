@@ -19,7 +19,7 @@ from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.encodings import Encoding, Encodings, merged
 from interpreto_mllm.engine.queries import Row
 from interpreto_mllm.engine.signature import forward_parameters
-from interpreto_mllm.engine.text_inputs import text_symbols
+from interpreto_mllm.engine.text_inputs import next_places, text_symbols
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES, Processing
 
@@ -96,7 +96,7 @@ class MultimodalInputs:
         lengths = torch.tensor([len(row.input.ids) for row in rows], device=self.device)
         positions = self._positions(rows, self._encodings_of(rows), 0, int(lengths.max()))
         if positions is None:
-            return lengths
+            return next_places([row.input for row in rows]).to(self.device)
         return positions[..., torch.arange(len(rows), device=self.device), lengths - 1] + 1
 
     def for_generate(self, rows: Sequence[Row], ids: Int[Tensor, "b l"]) -> dict[str, Tensor]:
@@ -108,6 +108,10 @@ class MultimodalInputs:
         if any(input.seen is not None for input in inputs):
             given |= self._unmasked_positions({"input_ids": ids, "attention_mask": torch.ones_like(ids), **given})
         return given
+
+    def reads_types(self, rows: Sequence[Row]) -> bool:
+        """No: types tell images and clips from text, and an answer is text."""
+        return False
 
     def trial(self) -> AbstractContextManager[None]:
         """A context after which the encodings are those that there were before."""
@@ -122,6 +126,8 @@ class MultimodalInputs:
         if input.seen is not None:
             arguments |= self._unmasked_positions({**arguments, "attention_mask": mask})
             mask[0, : len(input.seen)] = torch.from_numpy(input.seen)
+        if input.positions is not None:
+            arguments["position_ids"] = torch.from_numpy(input.places(len(continuation)))[None].to(self.device)
         return {**arguments, "attention_mask": mask}
 
     def types(self, inputs: Sequence[ModelInput], length: int) -> dict[str, Int[Tensor, "b l"]]:

@@ -90,6 +90,7 @@ class PackedScorer:
             or not self.runner.may_share
             or longest > self._reach
             or any(query.input.seen is not None for query in queries)
+            or self.runner.inputs.reads_types(queries)
         ):
             return 0
         return int(min(self.runner.batches.size * longest, self._reach))

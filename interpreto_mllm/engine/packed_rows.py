@@ -79,5 +79,5 @@ class PackedRows:
             new, path, used = np.concatenate([before, answer]), np.concatenate([path, before]), used + len(before)
             seen = np.concatenate([path, answer])
             ids[new] = np.concatenate([query.input.ids, query.continuation])[self.start + known :]
-            positions[new] = np.arange(self.start + known, self.start + len(seen))
+            positions[new] = query.input.places(len(query.continuation))[self.start + known :]
             attention[np.ix_(new, seen)] = np.tri(len(new), len(seen), known, dtype=bool)

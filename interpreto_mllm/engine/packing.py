@@ -62,7 +62,7 @@ class PackedSequence:
     def trial(self) -> PackedSequence:
         """Its first two queries, with only the end of their common prefix: enough to try a model on."""
         cut = max(self.shared[1] - TRIAL_PREFIX_TOKENS, 0)
-        pair = tuple(Score(ModelInput(query.input.ids[cut:]), query.target) for query in self.queries[:2])
+        pair = tuple(Score(query.input.after(cut), query.target) for query in self.queries[:2])
         return PackedSequence(pair, (0, 1), (0, self.shared[1] - cut))
 
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import Any
 
+import numpy as np
 import torch
-from einops import rearrange, repeat
+from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -86,8 +87,8 @@ class PlainGenerator:
         ids = pad([torch.from_numpy(query.input.ids) for query in queries]).to(runner.device)
         seen = visible_entries([query.input for query in queries]).long().to(runner.device)
         given: dict[str, Tensor] = {}
-        if runner.takes_positions and not seen.all():
-            given["position_ids"] = repeat(torch.arange(ids.shape[1], device=runner.device), "l -> b l", b=len(ids))
+        if runner.takes_positions and not (seen.all() and all(query.input.positions is None for query in queries)):
+            given["position_ids"] = torch.from_numpy(np.stack([query.input.places() for query in queries])).to(runner.device)
         given |= runner.inputs.for_generate(queries, ids)
         return runner.model.generate(input_ids=ids, attention_mask=seen, **given, **arguments)
 

@@ -64,7 +64,7 @@ class CausalReading:
         if isinstance(inputs, MultimodalInputs):
             return inputs.plain_inputs(query.input, query.continuation)
         assert isinstance(inputs, TextInputs)
-        return {"input_ids": torch.tensor([[*query.input.ids.tolist(), *query.continuation]], device=self.runner.device)}
+        return inputs.plain_inputs(query)
 
     def constants(self, query: Score) -> dict[str, Any]:
         given: dict[str, Any] = {}

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -185,7 +184,8 @@ class CausalRunner:
     ) -> Any:
         """One forward of the model over a part of these rows, continuing caches if there are any.
 
-        Positions are given only where the model's own would be wrong: after a cache, and under a mask. A family that counts
+        Positions are given only where the model's own would be wrong: after a cache, under a mask, and where a prompt has its
+        own; these come with a mask, without which transformers takes jumps in them for the ends of texts. A family that counts
         them in its own way is thus found out by the check of continued caches, and run plainly.
 
         Args:
@@ -201,10 +201,9 @@ class CausalRunner:
             arguments["use_cache"] = keep_cache or start > 0
         if start:
             arguments[str(self.cache_name)] = join([row for row in cached if row is not None])
-        masked = any(row.input.seen is not None for row in rows)
+        masked = any(row.input.seen is not None or row.input.positions is not None for row in rows)
         if self.takes_positions and (start or masked):
-            positions = torch.arange(start, start + ids.shape[1], device=self.device)
-            arguments["position_ids"] = repeat(positions, "l -> b l", b=len(ids))
+            arguments["position_ids"] = _positions(rows, start, ids.shape[1]).to(self.device)
         if self.keeps_logits:
             arguments["logits_to_keep"] = kept.to(self.device)
         if masked:
@@ -224,6 +223,13 @@ class CausalRunner:
 def plain_plan(rows: int) -> Node:
     """A plan in which nothing is shared."""
     return Node(0, 0, leaves=list(range(rows)))
+
+
+def _positions(rows: Sequence[Row], start: int, length: int) -> Int[Tensor, "b l"]:
+    """Where the tokens from place `start` on stand, and the padding on the right after them."""
+    following = [max(start + length - len(row.input.ids), 0) for row in rows]
+    places = [row.input.places(more)[start : start + length] for row, more in zip(rows, following, strict=True)]
+    return torch.from_numpy(np.stack(places))
 
 
 def _attention_mask(rows: Sequence[Row], length: int) -> Int[Tensor, "b l"]:

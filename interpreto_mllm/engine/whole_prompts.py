@@ -27,7 +27,8 @@ Result = TypeVar("Result")
 class WholePrompts:
     """Batches prompts of similar length, padded on the right and masked.
 
-    Images and clips go together only where they have one size, so that no padding can change what is seen or heard.
+    Images and clips go together only where they have one size, so that no padding can change what is seen or heard. Prompts
+    with given positions go together, too.
 
     Args:
         model: already on its device.
@@ -51,13 +52,15 @@ class WholePrompts:
         self.device = input_device(model)
         token = getattr(model.config, "pad_token_id", None)
         self.padding = 0 if token is None else int(token)
-        self._takes_types = "token_type_ids" in forward_parameters(model)
+        accepted = forward_parameters(model)
+        self._takes_types, self._takes_positions = "token_type_ids" in accepted, "position_ids" in accepted
 
     def run(self, queries: Sequence[Asked], work: Callable[[list[Asked]], Result]) -> Iterator[tuple[list[int], Result]]:
         """What `work` makes of each batch of queries, with their indices."""
         same_size: dict[tuple, list[int]] = {}
         for index, query in enumerate(queries):
-            same_size.setdefault(tuple(state.size for state in query.input.media), []).append(index)
+            sizes = tuple(state.size for state in query.input.media)
+            same_size.setdefault((query.input.positions is None, sizes), []).append(index)
         for group in same_size.values():
             yield from self._surviving(group, lambda batch: work([queries[index] for index in batch]), queries)
 
@@ -110,4 +113,6 @@ class WholePrompts:
                 for none, input in zip(zeros, inputs, strict=True)
             ]
             arguments["token_type_ids"] = pad(types)
+        if self._takes_positions and inputs[0].positions is not None:
+            arguments["position_ids"] = pad([torch.from_numpy(input.places()) for input in inputs])
         return arguments

@@ -51,6 +51,7 @@ def question_fingerprint(question: Question[Target]) -> Fingerprint:
 def _ids(inputs: Sequence[ModelInput]) -> str:
     parts = [
         b"|".join(b"" if part is None else part.tobytes() for part in (input.ids, input.seen, input.segments))
+        + (b"" if input.positions is None else b"|" + input.positions.tobytes())
         for input in inputs
     ]
     return f"{', '.join(str(len(input.ids)) for input in inputs[:3])} {hashed(*parts)}"

@@ -202,7 +202,7 @@ def anchored(input: ModelInput, anchor: int | None) -> ModelInput:
         return ModelInput(np.asarray([anchor], dtype=np.int64))
     ids, seen = input.ids.copy(), input.seen.copy()
     ids[0], seen[0] = anchor, True
-    return ModelInput(ids, seen, input.segments, input.media)
+    return replace(input, ids=ids, seen=seen)
 
 
 def evaluate(

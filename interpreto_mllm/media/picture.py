@@ -11,6 +11,7 @@ from jaxtyping import Bool, UInt
 
 from interpreto_mllm.core.content import digest
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.renamed import renamed_argument
 from interpreto_mllm.media.image_granularity import (
     ImageGranularity,
     ImageSegmenter,
@@ -32,6 +33,7 @@ RENDERED_BYTES = 2**25
 """Memory for the renderings of one picture that are remembered."""
 
 
+@renamed_argument("masks", "regions")
 @dataclass(frozen=True, eq=False)
 class Picture:
     """An image cut into `k` pieces. A pixel is present when a present piece covers it, or when no piece does.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,13 @@ from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.media.encoded import Encoded, Tensors
 from interpreto_mllm.prompts.processing import TYPES, Processing
 
-PER_TOKEN = ("input_ids", "attention_mask", *TYPES)
+PER_TOKEN = ("input_ids", "attention_mask", "position_ids", *TYPES)
 UNUSED = (
     "labels",
     "length",
     "num_truncated_tokens",
     "offset_mapping",
     "overflow_to_sample_mapping",
-    "position_ids",
     "special_tokens_mask",
     "text_replacement_offsets",
 )
@@ -38,12 +37,14 @@ class EncodedPrompt:
         types: a number per token that distinguishes kinds of tokens, if there is one.
         media: the images and the clips.
         seen: which tokens attention may see, where the mask hides some between others; None for all.
+        positions: where the tokens stand, if that was given.
     """
 
     ids: Int[np.ndarray, "l"]
     types: Int[np.ndarray, "l"] | None
     media: tuple[Encoded, ...]
     seen: Bool[np.ndarray, "l"] | None = None
+    positions: Int[np.ndarray, "l"] | None = None
 
 
 def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list[EncodedPrompt]:
@@ -73,7 +74,11 @@ def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list
                 split[row].append(encoded)
     if processing.side_by_side and not all(split):
         raise ValueError("This model reads an image beside a text: give what its processor makes of both.")
-    return [EncodedPrompt(ids, types, tuple(mine), seen) for (ids, _, types, seen), mine in zip(texts, split, strict=True)]
+    positions = [_positions(encoding, row, mine) for row, mine in enumerate(split)]
+    return [
+        EncodedPrompt(ids, types, tuple(mine), seen, stand)
+        for (ids, _, types, seen), mine, stand in zip(texts, split, positions, strict=True)
+    ]
 
 
 Text = tuple[Int[np.ndarray, "_"], str, Int[np.ndarray, "_"] | None, Bool[np.ndarray, "_"] | None]
@@ -90,26 +95,40 @@ def _text(encoding: Mapping[str, Any], row: int) -> Text:
         if name in encoding and _row(encoding[name], row).shape != ids.shape:
             count = len(_row(encoding[name], row))
             raise ValueError(f"Row {row} of the encoding has {len(ids)} ids and {count} entries of {name!r}: they must match.")
-    mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else np.ones(len(ids), dtype=bool)
-    if not mask.any():
-        raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
-    first, last = np.flatnonzero(mask)[[0, -1]]
-    kept = slice(first, last + 1)
-    _check_positions(encoding, row, kept)
+    mask, kept = _mask(encoding, row)
     name = next((name for name in TYPES if name in encoding), "")
     return ids[kept], name, _row(encoding[name], row)[kept] if name else None, None if mask[kept].all() else mask[kept]
 
 
-def _check_positions(encoding: Mapping[str, Any], row: int, kept: slice) -> None:
-    """Raise a ValueError for positions that are not those which the model gives by itself."""
-    if "position_ids" not in encoding or np.ndim(encoding["position_ids"]) > 2:
-        return
-    given = _row(encoding["position_ids"], row)[kept]
-    if (np.diff(given) != 1).any() or given[0] not in (0, kept.start):
+def _mask(encoding: Mapping[str, Any], row: int) -> tuple[Bool[np.ndarray, "_"], slice]:
+    """Which tokens of a row the mask lets through, and from the first to the last of them."""
+    ones = np.ones(len(_row(encoding["input_ids"], row)), dtype=bool)
+    mask = _row(encoding["attention_mask"], row) > 0 if "attention_mask" in encoding else ones
+    if not mask.any():
+        raise ValueError(f"Row {row} of the encoding is empty: it has no ids that its attention mask lets through.")
+    first, last = np.flatnonzero(mask)[[0, -1]]
+    return mask, slice(first, last + 1)
+
+
+def _positions(encoding: Mapping[str, Any], row: int, media: Sequence[Encoded]) -> Int[np.ndarray, "l"] | None:
+    """Where the tokens of a row stand, None where that is not given.
+
+    Raises:
+        ValueError: for negative positions, and beside images and clips for others than 0, 1, 2, ….
+    """
+    if "position_ids" not in encoding:
+        return None
+    given = _row(encoding["position_ids"], row)[_mask(encoding, row)[1]]
+    if given.min() < 0:
+        raise ValueError(f"Row {row} of the encoding has the position {given.min()}: positions count from 0.")
+    if not media:
+        return given
+    if (given != np.arange(len(given))).any():
         raise ValueError(
-            f"Row {row} of the encoding has positions of its own, from {given.min()} to {given.max()} for {len(given)} tokens, "
-            "but coalitions of its tokens are read at positions from 0: leave 'position_ids' out."
+            f"Row {row} of the encoding has positions of its own beside images or clips, which take places that only the model "
+            "counts: leave 'position_ids' out."
         )
+    return None
 
 
 def _split(modality: str, tensors: Tensors, texts: list[Text], processing: Processing) -> list[Encoded]:

@@ -20,16 +20,35 @@ class ModelInput:
         seen: which tokens attention may see; None for all of them.
         segments: token type ids, where the prompt came with some.
         media: the images and clips, in the order of their places among the ids.
+        positions: where each token stands, if the prompt came with positions; None where the model counts them.
     """
 
     ids: Int[np.ndarray, "l"]
     seen: Bool[np.ndarray, "l"] | None = None
     segments: Int[np.ndarray, "l"] | None = None
     media: tuple[State, ...] = ()
+    positions: Int[np.ndarray, "l"] | None = None
 
     @cached_property
     def key(self) -> bytes:
         """Equal exactly for equal inputs, in every process: it is made of their content alone."""
         seen = b"" if self.seen is None else self.seen.tobytes()
         segments = b"" if self.segments is None else self.segments.tobytes()
-        return b"|".join((self.ids.tobytes(), seen, segments, *(state.key for state in self.media)))
+        positions = () if self.positions is None else (b"positions", self.positions.tobytes())
+        return b"|".join((self.ids.tobytes(), seen, segments, *positions, *(state.key for state in self.media)))
+
+    def after(self, start: int) -> ModelInput:
+        """The same without the tokens before `start`."""
+        parts = [None if part is None else part[start:] for part in (self.seen, self.segments, self.positions)]
+        return ModelInput(self.ids[start:], parts[0], parts[1], self.media, parts[2])
+
+    def places(self, following: int = 0) -> Int[np.ndarray, "_"]:
+        """Where the tokens stand, and so many that follow: from the position after the last one on.
+
+        Example:
+            >>> ModelInput(np.array([5, 6]), positions=np.array([0, 7])).places(2).tolist()
+            [0, 7, 8, 9]
+        """
+        if self.positions is None:
+            return np.arange(len(self.ids) + following)
+        return np.concatenate([self.positions, self.positions[-1] + 1 + np.arange(following)])

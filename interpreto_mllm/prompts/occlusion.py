@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,8 @@ class TextOcclusion(ABC):
 class Drop(TextOcclusion):
     """Absent tokens are left out and the rest closes up. The default of language models.
 
+    Of given positions each stretch that counts up by one closes up by itself, so that jumps stay where they were.
+
     Tokens of white space alone go with the words before them where these are all absent, so that what is left of a text or
     message begins with a word; under token granularities they are features of their own.
 
@@ -50,8 +52,9 @@ class Drop(TextOcclusion):
     retokenize: bool = False
 
     def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
-        cut = [None if part is None else part[present] for part in (whole.seen, whole.segments)]
-        return ModelInput(whole.ids[present], cut[0], cut[1])
+        seen, segments = (None if part is None else part[present] for part in (whole.seen, whole.segments))
+        positions = None if whole.positions is None else _closed_up(whole.positions, present)
+        return ModelInput(whole.ids[present], seen, segments, positions=positions)
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Attend(TextOcclusion):
     """
 
     def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
-        return ModelInput(whole.ids, present if whole.seen is None else whole.seen & present, whole.segments)
+        return replace(whole, seen=present if whole.seen is None else whole.seen & present)
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,29 @@ class Replace(TextOcclusion):
 
     def apply(self, whole: ModelInput, present: Bool[np.ndarray, "l"], owner: Int[np.ndarray, "l"]) -> ModelInput:
         if len(self.ids) == 1:
-            return ModelInput(np.where(present, whole.ids, self.ids[0]), whole.seen, whole.segments)
+            return replace(whole, ids=np.where(present, whole.ids, self.ids[0]))
         previous = np.concatenate([[-2], np.where(present, -2, owner)[:-1]])
         starts = ~present & (previous != owner)
         counts = np.where(present, 1, np.where(starts, len(self.ids), 0))
         ids = np.repeat(whole.ids, counts)
         ids[np.repeat(starts, counts)] = np.tile(np.asarray(self.ids, dtype=ids.dtype), int(starts.sum()))
-        stretched = [None if part is None else np.repeat(part, counts) for part in (whole.seen, whole.segments)]
-        return ModelInput(ids, stretched[0], stretched[1])
+        if whole.positions is not None and (counts != 1).any():
+            raise ValueError(
+                f"Replace({shown(self.replacement)}) puts {len(self.ids)} tokens in the place of a feature, for which the "
+                "positions of the encoding have no room: use Replace() of one token, Attend() or Drop()."
+            )
+        seen, segments = (None if part is None else np.repeat(part, counts) for part in (whole.seen, whole.segments))
+        return ModelInput(ids, seen, segments, positions=whole.positions)
+
+
+def _closed_up(positions: Int[np.ndarray, "l"], present: Bool[np.ndarray, "l"]) -> Int[np.ndarray, "left"]:
+    """The positions of the tokens that are present: what is left of each stretch of 5, 6, 7, … counts on from its first.
+
+    Example:
+        >>> _closed_up(np.array([0, 1, 2, 9, 10]), np.array([True, False, True, False, True])).tolist()
+        [0, 1, 9]
+    """
+    starts = np.diff(positions, prepend=positions[:1] - 2) != 1
+    stretch = starts.cumsum() - 1
+    before = present.cumsum() - present
+    return (positions[starts][stretch] + before - before[starts][stretch])[present]

@@ -233,7 +233,7 @@ class PromptReader:
         tokens, soft = Tokens.of_ids(row.ids.tolist(), self.tokenizer), np.isin(row.ids, [*self.processing.soft_ids.values()])
         tokens = replace(tokens, special=tokens.special | soft | (False if row.seen is None else ~row.seen))
         prompt = self._text(tokens, row.types, media=row.media)
-        return prompt if row.seen is None else replace(prompt, whole=replace(prompt.whole, seen=row.seen))
+        return replace(prompt, whole=replace(prompt.whole, seen=row.seen, positions=row.positions))
 
     def _text(
         self, tokens: Tokens, types: np.ndarray | None = None, special: bool | None = None, media: tuple[Medium, ...] = ()

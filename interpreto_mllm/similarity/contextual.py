@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from einops import repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -125,9 +124,11 @@ class Contextual(Embedding):
             beginning = ModelInput(self._prompt(None).numpy())
             types = MultimodalInputs(self.model, self._processing, batch_size=1).types([beginning] * len(rows), ids.shape[1])
             return self.model.base_model(input_ids=ids, **types).last_hidden_state
-        if mask.all() or not any(input is not None and input.seen is not None for input in inputs):
+        prompts = [input for input in inputs if input is not None]
+        if all(input.positions is None and (input.seen is None or mask.all()) for input in prompts):
             return self.model.base_model(input_ids=ids).last_hidden_state
-        positions = repeat(torch.arange(ids.shape[1], device=ids.device), "l -> b l", b=len(ids))
+        places = [input.places(len(row) - len(input.ids)) for row, input in zip(rows, prompts, strict=True)]
+        positions = pad([torch.from_numpy(of_row) for of_row in places]).to(ids.device)
         return self.model.base_model(input_ids=ids, attention_mask=mask, position_ids=positions).last_hidden_state
 
     def _encoded(self, rows: list[Int[Tensor, "_"]]) -> Float[Tensor, "b l d"]:

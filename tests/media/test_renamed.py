@@ -28,6 +28,15 @@ def test_old_names_can_be_imported() -> None:
     assert Words([("a", 0.1, 0.2)]) == SpokenWords([("a", 0.1, 0.2)])
 
 
+def test_pieces_of_a_picture_may_be_called_masks() -> None:
+    image, masks = Picture.of(np.zeros((4, 4))).image, np.eye(4, dtype=bool)[:, None].repeat(4, 1)
+    with pytest.warns(DeprecationWarning, match="^The argument masks of Picture is now called regions.$"):
+        old = Picture(image=image, masks=masks, labels=("a", "b", "c", "d"), occlusion=None)  # type: ignore[call-arg]
+    assert (old.masks == Picture(image, masks, ("a", "b", "c", "d"), None).masks).all()  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="regions"):
+        Picture(image, masks, ("a", "b", "c", "d"), None, masks=masks)  # type: ignore[call-arg]
+
+
 def test_unknown_names_are_errors() -> None:
     for module in (interpreto_mllm, interpreto_mllm.media):
         with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute 'Nonsense'"):

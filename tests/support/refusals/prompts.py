@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-import torch
-from support.refusals.row import CHAT, SKY, Row, bpe, classify, explain
+import copy
+from typing import Any
 
-from interpreto_mllm import Contrast, Drop, Template
+import torch
+import transformers as hf
+from support import zoo
+from support.refusals.row import CHAT, SKY, Row, bpe, classify, explain, llama
+
+from interpreto_mllm import Contrast, Drop, KernelShap, Replace, Template
 
 ASSISTANT = {"role": "assistant", "content": "x"}
-TEMPLATE = {"values": {"a": "x"}, "baselines": {"a": "y"}}
+TEMPLATE: dict[str, Any] = {"values": {"a": "x"}, "baselines": {"a": "y"}}
+
+
+def dynamic() -> Any:
+    config = copy.deepcopy(llama().config)
+    config.rope_parameters = {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}
+    return hf.LlamaForCausalLM(config)
+
 
 PROMPTS = [
     Row("an empty prompt", lambda: explain(""), "The prompt is empty"),
@@ -58,7 +70,31 @@ PROMPTS = [
         lambda: explain({"input_ids": [5], "pixel_values": torch.ones(1, 3, 2, 2)}),
         "give the model's processor as the second argument",
     ),
-    Row("given positions", lambda: explain({"input_ids": [5, 6], "position_ids": [3, 9]}), "leave 'position_ids' out"),
+    Row(
+        "positions for a model that takes none",
+        lambda: KernelShap(zoo.build("mamba"), bpe())({"input_ids": [40, 41], "position_ids": [3, 9]}, " x"),
+        "takes no positions, but the encoding has some of its own",
+    ),
+    Row(
+        "positions beyond the model's",
+        lambda: explain({"input_ids": [40, 41], "position_ids": [3, 256]}),
+        "positions go up to 256; those of the model lie in [0, 256)",
+    ),
+    Row(
+        "negative positions",
+        lambda: explain({"input_ids": [40, 41], "position_ids": [-1, 0]}),
+        "has the position -1: positions count from 0",
+    ),
+    Row(
+        "positions for a model whose RoPE changes with the highest one",
+        lambda: KernelShap(dynamic(), bpe())({"input_ids": [40, 41], "position_ids": [3, 9]}, " x"),
+        "changes how it reads all positions by the highest one in a batch",
+    ),
+    Row(
+        "positions and a replacement of several tokens",
+        lambda: explain({"input_ids": [40, 41], "position_ids": [3, 9]}, occlusion=Replace("blue sky")),
+        "the positions of the encoding have no room",
+    ),
     Row("a template without slots", lambda: Template("a", {}, {}), "has no slots; write them in braces"),
     Row("a template slot without a name", lambda: Template("{} a", **TEMPLATE), "a slot has a name, such as {name}"),
     Row("a numbered template slot", lambda: Template("{0} a", **TEMPLATE), "a slot has a name, such as {name}"),
