@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     )
     from interpreto_mllm.perturbators import GradientPerturbator, Perturbator
     from interpreto_mllm.prompts.baseline import OtherPrompt
-    from interpreto_mllm.prompts.filters import StopPhrases, punctuation
+    from interpreto_mllm.prompts.filters import OtherModalities, StopPhrases, punctuation
     from interpreto_mllm.prompts.granularity import Granularity
     from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
     from interpreto_mllm.prompts.pair import Pair
@@ -126,6 +126,7 @@ __all__ = [
     "Mute",
     "NeymanShapley",
     "Occlusion",
+    "OtherModalities",
     "OtherPrompt",
     "Pair",
     "Patches",
@@ -198,7 +199,7 @@ _HOMES = {
     ),
     "perturbators": "GradientPerturbator Perturbator",
     "prompts.baseline": "OtherPrompt",
-    "prompts.filters": "StopPhrases punctuation",
+    "prompts.filters": "OtherModalities StopPhrases punctuation",
     "prompts.granularity": "Granularity",
     "prompts.occlusion": "Attend Drop Replace",
     "prompts.pair": "Pair",

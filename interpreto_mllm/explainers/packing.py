@@ -17,7 +17,7 @@ from interpreto_mllm.core.serialization import pack, unpack
 from interpreto_mllm.evaluation.stopping import Sign, Tolerance, TopK
 from interpreto_mllm.games.modes import InferenceModes, TopMass
 from interpreto_mllm.media.packing import pack_image, pack_masks, unpack_image, unpack_masks
-from interpreto_mllm.prompts.filters import StopPhrases, punctuation
+from interpreto_mllm.prompts.filters import OtherModalities, StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.sentences import Sentences
@@ -25,13 +25,13 @@ from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 MEMBERS = {str(member): member for kind in (Granularity, InferenceModes) for member in kind}
 FUNCTIONS = {"punctuation": punctuation}
-NEVER = ("Clip", "Estimate", "External", "Picture")
-"""No arguments of explainers, or, as `External`, able to load a model whose name a file gives."""
+NEVER = ("Clip", "Estimate", "External", "Picture", "TfIdfCosine")
+"""No arguments of explainers; or, as `External`, able to load a model whose name a file gives; or, as `TfIdfCosine`, large."""
 
 CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Drop, Replace, Attend, Sentences, StopPhrases, Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
+        *(Drop, Replace, Attend, Sentences, StopPhrases, OtherModalities, Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
         *(getattr(part, name) for part in (media, similarity, perturbators, aggregators) for name in part.__all__),
     )
     if isinstance(kind, type) and not inspect.isabstract(kind) and kind.__name__ not in NEVER

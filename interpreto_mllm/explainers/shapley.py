@@ -47,6 +47,7 @@ class MonteCarloShapley(Method):
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
+        cover_minimal: see `MonteCarloPerturbator`: True is "limited", False "standard" elsewhere.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -55,8 +56,11 @@ class MonteCarloShapley(Method):
         True
     """
 
-    perturbator = MonteCarloPerturbator()
     aggregator = ShapleyAggregator()
+
+    def __init__(self, model: Any, tokenizer: Any = None, *, cover_minimal: bool | None = None, **options: Unpack[Options]):
+        self.perturbator = MonteCarloPerturbator(cover_minimal)
+        super().__init__(model, tokenizer, **options)
 
 
 class PermutationShapley(Method):

@@ -10,6 +10,8 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.core.shown import shown
 
+MODALITIES = ("text", "image", "audio")
+
 Pins = Callable[[Feature], bool] | Collection[str | int]
 
 
@@ -39,6 +41,37 @@ class StopPhrases:
 
     def __call__(self, feature: Feature) -> bool:
         return _bare(feature.text) in self.phrases
+
+
+@dataclass(frozen=True)
+class OtherModalities:
+    """Whether a feature is of none of these modalities, so that only what is of one of them is explained.
+
+    Args:
+        modalities: "text", "image" or "audio".
+        also: another filter, whose features are pinned too.
+
+    Raises:
+        ValueError: for a modality that there is not, or for none.
+
+    Example:
+        >>> words = OtherModalities("text", also=punctuation)
+        >>> words(Feature("patch", modality="image")), words(Feature("why")), words(Feature("?"))
+        (True, False, True)
+    """
+
+    modalities: frozenset[str]
+    also: Callable[[Feature], bool] | None = None
+
+    def __init__(self, *modalities: str, also: Callable[[Feature], bool] | None = None):
+        strange = [one for one in modalities if one not in MODALITIES]
+        if strange or not modalities:
+            raise ValueError(f"Modalities are {', '.join(MODALITIES)}; got {shown(strange[0] if strange else None)}.")
+        object.__setattr__(self, "modalities", frozenset(modalities))
+        object.__setattr__(self, "also", also)
+
+    def __call__(self, feature: Feature) -> bool:
+        return feature.modality not in self.modalities or (self.also is not None and self.also(feature))
 
 
 def _bare(text: str) -> str:

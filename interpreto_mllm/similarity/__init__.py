@@ -5,6 +5,7 @@ from interpreto_mllm.similarity.embeddings import Embedding, External, Static
 from interpreto_mllm.similarity.measures import Cosine, Euclidean, Measure, TokenMatch
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 from interpreto_mllm.similarity.texts import Bleu, ExactMatch, RougeL, TextMeasure, TfIdf
+from interpreto_mllm.similarity.tf_idf import TfIdfCosine
 
 __all__ = [
     "Bleu",
@@ -20,5 +21,6 @@ __all__ = [
     "Static",
     "TextMeasure",
     "TfIdf",
+    "TfIdfCosine",
     "TokenMatch",
 ]

@@ -85,16 +85,27 @@ def test_all_coalitions_give_the_exact_banzhaf_values(n, paired):
     torch.testing.assert_close(result.attributions, exact_banzhaf(game, n), atol=1e-9, rtol=1e-9)
 
 
-def test_monte_carlo_is_unbiased_at_any_budget():
+@pytest.mark.parametrize("minimal", [None, pytest.param(True, marks=pytest.mark.thorough)])
+def test_monte_carlo_is_unbiased_at_any_budget(minimal):
     n = 7
     game = dense_game(n)
     truth = exact_shapley(game, n)
-    for budget in (5, 40):
-        runs = torch.stack(
-            [run(game, MonteCarloPerturbator(), ShapleyAggregator(), n, budget, s).attributions for s in range(400)]
-        )
+    for budget in (20, 40) if minimal else (5, 40):
+        drawn = MonteCarloPerturbator(minimal)
+        runs = torch.stack([run(game, drawn, ShapleyAggregator(), n, budget, s).attributions for s in range(400)])
         z = (runs.mean(0) - truth) / (runs.std(0) / len(runs) ** 0.5)
         assert z.abs().max() < 3.7
+
+
+def test_monte_carlo_begins_with_single_features_where_it_is_told_to():
+    def singles(minimal, budget, seed):
+        [draw] = MonteCarloPerturbator(minimal).draw(8, budget, torch.Generator().manual_seed(seed))
+        return int((draw.coalitions[0::2].sum(1) == 1).sum())
+
+    assert [singles(True, budget, 0) for budget in (20, 40)] == [8, 8] == [singles(None, budget, 0) for budget in (34, 40)]
+    assert max(singles(False, 40, seed) for seed in range(10)) < 8
+    with pytest.raises(ValueError, match="needs a budget of at least 20 evaluations for 8 features; got 18"):
+        run(dense_game(8), MonteCarloPerturbator(True), ShapleyAggregator(), 8, 18)
 
 
 def test_permutations_are_unbiased_where_only_some_fit():

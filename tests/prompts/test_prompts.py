@@ -9,7 +9,19 @@ import pytest
 import torch
 from support import zoo
 
-from interpreto_mllm import Attend, Drop, ExactShapley, Granularity, KernelShap, Replace, StopPhrases, Template, punctuation
+from interpreto_mllm import (
+    Attend,
+    Drop,
+    ExactShapley,
+    Granularity,
+    KernelShap,
+    OtherModalities,
+    Replace,
+    StopPhrases,
+    Template,
+    punctuation,
+)
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.reader import PromptReader
 
@@ -325,6 +337,19 @@ def test_pinned_features_are_always_there(pinned, kept):
     gone = {position for feature in prompt.features for position in feature.positions}
     expected = [int(token) for i, token in enumerate(free.whole.ids) if i not in gone]
     assert left(prompt, *[False] * len(kept)) == expected
+
+
+def test_only_the_modalities_that_are_named_are_explained():
+    features = [Feature("sky"), Feature("!"), Feature("patch", modality="image"), Feature("clip", modality="audio")]
+    kept = {
+        modalities: [feature.text for feature in features if not OtherModalities(*modalities)(feature)]
+        for modalities in [("text",), ("image",), ("audio", "text")]
+    }
+    assert kept == {("text",): ["sky", "!"], ("image",): ["patch"], ("audio", "text"): ["sky", "!", "clip"]}
+    assert [f.text for f in features if not OtherModalities("text", "image", also=punctuation)(f)] == ["sky", "patch"]
+    for wrong in [(), ("video",)]:
+        with pytest.raises(ValueError, match="Modalities are text, image, audio"):
+            OtherModalities(*wrong)
 
 
 @pytest.mark.parametrize("pinned", [["moon"], [6], [-1]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import Counter
 from typing import Any
 
@@ -24,6 +25,7 @@ from interpreto_mllm.similarity import (
     RougeL,
     Static,
     TfIdf,
+    TfIdfCosine,
     TokenMatch,
 )
 
@@ -132,6 +134,37 @@ def test_measures_of_texts(original: str, response: str) -> None:
     expected = 2 * common / (len(original.split()) + len(response.split()))
     assert RougeL()(original, response) == pytest.approx(expected)
     assert Bleu()(original, response) == pytest.approx(_bleu(original.split(), response.split()))
+
+
+@pytest.mark.parametrize("original, response", [*itertools.product(TEXTS, TEXTS)])
+def test_tf_idf_of_a_corpus_is_the_definition(original: str, response: str) -> None:
+    corpus = ["The sky is blue", "the sea is blue, the sea!", "red"]
+    measure = TfIdfCosine.of(corpus)
+    assert measure(original, response) == pytest.approx(_tf_idf_of(corpus, original, response))
+    assert measure(original, response) == pytest.approx(measure(response, original))
+    assert repr(measure) == "TfIdfCosine(a corpus of 3 texts with 6 words)"
+
+
+def _tf_idf_of(corpus: list[str], original: str, response: str) -> float:
+    """A column of the vocabulary of all texts at a time."""
+    split = [re.findall(r"\w+", text.lower()) for text in (*corpus, original, response)]
+    vectors = []
+    for text in split[-2:]:
+        row = []
+        for word in sorted({word for text in split for word in text}):
+            holding = len([1 for one in split[: len(corpus)] if word in one])
+            row.append(text.count(word) * (math.log((1 + len(corpus)) / (1 + holding)) + 1))
+        vectors.append(torch.tensor(row, dtype=torch.float64))
+    if original == response:
+        return 1.0
+    return float(torch.nn.functional.cosine_similarity(*vectors, dim=0)) if all(vector.any() for vector in vectors) else 0.0
+
+
+def test_rare_words_count_more_and_a_corpus_is_needed() -> None:
+    measure = TfIdfCosine.of(["the red car", "the blue car", "the green sky"])
+    assert measure("the sky", "a sky") > measure("the sky", "the car") > 0
+    with pytest.raises(ValueError, match="a corpus of at least one text"):
+        TfIdfCosine.of([])
 
 
 def _longest_common(a: list[str], b: list[str]) -> int:
