@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema
 
 from interpreto_mllm.similarity.tf_idf import TfIdfCosine
 from interpreto_mllm.studies.methods import resolved_method
+from interpreto_mllm.studies.metrics import find_metric
 from interpreto_mllm.studies.options import AXES, PLAIN, check_option, explainer_options
 from interpreto_mllm.studies.problems import ConfigError, Location, Problem, as_written, problems_of
 from interpreto_mllm.studies.reading import read_config
@@ -67,7 +68,7 @@ class Study(BaseModel):
     data: Many[DataSpec]
     selection: Many[Selection] = ()
     method: Many[MethodSpec]
-    metrics: tuple[str | MetricSpec, ...] = ()
+    metrics: Annotated[tuple[str | MetricSpec, ...], BeforeValidator(_listed)] = ()
     seed: Many[int] = (0,)
 
     budget: Swept
@@ -163,6 +164,8 @@ def _part_problems(study: Study) -> Iterator[tuple[Location, str]]:
         for name, value in method.call.items():
             for one in value if isinstance(value, list) and name in AXES else [value]:
                 yield from _refused(("method", index, "call", name), lambda name=name, one=one: check_option(name, one))
+    for index, metric in enumerate(study.metrics):
+        yield from _refused(("metrics", index), lambda metric=metric: find_metric(metric))
     for name in ("model", "data", "selection", "method", "seed"):
         values = getattr(study, name)
         if name != "selection" and not values:
