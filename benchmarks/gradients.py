@@ -1,7 +1,8 @@
 """Integrated gradients against captum, interpreto and inseq, in one run, on the same model, prompt, answer, steps and baseline.
 
-Run `python benchmarks/gradients.py`, with `--inseq PYTHON` for a Python that has inseq (with other versions of libraries).
-Completeness is the referee of numbers: how far the scores of the whole answer are from v(N) − v(∅).
+`make bench` runs it; alone, `python benchmarks/gradients.py --inseq PYTHON`, with a Python that has inseq (which needs other
+versions of libraries). All take turns, and each has the least of several times, in seconds of the processor, which others on
+the machine lengthen least. Completeness is the referee of numbers: how far scores are from v(N) − v(∅).
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +44,10 @@ class Case:
 
 
 CASES = [
-    Case("32-token prompt, vocabulary 8k", 8192, 32, 16),
+    Case("vocabulary 8k", 8192, 32, 16),
+    Case("vocabulary 32k", 32768, 32, 16),
 ]
-PEERS = ("captum", "interpreto", "inseq")
+PEERS = {"captum": "captum 0.9", "interpreto": "interpreto 0.5", "inseq": "inseq 0.7"}
 Contender = Callable[[], Any]
 
 
@@ -87,60 +91,79 @@ def interpreto(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, prom
     return lambda: method(prompt, " " + answer)
 
 
-def inseq(python: str, model: LlamaForCausalLM, tokenizer: Any, prompt: str, answer: str, runs: int, threads: int) -> float:
-    """Seconds of inseq's, in a process of its own."""
+@contextmanager
+def inseq(python: str, model: LlamaForCausalLM, tokenizer: Any, job: dict[str, Any]) -> Iterator[Callable[[], float]]:
+    """inseq in a process of its own: each call takes integrated gradients once, and gives its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        job = json.dumps(
-            {"folder": folder, "prompt": prompt, "answer": answer, "steps": STEPS, "runs": runs, "threads": threads}
-        )
-        script = Path(__file__).with_name("inseq_process.py")
-        done = subprocess.run([python, str(script)], input=job, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["seconds"])
+        command = [python, str(Path(__file__).with_name("inseq_process.py"))]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None and process.stdout is not None
+            given, answers = process.stdin, process.stdout
+
+            def run() -> float:
+                given.write(json.dumps({**job, "folder": folder}) + "\n")
+                given.flush()
+                line = answers.readline()
+                while line and not line.startswith('{"seconds"'):
+                    line = answers.readline()
+                if not line:
+                    raise RuntimeError(f"inseq failed under {python}: what it printed is above.")
+                return float(json.loads(line)["seconds"])
+
+            yield run
+            given.close()
 
 
-def cpu_seconds(runs: int, work: Contender) -> float:
-    """The least of several runs, in seconds of the processor, which others on the machine do not lengthen."""
-    seconds = []
-    for _ in range(runs):
-        started = time.process_time()
-        work()
-        seconds.append(time.process_time() - started)
-    return min(seconds)
+def taken(work: Contender) -> float:
+    """Seconds of the processor."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
 
 
 def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Times of all contenders, and how far those with numbers are from complete."""
+    """Times of all contenders, which take turns, and how far those with numbers are from complete."""
     model, tokenizer = make_model(case.vocabulary, arguments.device)
     generator = torch.Generator().manual_seed(1)
     words = [f"w{index}" for index in torch.randint(3, case.vocabulary, (case.prompt + case.answer,), generator=generator)]
     prompt, answer = " ".join(words[: case.prompt]), " ".join(words[case.prompt :])
-    options = {"batch_size": arguments.batch_size}
-    contenders: dict[str, Contender] = {
-        "whole answer": ours(model, tokenizer, prompt, answer, whole_answer=True, **options),
-        "all rows": ours(model, tokenizer, prompt, answer, **options),
-        "captum": captum(model, tokenizer, prompt, answer),
-        "interpreto": interpreto(model, tokenizer, prompt, answer, arguments.batch_size),
-    }
-    seconds = {name: cpu_seconds(arguments.runs, work) for name, work in contenders.items()}
-    if arguments.inseq:
-        seconds["inseq"] = inseq(arguments.inseq, model, tokenizer, prompt, answer, arguments.runs, arguments.threads)
-    rows, theirs = contenders["all rows"](), contenders["captum"]().double().cpu()
-    difference = float((rows.attributions - theirs).abs().max() / rows.attributions.abs().max())
-    gap = (theirs.sum(1) - (rows.full - rows.empty)).abs().max()
+    whole = ours(model, tokenizer, prompt, answer, whole_answer=True, batch_size=arguments.batch_size)
+    rows = ours(model, tokenizer, prompt, answer, batch_size=arguments.batch_size)
+    theirs = captum(model, tokenizer, prompt, answer)
+    others = interpreto(model, tokenizer, prompt, answer, arguments.batch_size)
+    works: dict[str, Contender] = {"whole answer": whole, "all rows": rows, "captum": theirs, "interpreto": others}
+    contenders: dict[str, Callable[[], float]] = {name: partial(taken, work) for name, work in works.items()}
+    seconds: dict[str, list[float]] = {}
+    job = {"prompt": prompt, "answer": answer, "steps": STEPS, "threads": arguments.threads}
+    with inseq(arguments.inseq, model, tokenizer, job) if arguments.inseq else nullcontext() as inseqs:
+        if inseqs is not None:
+            contenders["inseq"] = inseqs
+        for turn in range(arguments.runs):
+            for name, run in contenders.items():
+                seconds.setdefault(name, []).append(run())
+                print(f"{case.name}, run {turn + 1}, {name}: {seconds[name][-1]:.2f} s", flush=True)
     return {
         "case": case,
-        "seconds": seconds,
-        "difference": difference,
-        "gaps": (float(rows.completeness_gap.abs().max()), float(gap)),
-        "passes": (rows.counts.forwards, rows.counts.backwards, contenders["whole answer"]().counts.backwards),
+        "seconds": {name: min(times) for name, times in seconds.items()},
+        **numbers(rows(), theirs(), whole()),
     }
 
 
-def show(results: list[dict[str, Any]], where: str) -> None:
+def numbers(rows: Any, theirs: Any, whole: Any) -> dict[str, Any]:
+    """How far scores are from captum's, relative to the largest, and both from complete."""
+    theirs = theirs.double().cpu()
+    gap = (theirs.sum(1) - (rows.full - rows.empty)).abs().max()
+    return {
+        "difference": float((rows.attributions - theirs).abs().max() / rows.attributions.abs().max()),
+        "gaps": (float(rows.completeness_gap.abs().max()), float(gap)),
+        "passes": (rows.counts.forwards, rows.counts.backwards, whole.counts.backwards),
+    }
+
+
+def show(results: list[dict[str, Any]]) -> None:
     """The tables: times of peers as multiples of ours, and the numbers."""
-    print(f"Integrated gradients of {STEPS} steps, 16-token answers ({where}, hidden 256 × 4 layers)")
     report = Report("gradients")
     for kind in ("whole answer", "all rows"):
         lines = []
@@ -148,13 +171,20 @@ def show(results: list[dict[str, Any]], where: str) -> None:
             mine = result["seconds"][kind]
             ratios = [f"{result['seconds'][peer] / mine:.1f}×" if peer in result["seconds"] else "–" for peer in PEERS]
             lines.append([result["case"].name, f"{mine:.2f} s", *ratios])
-        report.add(f"integrated gradients, {kind}", ["ours", "captum 0.9", "interpreto 0.5", "inseq 0.7"], lines, kind)
+        report.add(f"integrated gradients, {kind}", ["ours", *PEERS.values()], lines, kind)
     lines = []
     for result in results:
         (own, theirs), (forwards, rows, whole) = result["gaps"], result["passes"]
         passes = [str(forwards), str(rows), str(whole)]
-        lines.append([result["case"].name, *passes, f"{result['difference']:.0e}", f"{own:.0e}", f"{theirs:.0e}"])
-    columns = ["forwards", "backwards, rows", "backwards, whole", "difference from captum", "our gap", "captum's gap"]
+        lines.append([result["case"].name, *passes, f"{result['difference']:.0e}", f"{own:.2g}", f"{theirs:.2g}"])
+    columns = [
+        "forwards",
+        "backwards, all rows",
+        "backwards, whole answer",
+        "difference from captum",
+        "our gap",
+        "captum's gap",
+    ]
     report.add("integrated gradients", columns, lines, "numbers")
     report.save()
 
@@ -164,15 +194,17 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=STEPS)
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2, help="of the processor")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor")
     parser.add_argument("--inseq", help="a Python that has inseq")
     parser.add_argument("--only", help="run only the cases whose name contains this")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
-    show([measure(case, arguments) for case in cases], f"{arguments.threads} threads")
+    print(f"Integrated gradients of {STEPS} steps, 32-token prompts, 16-token answers, hidden 256 × 4 layers", flush=True)
+    show([measure(case, arguments) for case in cases])
 
 
 if __name__ == "__main__":

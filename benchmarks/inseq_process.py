@@ -1,6 +1,7 @@
 """inseq's integrated gradients in a process of its own: needs only inseq, so that it can run under another Python.
 
-Reads a job {"folder", "prompt", "answer", "steps", "runs", "threads"} and writes a line {"seconds", "version"}.
+Reads jobs {"folder", "prompt", "answer", "steps", "threads"} with the same folder, a line each, and writes a line {"seconds",
+"version"} for each; the seconds are the processor's.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import json
 import sys
 import time
 import warnings
+from importlib.metadata import version
+from typing import Any
 
 import inseq
 import torch
@@ -17,17 +20,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 def main() -> None:
     warnings.filterwarnings("ignore")
-    job = json.load(sys.stdin)
-    torch.set_num_threads(job["threads"])
-    model = AutoModelForCausalLM.from_pretrained(job["folder"]).eval()
-    tokenizer = AutoTokenizer.from_pretrained(job["folder"])
-    method = inseq.load_model(model, "integrated_gradients", tokenizer=tokenizer)
-    whole, seconds = f"{job['prompt']} {job['answer']}", []
-    for _ in range(job["runs"]):
-        started = time.perf_counter()
+    method: Any = None
+    for line in sys.stdin:
+        job = json.loads(line)
+        if method is None:
+            torch.set_num_threads(job["threads"])
+            model = AutoModelForCausalLM.from_pretrained(job["folder"]).eval()
+            tokenizer = AutoTokenizer.from_pretrained(job["folder"])
+            method = inseq.load_model(model, "integrated_gradients", tokenizer=tokenizer)
+        whole = f"{job['prompt']} {job['answer']}"
+        started = time.process_time()
         method.attribute(job["prompt"], whole, n_steps=job["steps"], step_scores=[], show_progress=False, device="cpu")
-        seconds.append(time.perf_counter() - started)
-    print(json.dumps({"seconds": min(seconds), "version": inseq.__version__}))
+        print(json.dumps({"seconds": time.process_time() - started, "version": version("inseq")}), flush=True)
 
 
 if __name__ == "__main__":

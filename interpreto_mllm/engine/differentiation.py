@@ -20,6 +20,7 @@ from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.differentiable import recording
 from interpreto_mllm.engine.moving import Moving
+from interpreto_mllm.engine.output_layer import OutputLayer
 from interpreto_mllm.engine.queries import Query
 from interpreto_mllm.engine.reading import Reading
 from interpreto_mllm.engine.relevance.mode import as_one
@@ -93,7 +94,7 @@ class Differentiator:
             leaves, _ = self._inputs(asked, Points(torch.ones(1, n)), torch.zeros(1, dtype=torch.int64))
             with recording(self.model):
                 values = self._forward(asked, leaves).sum(1, keepdim=True)
-                for _ in self._backward(asked, values, leaves):
+                for _ in self._backward(asked, values, leaves, OutputLayer(None)):
                     pass
 
     @contextmanager
@@ -170,14 +171,16 @@ class Differentiator:
                 stack.enter_context(checkpointed(self.model, None if self.site is None else self.site.module))
             leaves, starts = self._inputs(asked, points, chosen)
             tails: Leaves = []
-            values = self._forward(asked, leaves, tails if self._keeps_rest else None)
+            head = OutputLayer(self.model if self.rules == BackwardRules() and not self._batched else None)
+            with head.parted():
+                values = self._forward(asked, leaves, tails if self._keeps_rest else None)
             sums = Sums(asked.moving, points, starts, fold, values.shape[1])
-            for target, slopes in self._backward(asked, values, [*leaves, *tails]):
+            for target, slopes in self._backward(asked, values, [*leaves, *tails], head):
                 sums.add(target, leaves, slopes[: len(leaves)], list(zip(tails, slopes[len(leaves) :], strict=True)))
         return sums.result(values.detach())
 
     def _backward(
-        self, asked: Asked, values: Float[Tensor, "b t"], leaves: Leaves
+        self, asked: Asked, values: Float[Tensor, "b t"], leaves: Leaves, head: OutputLayer
     ) -> Iterator[tuple[int, list[Float[Tensor, "b _ _"]]]]:
         """The gradients of each target."""
         columns = values.sum(0)
@@ -193,9 +196,8 @@ class Differentiator:
                 for target in range(len(columns))
             )
             return
-        for target, column in enumerate(columns):
+        for target, found in enumerate(head.gradients(columns, leaves)):
             self.counter.add_backward()
-            found = torch.autograd.grad(column, leaves, retain_graph=target + 1 < len(columns), allow_unused=True)
             yield target, self._found(found, asked, leaves)
 
     def _found(self, found: Sequence[Tensor | None], asked: Asked, leaves: Leaves) -> list[Float[Tensor, "b _ _"]]:
