@@ -75,7 +75,7 @@ class OutputLayer:
                 place = together.shape[1] - len(columns) + target
                 top = torch.zeros_like(together)
                 top[:, place] = together[:, place]
-            found = torch.autograd.grad(self._before, leaves, top, retain_graph=not last, allow_unused=True)
+            found: Found = list(torch.autograd.grad(self._before, leaves, top, retain_graph=not last, allow_unused=True))
             yield [_sum(one, other) for one, other in zip(found, direct, strict=True)]
 
     def _together(self, columns: Float[Tensor, "t"], leaves: Sequence[Tensor]) -> Float[Tensor, "b l d"] | None:

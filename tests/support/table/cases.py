@@ -7,6 +7,7 @@ from typing import Any
 from support.table.answers import answers, conversations, drawn_answers
 from support.table.case import ADAPTIVE, DRAWN, SAY, SHORT, Case
 from support.table.games import games
+from support.table.gradients import gradients
 from support.table.kinds import picture, sound, text
 from support.table.media import pictures, sounds
 from support.table.readings import compared, rescored
@@ -53,6 +54,7 @@ def cases() -> list[Case]:
         *games(),
         *pictures(),
         *sounds(),
+        *gradients(),
         *served(),
         *faulty(),
         *kept(),

@@ -50,6 +50,7 @@ def _result(result: Attribution) -> dict[str, Any]:
             "saved": counts.saved,
             "answers_reused": counts.answers_reused,
             "answers_asked": counts.answers_asked,
+            **({"points": counts.points, "backwards": counts.backwards} if counts.points else {}),
         },
         "words": {
             "features": [feature.text for feature in result.features],
