@@ -21,10 +21,12 @@ def table() -> str:
 
     text = ""
     for heading, rows in ROWS.items():
-        text += f"\n### {heading}\n\n| given | said | by | before the first forward |\n|---|---|---|---|\n"
+        first = "request" if "server" in heading else "forward"
+        text += f"\n### {heading}\n\n| given | said | by | before the first {first} |\n|---|---|---|---|\n"
         for row in rows:
+            by = "the result" if row.kind is None else f"`{row.kind.__name__}`"
             said = row.said.replace("|", "\\|").replace("{", "&#123;").replace("<", "&lt;")
-            text += f"| {row.given} | {said} | `{row.kind.__name__}` | {'no' if row.after else 'yes'} |\n"
+            text += f"| {row.given} | {said} | {by} | {'no' if row.after else 'yes'} |\n"
     return text
 
 

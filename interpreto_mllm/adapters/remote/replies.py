@@ -34,16 +34,24 @@ class Refused(Exception):
         parameter: the argument that it does not take, where it names one.
         wait: seconds after which it wants to be asked again.
         kind: of the client's error, where it is one to the client.
+        names: the code and the type of the error, where the server gives some.
     """
 
-    def __init__(self, words: str, status: int, parameter: str = "", wait: float | None = None, kind: str = ""):
+    def __init__(
+        self, words: str, status: int, parameter: str = "", wait: float | None = None, kind: str = "", names: str = ""
+    ):
         super().__init__(words)
         self.words, self.status, self.parameter, self.wait, self.kind = words, status, parameter, wait, kind
+        self.names = names
 
     @property
     def passes(self) -> bool:
         """Whether the same request may be answered later."""
-        return self.status in PASSING or self.status >= 500 or (self.status != 401 and bool(BUSY.search(self.words)))
+        return (
+            self.status in PASSING
+            or self.status >= 500
+            or (self.status != 401 and bool(BUSY.search(f"{self.words} {self.names}")))
+        )
 
 
 def read(text: str, status: int, headers: Mapping[str, str], kind: str = "") -> ResponseBody:
@@ -63,7 +71,7 @@ def read(text: str, status: int, headers: Mapping[str, str], kind: str = "") -> 
         code = _status(error)
         told = error if error is not None else text
         meant = status if status >= 400 else code or 400
-        raise Refused(_words(told)[:WORDS], meant, _parameter(error), _wait(headers), kind)
+        raise Refused(_words(told)[:WORDS], meant, _parameter(error), _wait(headers), kind, _names(error))
     if not isinstance(body, dict):
         raise Refused(f"a reply that is no JSON object: {text[:WORDS]}", status)
     choices = body.get("choices")
@@ -157,3 +165,9 @@ def _address(location: str) -> str:
     rest = re.split(r"[?#]", rest if separator else scheme)[0]
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}" if separator else rest
+
+
+def _names(error: Any) -> str:
+    """The code and the type of an error, where they are words."""
+    named = [error.get(name) for name in ("code", "type")] if isinstance(error, dict) else []
+    return " ".join(name for name in named if isinstance(name, str))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from support.refusals.files import FILES
 from support.refusals.media import MEDIA
 from support.refusals.parts import MODELS
 from support.refusals.prompts import PROMPTS
 from support.refusals.row import Row
+from support.refusals.servers import REPLIES, REQUESTS
 from support.refusals.settings import SETTINGS
 
 ROWS: dict[str, list[Row]] = {
@@ -13,5 +15,8 @@ ROWS: dict[str, list[Row]] = {
     "Options": SETTINGS,
     "Images and clips": MEDIA,
     "Models, methods and games": MODELS,
+    "Checkpoints and results": FILES,
+    "What is asked of a server": REQUESTS,
+    "What a server replies": REPLIES,
 }
 """By heading."""

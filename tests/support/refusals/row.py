@@ -23,14 +23,14 @@ class Row:
         given: what is given, in words.
         call: gives it.
         said: a part of the message.
-        kind: of the error.
-        after: whether it is found only once the model has been run.
+        kind: of the error; None where none is raised, and what the call returns says it.
+        after: whether it is found only once the model has been run, or a server been asked.
     """
 
     given: str
     call: Callable[[], Any]
     said: str
-    kind: type[Exception] = ValueError
+    kind: type[Exception] | None = ValueError
     after: bool = False
 
 
