@@ -18,12 +18,12 @@ TOPS = (1, 3, 5)
 
 
 def deletion_auc(record: Record, seed: int) -> Questions:
-    """The area under v(N∖top k) over k; see `_area`. Samek et al. 2017; Petsiuk, Das, Saenko, "RISE", BMVC 2018."""
+    """The area under v(N∖top k) over k; as wide as 1. Samek et al. 2017; Petsiuk, Das, Saenko, "RISE", BMVC 2018."""
     return (yield from _areas(record, "deletion_auc", inserting=False))
 
 
 def insertion_auc(record: Record, seed: int) -> Questions:
-    """The area under v(top k) over k; see `_area`. Petsiuk, Das, Saenko, "RISE", BMVC 2018."""
+    """The area under v(top k) over k; as wide as 1. Petsiuk, Das, Saenko, "RISE", BMVC 2018."""
     return (yield from _areas(record, "insertion_auc", inserting=True))
 
 
@@ -70,22 +70,21 @@ def top(record: Record, counts: Int[Tensor, "p"]) -> Bool[Tensor, "p n"]:
 
 
 def _areas(record: Record, name: str, inserting: bool) -> Questions:
-    """The area per feature, and the one weighted by tokens or area."""
+    """The area per feature, the one weighted by tokens or area, and the first as (area − v(∅)) / |v(N) − v(∅)|."""
     n = record.n
     best = top(record, torch.arange(n + 1))
     values = yield torch.cat([best if inserting else ~best, torch.zeros(1, n, dtype=torch.bool), _all(n)])
     curve, empty, full = values[:-2], values[-2], values[-1]
-    height = float((full - empty).abs())
-    curve = (curve - empty) / height if height else torch.full_like(curve, torch.nan)
-    sizes = feature_sizes(record)[ordered(record)]
-    return {name: _area(curve, torch.ones(n).double()), f"{name}_weighted": _area(curve, sizes)}
+    area, height = _area(curve, torch.ones(n).double()), float((full - empty).abs())
+    return {
+        name: area,
+        f"{name}_weighted": _area(curve, feature_sizes(record)[ordered(record)]),
+        f"{name}_scaled": (area - float(empty)) / height if height else math.nan,
+    }
 
 
 def _area(curve: Float[Tensor, "p"], widths: Float[Tensor, "n"]) -> float:
-    """The area under a curve of straight lines, each step as wide as the feature is large; the widths add up to 1.
-
-    The curve is (v − v(∅)) / |v(N) − v(∅)|: for a game whose value rises it begins or ends at 1.
-    """
+    """The area under a curve of straight lines, each step as wide as the feature is large; the widths add up to 1."""
     return float((curve[1:] + curve[:-1]) / 2 @ (widths / widths.sum()))
 
 
