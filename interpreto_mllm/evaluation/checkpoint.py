@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.evaluation.blocks import current_blocks
 from interpreto_mllm.evaluation.checkpoint_file import Contents, header
-from interpreto_mllm.evaluation.evaluation_records import evaluation_records
+from interpreto_mllm.evaluation.evaluation_records import BLOCK, evaluation_records
 from interpreto_mllm.evaluation.records import RecordFile
 from interpreto_mllm.games.game import ModelGame
 
@@ -80,7 +81,7 @@ class Checkpoint:
         new = list(evaluation_records(game, evaluations))
         known = "originals" in new[0] and game in self._described
         self._described.add(game)
-        self._file.add(new[known:])
+        self._file.add([{BLOCK: new[known:]}] if current_blocks() else new[known:])
         if self._failed is None or time.monotonic() - self._failed > SECONDS_BETWEEN_ATTEMPTS:
             self._attempt(self._file.write)
 

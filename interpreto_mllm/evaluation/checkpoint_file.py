@@ -13,11 +13,11 @@ from typing import Any
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import differences
 from interpreto_mllm.core.serialization import unpack_evaluations
-from interpreto_mllm.evaluation.evaluation_records import Gathered, evaluation_records
+from interpreto_mllm.evaluation.evaluation_records import BLOCK, Gathered, evaluation_records
 from interpreto_mllm.evaluation.records import records
 from interpreto_mllm.games.game import ModelGame
 
-FORMAT, VERSION = "interpreto_mllm checkpoint", 2
+FORMAT, VERSION = "interpreto_mllm checkpoint", 3
 BEGINNING = f'{{"format":"{FORMAT}"'.encode()
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError, IndexError, RecursionError)
 """What is raised where a file is not what it should be."""
@@ -112,8 +112,9 @@ def _today(data: bytes, path: Path) -> Contents:
             found = [Gathered(game["features"], game["targets"]) for game in first["games"]]
         elif record is None:
             damaged += 1
-        elif "of" in record:
-            found[record["of"]].add(record)
+        for one in (record or {}).get(BLOCK, [record]):
+            if one is not None and "of" in one:
+                found[one["of"]].add(one)
         size = size if record is None else end
     if not found:
         raise ValueError("it has no first record")

@@ -17,6 +17,9 @@ from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.responses import Response, Responses
 from interpreto_mllm.core.serialization import tuples
 
+BLOCK = "block"
+"""A record of this name holds those of evaluations that were made together and are only kept together."""
+
 
 def evaluation_records(game: int, evaluations: Evaluations) -> Iterator[dict[str, Any]]:
     """A record for each evaluation of the game with this index, and before them what its responses have in common.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -21,6 +22,19 @@ from interpreto_mllm.prompts.template import TemplatePrompt
 
 KINDS = {"image": "image", "audio": "clip"}
 IDS, IDS_WITHOUT_FEATURES = "token ids", "token ids without features"
+MEDIUM = "((pieces|occlusion) of )?(image|clip) [0-9]+"
+OF_PROMPT = re.compile(f"text|template|features|targets|{IDS}|{IDS_WITHOUT_FEATURES}|{MEDIUM}")
+"""The names of what prompts and questions differ in."""
+
+
+def without_prompt(fingerprint: Fingerprint) -> Fingerprint:
+    """What games of other prompts share with this one: the model, the value function, how features are occluded.
+
+    Example:
+        >>> without_prompt({"model": "LlamaForCausalLM", "text": "'the apple'", "occlusion of image 1": "Fill()"})
+        {'model': 'LlamaForCausalLM'}
+    """
+    return {name: content for name, content in fingerprint.items() if not OF_PROMPT.fullmatch(name)}
 
 
 def prompt_fingerprint(prompt: Prompt) -> Fingerprint:

@@ -47,7 +47,12 @@ class MissingAggregator(Aggregator):
 
 
 def save(record: Record, path: str | PathLike[str]) -> None:
-    """Write a result to one JSON file: booleans as strings of 0 and 1, numbers with every digit, the aggregator by name."""
+    """Write a result to one JSON file."""
+    replace_file(path, written(record))
+
+
+def written(record: Record) -> bytes:
+    """A result as JSON: booleans as strings of 0 and 1, numbers with every digit, the aggregator by name."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -66,7 +71,7 @@ def save(record: Record, path: str | PathLike[str]) -> None:
     text = json.dumps(content, ensure_ascii=False, allow_nan=False)
     if not text.isascii() and _LONE_SURROGATE.search(text):
         text = json.dumps(content, allow_nan=False)
-    replace_file(path, text.encode())
+    return text.encode()
 
 
 def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Kept]) -> Kept:
