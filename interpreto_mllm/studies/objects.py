@@ -81,7 +81,7 @@ def _check_count(name: str, kind: Any, positional: list[Any], by_name: dict[str,
     try:
         signature.bind(*positional, **by_name)
     except TypeError as error:
-        takes = ", ".join(str(one) for one in signature.parameters.values()) or "no arguments"
+        takes = ", ".join(signature.parameters) or "no arguments"
         raise ValueError(f"{name} takes {takes}; got {[*positional, *by_name.values()]!r} ({error}).") from error
 
 

@@ -27,13 +27,13 @@ class ModelSpec(Spec):
     """Which model is explained, and how it is loaded.
 
     Args:
-        name: "shipped:text", "shipped:vision" or "shipped:audio"; a folder; a name on the Hugging Face Hub; a `.gguf` file; or
-            the name of a model that a server serves.
+        name: "shipped:text", "shipped:vision" or "shipped:audio"; a folder; a name on the Hugging Face Hub; a `.gguf` file;
+            "package:NAME", an installed Python package with such a file; or the name of a model that a server serves.
         url: of an OpenAI-compatible server.
         file: a GGUF file in the folder or repository.
         processor: the folder or name of the tokenizer or processor, where the model's own has none.
-        kind: the Auto class of transformers, such as "AutoModelForCausalLM", where the config's architecture does not say it.
-        dtype: such as "bfloat16"; "float32" by default.
+        kind: the class of transformers, such as "AutoModelForCausalLM", where another is meant than the config's architecture.
+        dtype: such as "float32"; that in which the weights are stored by default.
         device: such as "cuda:0"; the CPU by default.
         arguments: further ones of `from_pretrained`, or of `RemoteModel`.
     """
