@@ -28,7 +28,7 @@ from interpreto_mllm.games.presences import PresenceGame
 from interpreto_mllm.prompts.baseline import Baseline, resolved
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
-from interpreto_mllm.prompts.template import TemplatePrompt
+from interpreto_mllm.prompts.template_prompt import TemplatePrompt
 
 OWN_BASELINES = "The baselines of the template are not used: its slots move from the embeddings of `baseline`."
 
@@ -99,7 +99,7 @@ class Presences:
             question = replace(question, whole=Joint.of(mode_name(adapter.mode)) if question.unit == "token" else Joint.SUM)
         if isinstance(game.prompt, TemplatePrompt):
             question = replace(question, notes=(*question.notes, OWN_BASELINES))
-        [[full]] = game.inputs(torch.ones(1, game.n, dtype=torch.bool))
+        [[full, *_]] = game.inputs(torch.ones(1, game.n, dtype=torch.bool))
         queries = [target.query(full) for target in question.targets]
         setting = {**game.setting, "baseline": describe(where.baseline), "layer": where.layer or "embedding"}
         asked = Asked(queries, question.values, [], len(full.ids))
@@ -156,7 +156,7 @@ class Presences:
 
     def _ids_of(self, given: Any) -> Int[np.ndarray, "l"]:
         prompt = self._read(given)
-        [[full]] = prompt.inputs_for(torch.ones(1, len(prompt.features), dtype=torch.bool))
+        [[full, *_]] = prompt.inputs_for(torch.ones(1, len(prompt.features), dtype=torch.bool))
         return full.ids
 
 

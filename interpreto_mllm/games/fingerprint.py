@@ -18,7 +18,7 @@ from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.template import TemplatePrompt
+from interpreto_mllm.prompts.template_prompt import TemplatePrompt
 
 KINDS = {"image": "image", "audio": "clip"}
 IDS, IDS_WITHOUT_FEATURES = "token ids", "token ids without features"

@@ -27,7 +27,7 @@ from interpreto_mllm.games.pending import Pending
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
-from interpreto_mllm.prompts.template import TemplatePrompt
+from interpreto_mllm.prompts.template_prompt import TemplatePrompt
 
 
 @dataclass(frozen=True, eq=False)

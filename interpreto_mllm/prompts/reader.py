@@ -49,7 +49,9 @@ from interpreto_mllm.prompts.reading_size import as_read
 from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.selection import Cut, Groups, selected
 from interpreto_mllm.prompts.splitter import Region, TextSplitter
-from interpreto_mllm.prompts.template import Template, TemplatePrompt
+from interpreto_mllm.prompts.template import Template
+from interpreto_mllm.prompts.template_chat import ChatFrame, joined, templates_of, with_texts
+from interpreto_mllm.prompts.template_prompt import NoFrame, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
 
 Origin = tuple[str | None, int | None]
@@ -125,7 +127,7 @@ class PromptReader:
         if self.processing.side_by_side or (isinstance(one, (str, Template)) and self.processing.needs_image):
             raise TypeError(f'This model reads an image beside a text: give {{"text": ..., "images": ...}}; got {shown(one)}.')
         if isinstance(one, Template):
-            return self._selected(TemplatePrompt.of(one, self.tokenizer))
+            return self._selected(TemplatePrompt.of(one, NoFrame(one, self.tokenizer)))
         if isinstance(one, Pair):
             tokens, types, regions = one.read(self.tokenizer, self.positions)
             return self._cut(tokens, regions, types)
@@ -137,25 +139,32 @@ class PromptReader:
         raise TypeError(accepted(one))
 
     def _chat(self, messages: list[dict]) -> Prompt:
-        messages = plain(messages)
-        check_chat(messages, self.processing, self.may_be_answered)
+        given = plain(messages)
+        templates = templates_of(given)
+        messages = with_texts(given, [template.written(template.values)[0] for template in templates])
+        self._check_chat(messages)
         parts = parts_of(messages)
+        text, media = ([part for part in parts if (part.kind == "text") is is_text] for is_text in (True, False))
+        read = tuple(self._medium(part.kind, part.content) for part in media)
+        conversation, mixed = Conversation.of(messages, read), self._of_chat(messages, read)
+        if templates:
+            frame = ChatFrame(given, lambda filled: self._of_chat(filled, read), read, conversation)
+            return self._selected(TemplatePrompt.of(joined(templates), frame))
         check_roles(messages, self.roles)
-        media = [part for part in parts if part.kind != "text"]
-        check_modalities([part.kind for part in media], self.processing)
+        of_text, of_media = ([(part.role, part.turn) for part in some] for some in (text, media))
+        return replace(self._mixed(mixed, of_text, of_media), conversation=conversation)
+
+    def _check_chat(self, messages: list[dict]) -> None:
+        check_chat(messages, self.processing, self.may_be_answered)
+        check_modalities([part.kind for part in parts_of(messages) if part.kind != "text"], self.processing)
+
+    def _of_chat(self, messages: list[dict], media: tuple[Medium, ...]) -> Mixed:
+        """A chat as the model reads it."""
         rendered = partial(render_chat, messages, self.processing, fixed=self.fixed, generation_prompt=self.generation_prompt)
-        text, _ = rendered()
-        check_text(text, self.tokenizer, self.positions)
+        check_text(text := rendered()[0], self.tokenizer, self.positions)
         starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
-        mixed = Mixed(
-            self.processing,
-            lambda dropped: rendered(dropped=dropped),
-            tuple(self._medium(part.kind, part.content) for part in media),
-            bool(self.processing.modalities) and not starts,
-        )
-        written = [part for part in parts if part.kind == "text"]
-        prompt = self._mixed(mixed, [(part.role, part.turn) for part in written], [(part.role, part.turn) for part in media])
-        return replace(prompt, conversation=Conversation.of(messages, mixed.media))
+        special = bool(self.processing.modalities) and not starts
+        return Mixed(self.processing, lambda dropped: rendered(dropped=dropped), media, special)
 
     def _parts(self, one: Mapping[str, Any]) -> Prompt:
         """A text with placeholders, and the images and clips that they stand for."""

@@ -10,7 +10,7 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.filters import Pins, unpinned
 from interpreto_mllm.prompts.prompt import TokenPrompt, merge_features
-from interpreto_mllm.prompts.template import TemplatePrompt
+from interpreto_mllm.prompts.template_prompt import TemplatePrompt
 
 Groups = Callable[[list[Feature]], Sequence[object]] | Sequence[object]
 

@@ -1,26 +1,19 @@
-"""Prompts with slots: each slot is a feature, and an absent one is filled with a baseline."""
+"""Texts with slots: each slot is a feature, and an absent one is filled with a baseline."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import lcm, prod
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
-from torch import Tensor
 
-from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.numbers import is_number
 from interpreto_mllm.core.shown import shown
-from interpreto_mllm.media.state import Medium
-from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.prompt import Hierarchy
-from interpreto_mllm.prompts.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -160,10 +153,14 @@ class Template:
         even = lcm(*(len(self._listed(slot)) for slot in self.slots))
         return -(-self.draws // even) * even if -(-self.draws // even) * even <= 2 * self.draws else self.draws
 
+    def rows(self, present: Sequence[bool]) -> list[dict[str, Any]]:
+        """What stands in the slots for a coalition of them, one mapping per baseline."""
+        present_values = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
+        return [{**row, **present_values} for row in self.baseline_rows]
+
     def filled(self, present: Sequence[bool]) -> list[str]:
         """The texts for a coalition of slots, one per baseline."""
-        present_values = {slot: self.values[slot] for slot, keep in zip(self.slots, present, strict=True) if keep}
-        return [self.written({**row, **present_values})[0] for row in self.baseline_rows]
+        return [self.written(row)[0] for row in self.rows(present)]
 
 
 def _balanced(choices: int, count: int, generator: np.random.Generator) -> list[int]:
@@ -171,76 +168,3 @@ def _balanced(choices: int, count: int, generator: np.random.Generator) -> list[
     whole, left = divmod(count, choices)
     every = np.concatenate([np.tile(np.arange(choices), whole), generator.permutation(choices)[:left]])
     return generator.permutation(every).tolist()
-
-
-@dataclass(frozen=True, eq=False)
-class TemplatePrompt:
-    """A template as a prompt: each coalition is filled in and tokenised as if it had been written that way.
-
-    Args:
-        template: what is filled in.
-        tokenizer: the model's own.
-        text: the template with all its values.
-        owner: feature of each slot, or -1 where it always has its value.
-        features: the players.
-    """
-
-    template: Template
-    tokenizer: Any
-    text: str
-    owner: Int[np.ndarray, "slots"]
-    features: list[Feature]
-
-    @classmethod
-    def of(cls, template: Template, tokenizer: Any) -> TemplatePrompt:
-        """The prompt of a template; the features' spans are where the values lie in the filled text."""
-        text, spans = template.written(template.values)
-        features = [
-            Feature(text[slice(*spans[slot][0])], tuple(span for span in spans[slot] if span[0] < span[1]))
-            for slot in template.slots
-        ]
-        return cls(template, tokenizer, text, np.arange(len(features)), features)
-
-    @property
-    def media(self) -> tuple[Medium, ...]:
-        """None: slots are texts."""
-        return ()
-
-    @property
-    def conversation(self) -> None:
-        """None: it is no chat."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the reader of a result must know of the baselines."""
-        return self.used.notes
-
-    @cached_property
-    def used(self) -> Template:
-        """The template without the baselines of slots that always have their values."""
-        baselines = self.template.baselines
-        if not isinstance(baselines, Mapping):
-            return self.template
-        pinned = {slot for slot, feature in zip(self.template.slots, self.owner.tolist(), strict=True) if feature < 0}
-        left = {slot: self.template.values[slot] if slot in pinned else given for slot, given in baselines.items()}
-        return replace(self.template, baselines=left)
-
-    def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
-        with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
-        return [
-            [ModelInput(Tokens.of_text(text, self.tokenizer).ids) for text in self.used.filled(present)]
-            for present in with_none[:, self.owner].tolist()
-        ]
-
-    @property
-    def token_owner(self) -> Int[np.ndarray, "l"]:
-        """The feature that each token of the filled text belongs to, or -1."""
-        tokens = Tokens.of_text(self.text, self.tokenizer)
-        spans = [(index, span) for index, feature in enumerate(self.features) for span in feature.spans]
-        of_span = tokens.owners([span for _, span in spans], [(0, len(self.text))])
-        owner = np.asarray([spans[index][0] if index >= 0 else -1 for index in of_span], dtype=np.int64)
-        owner[tokens.special] = -1
-        return owner
-
-    def hierarchy(self) -> Hierarchy:
-        return list(range(len(self.features)))

@@ -14,14 +14,12 @@ from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
-from interpreto_mllm.prompts.checks import check_characters, check_roles, check_text
-from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.prompts.checks import check_characters, check_text
 from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.known_markup import KNOWN, RENDERED_FOR_SERVER, RENDERED_WITHIN_MESSAGE
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.pair import Pair
-from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
 from interpreto_mllm.prompts.reader import PromptReader
@@ -105,23 +103,18 @@ class RemoteReader(PromptReader):
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
         """No character stands for an image or a clip."""
 
-    def _chat(self, messages: list[Message]) -> Prompt:
-        messages = plain(messages)
+    def _check_chat(self, messages: list[Message]) -> None:
         check_chat(messages, self.processing)
-        check_roles(messages, self.roles)
         live = next((message["role"] for message in messages if not message["role"].isprintable()), None)
         if live is not None:
             raise ValueError(f"A role is a word such as 'user', without control characters; got {live!r}.")
-        parts = parts_of(messages)
-        for part in parts:
+        for part in parts_of(messages):
             if part.kind == "text":
                 check_characters(part.content, "prompt")
-        shown = [part for part in parts if part.kind != "text"]
-        media = tuple(self._medium(part.kind, part.content) for part in shown)
-        of_text, of_media = ([(p.role, p.turn) for p in parts if (p.kind == "text") is text] for text in (True, False))
+
+    def _of_chat(self, messages: list[Message], media: tuple[Medium, ...]) -> Mixed:
         tokens, spans = encode_chat(messages)
-        chat = _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
-        return replace(self._mixed(chat, of_text, of_media), conversation=Conversation.of(messages, media))
+        return _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

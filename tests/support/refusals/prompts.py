@@ -113,6 +113,11 @@ PROMPTS = [
         "The template's slots are ['a', 'b'], but values has ['a']",
     ),
     Row("a template without baselines", lambda: Template("{a}", {"a": "x"}, []), "at least one baseline"),
+    Row(
+        "a slot with different values in two messages",
+        lambda: explain([{"role": "user", "content": Template("{a}", {"a": text}, {"a": "z"})} for text in "xy"]),
+        "a slot of one name is one feature",
+    ),
     Row("an empty target", lambda: explain(SKY, ""), "The target is empty"),
     Row("an empty list of targets", lambda: explain(SKY, []), "targets is empty"),
     Row("a tensor of no ids as a target", lambda: explain(SKY, torch.zeros(0, dtype=torch.int64)), "The target is empty"),
