@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from interpreto_mllm.engine.rounding import tolerance
 
-Found = list[Float[Tensor, "..."] | None]
+Found = Sequence[Float[Tensor, "..."] | None]
 
 
 class OutputLayer:
@@ -60,7 +60,7 @@ class OutputLayer:
         """The gradients of each value with respect to the leaves, None for those that it does not depend on."""
         if self._before is None or self._after is None:
             for target, column in enumerate(columns):
-                yield list(torch.autograd.grad(column, leaves, retain_graph=target + 1 < len(columns), allow_unused=True))
+                yield torch.autograd.grad(column, leaves, retain_graph=target + 1 < len(columns), allow_unused=True)
             return
         together = self._together(columns, leaves)
         for target, column in enumerate(columns):
@@ -75,7 +75,7 @@ class OutputLayer:
                 place = together.shape[1] - len(columns) + target
                 top = torch.zeros_like(together)
                 top[:, place] = together[:, place]
-            found: Found = list(torch.autograd.grad(self._before, leaves, top, retain_graph=not last, allow_unused=True))
+            found: Found = torch.autograd.grad(self._before, leaves, top, retain_graph=not last, allow_unused=True)
             yield [_sum(one, other) for one, other in zip(found, direct, strict=True)]
 
     def _together(self, columns: Float[Tensor, "t"], leaves: Sequence[Tensor]) -> Float[Tensor, "b l d"] | None:

@@ -1,4 +1,4 @@
-"""Gradient methods on kinds of models: complete, worth what coalitions are worth, and equal to captum where that is right."""
+"""Gradient methods on kinds of models: complete, and worth what coalitions are worth."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from captum.attr import LayerIntegratedGradients, LLMGradientAttribution, TextTokenInput
 from support import families, zoo
 from support.family_parts import clip, picture
 
 from interpreto_mllm import (
     Contrast,
     ExactShapley,
-    Granularity,
     InferenceModes,
     InputXGradient,
     IntegratedGradients,
@@ -201,36 +199,3 @@ def test_what_changes_with_a_whole_clip_moves_with_all_of_its_segments() -> None
     for feature in range(3):
         own = slopes[:, part.owner == feature].sum(1) + slopes[:, part.owner == -2].sum(1) / 3
         torch.testing.assert_close(part.sums(slopes, 4)[:, feature], own)
-
-
-def captum_rows(model: Any, prompt: str, answer: str, baseline: int, steps: int) -> torch.Tensor:
-    layer = LayerIntegratedGradients(model, model.get_input_embeddings())
-    given = TextTokenInput(prompt, TOKENIZER, baselines=baseline)
-    return LLMGradientAttribution(layer, TOKENIZER).attribute(given, target=answer, n_steps=steps).token_attr
-
-
-@pytest.mark.parametrize("family", ["llama", pytest.param("gpt2", marks=MORE), pytest.param("qwen3", marks=MORE)])
-@pytest.mark.filterwarnings("ignore")
-def test_integrated_gradients_of_a_language_model_are_captums(family: str) -> None:
-    model = zoo.build(family)
-    options: dict[str, Any] = {"steps": 16, "baseline": 5, "granularity": Granularity.ALL_TOKENS, "progress": False}
-    [found] = IntegratedGradients(model, TOKENIZER, **options)(PROMPT, TARGET)
-    torch.testing.assert_close(found.attributions.float(), captum_rows(model, PROMPT, TARGET, 5, 16), rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_integrated_gradients_at_a_layer_and_of_classes_are_captums() -> None:
-    """At a layer captum moves the tokens of the answer, too; with an answer of one token there are none."""
-    model = zoo.build("bert")
-    ids = WORDS(PROMPT, return_tensors="pt")["input_ids"]
-    baselines = torch.full_like(ids, 7)
-
-    def logits(ids: torch.Tensor) -> torch.Tensor:
-        return model(input_ids=ids).logits.log_softmax(-1)
-
-    for layer, module in ((None, model.get_input_embeddings()), ("bert.encoder.layer.0", model.bert.encoder.layer[0])):
-        theirs = LayerIntegratedGradients(logits, module).attribute(ids, baselines=baselines, target=1, n_steps=16)
-        theirs = theirs[0] if isinstance(theirs, tuple) else theirs
-        options: dict[str, Any] = {"granularity": Granularity.ALL_TOKENS, "baseline": 7, "steps": 16, "progress": False}
-        [found] = IntegratedGradients(model, WORDS, layer=layer, **options)(PROMPT, 1)
-        torch.testing.assert_close(found.attributions[0].float(), theirs[0].sum(-1), rtol=1e-3, atol=1e-5)

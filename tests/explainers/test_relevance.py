@@ -24,8 +24,6 @@ KINDS: dict[str, Any] = {
     "t5": TARGET,
 }
 QUICK = "gpt2"
-WITHOUT_GRADIENTS = ("granite_speech",)
-"""Its embedding is called twice, and the text has no gradient at the first call; every gradient method refuses it."""
 
 
 def built(family: str) -> tuple[Any, Any]:
@@ -87,7 +85,7 @@ def test_the_gap_is_what_the_model_keeps(family: str, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     "family",
     [pytest.param(one, marks=[] if one == "llava" else pytest.mark.thorough)
-     for one in (*families.IMAGE_TEXT, *families.AUDIO_TEXT) if one not in WITHOUT_GRADIENTS],
+     for one in (*families.IMAGE_TEXT, *families.AUDIO_TEXT)],
 )  # fmt: skip
 def test_regions_and_segments_have_the_relevance_of_their_pixels_and_samples(family: str) -> None:
     subject = families.family(family)
