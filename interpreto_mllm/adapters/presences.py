@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,13 +14,15 @@ from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.aggregators.gradient import GradientAggregator
 from interpreto_mllm.core.description import describe
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.engine.differentiable import check_differentiable
 from interpreto_mllm.engine.differentiation import Asked, Differentiator
 from interpreto_mllm.engine.embedded import embedded, embedded_baselines
 from interpreto_mllm.engine.findings import finding
+from interpreto_mllm.engine.media_positions import media_positions, no_positions
 from interpreto_mllm.engine.moving import Moving
-from interpreto_mllm.engine.moving_media import moving_media
+from interpreto_mllm.engine.moving_media import bare_media, moving_media, owners_of
 from interpreto_mllm.engine.site import Site
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import Joint, mode_name
@@ -31,6 +33,11 @@ from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
 from interpreto_mllm.prompts.template_prompt import TemplatePrompt
 
 OWN_BASELINES = "The baselines of the template are not used: its slots move from the embeddings of `baseline`."
+
+NO_POSITION = (
+    "Some pieces of images or clips have the score 0 because at this layer other pieces show more in every position, as where "
+    "few positions stand for a long clip: give larger pieces, or leave `layer` out."
+)
 
 
 @dataclass(frozen=True)
@@ -123,22 +130,27 @@ class Presences:
         self, prompt: Prompt, full: ModelInput, asked: Asked, differentiator: Differentiator, everything: bool
     ) -> list[Moving]:
         parts = []
+        pieces = owners_of(prompt.features) if full.media else {}
+        media = [] if pieces and self.where.layer else moving_media(self.adapter.processing, full.media, prompt.features)
         if len(full.ids):
             owner = owner_of(prompt, full)
-            if everything or (owner >= 0).any():
-                parts.append(self._text(full, owner, asked, differentiator))
-        media = moving_media(self.adapter.processing, full.media, prompt.features)
-        if media and self.where.layer is not None:
-            raise ValueError(
-                f"layer={self.where.layer!r} has states of tokens, not of the pieces of an image or a clip: leave `layer` out "
-                "to explain these by the numbers that the model reads, or pin them to explain the text alone."
-            )
+            if everything or (owner >= 0).any() or (pieces and self.where.layer):
+                parts.append(self._text(full, owner, asked, differentiator, prompt.features))
+        if pieces and self.where.layer and not parts:
+            raise ValueError(no_positions(self.adapter.model))
         if not parts and not media:
             raise ValueError("No gradient can be taken: no feature of this prompt changes what the model reads.")
         return [*parts, *media]
 
-    def _text(self, full: ModelInput, owner: Int[np.ndarray, "l"], asked: Asked, differentiator: Differentiator) -> Moving:
-        """The states of the prompt's tokens."""
+    def _text(
+        self,
+        full: ModelInput,
+        owner: Int[np.ndarray, "l"],
+        asked: Asked,
+        differentiator: Differentiator,
+        features: Sequence[Feature],
+    ) -> Moving:
+        """The states of the prompt's tokens; at a layer also of the positions of images and clips."""
         baselines = resolved(self.where.baseline, full.ids, owner, self.adapter.tokenizer, self._ids_of, self.where.seed)
         embedding = Site.of(self.adapter.model, None)
         device = differentiator.device
@@ -150,8 +162,24 @@ class Presences:
         if self.where.layer is None:
             return Moving(None, places, whole, starts)
         assert self.site is not None
-        states = differentiator.states(asked, embedding, torch.cat([whole[None], starts]), self.site)
+        inputs, bare = torch.cat([whole[None], starts]), {}
+        pieces = owners_of(features) if full.media else {}
+        if pieces:
+            processing = self.adapter.processing
+            bare = bare_media(processing, full.media, pieces)
+            read = differentiator.reading.arguments(asked.queries[0])
+            found = media_positions(self.adapter.model, processing, read, torch.from_numpy(soft), full.media, features)
+            places = torch.where(found.to(device) >= 0, found.to(device), places)
+            if set(pieces.values()) - set(found.tolist()):
+                self.adapter.counter.note(NO_POSITION)
+        states = differentiator.states(asked, embedding, inputs, self.site, [{}, *([bare] * len(starts))])
         own = (places >= 0)[:, None]
+        seen = torch.from_numpy(soft).to(device) & own[:, 0]
+        if seen.any() and all(one[seen].equal(states[0][seen]) for one in states[1:]):
+            raise ValueError(
+                f"{self.where.layer} gives the same whether images and clips are there or not: choose a layer after they come "
+                "in, such as the decoder's, or leave `layer` out."
+            )
         return Moving(None, places, states[0], torch.where(own, states[1:], states[0]))
 
     def _ids_of(self, given: Any) -> Int[np.ndarray, "l"]:

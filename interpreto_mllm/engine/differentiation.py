@@ -94,8 +94,12 @@ class Differentiator:
             leaves, _ = self._inputs(asked, Points(torch.ones(1, n)), torch.zeros(1, dtype=torch.int64))
             with recording(self.model):
                 values = self._forward(asked, leaves).sum(1, keepdim=True)
-                for _ in self._backward(asked, values, leaves, OutputLayer(None)):
-                    pass
+                [(_, slopes)] = self._backward(asked, values, leaves, OutputLayer(None))
+        if not any(bool(one[:, part.owner >= 0].any()) for part, one in zip(asked.moving, slopes, strict=True)):
+            raise ValueError(
+                f"The values of the targets do not depend on the states of any feature at {self._where}, as after the last "
+                "layer, where only those of the last tokens are read: choose an earlier layer."
+            )
 
     @contextmanager
     def alone(self, asked: Asked, n: int) -> Iterator[Forward]:
@@ -110,14 +114,19 @@ class Differentiator:
             yield forward
 
     def states(
-        self, asked: Asked, embedding: Site, inputs: Float[Tensor, "draws l _"], site: Site
+        self,
+        asked: Asked,
+        embedding: Site,
+        inputs: Float[Tensor, "draws l _"],
+        site: Site,
+        media: Sequence[dict[str, Shaped[Tensor, "..."]]],
     ) -> Float[Tensor, "draws l d"]:
-        """What a layer gives for prompts of these embeddings."""
+        """What a layer gives for prompts of these embeddings, each with these tensors in place of its images and clips."""
         found = []
         query = asked.queries[0]
         with torch.inference_mode(False), torch.no_grad():
-            for input in inputs:
-                arguments = self.reading.arguments(query)
+            for input, replaced in zip(inputs, media, strict=True):
+                arguments = {**self.reading.arguments(query), **replaced}
                 length = arguments["input_ids"].shape[1]
                 with embedding.replaced(input[None], length), site.read(1, length) as states:
                     self.model(**arguments, **self.reading.constants(query))
@@ -217,16 +226,19 @@ class Differentiator:
             )
         return slopes
 
+    @property
+    def _where(self) -> str:
+        return "its inputs" if self.site is None else self.site.name
+
     def _unconnected(self, name: str | None = None) -> str:
         if name is not None:
             return (
                 f"{type(self.model).__name__} gives no gradients with respect to {name!r}, as where it makes tokens of an "
                 "image: pin the pieces of images and clips to explain the text alone, or use a method of coalitions."
             )
-        where = "its inputs" if self.site is None else self.site.name
         return (
-            f"The values of the targets do not depend on {where} in a way that has gradients: choose a layer on the path from "
-            "the prompt to the targets, and an inference mode of differentiable operations."
+            f"The values of the targets do not depend on {self._where} in a way that has gradients: choose a layer on the path "
+            "from the prompt to the targets, and an inference mode of differentiable operations."
         )
 
     def _inputs(self, asked: Asked, points: Points, chosen: Int[Tensor, "b"]) -> tuple[Leaves, Leaves]:

@@ -35,10 +35,10 @@ def moving_media(processing: Processing, media: Sequence[State], features: Seque
     """
     if not media:
         return []
-    owners = {pair: index for index, feature in enumerate(features) for pair in feature.pieces}
+    owners = owners_of(features)
     if not owners:
         return []
-    whole, bare = processing.media([media]), processing.media([_without(media, owners)])
+    whole, bare = processing.media([media]), bare_media(processing, media, owners)
     if any(whole[name].shape != bare[name].shape for name in whole):
         raise ValueError(
             "A gradient method moves numbers of an image or a clip, and this occlusion leaves some of them out: use Fill(), "
@@ -48,6 +48,16 @@ def moving_media(processing: Processing, media: Sequence[State], features: Seque
     owned = _owned(processing, media, owners, {name: whole[name] for name in names})
     groups = _give_to_groups(processing, media, owners, whole, owned)
     return [_part(name, whole[name], bare[name], owned[name], groups) for name in names]
+
+
+def owners_of(features: Sequence[Feature]) -> dict[tuple[int, int], int]:
+    """The feature of each piece of an image or a clip, by the numbers of both."""
+    return {pair: index for index, feature in enumerate(features) for pair in feature.pieces}
+
+
+def bare_media(processing: Processing, media: Sequence[State], owners: dict[tuple[int, int], int]) -> Tensors:
+    """What a model reads of images and clips without the pieces that are features."""
+    return processing.media([_without(media, owners)])
 
 
 def _part(
@@ -75,7 +85,7 @@ def _give_to_groups(
         mine = {pair: feature for pair, feature in owners.items() if pair[0] == number}
         if not mine:
             continue
-        bare = processing.media([_without(media, mine)])
+        bare = bare_media(processing, media, mine)
         for name, owner in owned.items():
             changed = (whole[name] != bare[name]).flatten().cpu()
             owner[(owner == -1) & changed] = -2 - len(groups)
@@ -109,16 +119,16 @@ def _owned(
         if isinstance(state.medium, Encoded):
             _mark_encoded(state.medium, number, owners, owned)
             continue
-        blank = _shown(processing, media, number, None)
-        shown = [_shown(processing, media, number, piece) for piece in range(len(state.medium.labels))]
-        rest = _shown(processing, media, number, len(shown))
+        blank = shown(processing, media, number, None)
+        count = len(state.medium.labels)
+        each = [shown(processing, media, number, piece) for piece in range(count + 1)]  # what no piece covers is the last
         for name in whole:
-            changes = torch.stack([(one[name] - blank[name]).float().abs().flatten().cpu() for one in [*shown, rest]])
-            if len(shown) > 1 or changes[1].any():
+            changes = torch.stack([(one[name] - blank[name]).float().abs().flatten().cpu() for one in each])
+            if count > 1 or changes[1].any():
                 changes = changes - changes.min(1, keepdim=True).values  # what a normalisation does to all numbers alike
             strongest, piece = changes.max(0)
             told = (strongest > best[name]) & (strongest > FAINT * changes.max())
-            features = torch.tensor([*(owners.get((number, piece), -1) for piece in range(len(shown))), -1])
+            features = torch.tensor([*(owners.get((number, piece), -1) for piece in range(count)), -1])
             owned[name] = torch.where(told, features[piece], owned[name])
             best[name] = torch.where(told, strongest, best[name])
     return owned
@@ -134,7 +144,7 @@ def _mark_encoded(medium: Encoded, number: int, owners: dict[tuple[int, int], in
             each[edges[piece] : edges[piece + 1]] = owners.get((number, piece), -1)
 
 
-def _shown(processing: Processing, media: Sequence[State], number: int, piece: int | None) -> Tensors:
+def shown(processing: Processing, media: Sequence[State], number: int, piece: int | None) -> Tensors:
     """The processed media with only one piece of one of them shown; none for None, and what no piece covers past the last."""
     changed = [state if place != number else State.whole(_only(state.medium, piece)) for place, state in enumerate(media)]
     return processing.media([changed])
