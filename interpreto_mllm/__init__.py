@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         InputXGradient,
         IntegratedGradients,
         KernelShap,
+        Lasso,
         Lime,
         MonteCarloShapley,
         NeymanShapley,
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
     from interpreto_mllm.prompts.pair import Pair
     from interpreto_mllm.prompts.sentences import Sentences
+    from interpreto_mllm.prompts.sources import Sources
     from interpreto_mllm.prompts.template import Template
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
@@ -119,6 +121,7 @@ __all__ = [
     "IntegratedGradients",
     "JsonLines",
     "KernelShap",
+    "Lasso",
     "Lime",
     "Masks",
     "MeanLevel",
@@ -149,6 +152,7 @@ __all__ = [
     "Sign",
     "SmoothGrad",
     "Sobol",
+    "Sources",
     "SplitOnSilence",
     "SpokenWords",
     "SquareGrad",
@@ -183,7 +187,7 @@ _HOMES = {
     "evaluation.stopping": "Rule Sign Tolerance TopK",
     "explainers": (
         "AutoShapley Banzhaf ComplementaryShapley ExactShapley GaussianProcessShapley GradientShap "
-        "HierarchicalShapley InputXGradient IntegratedGradients KernelShap Lime MonteCarloShapley "
+        "HierarchicalShapley InputXGradient IntegratedGradients KernelShap Lasso Lime MonteCarloShapley "
         "NeymanShapley Occlusion PermutationShapley Relevance Saliency SmoothGrad Sobol SquareGrad VarGrad "
         "explain"
     ),
@@ -204,6 +208,7 @@ _HOMES = {
     "prompts.occlusion": "Attend Drop Replace",
     "prompts.pair": "Pair",
     "prompts.sentences": "Sentences",
+    "prompts.sources": "Sources",
     "prompts.template": "Template",
     "similarity.response_similarity": "ResponseSimilarity",
 }

@@ -42,7 +42,7 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
     def __init__(self, model: Any, processing: Processing, mode: Mode, generation: Generation, batching: Batching):
         self.model, self.processing = model, processing
         self.classes, self.multi_label = self._count(), self._independent()
-        if mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+        if mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX, InferenceModes.ANSWER_LOGIT):
             if self.multi_label:
                 self.notes = (self.sigmoid,)
             elif self.classes == 1:

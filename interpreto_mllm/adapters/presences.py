@@ -102,7 +102,7 @@ class Presences:
             keeps_rest=aggregator.keeps_rest,
         )
         question = game.question
-        if where.whole_answer:
+        if where.whole_answer and question.whole is None:
             question = replace(question, whole=Joint.of(mode_name(adapter.mode)) if question.unit == "token" else Joint.SUM)
         if isinstance(game.prompt, TemplatePrompt):
             question = replace(question, notes=(*question.notes, OWN_BASELINES))

@@ -52,6 +52,8 @@ def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any
         question = Question(answer.targets, tuple(range(len(answer.targets))), adapter.unit, joint, answer.notes)
     else:
         question = pose(given, lambda target: adapter.target(target, prompt.text, full), adapter.unit, joint)
+    if joint is Joint.LOGIT:
+        question = replace(question, whole=joint, unit="response" if question.unit == "token" else question.unit)
     question = replace(question, notes=(*adapter.notes, *question.notes))
     for target in question.targets:
         adapter.check_room(longest, target)

@@ -13,6 +13,7 @@ from interpreto_mllm.aggregators.gradient import (
     SquaredGradientAggregator,
 )
 from interpreto_mllm.aggregators.kernel import KernelAggregator
+from interpreto_mllm.aggregators.lasso import LassoAggregator
 from interpreto_mllm.aggregators.leave_one_out import LeaveOneOutAggregator
 from interpreto_mllm.aggregators.lime import LimeAggregator
 from interpreto_mllm.aggregators.marginal import MarginalAggregator
@@ -29,6 +30,7 @@ __all__ = [
     "GradientAggregator",
     "GradientVarianceAggregator",
     "KernelAggregator",
+    "LassoAggregator",
     "LeaveOneOutAggregator",
     "LimeAggregator",
     "MarginalAggregator",

@@ -20,6 +20,7 @@ class Feature:
             for a group.
         box: for a part of an image, the smallest box around it: left, top, right, bottom in pixels.
         time: for a part of a clip, its start and end in seconds.
+        label: the name that the user gave it, such as that of a source; None where there is none.
 
     Example:
         >>> Feature("Paris", spans=((4, 9),), positions=(2,)).text
@@ -35,3 +36,9 @@ class Feature:
     pieces: tuple[tuple[int, int], ...] = ()
     box: tuple[int, int, int, int] | None = None
     time: tuple[float, float] | None = None
+    label: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The text, after the label where there is one."""
+        return self.text if self.label is None else f"{self.label}: {self.text}"

@@ -12,7 +12,7 @@ from interpreto_mllm.explainers.gradients import (
 )
 from interpreto_mllm.explainers.hierarchical import HierarchicalShapley
 from interpreto_mllm.explainers.others import Banzhaf, Occlusion, Sobol
-from interpreto_mllm.explainers.regression import KernelShap, Lime
+from interpreto_mllm.explainers.regression import KernelShap, Lasso, Lime
 from interpreto_mllm.explainers.relevance import Relevance
 from interpreto_mllm.explainers.shapley import (
     ComplementaryShapley,
@@ -34,6 +34,7 @@ __all__ = [
     "InputXGradient",
     "IntegratedGradients",
     "KernelShap",
+    "Lasso",
     "Lime",
     "MonteCarloShapley",
     "NeymanShapley",

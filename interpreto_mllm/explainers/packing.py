@@ -21,6 +21,7 @@ from interpreto_mllm.prompts.filters import OtherModalities, StopPhrases, punctu
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Attend, Drop, Replace
 from interpreto_mllm.prompts.sentences import Sentences
+from interpreto_mllm.prompts.sources import Sources
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 MEMBERS = {str(member): member for kind in (Granularity, InferenceModes) for member in kind}
@@ -31,7 +32,8 @@ NEVER = ("Clip", "Estimate", "External", "Picture", "TfIdfCosine")
 CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Drop, Replace, Attend, Sentences, StopPhrases, OtherModalities, Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
+        *(Drop, Replace, Attend, Sentences, Sources, StopPhrases, OtherModalities),
+        *(Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
         *(getattr(part, name) for part in (media, similarity, perturbators, aggregators) for name in part.__all__),
     )
     if isinstance(kind, type) and not inspect.isabstract(kind) and kind.__name__ not in NEVER

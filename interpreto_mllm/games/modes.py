@@ -23,6 +23,9 @@ class InferenceModes(Enum):
     one over the target's probability; KL, the divergence from the prediction after the whole prompt to the one after the
     coalition, in nats.
 
+    ANSWER_LOGIT is log(p / (1 − p)) for the probability p of the whole answer, which has one row (Cohen-Wang et al.,
+    "ContextCite", NeurIPS 2024). Unlike log p it does not flatten where the answer is all but certain.
+
     Each is callable, and so is a mode of your own: from logits `Float[... v]` and target ids `Int[...]` to `Float[...]`.
     Two are not: SIMILARITY lets the model answer again, as `ResponseSimilarity()` does, which can say more about how; and KL
     compares with another prediction.
@@ -39,6 +42,7 @@ class InferenceModes(Enum):
     ENTROPY = "entropy"
     PERPLEXITY = "perplexity"
     KL = "kl"
+    ANSWER_LOGIT = "answer_logit"
     SIMILARITY = "similarity"
 
     def __call__(self, logits: Float[Tensor, "*rows v"], targets: Int[Tensor, "*rows"]) -> Float[Tensor, "*rows"]:
@@ -51,6 +55,8 @@ class InferenceModes(Enum):
         chosen = logits.gather(-1, targets[..., None])[..., 0]
         if self is InferenceModes.LOGITS:
             return chosen
+        if self is InferenceModes.ANSWER_LOGIT:  # of each token; `Joint.LOGIT` makes one of them
+            return chosen - logits.scatter(-1, targets[..., None], -torch.inf).logsumexp(-1)
         log_probabilities = chosen - torch.logsumexp(logits, dim=-1)
         if self is InferenceModes.PERPLEXITY:
             return log_probabilities.neg().exp()
@@ -94,6 +100,7 @@ class Joint(Enum):
     PRODUCT = "product"
     MEAN = "mean"
     GEOMETRIC_MEAN = "geometric mean"
+    LOGIT = "logit of the product"
 
     @classmethod
     def of(cls, mode: str) -> Joint:
@@ -105,13 +112,27 @@ class Joint(Enum):
         """
         if mode.startswith(("top-", "TopMass(")):  # on results, and in fingerprints
             return cls.MEAN
-        return {"softmax": cls.PRODUCT, "perplexity": cls.GEOMETRIC_MEAN}.get(mode, cls.SUM)
+        return {"softmax": cls.PRODUCT, "perplexity": cls.GEOMETRIC_MEAN, "answer_logit": cls.LOGIT}.get(mode, cls.SUM)
 
     def __call__(self, values: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
         """The value of all columns together."""
         if self is Joint.GEOMETRIC_MEAN:
             return values.log().mean(1).exp()
+        if self is Joint.LOGIT:
+            return values[:, 0] if values.shape[1] == 1 else logit_of_product(values)
         return {Joint.SUM: values.sum, Joint.PRODUCT: values.prod, Joint.MEAN: values.mean}[self](1)
+
+
+def logit_of_product(logits: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
+    """The logit of the product of probabilities, from the logit of each.
+
+    Example:
+        >>> halves = torch.tensor([[0.0, 0.0]])
+        >>> logit_of_product(halves).exp().tolist()  # 1/4 to 3/4
+        [0.333...]
+    """
+    logs = torch.nn.functional.logsigmoid(logits.double()).sum(1).clamp_max(-torch.finfo(torch.float64).tiny)
+    return logs - (-torch.expm1(logs)).log()
 
 
 DISTRIBUTION_MODES = (InferenceModes.ENTROPY, InferenceModes.PERPLEXITY, InferenceModes.KL)
@@ -156,6 +177,8 @@ def of_independent_labels(mode: Mode) -> Mode:
         >>> of_independent_labels(InferenceModes.SOFTMAX)(logits, torch.tensor([0])).tolist()
         [0.5]
     """
+    if mode is InferenceModes.ANSWER_LOGIT:
+        return InferenceModes.LOGITS
     if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
         return mode
     function = torch.sigmoid if mode is InferenceModes.SOFTMAX else torch.nn.functional.logsigmoid

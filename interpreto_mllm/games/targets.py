@@ -216,6 +216,8 @@ class Question(Generic[Kind]):
             >>> Question((answer,), (0,), "token", Joint.SUM).of_answers(torch.tensor([[-1.0, -2.0]])).tolist()
             [[-3.0]]
         """
+        if self.whole is not None:
+            return columns
         widths = [1 if isinstance(column, tuple) else len(self.targets[column].labels) for column in self.columns]
         return stack([self.joint(part) for part in columns.split(widths, 1)], dim=1)
 

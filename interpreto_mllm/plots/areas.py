@@ -46,7 +46,7 @@ def name(attribution: Record, entry: int) -> str:
     feature = attribution.features[entry]
     of = {medium for medium, _ in feature.pieces}
     if len(of) != 1 or not attribution.media or feature.modality == "mixed":
-        return feature.text
+        return feature.name
     title = caption(attribution, of.pop())
     return feature.text if title in ("image", feature.text) else f"{title}, {feature.text}"
 

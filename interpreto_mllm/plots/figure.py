@@ -60,7 +60,7 @@ def _bars(attribution: Record, target: int, fonts: dict[str, str]) -> Figure:
     colours = [hexadecimal(TOWARDS if height > 0 else AGAINST) for height in heights]
     axes.barh(range(len(shown)), heights, xerr=errors, color=colours, height=0.72, error_kw={"ecolor": "#444444", "capsize": 2})
     axes.axvline(0, color="#444444", linewidth=0.8)
-    names = [label(attribution.features[feature].text, fonts) for feature in shown]
+    names = [label(attribution.features[feature].name, fonts) for feature in shown]
     axes.set_yticks(range(len(shown)), labels=names, parse_math=False)
     axes.set_ylim(len(shown) - 0.4, -0.6)
     if not scores.bound:
@@ -90,7 +90,7 @@ def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
     image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
     lines = range(0, attribution.t, -(-attribution.t // MOST_ROW_LABELS))
-    names = [label(attribution.features[feature].text, fonts) for feature in shown]
+    names = [label(attribution.features[feature].name, fonts) for feature in shown]
     axes.set_xticks([column + 0.5 for column in range(len(shown))], labels=names, rotation=90, parse_math=False)
     labels = [label(attribution.targets[line], fonts) for line in lines]
     axes.set_yticks([line + 0.5 for line in lines], labels=labels, parse_math=False)

@@ -63,7 +63,7 @@ def quantity(attribution: Record) -> str:
 def unit(attribution: Record) -> str:
     """Of the numbers."""
     units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
-    units |= {"entropy": "nats", "kl": "nats", "perplexity": "perplexity"}
+    units |= {"entropy": "nats", "kl": "nats", "perplexity": "perplexity", "answer_logit": "logits"}
     return "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
 
 

@@ -162,10 +162,11 @@ def merge_features(
 
 
 def _merged(parts: list[Feature]) -> Feature:
-    """One feature out of several; its role and turn are kept where they agree."""
+    """One feature out of several; its role, turn and label are kept where they agree."""
     if len(parts) == 1:
         return parts[0]
-    roles, turns, modalities = ({getattr(part, name) for part in parts} for name in ("role", "turn", "modality"))
+    shared = ("role", "turn", "modality", "label")
+    roles, turns, modalities, labels = ({getattr(part, name) for part in parts} for name in shared)
     boxes = [part.box for part in parts if part.box is not None]
     times = [part.time for part in parts if part.time is not None]
     one_medium = len({medium for part in parts for medium, _ in part.pieces}) == 1
@@ -179,6 +180,7 @@ def _merged(parts: list[Feature]) -> Feature:
         tuple(piece for part in parts for piece in part.pieces),
         _around(boxes) if boxes and one_medium else None,
         (min(start for start, _ in times), max(end for _, end in times)) if times and one_medium else None,
+        labels.pop() if len(labels) == 1 else None,
     )
 
 

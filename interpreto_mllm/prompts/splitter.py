@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
@@ -11,6 +11,7 @@ from jaxtyping import Int
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.prompts.granularity import BY_TOKEN, Granularity, Span, Splitter, check_spans
 from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.sources import Sources
 from interpreto_mllm.prompts.tokens import Tokens
 
 
@@ -60,7 +61,7 @@ class TextSplitter:
         return owner, features
 
     def _by_span(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
-        pieces = [(span, region) for region in regions for span in self._split(tokens.text, region)]
+        pieces, labels = self._pieces(tokens.text, regions)
         owner = tokens.owners([span for span, _ in pieces], [region.span for region in regions])
         owner[tokens.special] = -1
         positions: dict[int, list[int]] = {}
@@ -73,7 +74,8 @@ class TextSplitter:
             (start, _), region = pieces[index]
             mine = tuple(positions[index])
             end = self._end(tokens, mine, [span for span, _ in pieces[index:following]])
-            features.append(Feature(tokens.text[start:end], ((start, end),), mine, region.role, region.turn))
+            feature = Feature(tokens.text[start:end], ((start, end),), mine, region.role, region.turn)
+            features.append(replace(feature, label=labels[index]) if labels else feature)
         return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
 
     @staticmethod
@@ -81,6 +83,13 @@ class TextSplitter:
         """Where a feature ends: after the last piece that its tokens cover; a token may cover more than one."""
         reach = max(tokens.offsets[position][1] for position in mine)
         return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
+
+    def _pieces(self, text: str, regions: list[Region]) -> tuple[list[tuple[Span, Region]], list[str]]:
+        """The features' spans with their regions, and their labels where these are sources."""
+        if not isinstance(self.granularity, Sources):
+            return [(span, region) for region in regions for span in self._split(text, region)], []
+        placed = self.granularity.pieces(text, [region.span for region in regions])
+        return [(span, regions[region]) for span, region, _ in placed], [label for _, _, label in placed]
 
     def _split(self, text: str, region: Region) -> list[Span]:
         start, end = region.span

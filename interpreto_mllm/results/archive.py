@@ -59,7 +59,7 @@ def written(record: Record) -> bytes:
         **{name: getattr(record, name) for name in PLAIN},
         "notes": list(record.notes),
         "counts": asdict(record.counts),
-        "features": [asdict(feature) for feature in record.features],
+        "features": [_packed_feature(feature) for feature in record.features],
         "media": [medium.to_data() for medium in record.media],
         "conversation": record.conversation and record.conversation.to_data(record.media),
         "aggregator": _describe(record.aggregator),
@@ -146,6 +146,12 @@ def _read(path: Path) -> dict[str, Any]:
             "upgrade interpreto_mllm."
         )
     return content
+
+
+def _packed_feature(feature: Feature) -> dict[str, Any]:
+    """A feature, its label only where it has one."""
+    entry = asdict(feature)
+    return {name: value for name, value in entry.items() if name != "label" or value is not None}
 
 
 def _feature(entry: dict[str, Any]) -> Feature:

@@ -30,6 +30,7 @@ def frame(record: Record) -> pandas.DataFrame:
             "target": [target for target in record.targets for _ in range(n)],
             "feature_index": list(range(n)) * t,
             "feature": [feature.text for feature in record.features] * t,
+            "label": [feature.label for feature in record.features] * t,
             "modality": [feature.modality for feature in record.features] * t,
             "role": [feature.role for feature in record.features] * t,
             "start": pandas.array([start for start, _ in spans] * t, dtype="Int64"),
