@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -53,29 +54,28 @@ class RunFolder:
             self._lock.release()
             raise
 
-    def _begun(self, resume: bool) -> dict[str, Any]:
-        there = read(self.path / "spec.json")
-        here = {"format": FORMAT, "version": VERSION, "run": self.run.model_dump(mode="json"), "identity": self.run.identity()}
-        here |= {"versions": versions(), "commit": commit()}
-        if there is None:
-            self._write("spec.json", here)
-            return here
-        if not resume:
-            raise ValueError(f"{self.path} holds a run already: resume it (--resume), or give another folder.")
-        self._check_same(there)
+    @staticmethod
+    def check(path: Path, run: RunSpec, resume: bool) -> dict[str, Any] | None:
+        """What `spec.json` holds of this run, if it has begun.
+
+        Raises:
+            ValueError: when the folder holds something else, or what may not be resumed.
+        """
+        there = read(path / "spec.json")
+        if there is not None and not resume:
+            raise ValueError(f"{path} holds a run already: resume it (--resume), or give another folder.")
+        if there is not None:
+            _check_same(path, run, there)
         return there
 
-    def _check_same(self, there: Mapping[str, Any]) -> None:
-        if there.get("format") != FORMAT or there["version"] > VERSION:
-            raise ValueError(f"{self.path} holds no run that this version of interpreto_mllm reads: give another folder.")
-        earlier = RunSpec.model_validate(there["run"])
-        differing = [*self.run.differences(earlier), *changed(there["versions"], versions())]
-        if differing:
-            more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
-            raise ValueError(
-                f"The run in {self.path} cannot be resumed, because this changed since: {'; '.join(differing[:5])}{more}. Put "
-                "it back, or give another folder."
-            )
+    def _begun(self, resume: bool) -> dict[str, Any]:
+        there = self.check(self.path, self.run, resume)
+        if there is not None:
+            return there
+        here = {"format": FORMAT, "version": VERSION, "run": self.run.model_dump(mode="json"), "identity": self.run.identity()}
+        here |= {"versions": versions(), "commit": commit()}
+        self._write("spec.json", here)
+        return here
 
     def samples(self) -> Iterator[dict[str, Any]]:
         """What the files of samples hold, in the order of their names.
@@ -115,7 +115,8 @@ class RunFolder:
             replace_file(self.path / "evaluations" / f"{name}.json", outcome.archive)
         replace_file(self.path / "samples" / f"{name}.json", json.dumps(outcome.content, allow_nan=False).encode() + b"\n")
         if outcome.archive is not None:
-            self.checkpoint(outcome.identity).unlink(missing_ok=True)
+            for path in self.path.glob(f"checkpoints/{glob.escape(name)}.*"):
+                path.unlink(missing_ok=True)
         with (self.path / "costs.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"identity": outcome.identity, **outcome.costs}) + "\n")
 
@@ -151,6 +152,18 @@ class RunFolder:
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         replace_file(self.path / name, as_json(content))
+
+
+def _check_same(path: Path, run: RunSpec, there: Mapping[str, Any]) -> None:
+    if there.get("format") != FORMAT or there["version"] > VERSION:
+        raise ValueError(f"{path} holds no run that this version of interpreto_mllm reads: give another folder.")
+    differing = [*run.differences(RunSpec.model_validate(there["run"])), *changed(there["versions"], versions())]
+    if differing:
+        more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
+        raise ValueError(
+            f"The run in {path} cannot be resumed, because this changed since: {'; '.join(differing[:5])}{more}. Put it back, "
+            "or give another folder."
+        )
 
 
 def as_json(content: Mapping[str, Any]) -> bytes:

@@ -52,6 +52,15 @@ class Samples(Sequence[Sample]):
     def __len__(self) -> int:
         return len(self._indices)
 
+    @property
+    def identities(self) -> list[str]:
+        """Of all samples in order; their rows are not read for it, save a column of identities."""
+        column = self._reading.columns.identity
+        if column is None:
+            return [_numbered(number) for number in self._indices]
+        rows = self._table.only([column])
+        return [str(rows[number][column]) for number in self._indices]
+
     @overload
     def __getitem__(self, index: int) -> Sample: ...
     @overload
@@ -134,9 +143,13 @@ def _selected(data: DataSpec, table: Table, reading: Reading) -> list[int]:
     return list(islice(kept, select.start, end))
 
 
+def _numbered(number: int) -> str:
+    return f"{number:05d}"
+
+
 def _sample(number: int, row: Mapping[str, Any], reading: Reading) -> Sample:
     columns = reading.columns
-    name = f"{number:05d}" if columns.identity is None else str(row[columns.identity])
+    name = _numbered(number) if columns.identity is None else str(row[columns.identity])
     if TRUTH in row:
         return Sample(name, row[INPUTS], row["answer"], row[TRUTH])
     try:

@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Task = Callable[[], Any]
 """Work that can be pickled. It raises nothing of its own: what goes wrong is part of what it returns."""
@@ -27,6 +27,7 @@ class Lost:
     reason: str
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Does tasks in one or more workers."""
 

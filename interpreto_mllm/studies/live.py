@@ -97,8 +97,9 @@ class Watcher:
         line = self.lines[name]
         line.done += outcome.status == "done"
         line.failed += outcome.status == "failed"
-        line.evaluations += outcome.costs.get("evaluations", 0)
-        line.paid += outcome.costs.get("paid", 0)
+        line.evaluations += outcome.costs.get("evaluations", 0) + outcome.costs.get("paid_for_metrics", 0)
+        line.paid += outcome.costs.get("paid", 0) + outcome.costs.get("paid_for_metrics", 0)
+
         self.show(line)
 
     def finished(self, name: str, problem: Failure | None) -> None:

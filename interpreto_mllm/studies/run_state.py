@@ -28,6 +28,7 @@ class RunState:
 
     Attributes:
         done, failed: samples with a result, and without one.
+        metric_errors: samples of which a metric failed.
         under_way: tasks that are not finished.
         all_submitted: whether there are no further ones.
         problem: why none of its samples can be explained.
@@ -35,7 +36,7 @@ class RunState:
 
     def __init__(self, run: RunSpec, folder: RunFolder, samples: int, trackers: Sequence[Tracker], shown: Watcher):
         self.run, self.folder, self.samples = run, folder, samples
-        self.done = self.failed = self.under_way = 0
+        self.done = self.failed = self.metric_errors = self.under_way = 0
         self.all_submitted = self._closed = False
         self.problem: Failure | None = None
         self._numbers: dict[str, int] = {}
@@ -60,6 +61,8 @@ class RunState:
             )
         finished = {identity for identity, status in there.items() if status == "done"}
         self.done = len(finished)
+        if len(finished) == len(identities) and (self.folder.path / "summary" / "aggregate_metrics.json").exists():
+            self._trackers = []  # they were told of all of it
         self._shown.started(self.run.name, self.samples, self.done)
         self._tell(lambda tracker: tracker.started(self.run, self.folder.path))
         return {identity for identity in identities if identity not in finished}
@@ -99,6 +102,7 @@ class RunState:
         if self.problem is None:
             contents = sorted(self.folder.samples(), key=lambda content: self.number(content["identity"]))
             summary = aggregated(contents)
+            self.metric_errors = sum("metric_errors" in content for content in contents)
             try:
                 self.folder.write_summary("samples.parquet", parquet(sample_rows(self.run.name, contents)))
                 self.folder.write_summary("rows.parquet", parquet(score_rows(self.run.name, contents)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from interpreto_mllm.core.optional import optional
 from interpreto_mllm.studies.spec import RunSpec
 
 
+@runtime_checkable
 class Tracker(Protocol):
     """Is told of every run and sample of a study. One that raises is told no more; the study goes on."""
 
