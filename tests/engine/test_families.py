@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.families import AUDIO_TEXT, CHATTING, CLASSIFIERS, IMAGE_TEXT, QUESTION, conversation, encoded, family
+from support.families import AUDIO_TEXT, CHATTING, CLASSIFIERS, IMAGE_TEXT, QUESTION, conversation, each, encoded, family
 from support.family_parts import RATE, Family, clip, picture
 
 pytestmark = pytest.mark.vendor
@@ -24,7 +24,7 @@ BOTH_WAYS = {"paligemma"}
 NO_LOGITS_TO_KEEP = {"qwen2_audio", "qwen2_5_omni"}
 
 
-@pytest.fixture(params=CHATTING)
+@pytest.fixture(params=each(CHATTING))
 def subject(request: pytest.FixtureRequest) -> Family:
     return family(request.param)
 

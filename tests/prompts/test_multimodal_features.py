@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 from support.by_hand import answered, ids_of, parts, processed, rendered
-from support.families import CHATTING, REPRESENTATIVE, conversation, each, family
+from support.families import AUDIO_TEXT, REPRESENTATIVE, conversation, each, family
 from support.family_parts import clip, picture
 from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game, text, user, whole, worth
 
@@ -27,7 +27,7 @@ from interpreto_mllm import (
     WholeImage,
 )
 
-HEARING = [name for name in CHATTING if "audio" in family(name).modalities]
+HEARING = (*AUDIO_TEXT, "qwen2_5_omni")
 RECURRENT = {"lfm2_vl"}
 
 
