@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,8 +25,14 @@ def folders(root: Path) -> set[str]:
     return {path.parent.relative_to(root).as_posix() for path in root.rglob("*.py")} - {"."}
 
 
+@functools.cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Of the syntax tree of a file."""
+    return [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+
+
 def functions(path: Path) -> Iterator[Function]:
-    return (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, Function))
+    return (node for node in nodes(path) if isinstance(node, Function))
 
 
 def code_lines(function: Function) -> int:
@@ -74,7 +81,7 @@ def test_nothing_reads_source_code_at_run_time() -> None:
 
 def shapes(path: Path) -> Iterator[str]:
     """The shapes of the jaxtyping annotations in a file."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and len(node.slice.elts) == 2:
             shape = node.slice.elts[1]
             if isinstance(shape, ast.Constant) and isinstance(shape.value, str):

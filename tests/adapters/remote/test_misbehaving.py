@@ -10,7 +10,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +252,15 @@ def hanging_after(answered: int) -> Callable[[int, str, dict[str, Any]], Told]:
     return lambda number, path, body: Told(choice(str(number), True)) if number < answered else Told(hang=True)
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Ctrl-C interrupts, as in a terminal; processes that a shell starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_ends_a_call_to_a_hanging_server_at_once_and_keeps_what_arrived() -> None:
     with misbehaving(hanging_after(9)) as server:
         remote = RemoteModel(server.url, "m", timeout=30.0, concurrency=2)
