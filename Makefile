@@ -28,6 +28,12 @@ $(BIN)/python:
 	$(PIP) -e '.[plot,bench]'
 	@touch $@
 
+# What the benchmark of gradients is compared with and needs other versions of libraries.
+.venv-inseq/.made: Makefile
+	$(PYTHON) -m venv .venv-inseq
+	.venv-inseq/bin/pip install --quiet inseq==0.7.1
+	@touch $@
+
 # The servers that take minutes to install: one is compiled, the other is large and pins versions of its own.
 .venv-llama/.made: Makefile
 	$(PYTHON) -m venv .venv-llama
@@ -96,7 +102,7 @@ tables: .venv/.dev ## fill the tables of README.md and docs/*.md, and write docs
 	$(PYTHON) benchmarks/parity_page.py
 	$(BIN)/python benchmarks/errors_page.py
 
-bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/results/tables/
+bench: .venv/.bench .venv-inseq/.made ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/long.py
@@ -105,9 +111,10 @@ bench: .venv/.bench ## run the benchmarks; their tables land in benchmarks/resul
 	$(BIN)/python benchmarks/pointing.py
 	$(BIN)/python benchmarks/interactions.py
 	$(BIN)/python benchmarks/stopping.py
+	$(BIN)/python benchmarks/gradients.py --inseq .venv-inseq/bin/python
 
 sweep: .venv/.dev ## every text family of transformers, each number against a plain forward; an hour
 	$(BIN)/python benchmarks/sweep.py
 
 clean: ## remove what was made
-	rm -rf .venv .venv-llama .venv-vllm .venv-interop .venv-oldest site demo_output .pytest_cache .ruff_cache
+	rm -rf .venv .venv-inseq .venv-llama .venv-vllm .venv-interop .venv-oldest site demo_output .pytest_cache .ruff_cache

@@ -10,6 +10,10 @@ Some of its rows only, chosen by their first cells:
 
     <!-- table: accuracy/log-probabilities | GaussianProcessShapley | KernelShap -->
 
+One cell, inside a sentence, chosen by its row and its column:
+
+    took <!-- cell: speed/text | 64 words | captum 0.9 -->4×<!-- end --> as long
+
 A benchmark writes its tables to benchmarks/results/tables/. To publish them, copy the file to benchmarks/published/ and run
 `make tables`. A file there may have another name, where a benchmark is published with several settings.
 """
@@ -25,6 +29,8 @@ ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "benchmarks" / "published"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(<!-- table: (?P<name>[^|\n]+?)(?P<rows>( \|[^|\n]+?)*) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+CELL = re.compile(r"(<!-- cell: (?P<name>[^|\n]+?) \| (?P<row>[^|\n]+?) \| (?P<column>[^|\n]+?) -->).*?(<!-- end -->)")
 
 
 def published() -> dict[str, dict[str, Any]]:
@@ -49,10 +55,11 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
 
 
 def filled(page: str, tables: dict[str, dict[str, Any]]) -> str:
-    """The text of a page, with every marked table filled in.
+    """The text of a page, with every marked table and cell filled in.
 
     Raises:
         KeyError: A page names a table or a row that is not published.
+        ValueError: It names a column that is not.
     """
 
     def block(match: re.Match[str]) -> str:
@@ -60,7 +67,12 @@ def filled(page: str, tables: dict[str, dict[str, Any]]) -> str:
         names = [name.strip() for name in match["rows"].split("|")[1:]]
         return f"{match[1]}\n{markdown(table['columns'], selected(table['rows'], names))}\n<!-- end -->"
 
-    return BLOCK.sub(block, page)
+    def cell(match: re.Match[str]) -> str:
+        table = tables[match["name"]]
+        [row] = selected(table["rows"], [match["row"]])
+        return f"{match[1]}{row[table['columns'].index(match['column'])]}<!-- end -->"
+
+    return CELL.sub(cell, BLOCK.sub(block, page))
 
 
 def main() -> None:

@@ -116,10 +116,10 @@ def inseq(python: str, model: LlamaForCausalLM, tokenizer: Any, job: dict[str, A
             given.close()
 
 
-def taken(work: Contender) -> float:
-    """Seconds of the processor."""
+def taken(work: Contender, results: list[Any]) -> float:
+    """Seconds of the processor; the result is added to the list."""
     started = time.process_time()
-    work()
+    results.append(work())
     return time.process_time() - started
 
 
@@ -134,7 +134,8 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
     theirs = captum(model, tokenizer, prompt, answer)
     others = interpreto(model, tokenizer, prompt, answer, arguments.batch_size)
     works: dict[str, Contender] = {"whole answer": whole, "all rows": rows, "captum": theirs, "interpreto": others}
-    contenders: dict[str, Callable[[], float]] = {name: partial(taken, work) for name, work in works.items()}
+    found: dict[str, list[Any]] = {name: [] for name in works}
+    contenders: dict[str, Callable[[], float]] = {name: partial(taken, work, found[name]) for name, work in works.items()}
     seconds: dict[str, list[float]] = {}
     job = {"prompt": prompt, "answer": answer, "steps": STEPS, "threads": arguments.threads}
     with inseq(arguments.inseq, model, tokenizer, job) if arguments.inseq else nullcontext() as inseqs:
@@ -144,11 +145,9 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
             for name, run in contenders.items():
                 seconds.setdefault(name, []).append(run())
                 print(f"{case.name}, run {turn + 1}, {name}: {seconds[name][-1]:.2f} s", flush=True)
-    return {
-        "case": case,
-        "seconds": {name: min(times) for name, times in seconds.items()},
-        **numbers(rows(), theirs(), whole()),
-    }
+    least = {name: min(times) for name, times in seconds.items()}
+    last = [found[name][-1] for name in ("all rows", "captum", "whole answer")]
+    return {"case": case, "seconds": least, **numbers(*last)}
 
 
 def numbers(rows: Any, theirs: Any, whole: Any) -> dict[str, Any]:

@@ -32,6 +32,15 @@ def test_a_published_table_has_as_many_cells_as_columns_in_each_row(name: str) -
     assert {len(row) for row in TABLES[name]["rows"]} == {len(TABLES[name]["columns"])}
 
 
+def test_a_cell_stands_in_a_sentence() -> None:
+    table = {"columns": ["method", "error"], "rows": [["one", "1"], ["two", "2"]]}
+    page = "It is <!-- cell: a/b | two | error -->9<!-- end --> here, <!-- cell: a/b | one | error --><!-- end --> there."
+    filled = SCRIPT["filled"](page, {"a/b": table})
+    assert filled == page.replace("-->9<", "-->2<").replace("--><", "-->1<")
+    with pytest.raises(ValueError, match="size"):
+        SCRIPT["filled"](page.replace("error", "size"), {"a/b": table})
+
+
 def test_rows_are_chosen_by_their_first_cells() -> None:
     table = {"columns": ["method", "error"], "rows": [["one", "1"], ["two", "2"], ["three", "3"]]}
     marker = "<!-- table: a/b | three | two -->\n"

@@ -18,7 +18,7 @@ class Progress:
     """How far a call is, all its inputs together.
 
     Args:
-        evaluations: coalitions evaluated so far in this call.
+        evaluations: coalitions evaluated so far in this call, or points at which gradients were taken.
         budget: the most that there can be.
         rounds: rounds of coalitions that were drawn.
         coalitions: coalitions in the last of them.
@@ -26,6 +26,7 @@ class Progress:
         tokens: tokens read and generated in them.
         stages: seconds by stage.
         finished: whether all is done; False on the way, and at an end that is an error.
+        unit: what `evaluations` and `budget` count: "evaluation", or "point" for gradient methods.
     """
 
     evaluations: int = 0
@@ -36,6 +37,7 @@ class Progress:
     tokens: int = 0
     stages: Stages = field(default_factory=Stages)
     finished: bool = False
+    unit: str = "evaluation"
 
 
 class Callback:
@@ -73,7 +75,7 @@ class ProgressBar(Callback):
         from tqdm.auto import tqdm
 
         if self._bar is None:
-            self._bar = tqdm(total=progress.budget, unit="evaluation", delay=1.0, leave=False, dynamic_ncols=True)
+            self._bar = tqdm(total=progress.budget, unit=progress.unit, delay=1.0, leave=False, dynamic_ncols=True)
 
     def on_batch(self, progress: Progress) -> None:
         self._bar.update(progress.evaluations - self._bar.n)

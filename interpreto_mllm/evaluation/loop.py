@@ -37,5 +37,5 @@ def run_sessions(
             runs[index].record(some, values)
             if checkpoint is not None and isinstance(some, Tensor) and isinstance(values, Tensor):
                 checkpoint.add(index, runs[index].completed(some, values))
-            reporter.evaluated(len(done))
+            reporter.evaluated(len(done) if isinstance(some, Tensor) else int((some.shares > 0).sum()))
         watch.enter("aggregation")

@@ -25,13 +25,14 @@ class StoppingMonitor:
         rule: when to stop.
         aggregator: gives the scores and standard errors that the rule judges.
         game: adds to the evaluations what it knows of them, such as the values of each repeat.
+        unit: what the budget counts, in the plural.
 
     Attributes:
         stopped: whether the rule was met.
     """
 
-    def __init__(self, rule: Rule, aggregator: Aggregator, game: Game):
-        self.rule, self.aggregator, self.game = rule, aggregator, game
+    def __init__(self, rule: Rule, aggregator: Aggregator, game: Game, unit: str = "evaluations"):
+        self.rule, self.aggregator, self.game, self.unit = rule, aggregator, game, unit
         self.stopped = self._checked = self._joined = False
 
     def should_stop(self, evaluations: Evaluations) -> bool:
@@ -50,12 +51,12 @@ class StoppingMonitor:
         if self.stopped:
             saved = f", {budget - evaluated:,} saved" if evaluated < budget else ""
             of_what = " for the whole answer, not for each token of it" if self._joined else ""
-            return f"Stopped after {evaluated:,} of {budget:,} evaluations{saved}: {self.rule} was met{of_what}."
+            return f"Stopped after {evaluated:,} of {budget:,} {self.unit}{saved}: {self.rule} was met{of_what}."
         if self._checked:
-            return f"{self.rule} was not met within the budget: {evaluated:,} of {budget:,} evaluations spent."
+            return f"{self.rule} was not met within the budget: {evaluated:,} of {budget:,} {self.unit} spent."
         return (
             f"{self.rule} could not be checked: {type(self.aggregator).__name__} gave no standard errors from "
-            f"{evaluated:,} of {budget:,} evaluations."
+            f"{evaluated:,} of {budget:,} {self.unit}."
         )
 
 

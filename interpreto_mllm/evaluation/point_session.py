@@ -29,6 +29,8 @@ class PointSession:
         ValueError: for a rule that would stop a perturbator which plans all its points at once.
     """
 
+    unit = "point"
+
     def __init__(
         self, perturbator: GradientPerturbator, n: int, budget: int, seed: int, monitor: StoppingMonitor | None = None
     ):

@@ -26,6 +26,8 @@ class RepeatedSession:
         known: evaluations of the game from before.
     """
 
+    unit = "evaluation"
+
     def __init__(
         self, start: Callable[[int, Evaluations | None], SamplingSession], trials: int, known: Evaluations | None = None
     ):

@@ -19,6 +19,7 @@ class Reporter:
         budget: the most evaluations.
         counter: of the model's forwards; without one there are none.
         progress: whether a bar is shown too.
+        unit: what the budget counts: evaluations, or points at which gradients are taken.
     """
 
     def __init__(
@@ -28,9 +29,10 @@ class Reporter:
         budget: int,
         counter: ForwardCounter | None = None,
         progress: bool = False,
+        unit: str = "evaluation",
     ):
         self.callbacks = [*([ProgressBar()] if progress else []), *callbacks]
-        self.watch, self.budget = watch, budget
+        self.watch, self.budget, self.unit = watch, budget, unit
         self._spent = (ForwardCounter() if counter is None else counter).of_call
         self._before = self._spent.forwards, self._spent.tokens
         self._evaluations = self._rounds = self._coalitions = 0
@@ -49,7 +51,7 @@ class Reporter:
             callback.on_round(self._progress())
 
     def evaluated(self, coalitions: int) -> None:
-        """The values of some of them have come."""
+        """The values of some of them have come; of points, those that count as part of the budget."""
         self._evaluations += coalitions
         for callback in self.callbacks:
             callback.on_batch(self._progress())
@@ -62,4 +64,4 @@ class Reporter:
     def _progress(self, finished: bool = False) -> Progress:
         forwards, tokens = self._spent.forwards - self._before[0], self._spent.tokens - self._before[1]
         counts = (self._evaluations, self.budget, self._rounds, self._coalitions, forwards, tokens)
-        return Progress(*counts, stages=self.watch.stages, finished=finished)
+        return Progress(*counts, stages=self.watch.stages, finished=finished, unit=self.unit)

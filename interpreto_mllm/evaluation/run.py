@@ -59,7 +59,8 @@ class Run(Generic[G]):
             ValueError: when the known evaluations do not fit the game, or the perturbator cannot be stopped early.
         """
         check_trials(trials, until)
-        monitor = None if until is None else StoppingMonitor(until, aggregator, game)
+        unit = "points" if isinstance(perturbator, GradientPerturbator) else "evaluations"
+        monitor = None if until is None else StoppingMonitor(until, aggregator, game, unit)
         if isinstance(perturbator, GradientPerturbator):
             return cls(game, aggregator, PointSession(perturbator, game.n, budget, seed, monitor))
 

@@ -31,6 +31,8 @@ class SamplingSession:
         ValueError: when the known evaluations are of another number of features.
     """
 
+    unit = "evaluation"
+
     def __init__(
         self,
         perturbator: Perturbator,

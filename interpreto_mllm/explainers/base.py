@@ -274,7 +274,8 @@ class AttributionExplainer(Reproducible):
 
     def _reporter(self, runs: list[Run[ModelGame]], watch: Stopwatch) -> Reporter:
         budget, settings = sum(run.session.budget for run in runs), self.settings
-        return Reporter(settings.callbacks, watch, budget, runs[0].game.scorer.counter, settings.progress)
+        counter, unit = runs[0].game.scorer.counter, runs[0].session.unit
+        return Reporter(settings.callbacks, watch, budget, counter, settings.progress, unit)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session, evaluations = run.game, run.session, run.evaluations()

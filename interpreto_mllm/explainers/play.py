@@ -92,7 +92,7 @@ def play(
         extra=extra,
         trials=num_trials,
     )
-    with Reporter(callbacks, watch, run.session.budget, progress=progress) as reporter:
+    with Reporter(callbacks, watch, run.session.budget, progress=progress, unit=run.session.unit) as reporter:
         run_sessions([run], evaluate, reporter=reporter)
         result = Attribution.from_evaluations(
             run.evaluations(),

@@ -6,15 +6,26 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
-from interpreto_mllm import Attribution, Callback, JsonLines, KernelShap, NeymanShapley, Progress, play
-from interpreto_mllm.aggregators import ComplementaryAggregator, KernelAggregator
+from interpreto_mllm import (
+    Attribution,
+    Callback,
+    IntegratedGradients,
+    JsonLines,
+    KernelShap,
+    NeymanShapley,
+    Progress,
+    Tolerance,
+    play,
+)
+from interpreto_mllm.aggregators import ComplementaryAggregator, KernelAggregator, PathAggregator
 from interpreto_mllm.core.callbacks import ProgressBar
 from interpreto_mllm.core.counts import Counts, Stages, Stopwatch
-from interpreto_mllm.perturbators import KernelPerturbator, NeymanPerturbator
+from interpreto_mllm.perturbators import KernelPerturbator, NeymanPerturbator, UniformPerturbator
 
 PROMPTS = ["the apple is red . what is the apple ?", "the sky is blue ."]
 
@@ -52,6 +63,24 @@ def test_each_round_each_batch_and_the_end_are_told(recall: Any, tmp_path: Path)
         (name, asdict(Stages()).keys()) for name in names
     ]
     assert [{**asdict(one), "stages": None} for one in told] == [{**line, "stages": None} for line in written]
+
+
+def test_gradient_methods_count_points_and_end_at_their_budget(recall: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, bars = Heard(), list[dict[str, Any]]()
+    monkeypatch.setattr("tqdm.auto.tqdm", lambda **options: bars.append(options) or mock.Mock(n=0))
+    IntegratedGradients(*recall, steps=4, batch_size=2, callbacks=[heard])(PROMPTS[1], " red")
+    assert [progress.evaluations for _, progress in heard.events] == [0, 0, 0, 2, 4, 4]
+    assert {(progress.budget, progress.unit) for _, progress in heard.events} == {(4, "point")}
+    assert [(bar["total"], bar["unit"]) for bar in bars] == [(4, "point")]
+
+
+@pytest.mark.parametrize(
+    "tolerance, said", [(99.0, "Stopped after 32 of 64 points, 32 saved"), (1e-9, "64 of 64 points spent")]
+)
+def test_stop_rules_speak_of_points(tolerance: float, said: str) -> None:
+    game = lambda z: (z @ torch.tensor([1.0, 2.0, 3.0]).double()).square()  # noqa: E731
+    found = play(game, UniformPerturbator(64), PathAggregator(), n_features=3, until=Tolerance(tolerance))
+    assert any(said in note for note in found.notes) and not any("evaluations" in note for note in found.notes)
 
 
 def test_an_adaptive_method_has_a_round_for_each_of_its_own() -> None:
