@@ -101,6 +101,7 @@ tables: .venv/.dev ## fill the tables of README.md and docs/*.md, and write docs
 	$(PYTHON) benchmarks/fill_tables.py
 	$(PYTHON) benchmarks/parity_page.py
 	$(BIN)/python benchmarks/errors_page.py
+	$(BIN)/python benchmarks/metrics_page.py
 
 bench: .venv/.bench .venv-inseq/.made ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py

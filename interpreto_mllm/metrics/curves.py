@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -37,11 +38,11 @@ def sufficiency(record: Record, seed: int) -> Questions:
     return (yield from _over_percentages(record, "sufficiency", kept=True))
 
 
-def top_k_drop(record: Record, seed: int) -> Questions:
+def top_k_drop(record: Record, seed: int, tops: Sequence[int] = TOPS) -> Questions:
     """v(N) − v(N∖top k) for k = 1, 3, 5: of log-probabilities, how far the answer's falls. Cohen-Wang et al. 2024."""
-    tops = [k for k in TOPS if k <= record.n]
-    full, *values = (yield torch.cat([_all(record.n), ~top(record, torch.tensor(tops))])).tolist()
-    return {f"top_k_drop@{k}": full - value for k, value in zip(tops, values, strict=True)}
+    counts = [k for k in tops if k <= record.n]
+    full, *values = (yield torch.cat([_all(record.n), ~top(record, torch.tensor(counts))])).tolist()
+    return {f"top_k_drop@{k}": full - value for k, value in zip(counts, values, strict=True)}
 
 
 def monotonicity(record: Record, seed: int) -> Questions:

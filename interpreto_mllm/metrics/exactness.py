@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -52,11 +53,11 @@ def kendall_tau(record: Record, exact: Float[Tensor, "n"]) -> Numbers:
     return {"kendall_tau": kendall(record.attributions[0].double(), exact)}
 
 
-def top_k_overlap(record: Record, exact: Float[Tensor, "n"]) -> Numbers:
+def top_k_overlap(record: Record, exact: Float[Tensor, "n"], tops: Sequence[int] = TOPS) -> Numbers:
     """The share of the k strongest features, by |φ|, that are among the k truly strongest, for k = 1, 3, 5."""
     strengths, true = record.attributions[0].double().abs(), exact.abs()
     found = {}
-    for k in (k for k in TOPS if k <= record.n):
+    for k in (k for k in tops if k <= record.n):
         mine, best = (set(values.argsort(descending=True, stable=True)[:k].tolist()) for values in (strengths, true))
         found[f"top_k_overlap@{k}"] = len(mine & best) / k
     return found

@@ -21,13 +21,13 @@ FEWEST = 8
 """Coalitions that must be left for a rank correlation."""
 
 
-def lds(record: Record, seed: int) -> Questions:
+def lds(record: Record, seed: int, coalitions: int = RANDOM) -> Questions:
     """The linear datamodelling score: Spearman's correlation of v(S) and Σ φᵢ over S, for random S that the scores never saw.
 
     Park et al., "TRAK", ICML 2023; Cohen-Wang et al., "ContextCite", NeurIPS 2024. Each feature is in S with probability one
     half. Where a method has seen nearly all coalitions, those that it has seen are not left out. NaN where all sums are equal.
     """
-    drawn = random_coalitions(record.n, seed)
+    drawn = random_coalitions(record.n, seed, coalitions)
     values = yield drawn
     seen = set(coalition_keys(record.coalitions))
     new = torch.tensor([key not in seen for key in coalition_keys(drawn)])
@@ -35,14 +35,14 @@ def lds(record: Record, seed: int) -> Questions:
     return {"lds": spearman(values[kept], _sums(record, drawn)[kept])}
 
 
-def infidelity(record: Record, seed: int) -> Questions:
+def infidelity(record: Record, seed: int, coalitions: int = RANDOM) -> Questions:
     """E[(Σ φᵢ over the absent − (v(N) − v(S)))²] over random S, relative to E[(v(N) − v(S))²].
 
     Yeh et al., "On the (in)fidelity and sensitivity of explanations", NeurIPS 2019, with features that are absent with
     probability one half as the perturbation. 0 is best, 1 as bad as scores of zero. `infidelity_scaled` first multiplies the
     scores by the number that makes it smallest, which is fair to methods whose scores have no unit.
     """
-    drawn = random_coalitions(record.n, seed)
+    drawn = random_coalitions(record.n, seed, coalitions)
     full, *_ = values = yield torch.cat([torch.ones(1, record.n, dtype=torch.bool), drawn])
     losses, said = full - values[1:], _sums(record, ~drawn)
     scale = float(losses.square().mean())
@@ -53,8 +53,8 @@ def infidelity(record: Record, seed: int) -> Questions:
     return {name: float(error.square().mean()) / scale for name, error in errors.items()}
 
 
-def random_coalitions(n: int, seed: int) -> Bool[Tensor, "p n"]:
-    """Coalitions with each feature in them with probability one half, without repetition, ∅ and N aside.
+def random_coalitions(n: int, seed: int, count: int = RANDOM) -> Bool[Tensor, "p n"]:
+    """So many coalitions with each feature in them with probability one half, without repetition, ∅ and N aside.
 
     Example:
         >>> random_coalitions(3, seed=0).shape, random_coalitions(20, seed=0).shape
@@ -62,7 +62,7 @@ def random_coalitions(n: int, seed: int) -> Bool[Tensor, "p n"]:
     """
     if n == 1:
         return torch.tensor([[False], [True]])
-    draw = next(BernoulliPerturbator(paired=False).draw(n, RANDOM + 2, torch.Generator().manual_seed(seed + 1_000_003)))
+    draw = next(BernoulliPerturbator(paired=False).draw(n, count + 2, torch.Generator().manual_seed(seed + 1_000_003)))
     return draw.coalitions if isinstance(draw, Draw) else draw
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -15,20 +17,20 @@ Numbers = dict[str, float]
 TOPS = (1, 3, 5)
 
 
-def precision(record: Record, truth: Bool[Tensor, "n"]) -> Numbers:
+def precision(record: Record, truth: Bool[Tensor, "n"], tops: Sequence[int] = TOPS) -> Numbers:
     """The share of the k strongest features that are true, for k = 1, 3, 5 and the number of true features."""
     _check(truth)
     strengths, count = _strengths(record), int(truth.sum())
-    tops = {f"precision@{k}": k for k in TOPS if k <= record.n}
-    return {name: expected_hits(strengths, truth, k) / k for name, k in {"precision": count, **tops}.items()}
+    named = {f"precision@{k}": k for k in tops if k <= record.n}
+    return {name: expected_hits(strengths, truth, k) / k for name, k in {"precision": count, **named}.items()}
 
 
-def recall(record: Record, truth: Bool[Tensor, "n"]) -> Numbers:
+def recall(record: Record, truth: Bool[Tensor, "n"], tops: Sequence[int] = TOPS) -> Numbers:
     """The share of the true features among the k strongest, for k = 1, 3, 5 and the number of true features."""
     _check(truth)
     strengths, count = _strengths(record), int(truth.sum())
-    tops = {f"recall@{k}": k for k in TOPS if k <= record.n}
-    return {name: expected_hits(strengths, truth, k) / count for name, k in {"recall": count, **tops}.items()}
+    named = {f"recall@{k}": k for k in tops if k <= record.n}
+    return {name: expected_hits(strengths, truth, k) / count for name, k in {"recall": count, **named}.items()}
 
 
 def pointing(record: Record, truth: Bool[Tensor, "n"]) -> Numbers:

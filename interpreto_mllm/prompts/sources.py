@@ -99,8 +99,8 @@ def _placed(label: str, source: Source, text: str, regions: Sequence[Span]) -> t
             for at in _occurrences(source, text[start:end])
         ]
     else:
-        spans = [((int(source[0]), int(source[1])), region) for region, (start, end) in enumerate(regions) if end == len(text)]
-        spans = [(span, region) for span, region in spans if regions == [(0, len(text))] and span[1] <= len(text)]
+        start, end = source
+        spans = [((int(start), int(end)), 0)] if list(regions) == [(0, len(text))] and end <= len(text) else []
     if len(spans) == 1:
         return spans[0]
     if spans:
