@@ -17,6 +17,7 @@ from interpreto_mllm.studies.metrics import find_metric
 from interpreto_mllm.studies.options import AXES, PLAIN, check_option, explainer_options
 from interpreto_mllm.studies.problems import ConfigError, Location, Problem, as_written, problems_of
 from interpreto_mllm.studies.reading import read_config
+from interpreto_mllm.studies.schema import described
 from interpreto_mllm.studies.spec import DataSpec, MethodSpec, MetricSpec, ModelSpec, RunSpec, Selection
 from interpreto_mllm.studies.sweeps import expanded, named
 
@@ -61,7 +62,7 @@ class Study(BaseModel):
         ['method=exact', 'method=limited_cc,budget=32', 'method=limited_cc,budget=64']
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=described)
 
     name: str = Field(min_length=1)
     model: Many[ModelSpec]

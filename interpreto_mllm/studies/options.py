@@ -18,6 +18,7 @@ from interpreto_mllm.prompts.filters import MODALITIES, OtherModalities, StopPhr
 from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.occlusion import Replace, TextOcclusion
 from interpreto_mllm.prompts.sentences import Sentences
+from interpreto_mllm.prompts.sources import Sources
 from interpreto_mllm.results.normalisation import NORMALISATIONS
 from interpreto_mllm.similarity.embeddings import Embedding, External
 from interpreto_mllm.similarity.measures import Measure
@@ -46,7 +47,7 @@ OF_SIMILARITY = ("embedding", "similarity", "reducer")
 """Options that say something only where answers are compared."""
 
 CLASSES_OF: dict[str, dict[str, type]] = {
-    "granularity": {"Sentences": Sentences},
+    "granularity": {"Sentences": Sentences, "Sources": Sources},
     "image_granularity": named(ImageGranularity),
     "audio_granularity": named(AudioGranularity),
     "occlusion": named(TextOcclusion),
