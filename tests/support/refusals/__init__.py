@@ -9,6 +9,7 @@ from support.refusals.prompts import PROMPTS
 from support.refusals.row import Row
 from support.refusals.servers import REPLIES, REQUESTS
 from support.refusals.settings import SETTINGS
+from support.refusals.studies import STUDIES
 
 ROWS: dict[str, list[Row]] = {
     "Prompts and targets": PROMPTS,
@@ -18,5 +19,6 @@ ROWS: dict[str, list[Row]] = {
     "Checkpoints and results": FILES,
     "What is asked of a server": REQUESTS,
     "What a server replies": REPLIES,
+    "Studies": STUDIES,
 }
 """By heading."""
