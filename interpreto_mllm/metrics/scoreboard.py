@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,12 +93,12 @@ class Faithfulness:
     random_orders: int
     results: Mapping[str, Sequence[Attribution]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def occlusions(self) -> list[str]:
         """How absent features disappeared in the games, the explainers' own first."""
         return list(dict.fromkeys(entry.occlusion for entry in self.entries))
 
-    @property
+    @cached_property
     def numbers(self) -> list[str]:
         """The names of all numbers."""
         return list(dict.fromkeys(entry.number for entry in self.entries))
@@ -114,35 +115,35 @@ class Faithfulness:
                 f"There is no {number!r} under {occlusion!r}: the numbers are {', '.join(self.numbers)}, the occlusions "
                 f"{', '.join(self.occlusions)}."
             )
-        mine = [entry for entry in self.entries if entry.number == number and entry.occlusion == occlusion]
-        prompts = 1 + max(entry.prompt for entry in self.entries)
-        table: dict[str, np.ndarray] = {}
-        for entry in mine:
-            draws = self.random_orders if entry.method == RANDOM else 1
-            table.setdefault(entry.method, np.full((prompts, draws), np.nan))[entry.prompt, entry.draw] = entry.value
-        return table
+        return self._tables.get((number, occlusion), {})
 
     def standings(self, number: str, occlusion: str | None = None) -> list[Standing]:
         """Each method, then each baseline, by one number."""
-        table = self.values(number, occlusion)
-        sign = {"higher": 1, "lower": -1, "none": 0}[self.metric_of(number).direction]
-        chance = table.get(RANDOM)
         found = []
-        for name, values in table.items():
-            kept = np.isfinite(values).all(1) & (True if chance is None else np.isfinite(chance).all(1))
-            each = values[kept].mean(1)
+        for name, values in self.values(number, occlusion).items():
+            each = values[np.isfinite(values).all(1)].mean(1)
             low, high = bootstrap_interval(each) if len(each) else (math.nan, math.nan)
-            p_value = math.nan
-            if chance is not None and name != RANDOM and sign and len(each):
-                as_good = sign * chance[kept].mean(0) >= sign * each.mean() - 1e-12
-                p_value = float(1 + as_good.sum()) / (1 + self.random_orders)
             mean = float(each.mean()) if len(each) else math.nan
+            p_value = self.p_value(number, name, occlusion)
             found.append(Standing(name, name not in self.methods, mean, low, high, p_value))
         return sorted(found, key=lambda standing: standing.baseline)
 
+    def p_value(self, number: str, method: str, occlusion: str | None = None) -> float:
+        """That of a method being no better than random scores; NaN without random scores or a better side."""
+        table = self.values(number, occlusion)
+        sign = {"higher": 1, "lower": -1, "none": 0}[self.metric_of(number).direction]
+        if RANDOM not in table or method == RANDOM or method not in table or not sign:
+            return math.nan
+        values, chance = table[method], table[RANDOM]
+        kept = np.isfinite(values).all(1) & np.isfinite(chance).all(1)
+        if not kept.any():
+            return math.nan
+        as_good = sign * chance[kept].mean(0) >= sign * values[kept].mean() - 1e-12
+        return float(1 + as_good.sum()) / (1 + self.random_orders)
+
     def beats_random(self, number: str, method: str, occlusion: str | None = None) -> bool:
         """Whether a method is better than random scores at 95 %."""
-        return next(one for one in self.standings(number, occlusion) if one.method == method).beats_random
+        return self.p_value(number, method, occlusion) <= 1 - LEVEL + 1e-12
 
     def flips(self) -> list[tuple[str, str]]:
         """The (number, method) of which one occlusion says that the method is better than random, and the other does not."""
@@ -150,7 +151,7 @@ class Faithfulness:
             (number, method)
             for number in self.numbers
             for method in self.methods
-            if RANDOM in self.values(number) and len({self.beats_random(number, method, one) for one in self.occlusions}) > 1
+            if len({self.beats_random(number, method, one) for one in self.occlusions}) > 1
         ]
 
     def comparison(self, number: str, occlusion: str | None = None, baselines: bool = True) -> MethodComparison:
@@ -201,9 +202,25 @@ class Faithfulness:
 
         Path(path).write_text(page(self), encoding="utf-8")
 
+    @cached_property
+    def _tables(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+        """The values of each number and occlusion, by method."""
+        prompts = 1 + max(entry.prompt for entry in self.entries)
+        found: dict[tuple[str, str], dict[str, np.ndarray]] = {}
+        for entry in self.entries:
+            table = found.setdefault((entry.number, entry.occlusion), {})
+            if entry.method not in table:
+                table[entry.method] = np.full((prompts, self.random_orders if entry.method == RANDOM else 1), np.nan)
+            table[entry.method][entry.prompt, entry.draw] = entry.value
+        return found
+
     def metric_of(self, number: str) -> Metric:
         """The metric that a number is of."""
-        return self.metrics[next(entry.metric for entry in self.entries if entry.number == number)]
+        return self.metrics[self._metric_names[number]]
+
+    @cached_property
+    def _metric_names(self) -> dict[str, str]:
+        return {entry.number: entry.metric for entry in self.entries}
 
     def __repr__(self) -> str:
         from interpreto_mllm.metrics.scoreboard_page import plain
