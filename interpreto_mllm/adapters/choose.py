@@ -35,6 +35,9 @@ SIDE_BY_SIDE = (
     "question answering and captions"
 )
 
+SHARDING = "torch.distributed.fsdp"
+"""The package of classes that shard a model, of wrappers and of those that a model is turned into."""
+
 OTHER_OUTPUTS = {
     "start_logits": "a model of extractive question answering that reads more than text, or not in one piece",
     "logits_per_image": "a model that scores pairs of images and texts without a processor for both",
@@ -127,11 +130,17 @@ def _check_model(model: Any) -> None:
 
     Raises:
         TypeError: for something else.
-        ValueError: for a model on the meta device, whose weights were never loaded.
+        ValueError: for a model on the meta device, whose weights were never loaded, or a sharded one.
     """
     if isinstance(model, type) or not hasattr(model, "config") or not callable(getattr(model, "get_input_embeddings", None)):
         hint = f"the class {model.__name__}: give an instance of it" if isinstance(model, type) else type(model).__name__
         raise TypeError(f"model must be a transformers model; got {hint}.")
+    if any(base.__module__.startswith(SHARDING) for part in model.modules() for base in type(part).__mro__):
+        raise ValueError(
+            f"{type(model).__name__} is sharded by FSDP: each process holds a part of every weight, and all would have to make "
+            "every forward at the same time. Explain the model before it is wrapped, load it with device_map='auto' to spread "
+            "it over several devices, or use DistributedDataParallel, whose model is explained."
+        )
     offloaded = any(
         hasattr(module, "_hf_hook") for module in model.modules()
     )  # accelerate brings its weights when they are used

@@ -25,7 +25,7 @@ from interpreto_mllm.engine.moving import Moving
 from interpreto_mllm.engine.moving_media import bare_media, moving_media, owners_of
 from interpreto_mllm.engine.site import Site
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.modes import Joint, mode_name
+from interpreto_mllm.games.modes import InferenceModes, Joint, mode_name
 from interpreto_mllm.games.presences import PresenceGame
 from interpreto_mllm.prompts.baseline import Baseline, resolved
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -91,8 +91,9 @@ class Presences:
         """
         assert isinstance(aggregator, GradientAggregator)
         adapter, where = self.adapter, self.where
+        compared = adapter.mode is InferenceModes.KL  # with the prediction after this game's prompt
         differentiator = Differentiator(
-            adapter.reading(adapter.scorer),
+            adapter.reading(game.scorer if compared else adapter.scorer),
             self.site,
             adapter.batching.rows,
             adapter.counter,

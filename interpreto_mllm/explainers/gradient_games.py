@@ -16,7 +16,7 @@ from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.engine.backward_rules import BackwardRules
 from interpreto_mllm.explainers.options import Settings
 from interpreto_mllm.games.modes import InferenceModes
-from interpreto_mllm.perturbators.gradient import GradientPerturbator
+from interpreto_mllm.perturbators.gradient import GradientPerturbator, InputPerturbator
 from interpreto_mllm.perturbators.perturbator import Perturbator
 from interpreto_mllm.prompts.occlusion import Replace
 from interpreto_mllm.prompts.prompt import Prompt
@@ -42,10 +42,10 @@ def check_gradients(model: Any, mode: Any, perturbator: Perturbator, settings: S
             f"{method} needs gradients, which a served model does not give: load the model with transformers, or use a method "
             "that evaluates coalitions, such as KernelShap."
         )
-    if mode is InferenceModes.KL:
+    if mode is InferenceModes.KL and isinstance(perturbator, InputPerturbator):
         raise ValueError(
-            f"KL compares with the prediction after the whole prompt, where its gradient is zero, and {method} needs one: "
-            "use ENTROPY, or KL with a method that evaluates coalitions, such as KernelShap."
+            f"KL compares with the prediction after the whole prompt, where its gradient is zero, and {method} takes the "
+            "gradient there: use IntegratedGradients, GradientShap or a method that evaluates coalitions, such as KernelShap."
         )
     if settings.num_trials > 1:
         raise ValueError(

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import peft
 import pytest
 import torch
 from support.zoo import build, byte_bpe, plain_ids, plain_values
+from torch.distributed.device_mesh import init_device_mesh
 
-from interpreto_mllm import KernelShap
+from interpreto_mllm import IntegratedGradients, KernelShap
 
 PROMPT, TARGET = "the sky is blue", [20, 30]
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
+
+
+@pytest.fixture
+def processes() -> Iterator[None]:
+    """A group of one process."""
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    yield
+    torch.distributed.destroy_process_group()
 
 
 def tuned() -> Any:
@@ -78,6 +87,33 @@ def test_a_model_in_data_parallel_is_the_model_itself() -> None:
     plain, parallel = explained(build("llama")), explained(torch.nn.DataParallel(build("llama")))
     assert torch.equal(plain.values, parallel.values)
     assert plain.fingerprint == parallel.fingerprint
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_model_in_distributed_data_parallel_is_the_model_itself_also_for_gradients() -> None:
+    parallel = torch.nn.parallel.DistributedDataParallel(build("llama"))
+    assert torch.equal(explained(parallel).values, explained(build("llama")).values)
+    [found] = IntegratedGradients(parallel, byte_bpe(), steps=2, progress=False)(PROMPT, TARGET)
+    [expected] = IntegratedGradients(build("llama"), byte_bpe(), steps=2, progress=False)(PROMPT, TARGET)
+    assert torch.equal(found.attributions, expected.attributions)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in parallel.parameters())
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.filterwarnings("ignore:FSDP is switching")
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("method", [KernelShap, IntegratedGradients])
+def test_sharded_models_are_refused_before_any_work(method: Any, inner: bool) -> None:
+    from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+
+    model = build("llama")
+    model.register_forward_pre_hook(lambda *_: pytest.fail("it was called"))
+    if inner:
+        fully_shard(model.model.layers[0], mesh=init_device_mesh("cpu", (1,)))
+    else:
+        model = FullyShardedDataParallel(model, device_id=torch.device("cpu"))
+    with pytest.raises(ValueError, match="is sharded by FSDP: each process holds a part of every weight"):
+        method(model, byte_bpe())
 
 
 @pytest.mark.thorough

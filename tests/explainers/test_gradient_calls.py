@@ -125,6 +125,17 @@ def test_parts_that_do_not_fit_and_options_of_others_are_refused() -> None:
         IntegratedGradients(MODEL, TOKENIZER)(PROMPT, TARGET, evaluations=[])
 
 
+def test_the_divergence_from_the_whole_prompt_has_gradients_along_a_path() -> None:
+    options: dict[str, Any] = {"inference_mode": InferenceModes.KL, "occlusion": Replace("_"), "progress": False}
+    [found] = IntegratedGradients(MODEL, TOKENIZER, steps=32, **options)(PROMPT, TARGET)
+    [nothing, whole] = KernelShap(MODEL, TOKENIZER, **options).game(PROMPT, TARGET)(torch.tensor([[False] * 4, [True] * 4]))
+    torch.testing.assert_close(found.empty.float(), nothing, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.full.float(), whole, rtol=0, atol=1e-6)
+    assert found.completeness_gap is not None and float(found.completeness_gap.abs().max()) < 1e-3 < float(nothing.min())
+    with pytest.raises(ValueError, match="where its gradient is zero, and Saliency takes the gradient there"):
+        Saliency(MODEL, TOKENIZER, inference_mode=InferenceModes.KL)
+
+
 def test_every_way_of_computing_gives_the_same(plain: Attribution) -> None:
     with torch.inference_mode():
         inside = explained()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.zoo import build, byte_bpe, plain_ids, plain_logits, wordpiece
 
-from interpreto_mllm import Contrast, Drop, ExactShapley, InferenceModes, IntegratedGradients, KernelShap, RemoteModel, TopMass
+from interpreto_mllm import Contrast, Drop, ExactShapley, InferenceModes, KernelShap, RemoteModel, Saliency, TopMass
 from interpreto_mllm.games.modes import mode_name
 
 PROMPT = "the sky is blue"
@@ -105,7 +105,7 @@ def test_what_has_no_distribution_is_refused() -> None:
         with pytest.raises(ValueError, match=f"A server gives no logits for {mode_name(mode)}"):
             ExactShapley(RemoteModel("http://localhost:9", "some"), inference_mode=mode)
     with pytest.raises(ValueError, match="KL compares with the prediction after the whole prompt, where its gradient is zero"):
-        IntegratedGradients(model, tokenizer, inference_mode=KL)
+        Saliency(model, tokenizer, inference_mode=KL)
     for k in (0, 1.5, True):
         with pytest.raises(ValueError, match="k must be a positive int"):
             TopMass(k)  # type: ignore[arg-type]
