@@ -187,6 +187,8 @@ def check_fields(instance: Any, typechecker: Typechecker) -> None:
     Raises:
         jaxtyping.TypeCheckError: for a field that is not what it is annotated as.
     """
+    if jaxtyping.config.jaxtyping_disable:
+        return
     names, check = _fields_check(type(instance), typechecker)
     memos = push_shape_memo({})
     try:
