@@ -1,134 +1,127 @@
 """Relative squared error of pairwise Shapley interactions against exact ones, beside shapiq's estimators.
 
-    python benchmarks/interactions.py [--seeds 5] [--features 8 12]
+    python benchmarks/interactions.py [--games model sight tuning judging ...] [--seeds 3] [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
-stay within the same count. Cells are geometric means over games and seeds, errors below 1e-6 counting as that. Below the
-errors: how many of the three truly strongest pairs are among the three found, and how often nominal 95 % intervals of ours
-hold the truth.
+stay within the same count. shapiq is the one installed here, or that of another interpreter given by --peers: ProxySHAP needs
+1.8, which needs Python 3.12. The halves "tuning" and "judging" are games of real models that `real_games.py` has made; the
+shipped models' games have 12 features. Cells are geometric means over games and seeds, errors below 1e-6 counting as that; then
+the share of the three truly strongest pairs among the three found, the rank correlation, and how often nominal 95 % intervals
+of ours hold the truth.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
-from peers import Counted
+from real_games import HALVES, real_tables
 from report import Report
-from tables import Tabulated, tables
-from torch import Tensor
+from shapiq_process import Shapiq
+from tables import SOURCES, Tabulated, tables
 
-from interpreto_mllm.aggregators import KernelAggregator
-from interpreto_mllm.attribution import Interactions
+from interpreto_mllm.aggregators.interactions import interactions, sum_over_coalitions
+from interpreto_mllm.aggregators.kernel import KernelAggregator
+from interpreto_mllm.aggregators.pair_regression import PairEstimate, regress_pairs
 from interpreto_mllm.explainers.play import play
-from interpreto_mllm.perturbators import ExactPerturbator, KernelPerturbator, MonteCarloPerturbator, PermutationPerturbator
+from interpreto_mllm.perturbators import ActivePerturbator, ExactPerturbator, KernelPerturbator
 
-BUDGETS = (5, 10, 20, 50)
+FEATURES = 12
+BUDGETS = (5, 10, 20)
 FLOOR = 1e-6
-OURS = {"kernel draws": KernelPerturbator, "Monte Carlo draws": MonteCarloPerturbator, "permutations": PermutationPerturbator}
+OURS = {
+    "GaussianProcessShapley": (ActivePerturbator, None),
+    "KernelShap": (KernelPerturbator, None),
+    "KernelShap, regression": (KernelPerturbator, regress_pairs),
+}
+Record = dict[str, Any]
 
 
-def peers(n: int, seed: int) -> dict[str, Callable[[], object]]:
-    """shapiq's estimators of second-order Shapley interactions, as factories."""
-    from shapiq.approximator import SHAPIQ, SVARMIQ, InconsistentKernelSHAPIQ, KernelSHAPIQ, PermutationSamplingSII
-
-    known = {"max_order": 2, "index": "SII", "random_state": seed}
-    return {
-        "shapiq KernelSHAP-IQ": lambda: KernelSHAPIQ(n, pairing_trick=True, **known),
-        "shapiq KernelSHAP-IQ, inconsistent": lambda: InconsistentKernelSHAPIQ(n, pairing_trick=True, **known),
-        "shapiq SVARM-IQ": lambda: SVARMIQ(n, pairing_trick=True, **known),
-        "shapiq SHAP-IQ": lambda: SHAPIQ(n, pairing_trick=True, **known),
-        "shapiq permutation": lambda: PermutationSamplingSII(n, **known),
-    }
-
-
-def ours(draws: type, game: Tabulated, budget: int, seed: int) -> Interactions:
-    """Interactions from a run of the library."""
-    result = play(game, draws(), KernelAggregator(), n_features=game.n, budget=budget, seed=seed, progress=False)
-    return result.interactions()
-
-
-def theirs(make: Callable[[], object], game: Counted, budget: int) -> Tensor | None:
-    """Interactions of a peer, from as many calls as make at most `budget` distinct evaluations."""
-    calls, best = budget, None
-    for _ in range(6):
-        game.asked = set()
-        try:
-            values = make().approximate(calls, game)  # type: ignore[attr-defined]
-        except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
-            break
-        if len(game.asked) > budget:
-            break
-        best = torch.zeros(game.n, game.n, dtype=torch.float64)
-        for i in range(game.n):
-            for j in range(i + 1, game.n):
-                best[i, j] = best[j, i] = float(values[(i, j)])
-        if len(game.asked) >= 0.97 * budget or calls > 4 * budget:
-            break
-        calls = int(calls * max(1.05, budget / max(len(game.asked), 1)))
-    return best
-
-
-def strongest(matrix: Tensor) -> set[int]:
-    """The three strongest pairs."""
-    return set(matrix.triu(1).abs().flatten().topk(3).indices.tolist())
-
-
-def measure(n: int, seeds: int) -> tuple[dict[str, dict[int, list[float]]], dict[str, dict[int, list[float]]], list[float]]:
-    """Errors and hits by estimator and budget, and the coverage of our intervals."""
-    errors: dict[str, dict[int, list[float]]] = {}
-    hits: dict[str, dict[int, list[float]]] = {}
-    covered: list[float] = []
+def games(source: str, seeds: int) -> Iterator[tuple[str, Tabulated]]:
+    """The games of a source: one for each seed, or those of a half."""
+    if source in HALVES:
+        yield from real_tables(source)
+        return
     for seed in range(seeds):
-        games = [*tables("synthetic", n, seed), *(tables("model", n, seed) if n % 4 == 0 else ())]
-        for _, game in games:
-            truth = play(game, ExactPerturbator(), KernelAggregator(), n_features=n, progress=False).interactions().matrix()
-            for multiple in BUDGETS:
-                budget = multiple * n
-                if budget >= 2**n:
-                    continue
-                found: dict[str, Tensor | None] = {}
-                for name, draws in OURS.items():
-                    estimate = ours(draws, game, budget, seed)
-                    found[name] = estimate.matrix()
-                    if estimate.standard_errors is not None and draws is KernelPerturbator:
-                        off = ~torch.eye(n, dtype=torch.bool)
-                        within = (found[name] - truth).abs() <= 1.96 * estimate.standard_errors[0] + 1e-9
-                        covered.append(float(within[off].double().mean()))
-                found |= {name: theirs(make, Counted(str(game.path)), budget) for name, make in peers(n, seed).items()}
-                for name, matrix in found.items():
-                    if matrix is None or not matrix.isfinite().all():
-                        continue
-                    error = float((matrix - truth).square().sum() / truth.square().sum())
-                    errors.setdefault(name, {}).setdefault(multiple, []).append(max(error, FLOOR))
-                    hits.setdefault(name, {}).setdefault(multiple, []).append(len(strongest(matrix) & strongest(truth)) / 3)
-    return errors, hits, covered
+        yield from tables(source, FEATURES, seed)
 
 
-def add(report: Report, title: str, cells: dict[str, dict[int, list[float]]], join: Callable[[list[float]], str]) -> None:
-    """A table of one quantity by estimator and budget."""
-    budgets = [multiple for multiple in BUDGETS if any(row.get(multiple) for row in cells.values())]
-    rows = [[name, *(join(row[multiple]) if row.get(multiple) else "–" for multiple in budgets)] for name, row in cells.items()]
-    report.add(title, [f"{multiple}n" for multiple in budgets], rows)
+def scores(values: torch.Tensor, truth: torch.Tensor) -> Record:
+    """Relative squared error, rank correlation, share of the true top three found."""
+    ranks = torch.stack([values, truth]).argsort(1).argsort(1).double()
+    top = [set(one.abs().topk(3).indices.tolist()) for one in (values, truth)]
+    error = float((values - truth).square().sum() / truth.square().sum())
+    return {"error": max(error, FLOOR), "rank": float(torch.corrcoef(ranks)[0, 1]), "top": len(top[0] & top[1]) / 3}
+
+
+def measure(game: Tabulated, budget: int, seed: int, shapiq: Shapiq) -> Iterator[Record]:
+    """One record per estimator."""
+    first, second = torch.triu_indices(game.n, game.n, 1)
+
+    def upper(matrices: torch.Tensor) -> torch.Tensor:
+        return matrices[0, first, second]
+
+    def run(perturbator: Any, budget: int) -> Any:
+        return play(game, perturbator(), KernelAggregator(), n_features=game.n, budget=budget, seed=seed, progress=False)
+
+    truth = upper(sum_over_coalitions(run(ExactPerturbator, 2**game.n).evaluations, "SII").interactions)
+    for name, (perturbator, estimate) in OURS.items():
+        found: PairEstimate = interactions(run(perturbator, budget).evaluations, "SII", estimate)
+        record = {"estimator": name, **scores(upper(found.interactions), truth)}
+        if found.standard_errors is not None:
+            inside = (upper(found.interactions) - truth).abs() <= 1.96 * upper(found.standard_errors)
+            record["cover"] = float(inside.double().mean())
+        yield record
+    job = {"path": str(game.path), "budget": budget, "seed": seed, "order": 2}
+    for name, answer in shapiq.answers(job).items():
+        yield {"estimator": name, **scores(torch.tensor(answer["values"], dtype=torch.float64), truth)}
+
+
+def add(report: Report, source: str, records: list[Record]) -> None:
+    """Tables of one source: errors, ranks, top pairs and coverage, by estimator and budget."""
+    names = list(dict.fromkeys(record["estimator"] for record in records))
+    columns = [f"{times}n" for times in BUDGETS]
+    kinds = {
+        "error": "relative squared error",
+        "rank": "rank correlation",
+        "top": "top 3 found",
+        "cover": "95 % intervals cover",
+    }
+    for kind, title in kinds.items():
+        rows = []
+        for name in names:
+            cells = [[r[kind] for r in records if r["estimator"] == name and r["times"] == t and kind in r] for t in BUDGETS]
+            if any(cells):
+                means = [
+                    (np.exp(np.mean(np.log(cell))) if kind == "error" else np.mean(cell)) if cell else np.nan for cell in cells
+                ]
+                rows.append([name, *("–" if np.isnan(mean) else f"{mean:.3g}" for mean in means)])
+        report.add(f"{source}: {title}", columns, rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--features", type=int, nargs="+", default=[8, 12])
+    parser.add_argument("--games", choices=[*SOURCES, *HALVES], nargs="+", default=[*SOURCES, *HALVES])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    report = Report("interactions")
-    for n in arguments.features:
-        errors, hits, covered = measure(n, arguments.seeds)
-        add(report, f"n = {n}: relative squared error", errors, lambda values: f"{np.exp(np.mean(np.log(values))):.4f}")
-        add(report, f"n = {n}: share of the top 3 pairs found", hits, lambda values: f"{np.mean(values):.2f}")
-        if covered:
-            print(f"95 % intervals from kernel draws hold the truth in {100 * np.mean(covered):.1f} % of pairs\n")
+    shapiq, report = Shapiq(arguments.peers), Report("interactions")
+    for source in arguments.games:
+        records = []
+        for number, (_, game) in enumerate(games(source, arguments.seeds)):
+            for times in BUDGETS:
+                for seed in range(arguments.seeds) if source in HALVES else (number,):
+                    found = measure(game, min(times * game.n, 2**game.n), seed, shapiq)
+                    records += [{"times": times, **record} for record in found]
+        if records:
+            add(report, source, records)
     report.save()
 
 

@@ -1,9 +1,10 @@
 """shapiq's Shapley estimators in a process of their own: needs only shapiq, of any version, and numpy.
 
 The first line written is shapiq's version. Each line read is a job {"path", "budget", "seed"}; the answer is a line with every
-estimator's attributions and seconds. Games are passed as files, so that this script can run under another Python than the
-benchmarks: later versions of shapiq need 3.12. A game too large to tabulate is given as {"n", ...}; for its values the script
-writes lines {"coalitions"} of ones and zeros, and reads lines {"values"}.
+estimator's attributions and seconds, or with {"order": 2} its Shapley interactions of the pairs (i, j), i < j, in order. Games
+are passed as files, so that this script can run under another Python than the benchmarks: later versions of shapiq need 3.12.
+A game too large to tabulate is given as {"n", ...}; for its values the script writes lines {"coalitions"} of ones and zeros,
+and reads lines {"values"}.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,23 @@ def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
             "RegressionMSR, lightgbm": lambda: approximator.RegressionMSR(n, "SV", proxy_model="lightgbm", **seeded),
             "ProxySHAP": lambda: approximator.ProxySHAP(n, max_order=1, index="SV", **seeded),
             "ProxySHAP, adjusted": lambda: approximator.ProxySHAP(n, max_order=1, index="SV", adjustment=True, **seeded),
+        }
+    return {f"shapiq {name}": make for name, make in found.items()}
+
+
+def pair_estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
+    """The estimators of pairwise Shapley interactions, as factories."""
+    known = {"max_order": 2, "index": "SII", "random_state": seed}
+    found = {
+        "KernelSHAP-IQ": lambda: approximator.KernelSHAPIQ(n, pairing_trick=True, **known),
+        "KernelSHAP-IQ, inconsistent": lambda: approximator.InconsistentKernelSHAPIQ(n, pairing_trick=True, **known),
+        "SVARM-IQ": lambda: approximator.SVARMIQ(n, pairing_trick=True, **known),
+        "permutation": lambda: approximator.PermutationSamplingSII(n, **known),
+    }
+    if hasattr(approximator, "ProxySHAP"):
+        found |= {
+            "ProxySHAP": lambda: approximator.ProxySHAP(n, **known),
+            "ProxySHAP, adjusted": lambda: approximator.ProxySHAP(n, adjustment=True, **known),
         }
     return {f"shapiq {name}": make for name, make in found.items()}
 
@@ -73,8 +92,10 @@ class Asked:
         return values
 
 
-def attributions(make: Callable[[], Any], game: Counted | Asked, budget: int) -> dict[str, Any] | None:
-    """Attributions from as many calls as make at most `budget` distinct evaluations."""
+def attributions(
+    make: Callable[[], Any], game: Counted | Asked, budget: int, sets: list[tuple[int, ...]]
+) -> dict[str, Any] | None:
+    """The values of sets of features, from as many calls as make at most `budget` distinct evaluations."""
     calls, best = budget, None
     for _ in range(TRIES):
         game.asked = set()
@@ -85,7 +106,7 @@ def attributions(make: Callable[[], Any], game: Counted | Asked, budget: int) ->
             break
         if len(game.asked) > budget:
             break
-        best = {"values": [float(values[(i,)]) for i in range(game.n)], "seconds": time.process_time() - started}
+        best = {"values": [float(values[members]) for members in sets], "seconds": time.process_time() - started}
         if len(game.asked) >= 0.97 * budget or calls > 4 * budget:
             break
         calls = int(calls * max(1.05, budget / len(game.asked)))
@@ -98,7 +119,10 @@ def main() -> None:
     for line in iter(sys.stdin.readline, ""):
         job = json.loads(line)
         game = Counted(job["path"]) if "path" in job else Asked(job["n"])
-        found = {k: attributions(make, game, job["budget"]) for k, make in estimators(game.n, job["seed"]).items()}
+        order = job.get("order", 1)
+        sets = list(combinations(range(game.n), order))
+        makers = (estimators if order == 1 else pair_estimators)(game.n, job["seed"])
+        found = {name: attributions(make, game, job["budget"], sets) for name, make in makers.items()}
         print(json.dumps({name: answer for name, answer in found.items() if answer}), flush=True)
 
 

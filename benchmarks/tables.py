@@ -24,7 +24,7 @@ class Tabulated:
 
     def __init__(self, path: Path):
         content = np.load(path)
-        self.path, self.values, self.truth = path, torch.from_numpy(content["values"]), torch.from_numpy(content["truth"])
+        self.path, self.values, self.truth = path, torch.from_numpy(content["values"]), torch.from_numpy(content["phi"])
         self.n = len(self.truth)
         self._place = 1 << torch.arange(self.n)
 
@@ -39,7 +39,7 @@ class Tabulated:
         place = 1 << torch.arange(n)
         exact = play(lambda c: values[c.long() @ place], ExactPerturbator(), ShapleyAggregator(), n_features=n, progress=False)
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, values=values.numpy(), truth=exact.attributions[0].numpy())
+        np.savez_compressed(path, values=values.numpy(), phi=exact.attributions[0].numpy())
 
 
 def synthetic_games(n: int, seed: int) -> Iterator[tuple[str, Game]]:

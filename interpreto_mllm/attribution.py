@@ -89,7 +89,7 @@ class Attribution(Record):
 
         Args:
             order: 2, pairs.
-            index: "SII", the Shapley interaction index; "FSII", its faithful variant; "STII", the Shapley–Taylor one.
+            index: "SII" (or "k-SII"), "FSII", "STII", "BII" (or "FBII") or "Möbius"; see docs/interactions.md.
 
         Raises:
             ValueError: for another order or index, more than 128 features, or evaluations that do not determine them.

@@ -61,17 +61,15 @@ class GaussianProcessAggregator(Aggregator):
             return ShapleyAggregator().aggregate(evaluations)
         rows = observed_rows(evaluations)
         observations = observe(evaluations, rows)
-        kept = torch.linspace(0, len(rows) - 1, min(len(rows), MOST_CONDITIONED)).round().long()
-        kept = torch.arange(len(kept)) if evaluations.design is Design.CHOSEN else kept
+        kept = conditioned_rows(evaluations, len(rows))
         posterior = Posterior(fit_kernel(observations), observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
-        variance = _widened(variance, posterior.jackknife(), 1 + evaluations.n / len(rows)) * scales.square()
+        variance = widened(variance, posterior.jackknife(), 1 + evaluations.n / len(rows)) * scales.square()
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
-        known = evaluations.design.independent or evaluations.design in (Design.ORDERS, Design.CHOSEN)
-        return Estimate(mean + gap[:, None], variance.sqrt() if known else None)
+        return Estimate(mean + gap[:, None], variance.sqrt() if shows_errors(evaluations.design) else None)
 
     def _corrected(
         self,
@@ -101,7 +99,18 @@ class GaussianProcessAggregator(Aggregator):
         return mean + share * error.attributions, share * error_variance
 
 
-def _widened(posterior: Float[Tensor, "t n"], jackknife: Float[Tensor, "t n"], learning: float) -> Float[Tensor, "t n"]:
+def conditioned_rows(evaluations: Evaluations, count: int) -> Int[Tensor, "kept"]:
+    """Which of so many observations the process is conditioned on."""
+    kept = torch.linspace(0, count - 1, min(count, MOST_CONDITIONED)).round().long()
+    return torch.arange(len(kept)) if evaluations.design is Design.CHOSEN else kept
+
+
+def shows_errors(design: Design) -> bool:
+    """Whether coalitions drawn like this can show how far off the posterior is."""
+    return design.independent or design in (Design.ORDERS, Design.CHOSEN)
+
+
+def widened(posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], learning: float) -> Float[Tensor, "t m"]:
     """The posterior's variances, raised as `GaussianProcessAggregator` describes."""
     raised = posterior + (jackknife - posterior).clamp_min(0) / 2
     return learning**2 * (raised + raised.mean(1, keepdim=True)) / 2

@@ -1,26 +1,37 @@
-"""Interactions of pairs of features: exact from all coalitions, by regression from some."""
+"""Interactions of pairs of features: exact from all coalitions, read from a Gaussian process or by regression from some."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from interpreto_mllm.aggregators.pair_process import read_pairs
 from interpreto_mllm.aggregators.pair_regression import PairEstimate, regress_pairs
+from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.indices import INDICES, size_weights
 
-INDICES = ("SII", "FSII", "STII")
 MOST_FEATURES = 128
 
 
-def interactions(evaluations: Evaluations, index: str = "SII") -> PairEstimate:
-    """Exact when every coalition is known, by `regress_pairs` otherwise; coalitions outside the sample are left out.
+def interactions(
+    evaluations: Evaluations, index: str = "SII", estimate: Callable[[Evaluations, str], PairEstimate] | None = None
+) -> PairEstimate:
+    """Exact when every coalition is known, `estimate` otherwise; coalitions outside the sample are left out.
 
     The spread of repeated draws is part of the standard errors, as in `aggregate`.
 
     Each index is a mean of what i and j are worth together beyond what each adds alone, v(S∪ij) − v(S∪i) − v(S∪j) + v(S):
-    over sizes of S alike ("SII", Grabisch & Roubens 1999), sizes in the middle first ("FSII", the pairs of the best
-    approximation by pairs, Tsai, Yeh & Ravikumar 2023), or small ones first ("STII", Sundararajan, Dhamdhere & Agarwal 2020).
+    over sizes of S alike ("SII" and "k-SII", Grabisch & Roubens 1999), sizes in the middle first ("FSII", the pairs of the best
+    approximation by pairs, Tsai, Yeh & Ravikumar 2023), small ones first ("STII", Sundararajan, Dhamdhere & Agarwal 2020), over
+    all S alike ("BII" and "FBII"), or of the empty S alone ("Möbius").
+
+    Args:
+        evaluations: those to read.
+        index: one of `INDICES`.
+        estimate: how to read some of the coalitions. None: by a regression where they follow a fixed rule, else by a Gaussian
+            process.
 
     Raises:
         ValueError: for another index, fewer than 2 features, more than 128 of them, or coalitions that do not determine them.
@@ -33,7 +44,10 @@ def interactions(evaluations: Evaluations, index: str = "SII") -> PairEstimate:
             f"Interactions are of pairs among 2 to {MOST_FEATURES} features; this result has {n}. "
             "Explain with a coarser granularity or with groups of features."
         )
-    estimate = sum_over_coalitions if evaluations.complete else regress_pairs
+    if evaluations.complete:
+        estimate = sum_over_coalitions
+    elif estimate is None:
+        estimate = regress_pairs if evaluations.design is Design.FIXED else read_pairs
     whole, repeats = estimate(evaluations, index), evaluations.repeats
     if repeats is None or whole.standard_errors is None:
         return whole
@@ -55,7 +69,7 @@ def sum_over_coalitions(evaluations: Evaluations, index: str) -> PairEstimate:
         [[[0.0, 1.0], [1.0, 0.0]]]
     """
     n, present = evaluations.n, evaluations.coalitions.double()
-    weight = _size_weights(n, index)
+    weight = torch.nn.functional.pad(size_weights(n, 2, index), (2, 2))  # of no S at sizes −2, −1, n − 1 and n
     size = evaluations.sizes + 2
     both, one, none = weight[size - 2], -weight[size - 1], weight[size]
     products, main = (both - 2 * one + none)[:, None], (one - none)[:, None]
@@ -65,12 +79,3 @@ def sum_over_coalitions(evaluations: Evaluations, index: str) -> PairEstimate:
         matrices.append(present.T @ (products * value * present) + effects + effects[:, None] + none @ value)
     without_diagonal = torch.stack(matrices).masked_fill(torch.eye(n, dtype=torch.bool), 0.0)
     return PairEstimate(without_diagonal, torch.zeros_like(without_diagonal))
-
-
-def _size_weights(n: int, index: str) -> Float[Tensor, "sizes"]:
-    """Weight of each S without i and j, by size, with zeros at −2, −1, n − 1 and n: Beta functions B(s + a, n − 1 − s + b)."""
-    factor, a, b = {"SII": (1, 1, 0), "FSII": (6, 2, 1), "STII": (2, 1, 1)}[index]
-    size = torch.arange(n - 1, dtype=torch.float64)
-    total = torch.tensor(n - 1 + a + b, dtype=torch.float64)
-    weights = factor * torch.exp(torch.lgamma(size + a) + torch.lgamma(n - 1 - size + b) - torch.lgamma(total))
-    return torch.nn.functional.pad(weights, (2, 2))

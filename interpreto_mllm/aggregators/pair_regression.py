@@ -15,16 +15,33 @@ from interpreto_mllm.aggregators.ridge import RidgeFit, fit_ridge
 from interpreto_mllm.aggregators.split_evaluations import SplitEvaluations
 from interpreto_mllm.core.evaluations import Evaluations
 
+REGRESSED = ("SII", "FSII", "STII", "k-SII")
+"""Indices that a regression converges to."""
 LEAST_UNITS_PER_MEAN = 2
 """Units per size, on average, from which on each size has a mean of its own."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairEstimate:
-    """Interactions of all pairs, symmetric with zeros on the diagonal, and their standard errors where they are determined."""
+    """Interactions of all pairs.
+
+    Args:
+        interactions: symmetric, with zeros on the diagonal.
+        standard_errors: the same, where they are determined.
+        left_out: sum of the squared errors of values that were left out, where pairs were regressed without a ridge.
+    """
 
     interactions: Float[Tensor, "t n n"]
     standard_errors: Float[Tensor, "t n n"] | None
+    left_out: Float[Tensor, "t"] | None = None
+
+
+def pair_matrices(pairs: Float[Tensor, "t k"], n: int) -> Float[Tensor, "t n n"]:
+    """The numbers of all k = n(n−1)/2 pairs as symmetric matrices with zeros on the diagonal."""
+    first, second = torch.triu_indices(n, n, 1)
+    upper = torch.zeros(len(pairs), n, n, dtype=torch.float64)
+    upper[:, first, second] = pairs
+    return upper + rearrange(upper, "t i j -> t j i")
 
 
 def regress_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
@@ -37,8 +54,14 @@ def regress_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     strongest pairs can then be named, but their values are too small.
 
     Raises:
-        ValueError: with no coalitions besides the empty and the full one, or for STII when some feature was never alone.
+        ValueError: for an index that is not `REGRESSED`, with no coalitions besides the empty and the full one, or for STII
+            when some feature was never alone.
     """
+    if index not in REGRESSED:
+        raise ValueError(
+            f"{index} is not read off coalitions that follow a fixed rule: explain with GaussianProcessShapley or KernelShap, "
+            f"or ask for {', '.join(REGRESSED[:-1])} or {REGRESSED[-1]}."
+        )
     if len(evaluations.coalitions) < 3:
         raise ValueError(
             "Interactions are read off stored coalitions, and only the empty and the full one are there: give a larger budget."
@@ -56,7 +79,8 @@ def regress_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     errors = 4 * ((influence.square() * regression.unseen) @ regression.fit.residuals.square()).sqrt()
     known = determined and evaluations.design.independent
     shown = seen_errors(errors.T, evaluations.values) if known else None
-    return PairEstimate(regression.matrices(estimate), None if shown is None else regression.matrices(shown.T))
+    errors = None if shown is None else regression.matrices(shown.T)
+    return PairEstimate(regression.matrices(estimate), errors, regression.left_out())
 
 
 def _shapley_taylor(evaluations: Evaluations, regression: _PairRegression) -> PairEstimate:
@@ -75,7 +99,7 @@ def _shapley_taylor(evaluations: Evaluations, regression: _PairRegression) -> Pa
     estimate = regression.fit.influence @ regression.even - (n - 4) / 3 * third
     estimate = 4 * (estimate - regression.project_on_sums(every, estimate))
     estimate += regression.minimum_norm_pairs(every, 2 * (shapley - alone))
-    return PairEstimate(regression.matrices(estimate), None)
+    return PairEstimate(regression.matrices(estimate), None, regression.left_out())
 
 
 class _PairRegression:
@@ -107,9 +131,11 @@ class _PairRegression:
 
     def matrices(self, pairs: Float[Tensor, "k t"]) -> Float[Tensor, "t n n"]:
         """The numbers of all pairs as symmetric matrices."""
-        upper = torch.zeros(pairs.shape[1], self.n, self.n, dtype=torch.float64)
-        upper[:, self.first, self.second] = pairs.T
-        return upper + rearrange(upper, "t i j -> t j i")
+        return pair_matrices(pairs.T, self.n)
+
+    def left_out(self) -> Float[Tensor, "t"] | None:
+        """Sum of the squared errors of left-out values of pairs of coalitions, if there are only pairs and no ridge."""
+        return self.fit.residuals.square().sum(0) if self.fit.determined and bool(self.paired.all()) else None
 
     def singleton_margins(self) -> tuple[Bool[Tensor, "n"], Float[Tensor, "n t"]]:
         """Of which features the pair ({i}, N∖{i}) is known, and what it says that their interactions sum to."""

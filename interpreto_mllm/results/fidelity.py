@@ -12,6 +12,7 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.interactions import MOST_FEATURES, interactions
 from interpreto_mllm.aggregators.kernel import KernelAggregator
+from interpreto_mllm.aggregators.pair_regression import regress_pairs
 from interpreto_mllm.aggregators.split_evaluations import log_population_weights, population_weights
 from interpreto_mllm.core.coalitions import pair_numbers
 from interpreto_mllm.core.design import Design
@@ -91,7 +92,7 @@ def fidelity(record: Record) -> Fidelity:
     scores = {reading: _determination(truth, predicted, weights) for reading, predicted in predictions.items()}
     ranks = {reading: rank_correlation(truth, predicted) for reading, predicted in predictions.items()}
     mass = record.attributions.abs().double().sum(1)
-    together = interactions(evaluations, "FSII").interactions.abs().sum((1, 2)) / 2 if pairwise else None
+    together = interactions(evaluations, "FSII", regress_pairs).interactions.abs().sum((1, 2)) / 2 if pairwise else None
     return Fidelity(
         additive=scores["additive"],
         additive_rank=ranks["additive"],
@@ -164,7 +165,7 @@ def _readings(train: Evaluations, coalitions: Bool[Tensor, "q n"], pairwise: boo
     additive = train.empty + present @ KernelAggregator().regress(train).attributions.T
     if not pairwise:
         return {"additive": additive}
-    matrices = interactions(train, "FSII").interactions
+    matrices = interactions(train, "FSII", regress_pairs).interactions
     separated = einsum(present, matrices, 1 - present, "q i, t i j, q j -> q t")
     return {"additive": additive, "pairwise": additive - separated / 2}
 

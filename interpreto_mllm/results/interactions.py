@@ -15,8 +15,12 @@ from interpreto_mllm.results.record import Record
 
 NAMES = {
     "SII": "Shapley interaction index",
+    "k-SII": "k-Shapley values",
     "FSII": "faithful Shapley interaction index",
     "STII": "Shapley–Taylor interaction index",
+    "BII": "Banzhaf interaction index",
+    "FBII": "faithful Banzhaf interaction index",
+    "Möbius": "Möbius coefficients",
 }
 
 
@@ -52,7 +56,7 @@ class PairValues:
             determine them: then only the order of the strongest pairs can be trusted, and their values are too small.
         features: the players.
         targets: one label per matrix.
-        index: "SII", "FSII" or "STII".
+        index: one of `core.indices.INDICES`.
     """
 
     values: Float[Tensor, "t n n"]

@@ -12,11 +12,13 @@ from support.games import dense_game, everything, value
 from interpreto_mllm import Feature
 from interpreto_mllm.aggregators import KernelAggregator, LeaveOneOutAggregator
 from interpreto_mllm.aggregators.interactions import INDICES, interactions, sum_over_coalitions
+from interpreto_mllm.aggregators.pair_process import read_pairs
 from interpreto_mllm.aggregators.pair_regression import regress_pairs
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import (
+    ActivePerturbator,
     BernoulliPerturbator,
     ExactPerturbator,
     KernelPerturbator,
@@ -26,7 +28,15 @@ from interpreto_mllm.perturbators import (
     PermutationPerturbator,
 )
 
-WEIGHTS = {"SII": lambda n, s: 1 / ((n - 1) * comb(n - 2, s)), "STII": lambda n, s: 2 / (n * comb(n - 1, s))}
+REGRESSED = ("SII", "FSII", "STII")
+WEIGHTS = {
+    "SII": lambda n, s: 1 / ((n - 1) * comb(n - 2, s)),
+    "k-SII": lambda n, s: 1 / ((n - 1) * comb(n - 2, s)),
+    "STII": lambda n, s: 2 / (n * comb(n - 1, s)),
+    "BII": lambda n, s: 1 / 2 ** (n - 2),
+    "FBII": lambda n, s: 1 / 2 ** (n - 2),
+    "Möbius": lambda n, s: float(s == 0),
+}
 
 
 def by_derivatives(game, n, index):
@@ -84,7 +94,7 @@ def test_all_coalitions_give_the_definition(n, index):
     assert not found.standard_errors.any()
 
 
-@pytest.mark.parametrize("index", INDICES)
+@pytest.mark.parametrize("index", REGRESSED)
 @pytest.mark.parametrize("n", [8, 9, 10])
 def test_the_regression_over_all_coalitions_is_the_index(n, index):
     evaluations = complete(dense_game(n), n)
@@ -192,13 +202,54 @@ def test_taylor_interactions_add_up():
     torch.testing.assert_close(alone.sum(1) + pairs, result.full - result.empty)
 
 
+def chain(n):
+    """Neighbours work together, and the sum saturates."""
+    strengths = torch.linspace(0.2, 1.5, n - 1).double()
+    return lambda s: torch.tanh((s[:, 1:] & s[:, :-1]).double() @ strengths - 1)[:, None]
+
+
+@pytest.mark.parametrize("index", ["SII", "STII", "BII"])
+@pytest.mark.parametrize("perturbator", [ActivePerturbator(), KernelPerturbator(), BernoulliPerturbator(paired=False)])
+def test_the_process_is_near_and_knows_how_near(perturbator, index):
+    n = 9
+    game = chain(n)
+    truth = sum_over_coalitions(complete(game, n), index).interactions
+    found = read_pairs(run(game, perturbator, n, 90).evaluations, index)
+    assert (found.interactions - truth).square().sum() < 0.25 * truth.square().sum()
+    assert found.standard_errors is not None
+    off = ~torch.eye(n, dtype=torch.bool)
+    inside = (found.interactions - truth).abs()[:, off] <= 1.96 * found.standard_errors[:, off]
+    assert inside.double().mean() > 0.85
+    assert found.standard_errors[:, off].mean() < truth[:, off].square().mean().sqrt()
+
+
+@pytest.mark.parametrize("perturbator", [ActivePerturbator(), KernelPerturbator()])
+def test_the_process_is_nearer_than_the_regression(perturbator):
+    n = 9
+    game = chain(n)
+    truth = sum_over_coalitions(complete(game, n), "SII").interactions
+    samples = [run(game, perturbator, n, 150, seed).evaluations for seed in range(3)]
+    process, regression = (
+        sum(float((read(sample, "SII").interactions - truth).square().sum()) for sample in samples)
+        for read in (read_pairs, regress_pairs)
+    )
+    assert process < 0.6 * regression
+
+
+def test_a_game_of_pairs_is_left_to_the_regression():
+    n = 8
+    game = lambda s: (s[:, 1] & s[:, 4]).double() - 0.5 * (s[:, 0] & s[:, 7]) + 0.1 * s.sum(1)  # noqa: E731
+    evaluations = run(game, KernelPerturbator(), n, 130).evaluations
+    assert torch.equal(interactions(evaluations).interactions, regress_pairs(evaluations, "SII").interactions)
+
+
 def test_what_cannot_be_told_is_said():
     game = dense_game(6)
     result = run(game, KernelPerturbator(), 6, 40)
     with pytest.raises(ValueError, match="order 2"):
         result.interactions(order=3)
-    with pytest.raises(ValueError, match="'SII', 'FSII', 'STII'"):
-        result.interactions(index="BII")
+    with pytest.raises(ValueError, match="'SII', 'FSII', 'STII', 'k-SII', 'BII', 'FBII', 'Möbius'; got 'BTI'"):
+        result.interactions(index="BTI")
     with pytest.raises(ValueError, match="no target 2"):
         result.interactions().top(1, target=2)
     with pytest.raises(ValueError, match="kind"):
@@ -207,6 +258,8 @@ def test_what_cannot_be_told_is_said():
         run(lambda s: s.sum(1).double(), KernelPerturbator(), 200, 300).interactions()
     with pytest.raises(ValueError, match="every feature on its own"):
         run(game, OcclusionPerturbator(), 6).interactions(index="STII")
+    with pytest.raises(ValueError, match="BII is not read off coalitions that follow a fixed rule"):
+        run(game, OcclusionPerturbator(), 6).interactions(index="BII")
     with pytest.raises(ValueError, match="2 to 128"):
         run(lambda s: s[:, 0].double(), ExactPerturbator(), 1).interactions()
 
@@ -283,4 +336,4 @@ def test_coalitions_evaluated_beside_the_sample_change_nothing(index):
     assert len(drawn.coalitions) == len(found[0].coalitions) - 2
     without, having = (result.interactions(index=index) for result in found)
     assert torch.equal(without.values, having.values)
-    assert torch.equal(without.values, regress_pairs(drawn, index).interactions)
+    assert torch.equal(without.values, read_pairs(drawn, index).interactions)
