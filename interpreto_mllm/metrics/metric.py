@@ -24,6 +24,10 @@ NEEDS = {
 }
 
 
+OF_VALUES = ("efficiency_gap", "held_out_r2", "infidelity", "squared_error", "interval_coverage")
+"""Metrics that compare scores with values of the game, and say nothing of scores on another scale."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number, or several, that say how good an explanation is.
@@ -81,6 +85,7 @@ class Metric:
         Raises:
             NotApplicable: a ValueError, where something is missing, or the metric says nothing of such a result.
         """
+        self._check_scale(explanation)
         if self.cost == "calls":
             self._require(game is not None)
             evaluated = EvaluatedGame.of(game, [explanation])
@@ -89,6 +94,7 @@ class Metric:
 
     def asking(self, explanation: Record, seed: int = 0) -> list[Asking]:
         """For each row what asks for coalitions, of a metric that costs calls."""
+        self._check_scale(explanation)
         return [Asking(explanation, index, self.function(row, seed)) for index, row in enumerate(rows_of(explanation))]
 
     def _given(
@@ -107,6 +113,13 @@ class Metric:
             others = [rows_of(one) for one in repeated]
             return [(row, ([rows[index] for rows in others],)) for index, row in enumerate(rows)]
         return [(row, ()) for row in rows]
+
+    def _check_scale(self, explanation: Record) -> None:
+        if self.name in OF_VALUES and explanation.normalisation not in ("", "identity"):
+            raise NotApplicable(
+                f"The metric {self.name} compares scores with values of the model, and these scores are on the scale "
+                f"{explanation.normalisation!r}: give the result before normalized()."
+            )
 
     def _require(self, given: bool) -> None:
         if not given:

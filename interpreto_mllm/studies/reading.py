@@ -51,6 +51,9 @@ def read_config(path: str | os.PathLike[str], above: tuple[Path, ...] = ()) -> W
     own = _parsed(file)
     if not isinstance(own.values, dict):
         raise ConfigError([Problem((), f"a config is a mapping of keys to values; got {shown(own.values)}.")], str(path))
+    for key in ("model", "data"):
+        if key in own.values:
+            own.values[key] = _placed(own.values[key], file.parent)
     bases = own.values.pop("base", [])
     bases = [bases] if isinstance(bases, str) else bases
     if not isinstance(bases, list) or not all(isinstance(one, str) for one in bases):
@@ -78,6 +81,16 @@ def merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping) and isinstance(below, Mapping) and value.get("name") in (None, below.get("name")):
             result[key] = merged(below, value)
     return result
+
+
+def _placed(part: Any, folder: Path) -> Any:
+    """A part, or a list of them, whose name is a path from the config's folder where it is none from the working folder."""
+    if isinstance(part, list):
+        return [_placed(one, folder) for one in part]
+    if isinstance(part, dict):
+        return {key: _placed(value, folder) if key == "name" else value for key, value in part.items()}
+    beside = isinstance(part, str) and not Path(part).exists() and (folder / part).exists()
+    return str(folder / part) if beside else part
 
 
 def _as_part(value: Any) -> Any:

@@ -27,6 +27,17 @@ def test_the_efficiency_gap_is_what_the_scores_do_not_add_up_to():
     assert flat["efficiency_gap"] == 0 and math.isnan(flat["relative_efficiency_gap"])
 
 
+def test_scores_on_another_scale_are_not_compared_with_values():
+    result = scored([2.0, 1.0, -1.0], additive([2.0, 1.0, -1.0]))
+    assert computed("efficiency_gap", result.normalized("identity")) == computed("efficiency_gap", result)
+    assert computed("gini", result.normalized("abs_sum"))["gini"] == pytest.approx(computed("gini", result)["gini"])
+    for name in ("efficiency_gap", "held_out_r2"):
+        with pytest.raises(NotApplicable, match=f"{name} compares scores with values of the model"):
+            computed(name, result.normalized("abs_sum"))
+    with pytest.raises(NotApplicable, match="these scores are on the scale 'max_abs'"):
+        METRICS["infidelity"].asking(result.normalized("max_abs"))
+
+
 def test_gini_is_the_mean_difference_of_all_pairs():
     scores = [3.0, -1.0, 0.5, 0.0, -2.5]
     strengths = [abs(score) for score in scores]

@@ -60,6 +60,17 @@ def test_a_part_of_another_name_takes_nothing_from_the_base(tmp_path: Path) -> N
     assert read.values == {"method": {"name": "KernelShap"}, "occlusion": {"Drop": None}}
 
 
+def test_paths_start_from_the_working_folder_or_the_configs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    config = write(tmp_path / "configs", "a.yaml", "data: [rows.csv, {name: rows.csv, split: x}, shipped:text]\nmodel: m\n")
+    write(tmp_path / "configs", "rows.csv", "prompt\n")
+    there = str(tmp_path / "configs" / "rows.csv")
+    assert read_config(config).values["data"] == [there, {"name": there, "split": "x"}, "shipped:text"]
+    write(tmp_path, "rows.csv", "prompt\n")
+    assert read_config(config).values["data"][0] == "rows.csv"
+
+
 @pytest.mark.parametrize(
     "text, said",
     [
