@@ -152,7 +152,7 @@ def _processor(transformers: Any, spec: ModelSpec, place: str, arguments: dict[s
     if spec.processor is not None:
         arguments = {name: value for name, value in arguments.items() if name != "gguf_file"}
     failures = []
-    for name in PROCESSORS:
+    for name in PROCESSORS if "gguf_file" not in arguments else ("AutoTokenizer",):
         try:
             return getattr(transformers, name).from_pretrained(at, **arguments)
         except Exception as error:

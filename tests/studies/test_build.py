@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
+import soundfile
 import torch
 from support import zoo
+from support.server import Server
 from transformers import AutoModelForCausalLM, ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
 from interpreto_mllm import ComplementaryShapley, KernelShap, RemoteModel
@@ -17,8 +21,9 @@ from interpreto_mllm.studies.build import build_explainer, explain_sample, load_
 from interpreto_mllm.studies.config import Study
 from interpreto_mllm.studies.data import Sample, load_samples
 from interpreto_mllm.studies.models import ModelProblem
+from interpreto_mllm.studies.options import explainer_options
 from interpreto_mllm.studies.spec import ModelSpec, RunSpec
-from interpreto_mllm.testbed import HEARING, RECALL, SIGHT, load_sight, sample_scene_prompts
+from interpreto_mllm.testbed import HEARING, RECALL, SIGHT, load_sight, sample_clip_prompts, sample_scene_prompts
 
 TEXT = Sample("0", "the apple is red . what is the apple ?", "red")
 
@@ -31,6 +36,11 @@ def runs(kind: str = "text", **given: Any) -> list[RunSpec]:
 
 def explained(run: RunSpec, model: Any, sample: Sample = TEXT) -> Any:
     return explain_sample(build_explainer(run, model), run, sample)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +108,7 @@ def test_options_of_images(sight: Any, name: str, given: list[Any], expected: li
             assert {feature.modality for feature in explanation.features} == {words.split("'")[1]}
 
 
-def test_options_of_clips_and_gradients_are_read() -> None:
-    from interpreto_mllm.studies.options import explainer_options
-
-    assert str(explainer_options({"audio_granularity": {"Windows": 250}, "audio_occlusion": "CutOut"}, 0)).count("()") == 1
+def test_options_of_gradient_methods_are_read() -> None:
     gradients = {"baseline": {"OtherPrompt": "x"}, "layer": "model.layers.0", "whole_answer": True, "batched_rows": True}
     assert {*gradients, "gradient_checkpointing"} <= {*explainer_options({**gradients, "gradient_checkpointing": False}, 0)}
 
@@ -138,6 +145,47 @@ def test_a_row_that_cannot_be_explained_says_so(recall: Any) -> None:
     [run] = runs()
     with pytest.raises(ValueError, match="Row 3 cannot be explained"):
         explained(run, recall, Sample("3", None, problem="Row 3 cannot be explained: no text"))
+
+
+def test_a_run_on_a_server_asks_it(recall: Any) -> None:
+    served = Server(*recall)
+    given = {"model": {"name": "recall", "url": served.url}, "similarity": "ExactMatch", "budget": 8}
+    try:
+        [run] = runs(**given, granularity="sentence", generate={"max_new_tokens": 2})
+        explanation = explained(run, load_model(run.model), Sample("0", TEXT.inputs))
+    finally:
+        served.stop()
+    assert explanation.settings.model == {"server": served.url, "name": "recall", "route": "chat"}
+    assert len(served.asked) == explanation.counts.forwards == 3  # nothing of the empty prompt
+
+
+@pytest.mark.parametrize("kind", ["vision", "audio"])
+def test_images_and_clips_of_a_table_are_explained_as_if_given_directly(tmp_path: Path, kind: str) -> None:
+    """The picture is stored as PNG, the clip as WAV of floats, both within the table."""
+    modality, stored = {"vision": "image", "audio": "audio"}[kind], io.BytesIO()
+    if kind == "vision":
+        [prompt] = sample_scene_prompts(1, seed=1)
+        prompt.image.save(stored, "PNG")
+    else:
+        [prompt] = sample_clip_prompts(1, seed=1)
+        soundfile.write(stored, prompt.audio, 16_000, format="WAV", subtype="FLOAT")
+    feature = {"image": datasets.Image, "audio": datasets.Audio}[modality](decode=False)
+    row = {
+        modality: [{"bytes": stored.getvalue(), "path": None}],
+        "question": [prompt.question.text],
+        "answer": [prompt.answer],
+    }
+    datasets.Dataset.from_dict(row).cast_column(modality, feature).to_parquet(tmp_path / "rows.parquet")
+    pieces = {"audio_granularity": {"Windows": 1000}, "image_granularity": {"Patches": [1, 2]}}
+    data = {"name": str(tmp_path / "rows.parquet"), "columns": {"target": "answer"}}
+    [run] = runs(kind, data=data, budget=16, audio_occlusion="MeanLevel", image_occlusion={"Fill": "grey"}, **pieces)
+    [sample], model = load_samples(run.data), load_model(run.model)
+    found, direct = explained(run, model, sample), explained(run, model, Sample("0", prompt.messages, prompt.answer))
+    assert found.attributions.equal(direct.attributions) and found.n > 2
+    options = found.settings.options
+    assert (
+        in_words(options["audio_granularity"]).startswith("Windows(") and in_words(options["audio_occlusion"]) == "MeanLevel()"
+    )
 
 
 @pytest.mark.parametrize("folder, kind", [(RECALL, "text"), (SIGHT, "vision"), (HEARING, "audio")])
