@@ -156,7 +156,7 @@ def test_a_run_on_a_server_asks_it(recall: Any) -> None:
     finally:
         served.stop()
     assert explanation.settings.model == {"server": served.url, "name": "recall", "route": "chat"}
-    assert len(served.asked) == explanation.counts.forwards == 3  # nothing of the empty prompt
+    assert len(served.asked) == explanation.counts.paid == 4
 
 
 @pytest.mark.parametrize("kind", ["vision", "audio"])
