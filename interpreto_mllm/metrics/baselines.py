@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media import Picture
-from interpreto_mllm.metrics.evaluated_game import Asking, EvaluatedGame, Questions
+from interpreto_mllm.metrics.evaluated_game import EvaluatedGame
 from interpreto_mllm.metrics.feature_sizes import feature_sizes
-from interpreto_mllm.metrics.metric import Metric
 from interpreto_mllm.metrics.rows import column_of, rows_of
 from interpreto_mllm.results.record import Record
 
@@ -24,9 +22,10 @@ BASELINES = (RANDOM, LENGTH, POSITION, CENTRE, LEAVE_ONE_OUT)
 
 
 def baseline_results(record: Record, game: EvaluatedGame, random_orders: int, seed: int) -> dict[str, list[Record]]:
-    """Results of one row with the scores of each baseline that knows nothing of the model; of the random one, several.
+    """Results of one row with the scores of each baseline; of the random one, several.
 
-    Scores are positive and add up to v(N) − v(∅), so that they are as large as those of an efficient method.
+    But for leave-one-out they know nothing of the model; they are positive and add up to v(N) − v(∅), so that they are as large
+    as those of an efficient method.
 
     Args:
         record: any result of the prompt.
@@ -39,35 +38,20 @@ def baseline_results(record: Record, game: EvaluatedGame, random_orders: int, se
     scores = {RANDOM: random, LENGTH: [feature_sizes(record)], POSITION: [torch.arange(1, record.n + 1).double()]}
     if any(isinstance(medium, Picture) for medium in record.media):
         scores[CENTRE] = [torch.tensor([_centrality(feature, record) for feature in record.features]).double()]
-    row = _bare_row(record, game)
-    return {name: [_scored(row, name, each) for each in given] for name, given in scores.items()}
+    n = record.n
+    ends = torch.stack([torch.zeros(n, dtype=torch.bool), torch.ones(n, dtype=torch.bool)])
+    values = column_of(record, 0, game(torch.cat([ends, ~torch.eye(n, dtype=torch.bool)])))
+    row = _bare_row(record, ends, values[:2])
+    found = {name: [_scored(row, name, each) for each in given] for name, given in scores.items()}
+    lost = (values[1] - values[2:])[None]
+    return {**found, LEAVE_ONE_OUT: [replace(row, attributions=lost, method=LEAVE_ONE_OUT, estimand=LEAVE_ONE_OUT)]}
 
 
-def leave_one_out_asking(record: Record, game: EvaluatedGame, metric: Metric, seed: int) -> Asking:
-    """What asks first for the value without each feature, and then for what a metric wants of these scores."""
-    return asking_leave_one_out(_bare_row(record, game), lambda scored: metric.function(scored, seed))
-
-
-def asking_leave_one_out(row: Record, then: Callable[[Record], Questions]) -> Asking:
-    """What asks for the value without each feature, and goes on with the result of these scores."""
-
-    def questions() -> Questions:
-        n = row.n
-        values = yield torch.cat([torch.ones(1, n, dtype=torch.bool), ~torch.eye(n, dtype=torch.bool)])
-        scored = replace(row, attributions=(values[0] - values[1:])[None], method=LEAVE_ONE_OUT, estimand="leave-one-out")
-        return (yield from then(scored))
-
-    return Asking(row, 0, questions())
-
-
-def _bare_row(record: Record, game: EvaluatedGame) -> Record:
+def _bare_row(record: Record, ends: Bool[Tensor, "2 n"], values: Float[Tensor, "2"]) -> Record:
     """The first row of a result, of whose game only v(∅) and v(N) are known."""
-    row = rows_of(record)[0]
-    ends = torch.stack([torch.zeros(row.n, dtype=torch.bool), torch.ones(row.n, dtype=torch.bool)])
     none = torch.zeros(0, dtype=torch.int64)
-    values = column_of(record, 0, game(ends))[:, None]
-    evaluations = Evaluations(ends, values, none, none.double(), none)
-    return replace(row, evaluations=evaluations, standard_errors=None, notes=(), settings=None, normalisation="")
+    evaluations = Evaluations(ends, values[:, None], none, none.double(), none)
+    return replace(rows_of(record)[0], evaluations=evaluations, standard_errors=None, notes=(), settings=None, normalisation="")
 
 
 def _scored(row: Record, name: str, scores: Float[Tensor, "n"]) -> Record:

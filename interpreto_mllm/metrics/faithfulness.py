@@ -11,10 +11,10 @@ from interpreto_mllm.core.shown import shown
 from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import per_input
-from interpreto_mllm.metrics.baselines import LEAVE_ONE_OUT, baseline_results, leave_one_out_asking
+from interpreto_mllm.metrics.baselines import baseline_results
 from interpreto_mllm.metrics.catalogue import find_metric
 from interpreto_mllm.metrics.evaluated_game import Asking, EvaluatedGame
-from interpreto_mllm.metrics.judging import judge, like, occlusion_of, other_occlusion
+from interpreto_mllm.metrics.judging import judge, like, occlusion_of, other_occlusion, other_seeds
 from interpreto_mllm.metrics.metric import Metric
 from interpreto_mllm.metrics.rows import NotApplicable, rows_of
 from interpreto_mllm.metrics.scoreboard import Entry, Faithfulness
@@ -24,6 +24,7 @@ from interpreto_mllm.results.record import Record
 
 USUAL = ("deletion_auc", "insertion_auc", "comprehensiveness", "sufficiency", "top_k_drop", "monotonicity", "lds", "infidelity")
 """The metrics of `faithfulness` by default, with F_syn for prompts of two modalities, and those below with truths."""
+PARAPHRASES = "paraphrase_sensitivity"
 AGAINST_TRUTH = ("pointing", "precision", "rank_auc", "mass_on_truth")
 
 
@@ -34,6 +35,7 @@ def faithfulness(
     *,
     metrics: Sequence[str | Metric] | None = None,
     truths: Sequence[Truth] | None = None,
+    paraphrases: Sequence[Sequence[Any]] | None = None,
     second_occlusion: Mapping[str, Any] | Literal["other"] | None = "other",
     random_orders: int = 19,
     seed: int = 0,
@@ -46,8 +48,10 @@ def faithfulness(
     Args:
         explainers: of the same features and values; or names and explainers.
         prompts, targets: as for an explainer; one target for each prompt. None: the model's own answers.
-        metrics: names of metrics, or metrics of your own, that cost calls, nothing, or the truth.
+        metrics: names of metrics, or metrics of your own, all but those against exact values. `seed_sensitivity` explains again
+            with two further seeds.
         truths: for each prompt which features truly caused the answer: one bool each, or a function from a feature to a bool.
+        paraphrases: for each prompt other ways to say it, for `paraphrase_sensitivity`.
         second_occlusion: options, such as `{"occlusion": Replace("…")}`, of a second game by which everything is judged again;
             "other" for one that differs from the first; None for none.
         random_orders: how many random scores each method is compared with. To be better than random at 95 %, a method must be
@@ -67,23 +71,26 @@ def faithfulness(
         ['KernelShap', 'Lime', 'leave-one-out', 'length', 'position', 'random']
     """
     named = _named(explainers)
-    chosen = _chosen(metrics, truths)
+    chosen = _chosen(metrics, truths, paraphrases)
     if not isinstance(random_orders, int) or random_orders < 19:
         raise ValueError(f"Better than random at 95 % takes at least 19 random orders; got {shown(random_orders)}.")
     single = not isinstance(prompts, (list, tuple)) or is_chat(prompts)
     inputs = [prompts] if single else list(prompts)
     given = [_only(rows) for rows in per_input(targets, len(inputs), single, True)]
-    if truths is not None and len(truths) != len(inputs):
-        raise ValueError(f"{len(inputs)} prompts but {len(truths)} truths: give one for each prompt.")
+    for what, each in (("truths", truths), ("paraphrases", paraphrases)):
+        if each is not None and len(each) != len(inputs):
+            raise ValueError(f"{len(inputs)} prompts but {len(each)} {what}: give one for each prompt.")
     asked = None if targets is None else given
     results = {name: explainer.explain(inputs, asked) for name, explainer in named.items()}
+    repeated = _repeated(named, inputs, given, asked, results, chosen, paraphrases)
     judges = _judges(list(named.values()), inputs[0], given[0], second_occlusion)
     entries: list[Entry] = []
     for place, (prompt, target) in enumerate(zip(inputs, given, strict=True)):
         mine = {name: each[place] for name, each in results.items()}
         _check_alike(mine)
         for explainer in judges:
-            scene = _Scene(place, explainer.game(prompt, target), mine, chosen, random_orders, seed)
+            again = {key: each[place] for key, each in repeated.items()}
+            scene = _Scene(place, explainer.game(prompt, target), mine, again, chosen, random_orders, seed)
             entries += scene.entries(None if truths is None else truths[place])
     return Faithfulness(tuple(entries), tuple(named), {metric.name: metric for metric in chosen}, random_orders, results)
 
@@ -95,6 +102,7 @@ class _Scene:
     place: int
     game: ModelGame
     results: Mapping[str, Attribution]
+    repeated: Mapping[tuple[str, str], Sequence[Attribution]]
     metrics: Sequence[Metric]
     random_orders: int
     seed: int
@@ -111,7 +119,8 @@ class _Scene:
                 continue
             for name, draw, result in everyone if metric.cost == "truth" else everyone[: len(self.results)]:
                 try:
-                    found.append((name, draw, metric, metric.compute(result, truth=truth, seed=self.seed)))
+                    again = self.repeated.get((metric.name, name), ())
+                    found.append((name, draw, metric, metric.compute(result, truth=truth, repeated=again)))
                 except NotApplicable:
                     continue
         where = occlusion_of(self.game)
@@ -124,7 +133,7 @@ class _Scene:
     def _asked(
         self, evaluated: EvaluatedGame, everyone: Sequence[tuple[str, int, Record]]
     ) -> list[tuple[str, int, Metric, dict[str, float]]]:
-        """The metrics that cost calls, all in the same passes."""
+        """The metrics that cost calls, all in one pass."""
         labels: list[tuple[str, int, Metric]] = []
         asking: list[Asking] = []
         first = next(iter(self.results.values()))
@@ -132,8 +141,6 @@ class _Scene:
             if metric.cost == "calls" and _applies(metric, first):
                 asking += [metric.asking(result, self.seed)[0] for _, _, result in everyone]
                 labels += [(name, draw, metric) for name, draw, _ in everyone]
-                asking.append(leave_one_out_asking(first, evaluated, metric, self.seed))
-                labels.append((LEAVE_ONE_OUT, 0, metric))
         answers = evaluated.answered(asking)
         return [(*label, numbers) for label, numbers in zip(labels, answers, strict=True)]
 
@@ -169,13 +176,38 @@ def _named(explainers: Sequence[AttributionExplainer] | Mapping[str, Attribution
     }
 
 
-def _chosen(metrics: Sequence[str | Metric] | None, truths: Sequence[Truth] | None) -> list[Metric]:
+def _repeated(
+    explainers: Mapping[str, AttributionExplainer],
+    inputs: Sequence[Any],
+    given: Sequence[Any],
+    asked: Any,
+    results: Mapping[str, Sequence[Attribution]],
+    metrics: Sequence[Metric],
+    paraphrases: Sequence[Sequence[Any]] | None,
+) -> dict[tuple[str, str], list[list[Attribution]]]:
+    """The further explanations of each prompt that metrics need, by the names of the metric and the method."""
+    found = {}
+    for metric in (metric for metric in metrics if metric.cost == "repeats"):
+        for name, explainer in explainers.items():
+            if metric.name == PARAPHRASES and paraphrases is not None:
+                ways = zip(paraphrases, given, strict=True)
+                found[metric.name, name] = [explainer.explain(list(each), [target] * len(each)) for each, target in ways]
+            else:
+                found[metric.name, name] = other_seeds(explainer, inputs, asked, results[name])
+    return found
+
+
+def _chosen(
+    metrics: Sequence[str | Metric] | None, truths: Sequence[Truth] | None, paraphrases: Sequence[Sequence[Any]] | None
+) -> list[Metric]:
     usual = (*USUAL, "synergy_faithfulness", *(AGAINST_TRUTH if truths is not None else ()))
     chosen = [find_metric(one) if isinstance(one, str) else one for one in (usual if metrics is None else metrics)]
     for metric in chosen:
-        if metric.cost in ("exact", "repeats") or (metric.cost == "truth" and truths is None):
-            what = "truths=[...], one for each prompt" if metric.cost == "truth" else "METRICS[...].compute(...)"
-            raise ValueError(f"The metric {metric.name} needs more than prompts: use {what}.")
+        needs = {"truth": "truths=[...], one for each prompt", "exact": "METRICS[...].compute(..., exact=...)"}
+        needs |= {"repeats": "paraphrases=[[...], ...], some for each prompt"} if metric.name == PARAPHRASES else {}
+        given = (metric.cost == "truth" and truths is not None) or (metric.cost == "repeats" and paraphrases is not None)
+        if metric.cost in needs and not given:
+            raise ValueError(f"The metric {metric.name} needs more than prompts: use {needs[metric.cost]}.")
     return chosen
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from copy import copy
+from dataclasses import fields, replace
 from typing import Any
 
 from interpreto_mllm.aggregators import KernelAggregator
+from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.modalities import modalities_of
 from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.explainers.gradient_games import OPTIONS
@@ -39,6 +41,19 @@ def like(explainer: AttributionExplainer, options: Mapping[str, Any]) -> Attribu
     return AttributionExplainer(explainer.model, explainer.tokenizer, **parts, **{**kept, **options})
 
 
+def other_seeds(
+    explainer: AttributionExplainer, inputs: Sequence[Any], targets: Any, results: Sequence[Attribution], count: int = 2
+) -> list[list[Attribution]]:
+    """For each input the results of so many further seeds of the sampling. What was evaluated before is not evaluated again."""
+    found = []
+    for number in range(1, count + 1):
+        again = copy(explainer)
+        again.settings = replace(explainer.settings, seed=explainer.settings.seed + number)
+        sampled = not isinstance(explainer.perturbator, GradientPerturbator)
+        found.append(again.explain(inputs, targets, evaluations=results if sampled else None))
+    return [list(each) for each in zip(*found, strict=True)]
+
+
 def occlusion_of(game: ModelGame) -> str:
     """How absent features disappear, such as "Drop()" or "Drop(), Fill('mean')"."""
     prompt, present = game.prompt, modalities_of(game.features)
@@ -64,10 +79,10 @@ def other_occlusion(explainer: AttributionExplainer, game: ModelGame) -> dict[st
     settings, tokenizer = explainer.settings, explainer.tokenizer
     tokenizer = tokenizer.tokenizer if hasattr(tokenizer, "tokenizer") else tokenizer
     masked = tokenizer is not None and getattr(tokenizer, "mask_token", None) is not None
-    replaced = isinstance(game.prompt, TokenPrompt) and isinstance(game.prompt.occlusion, Replace)
+    is_replaced = isinstance(game.prompt, TokenPrompt) and isinstance(game.prompt.occlusion, Replace)
     image, audio = settings.image_occlusion, settings.audio_occlusion
     return {
-        "occlusion": Drop() if replaced else Replace() if masked else Replace(STAND_IN),
+        "occlusion": Drop() if is_replaced else Replace() if masked else Replace(STAND_IN),
         "image_occlusion": Fill("black") if image is None or image == Fill("mean") else Fill("mean"),
         "audio_occlusion": WhiteNoise() if audio is None or isinstance(audio, Mute) else Mute(),
     }

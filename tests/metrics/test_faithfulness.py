@@ -13,7 +13,7 @@ from support.scored import additive, scored
 from interpreto_mllm import Feature, KernelShap, Lime, Occlusion, Patches, Picture, Replace, Saliency
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.metrics import METRICS, EvaluatedGame, Metric, faithfulness
-from interpreto_mllm.metrics.baselines import baseline_results, leave_one_out_asking
+from interpreto_mllm.metrics.baselines import baseline_results
 
 PROMPTS = ["the apple is red .", "the sky is blue ."]
 ANSWERS = [" red", " blue"]
@@ -35,7 +35,7 @@ def test_every_method_and_baseline_is_judged_under_two_occlusions(board):
         for number in ("deletion_auc", "top_k_drop@3", "lds"):
             assert set(board.values(number, occlusion)) == judged
     assert set(board.values("gini")) == {"KernelShap", "Saliency"}
-    assert set(board.values("pointing")) == judged - {"leave-one-out"}
+    assert set(board.values("pointing")) == judged
     assert board.values("lds")["random"].shape == (2, 19) and board.values("lds")["length"].shape == (2, 1)
 
 
@@ -93,13 +93,13 @@ def test_coalitions_of_a_prompt_are_paid_once(recall, monkeypatch):
         return plain(self, coalitions)
 
     monkeypatch.setattr(ModelGame, "__call__", counting)
-    explainers = [KernelShap(*recall, budget=30, progress=False), Lime(*recall, budget=30, progress=False)]
+    explainers = [KernelShap(*recall, budget=12, progress=False), Lime(*recall, budget=12, progress=False)]
     found = faithfulness(explainers, PROMPTS[:1], ANSWERS[:1], second_occlusion=None)
     every = [row for rows in asked for row in rows]
     assert len(every) == len(set(every))
     known = {tuple(row) for results in found.results.values() for row in results[0].coalitions.tolist()}
     assert not known & set(every)
-    assert len(asked) <= 3  # v(∅) and v(N), then what all want, then what leave-one-out wants
+    assert len(asked) == 2  # what leave-one-out is made of, then everything
 
 
 def test_trivial_scores():
@@ -127,11 +127,30 @@ def test_the_centre_of_an_image():
     assert scores[0] == pytest.approx(float(scores[8])) and scores[1] > scores[0]
 
 
-def test_leave_one_out_asks_first_for_each_feature():
+def test_leave_one_out_is_the_drop_without_each_feature():
     weights, game = [3.0, -1.0, 2.0], EvaluatedGame(additive([3.0, -1.0, 2.0]), 3)
     result = replace(scored([0.0, 0.0, 0.0], additive(weights)), standard_errors=torch.zeros(1, 3).double())
-    [found] = game.answered([leave_one_out_asking(result, game, METRICS["top_k_drop"], 0)])
-    assert found == pytest.approx({"top_k_drop@1": 3.0, "top_k_drop@3": 4.0})
+    [found] = baseline_results(result, game, 19, 0)["leave-one-out"]
+    assert found.attributions.tolist() == [pytest.approx(weights)] and game.paid == 5
+    assert METRICS["top_k_drop"].compute(found, game) == pytest.approx({"top_k_drop@1": 3.0, "top_k_drop@3": 4.0})
+
+
+def test_sensitivity_explains_again(recall):
+    explainers = [KernelShap(*recall, budget=12, progress=False), Saliency(*recall, progress=False)]
+    names = ["seed_sensitivity", "paraphrase_sensitivity"]
+    ways = [["red is the apple ."], ["the sky it is blue .", "blue is the sky ."]]
+    found = faithfulness(explainers, PROMPTS, ANSWERS, metrics=names, paraphrases=ways, second_occlusion=None)
+    seeds = [KernelShap(*recall, budget=12, seed=seed, progress=False)(PROMPTS[1], ANSWERS[1])[0] for seed in range(3)]
+    expected = METRICS["seed_sensitivity"].compute(seeds[0], repeated=seeds[1:])["seed_sensitivity"]
+    assert found.values("seed_sensitivity")["KernelShap"][1, 0] == pytest.approx(expected, rel=1e-4)
+    assert (found.values("seed_sensitivity")["Saliency"] == 0).all()
+    assert found.values("paraphrase_matched")["KernelShap"][:, 0].tolist() == [1.0, 1.0]
+    others = explainers[0](ways[1], [ANSWERS[1]] * 2)
+    expected = METRICS["paraphrase_sensitivity"].compute(seeds[0], repeated=others)["paraphrase_sensitivity"]
+    assert found.values("paraphrase_sensitivity")["KernelShap"][1, 0] == pytest.approx(expected, rel=1e-4)
+    assert explainers[0].settings.seed == 0
+    with pytest.raises(ValueError, match=r"paraphrase_sensitivity needs more than prompts: use paraphrases="):
+        faithfulness(explainers, PROMPTS, ANSWERS, metrics=names)
 
 
 def test_metrics_and_names_of_your_own(recall):
