@@ -25,7 +25,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.bench: .venv/.runtime
-	$(PIP) -e '.[plot,bench]'
+	$(PIP) -e '.[plot,study,bench]'
 	@touch $@
 
 # What the benchmark of gradients is compared with and needs other versions of libraries.
@@ -110,6 +110,7 @@ bench: .venv/.bench .venv-inseq/.made ## run the benchmarks; their tables land i
 	$(BIN)/python benchmarks/responses.py
 	$(BIN)/python benchmarks/multimodal.py
 	$(BIN)/python benchmarks/pointing.py
+	$(BIN)/python benchmarks/ranks.py
 	$(BIN)/python benchmarks/interactions.py
 	$(BIN)/python benchmarks/stopping.py
 	$(BIN)/python benchmarks/gradients.py --inseq .venv-inseq/bin/python

@@ -88,9 +88,10 @@ def faithfulness(
     for place, (prompt, target) in enumerate(zip(inputs, given, strict=True)):
         mine = {name: each[place] for name, each in results.items()}
         _check_alike(mine)
-        for explainer in judges:
-            again = {key: each[place] for key, each in repeated.items()}
-            scene = _Scene(place, explainer.game(prompt, target), mine, again, chosen, random_orders, seed)
+        again = {key: each[place] for key, each in repeated.items()}
+        games = {occlusion_of(game): game for game in (explainer.game(prompt, target) for explainer in judges[::-1])}
+        for game in [*games.values()][::-1]:
+            scene = _Scene(place, game, mine, again, chosen, random_orders, seed)
             entries += scene.entries(None if truths is None else truths[place])
     return Faithfulness(tuple(entries), tuple(named), {metric.name: metric for metric in chosen}, random_orders, results)
 

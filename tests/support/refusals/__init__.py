@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.refusals.files import FILES
 from support.refusals.media import MEDIA
+from support.refusals.metrics import METRIC_ROWS
 from support.refusals.parts import MODELS
 from support.refusals.prompts import PROMPTS
 from support.refusals.row import Row
@@ -19,6 +20,7 @@ ROWS: dict[str, list[Row]] = {
     "Checkpoints and results": FILES,
     "What is asked of a server": REQUESTS,
     "What a server replies": REPLIES,
+    "Metrics and sources": METRIC_ROWS,
     "Studies": STUDIES,
 }
 """By heading."""
