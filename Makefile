@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test thorough browser servers interop oldest lint types docs tables bench sweep clean
+.PHONY: help cli demo test thorough browser servers interop oldest lint types docs tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -18,6 +18,10 @@ $(BIN)/python:
 
 .venv/.dev: .venv/.runtime
 	$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/.cli: .venv/.runtime
+	$(PIP) -e '.[plot,frame,image,audio,cli]'
 	@touch $@
 
 .venv/.docs: .venv/.runtime
@@ -63,6 +67,9 @@ OVERLAY = $(PYTHON) -m venv $(@D) && $(BIN)/python -c "$(PURELIB)" > $$($(@D)/bi
 
 demo: .venv/.runtime ## explain the shipped models; HTML pages and pictures land in demo_output/
 	$(BIN)/python examples/demo.py
+
+cli: .venv/.cli ## the command line, .venv/bin/interpreto-mllm, with what its suites need
+	@echo 'Try: $(BIN)/interpreto-mllm suite planted-vision'
 
 test: lint types ## lint, types and tests, warnings as errors, shapes checked
 	$(BIN)/python -m pytest -q -n 2

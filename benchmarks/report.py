@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,12 @@ class Report:
 
     Args:
         name: of the benchmark, and of the file that `save` writes.
+        folder: for that file, and for a page; `results/tables` and no page unless given.
     """
 
-    def __init__(self, name: str):
-        self._path, self._tables = RESULTS / f"{name}.json", {}
+    def __init__(self, name: str, folder: Path | None = None):
+        self.name, self.folder = name, folder
+        self._path, self._tables = (folder or RESULTS) / f"{name}.json", {}
 
     def add(self, title: str, columns: list[str], rows: list[list[str]], name: str | None = None) -> None:
         """Print a table, its title above the first column, and keep it under a name, by default its title."""
@@ -63,13 +65,42 @@ class Report:
             table.add_row(*row)
         Console(width=190).print(table)
 
+    def stream(self, title: str, columns: list[str], rows: Iterable[list[str]], name: str | None = None) -> None:
+        """Print the rows of a table as they come, and keep it."""
+        print("| " + " | ".join([title, *columns]) + " |", flush=True)
+        print("|" + " --- |" * (len(columns) + 1), flush=True)
+        kept = []
+        for row in rows:
+            print("| " + " | ".join(row) + " |", flush=True)
+            kept.append(row)
+        self._tables[name or title] = {"columns": [title, *columns], "rows": kept}
+
     def save(self) -> None:
         """Write all tables and the command that made them, one row a line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         tables = [f"    {_json(name)}: {_table_json(table)}" for name, table in self._tables.items()]
-        command = " ".join(["python", *sys.argv])
-        content = f'{{\n  "command": {_json(command)},\n  "tables": {{\n' + ",\n".join(tables) + "\n  }\n}\n"
+        content = f'{{\n  "command": {_json(_command())},\n  "tables": {{\n' + ",\n".join(tables) + "\n  }\n}\n"
         self._path.write_text(content, encoding="utf-8")
+
+    def page(
+        self, title: str, about: str, charts: Sequence[str] = (), links: Sequence[Any] = (), facts: Sequence[str] = ()
+    ) -> None:
+        """Write a page of the tables into the folder, and say where it is."""
+        from interpreto_mllm.studies.tables_page import Sheet, tables_page
+
+        if self.folder is not None:
+            sheets = [Sheet(table["columns"], table["rows"]) for table in self._tables.values()]
+            path = self.folder / "index.html"
+            path.write_text(tables_page(title, about, sheets, charts, links, facts), encoding="utf-8")
+            print(f"Report: {path}", flush=True)
+
+
+def _command() -> str:
+    """The command of this process, as it is written in a clone and without the folder of its output."""
+    given = sys.argv[1:]
+    if "--out" in given:
+        del given[given.index("--out") : given.index("--out") + 2]
+    return " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *given])
 
 
 def _json(value: Any) -> str:

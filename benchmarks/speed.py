@@ -1,7 +1,10 @@
 """Speed against captum, interpreto and the ideal, in one run, on the same model, prompt and number of evaluations.
 
-Run `python benchmarks/speed.py`. Prints a table and writes `benchmarks/results/speed.json`. The ideal is one plain batched
-forward over the same distinct sequences, with logits only where the target is.
+    python benchmarks/speed.py [--device cuda] [--out FOLDER]
+
+Prints each row as it comes, done in five minutes on two cores, and writes `benchmarks/results/speed.json`. The ideal is one
+plain batched forward over the same distinct sequences, with logits only where the target is. Where there is a GPU, a Llama of
+one billion parameters with random weights is measured on it as well, in bfloat16. Peers that are not installed are left out.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ import copy
 import json
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -38,26 +42,50 @@ class Case:
     target: int
     evaluations: int
     exact: bool = False
+    size: str = "small"
 
 
+@dataclass(frozen=True)
+class Size:
+    """A Llama: its hidden size and layers, the heads of queries and of keys, the size within its layers, and its dtype."""
+
+    hidden: int
+    layers: int
+    heads: int
+    key_heads: int
+    inner: int
+    dtype: torch.dtype
+
+
+SIZES = {
+    "small": Size(256, 4, 4, 4, 1024, torch.float32),
+    "billion": Size(2048, 18, 32, 8, 8192, torch.bfloat16),
+}
 CASES = [
     Case("64-token prompt, vocabulary 8k", 8192, 0, 64, 16, 256),
     Case("64-token prompt, vocabulary 64k", 65536, 0, 64, 16, 128),
     Case("512 fixed tokens, then 16 features", 8192, 512, 16, 16, 128),
     Case("exact, 12 features, one-token answer", 8192, 0, 12, 1, 4096, exact=True),
 ]
+ON_A_GPU = [
+    Case("1B parameters, bf16, 64-token prompt", 32768, 0, 64, 16, 256, size="billion"),
+    Case("1B parameters, bf16, 512 fixed tokens, then 16 features", 32768, 512, 16, 16, 256, size="billion"),
+]
+LONGEST = 6.0
+"""Seconds of a run, from which on it is not repeated."""
 
 
-def make_model(vocabulary: int, device: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """A Llama of hidden size 256 and four layers with random weights, and a tokenizer with one token a word."""
+def make_model(case: Case, device: str) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """A Llama with random weights, and a tokenizer with one token a word."""
     torch.manual_seed(0)
+    size, vocabulary = SIZES[case.size], case.vocabulary
     config = LlamaConfig(
         vocab_size=vocabulary + 8,
-        hidden_size=256,
-        intermediate_size=1024,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
+        hidden_size=size.hidden,
+        intermediate_size=size.inner,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.key_heads,
         max_position_embeddings=1024,
         pad_token_id=0,
         bos_token_id=1,
@@ -67,16 +95,18 @@ def make_model(vocabulary: int, device: str) -> tuple[LlamaForCausalLM, PreTrain
     backend = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
-    return LlamaForCausalLM(config).eval().to(device), tokenizer
+    with torch.device(device):
+        model = LlamaForCausalLM(config).eval().to(size.dtype)
+    return model.to(device), tokenizer
 
 
 def best_of(runs: int, work: Callable[[], object], device: str) -> float:
     """The shortest of several runs, in seconds; machines are shared, so the minimum is the least disturbed."""
-    times = []
-    for _ in range(runs):
+    times: list[float] = []
+    while len(times) < runs and (not times or min(times) < LONGEST):
         start = time.perf_counter()
         work()
-        if device == "cuda":
+        if device.startswith("cuda"):
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return min(times)
@@ -134,7 +164,7 @@ def interpreto_run(
 
 def measure(case: Case, device: str, batch: int, runs: int) -> dict:
     """Times and counts of one case."""
-    model, tokenizer = make_model(case.vocabulary, device)
+    model, tokenizer = make_model(case, device)
     generator = torch.Generator().manual_seed(1)
     drawn = torch.randint(3, case.vocabulary, (case.context + case.features + case.target,), generator=generator).tolist()
     words = [f"w{index}" for index in drawn[: case.context + case.features]]
@@ -156,8 +186,9 @@ def measure(case: Case, device: str, batch: int, runs: int) -> dict:
         "ours": lambda: explainer(" ".join(words), answer),
         "ideal": ideal(model, sequences, target, batch, device),
     }
-    if not case.exact:
+    if not case.exact and find_spec("captum"):
         contenders["captum"] = captum_run(model, tokenizer, case, words, answer)
+    if not case.exact and find_spec("interpreto"):
         contenders["interpreto"] = interpreto_run(model, tokenizer, case, words, answer, batch)
     seconds = {name: best_of(runs, work, device) for name, work in contenders.items()}
     plain = sum(len(sequence) + len(target) - 1 for sequence in sequences)
@@ -171,38 +202,47 @@ def measure(case: Case, device: str, batch: int, runs: int) -> dict:
     }
 
 
-def show(results: list[dict], where: str) -> None:
-    """The table: each contender's time as a multiple of ours."""
-    print(f"Time as a multiple of interpreto_mllm's ({where}, hidden 256 × 4 layers)")
-    rows = []
-    for row in results:
-        ours = row["seconds"]["ours"]
-        ratios = [
-            f"{row['seconds'][name] / ours:.2f}×" if name in row["seconds"] else "–"
-            for name in ("ideal", "captum", "interpreto")
-        ]
-        tokens = f"{row['tokens']:,} ({row['plain_tokens']:,})"
-        rows.append([row["name"], str(row["evaluated"]), str(row["forwards"]), tokens, f"{ours:.2f} s", *ratios])
-    columns = ["evaluations", "forwards", "tokens (plain)", "ours", "ideal", "captum 0.9", "interpreto 0.5"]
-    report = Report("speed")
-    report.add("case", columns, rows, "speed")
-    report.save()
+COLUMNS = ["evaluations", "forwards", "tokens (plain)", "ours", "ideal", "captum 0.9", "interpreto 0.5"]
+ABOUT = "Time as a multiple of interpreto_mllm's; the ideal is one plain batched forward over the same distinct sequences."
+
+
+def cells(row: dict) -> list[str]:
+    """A row of the table: each contender's time as a multiple of ours."""
+    ours = row["seconds"]["ours"]
+    contenders = ("ideal", "captum", "interpreto")
+    ratios = [f"{row['seconds'][name] / ours:.2f}×" if name in row["seconds"] else "–" for name in contenders]
+    tokens = f"{row['tokens']:,} ({row['plain_tokens']:,})"
+    return [row["name"], str(row["evaluated"]), str(row["forwards"]), tokens, f"{ours:.2f} s", *ratios]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=2, help="of each contender; long ones are not repeated")
     parser.add_argument("--threads", type=int, default=2, help="of the processor")
     parser.add_argument("--only", help="run only the cases whose name contains this")
+    parser.add_argument("--out", type=Path, help="a folder for the table and a page")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warnings.filterwarnings("ignore")
     transformers_logging.set_verbosity_error()
-    cases = [case for case in CASES if not arguments.only or arguments.only in case.name]
-    results = [measure(case, arguments.device, arguments.batch_size, arguments.runs) for case in cases]
-    show(results, f"{arguments.threads} threads" if arguments.device == "cpu" else arguments.device)
+    tasks = [(case, arguments.device) for case in CASES]
+    tasks += [(case, "cuda") for case in ON_A_GPU if torch.cuda.is_available()]
+    results: list[dict] = []
+
+    def rows() -> Iterator[list[str]]:
+        for case, device in tasks:
+            if not arguments.only or arguments.only in case.name:
+                results.append({"device": device, **measure(case, device, arguments.batch_size, arguments.runs)})
+                yield cells(results[-1])
+
+    where = f"{arguments.threads} threads" if arguments.device == "cpu" else arguments.device
+    print(f"{ABOUT} ({where}; hidden 256 × 4 layers unless it says otherwise)")
+    report = Report("speed", arguments.out)
+    report.stream("case", COLUMNS, rows(), "speed")
+    report.save()
+    report.page("speed", ABOUT, facts=[where, f"torch {torch.__version__}"])
     if not arguments.only:
         RESULTS.parent.mkdir(exist_ok=True)
         path = RESULTS.with_stem(f"speed-{arguments.device}") if arguments.device != "cpu" else RESULTS

@@ -20,6 +20,8 @@ from interpreto_mllm.core.optional import optional
 from interpreto_mllm.metrics.metric import Direction
 
 RESAMPLES = 4999
+MOST_SIGNS = 13
+"""Prompts whose signs are enumerated; of more, scipy's test is exact without ties, and the normal approximation with them."""
 Cliques = Literal["wilcoxon", "nemenyi"]
 
 
@@ -103,21 +105,26 @@ class MethodComparison:
 
     def differences(self) -> list[PairedDifference]:
         """Every pair of methods."""
-        pairs = list(combinations(range(len(self.names)), 2))
-        apart = [self.values[:, one] - self.values[:, two] for one, two in pairs]
-        p_values = [wilcoxon(each) for each in apart]
-        adjusted = holm(p_values)
         return [
             PairedDifference(
                 self.names[one],
                 self.names[two],
-                float(each.mean()),
-                *bootstrap_interval(each, self.level, self.seed),
+                float(apart.mean()),
+                *bootstrap_interval(apart, self.level, self.seed),
                 p_value,
                 corrected,
             )
-            for (one, two), each, p_value, corrected in zip(pairs, apart, p_values, adjusted, strict=True)
+            for one, two, apart, p_value, corrected in self._tests()
         ]
+
+    def _tests(self) -> list[tuple[int, int, Float[np.ndarray, "prompts"], float, float]]:
+        """For every pair of methods their differences, the p-value, and the p-value after Holm's correction."""
+        pairs = list(combinations(range(len(self.names)), 2))
+        apart = [self.values[:, one] - self.values[:, two] for one, two in pairs]
+        p_values = [wilcoxon(each) for each in apart]
+        adjusted = holm(p_values)
+        rows = zip(pairs, apart, p_values, adjusted, strict=True)
+        return [(one, two, each, p_value, corrected) for (one, two), each, p_value, corrected in rows]
 
     def cliques(self, by: Cliques = "wilcoxon") -> list[tuple[str, ...]]:
         """The largest groups of methods, neighbours in mean rank, of which no two differ; alone standing ones are left out.
@@ -130,7 +137,7 @@ class MethodComparison:
         if by == "nemenyi":
             alike = lambda one, two: abs(ranks[one] - ranks[two]) <= self.critical_difference  # noqa: E731
         else:
-            adjusted = {frozenset((each.first, each.second)): each.adjusted for each in self.differences()}
+            adjusted = {frozenset((self.names[one], self.names[two])): corrected for one, two, *_, corrected in self._tests()}
             alike = lambda one, two: adjusted[frozenset((one, two))] > 1 - self.level  # noqa: E731
         found: list[tuple[str, ...]] = []
         for start in range(len(order)):
@@ -193,12 +200,25 @@ def bootstrap_interval(values: Float[np.ndarray, "prompts"], level: float = 0.95
 
 
 def wilcoxon(differences: Float[np.ndarray, "prompts"]) -> float:
-    """The p-value of Wilcoxon's signed-rank test, two-sided; differences of zero count by half to each side (Pratt 1959)."""
+    """The p-value of Wilcoxon's signed-rank test, two-sided; differences of zero count by half to each side (Pratt 1959).
+
+    Of few prompts it is exact, also with ties: over all signs that the differences could have.
+    """
     if not differences.any():
         return 1.0
+    if len(differences) <= MOST_SIGNS:
+        return _over_all_signs(differences)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy says of few prompts that it takes the normal approximation
         return float(_stats().wilcoxon(differences, zero_method="zsplit").pvalue)
+
+
+def _over_all_signs(differences: Float[np.ndarray, "prompts"]) -> float:
+    ranks = _stats().rankdata(np.abs(differences))
+    moving = ranks[differences != 0]
+    signs = np.arange(2 ** len(moving))[:, None] >> np.arange(len(moving)) & 1
+    away = np.abs(signs @ moving - moving.sum() / 2)
+    return float((away >= abs(ranks[differences > 0].sum() - moving.sum() / 2) - 1e-9).mean())
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
@@ -16,6 +16,7 @@ from interpreto_mllm.metrics.metric import Metric
 from interpreto_mllm.metrics.rows import NotApplicable, mean_over
 from interpreto_mllm.metrics.truth_mask import Truth
 from interpreto_mllm.perturbators.exact import ExactPerturbator
+from interpreto_mllm.studies.baselines import baseline_numbers
 from interpreto_mllm.studies.kept_game import KeptGame
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,14 @@ class Measured:
         not_applicable: why a metric says nothing of this explanation.
         errors: why a metric failed.
         paid: coalitions that were evaluated for them.
+        baselines: numbers of trivial rankings of the features, by name.
     """
 
     metrics: dict[str, float | None]
     not_applicable: dict[str, str]
     errors: dict[str, str]
     paid: int = 0
+    baselines: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
 
     def take(self, name: str, compute: Callable[[], dict[str, float]]) -> None:
         """Add the numbers of a metric, or why there are none."""
@@ -54,7 +57,8 @@ class Measured:
 
     def content(self) -> dict[str, Any]:
         """As the file of a sample holds it."""
-        said = {"metrics": self.metrics}
+        said: dict[str, Any] = {"metrics": self.metrics}
+        said |= {"baselines": self.baselines} if self.baselines else {}
         said |= {"not_applicable": self.not_applicable} if self.not_applicable else {}
         return said | ({"metric_errors": self.errors} if self.errors else {})
 
@@ -80,13 +84,15 @@ def measured(
     for metric in metrics:
         if metric not in calls and metric not in exact:
             found.take(metric.name, lambda metric=metric: metric.compute(explanation, truth=truth, seed=seed))
-    if calls or exact:
+    ranked = [one for one in metrics if one.cost == "calls" or (one.cost == "truth" and truth is not None)]
+    if calls or exact or ranked:
         game = make_game()
         try:
             evaluated = with_stored(game, explanation)
             _of_calls(found, calls, explanation, seed, evaluated)
             if exact:
                 _against_exact(found, exact, explanation, evaluated)
+            _beside(found, ranked, explanation, truth, seed, evaluated)
         finally:
             found.paid = game.paid
             game.close()
@@ -110,6 +116,17 @@ def _of_calls(found: Measured, metrics: Sequence[Metric], explanation: Attributi
         return
     for name, numbers in of_metrics.items():
         found.take(name, lambda numbers=numbers: mean_over(numbers))
+
+
+def _beside(
+    found: Measured, metrics: Sequence[Metric], explanation: Attribution, truth: Truth | None, seed: int, game: EvaluatedGame
+) -> None:
+    """The same metrics of trivial rankings; what fails for these does not fail the sample."""
+    try:
+        found.baselines = baseline_numbers(explanation, metrics, truth, game, seed)
+    except Exception as error:
+        logger.warning("The baselines failed.", exc_info=True)
+        found.errors["baselines"] = f"{type(error).__name__}: {error}"
 
 
 def _against_exact(found: Measured, metrics: Sequence[Metric], explanation: Attribution, game: EvaluatedGame) -> None:

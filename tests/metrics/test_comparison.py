@@ -94,3 +94,9 @@ def test_the_picture_shows_methods_at_their_ranks(tmp_path):
     ranks = comparison.average_ranks
     assert min(thick[0].get_xdata()) == pytest.approx(min(ranks["a"], ranks["b"]) - 0.04)
     assert "critical difference" in comparison.plot(by="nemenyi").texts[0].get_text()
+
+
+@pytest.mark.parametrize("differences", [[0.5, -0.25, 1.0, 2.0, 0.75], [0.0, 0.5, 0.5, -0.5, 1.0, 0.5], [1.0, 0.0, 0.0, 2.0]])
+def test_wilcoxons_test_of_few_prompts_is_that_of_scipy_also_with_ties(differences: list[float]) -> None:
+    expected = stats.wilcoxon(differences, zero_method="zsplit").pvalue
+    assert wilcoxon(np.asarray(differences)) == pytest.approx(expected)
