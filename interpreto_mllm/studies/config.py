@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, JsonValue, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, JsonValue, Strict, ValidationError
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -69,8 +69,8 @@ class Study(BaseModel):
     data: Many[DataSpec]
     selection: Many[Selection] = ()
     method: Many[MethodSpec]
-    metrics: Annotated[tuple[str | MetricSpec, ...], BeforeValidator(_listed)] = ()
-    seed: Many[int] = (0,)
+    metrics: Many[MetricSpec] = ()
+    seed: Many[Annotated[int, Strict()]] = (0,)
 
     budget: Swept
     fraction: Swept

@@ -83,7 +83,8 @@ def check_option(name: str, value: Any) -> None:
         ValueError: granularity has no 'wrod'; did you mean 'word'? Accepted: all_tokens, token, word, ...
     """
     if name not in (*AXES, *PLAIN):
-        raise ValueError(f"There is no option {name!r}{suggestion(name, (*AXES, *PLAIN))}")
+        accepted = ", ".join((*AXES, *PLAIN))
+        raise ValueError(f"There is no option {name!r}{suggestion(name, (*AXES, *PLAIN))} Accepted: {accepted}.")
     if value is None:
         return
     if name in ("reducer", "normaliser", "modality"):
@@ -92,7 +93,8 @@ def check_option(name: str, value: Any) -> None:
         if not _is_external(value) and not is_corpus_measure(value):
             _object(name, value)
     else:
-        Settings(**explainer_options({name: value}, 0, texts=TfIdfCosine(1, {})))
+        beside = {"generate": {"do_sample": True}} if name == "mode" else {}  # repeats need it; that it is given is seen later
+        Settings(**explainer_options({name: value, **beside}, 0, texts=TfIdfCosine(1, {})))
 
 
 def is_corpus_measure(value: Any) -> bool:
@@ -170,11 +172,14 @@ def _mode(given: Mapping[str, Any], texts: TfIdfCosine | None) -> Any:
                 "leave them out."
             )
         return None if mode is None else _object("mode", mode)
-    return _similarity(parts, mode["similarity"] if isinstance(mode, Mapping) else None, texts)
+    further = dict((mode["similarity"] or {}) if isinstance(mode, Mapping) else {})
+    if "repeats" in further and "generate" in given:
+        further.setdefault("generate", given["generate"])
+    return _similarity(parts, further, texts)
 
 
-def _similarity(parts: Mapping[str, Any], further: Any, texts: TfIdfCosine | None) -> ResponseSimilarity:
-    arguments: dict[str, Any] = dict(further or {})
+def _similarity(parts: Mapping[str, Any], further: dict[str, Any], texts: TfIdfCosine | None) -> ResponseSimilarity:
+    arguments = dict(further)
     if "embedding" in parts:
         arguments["embedding"] = _object("embedding", parts["embedding"])
     if "reducer" in parts:

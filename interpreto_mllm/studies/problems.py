@@ -28,6 +28,9 @@ KINDS = {
 }
 """Types in words, by the beginning of pydantic's names of errors."""
 
+WITHOUT_NAME = ("Columns", "Selection")
+"""Parts that no name stands for."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -135,6 +138,8 @@ def _message(error: ErrorDetails, kind: type[BaseModel]) -> str:
     if error["type"] == "literal_error":
         return f"must be {context['expected']}; {got}"
     wanted = KINDS.get(error["type"].split("_")[0])
+    if context.get("class_name") in WITHOUT_NAME:
+        wanted = "a mapping"
     return f"must be {wanted}; {got}" if wanted else f"{error['msg']}; {got}"
 
 

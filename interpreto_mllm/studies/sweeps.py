@@ -111,7 +111,7 @@ def _combination(
         model=model,
         data=data,
         method=resolved_method(method).model_copy(update={"call": call}),
-        metrics=study.metrics,
+        metrics=tuple(one if one.arguments else one.name for one in study.metrics),
         seed=seed,
     )
     return Combination(run, {**labels, "seed": str(seed)})

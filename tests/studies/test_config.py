@@ -11,6 +11,7 @@ import pytest
 
 from interpreto_mllm.studies.aliases import METHODS
 from interpreto_mllm.studies.config import Study
+from interpreto_mllm.studies.options import explainer_options
 from interpreto_mllm.studies.problems import ConfigError
 from interpreto_mllm.studies.reading import read_config
 
@@ -131,6 +132,10 @@ def test_words_such_as_no_stay_texts(tmp_path: Path) -> None:
         ({"batch_size": [8, 16]}, "batch_size must be a positive int; got [8, 16]"),
         ({"metrics": ["gini", "ginni"]}, "metrics[1]: metrics has no 'ginni'; did you mean 'gini'?"),
         ({"metrics": [{"name": "gini", "arguments": {"x": 1}}]}, "metrics[0]: gini has no argument 'x'. It has none."),
+        ({"metrics": [{"gini": {}}]}, "metrics[0].gini: there is no key 'gini'. Accepted: name, arguments."),
+        ({"data": {"name": "x", "columns": "q"}}, "data.columns: must be a mapping; got 'q'"),
+        ({"seed": True}, "seed: must be a whole number; got True"),
+        ({"mode": {"similarity": {"repeats": 2}}}, "repeats need generate=dict(do_sample=True, ...)"),
         ({"metrics": ["math:no"]}, "math:no: math has no 'no'"),
         ({"until": {"TopK": {"kk": 3}}}, "has no argument 'kk'; did you mean 'k'?"),
         ({"mode": "softmax", "embedding": "STATIC"}, "embedding: it says nothing to any run here: no run compares answers"),
@@ -150,6 +155,12 @@ def test_missing_keys() -> None:
     with pytest.raises(ConfigError, match="the key 'method' is missing") as found:
         Study.from_values({"name": "s", "model": "shipped:text", "data": "shipped:text"})
     assert "method" in str(found.value.problems[0])
+
+
+def test_answers_are_drawn_again_as_the_study_says() -> None:
+    [run] = runs(mode={"similarity": {"repeats": 2}}, generate={"do_sample": True}, metrics={"name": "gini"})
+    mode: Any = explainer_options(run.method.call, 0).get("inference_mode")
+    assert (mode.repeats, mode.generate, run.metrics) == (2, {"do_sample": True}, ("gini",))
 
 
 def test_lists_are_swept_over_in_every_combination() -> None:
