@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -36,15 +37,16 @@ class OutputLayer:
 
     @contextmanager
     def parted(self) -> Iterator[None]:
-        """Within, what the layer reads first is a leaf of a graph of its own."""
+        """Within, what the layer reads first is a leaf of a graph of its own; forwards in other threads are left alone."""
         if self._layer is None:
             yield
             return
+        thread = get_ident()
 
         def part(module: nn.Module, args: tuple[Any, ...]) -> Any:
-            if self._after is not None or not args or not isinstance(args[0], Tensor) or args[0].ndim != 3:
+            if get_ident() != thread or self._after is not None or not args:
                 return None
-            if not args[0].requires_grad:
+            if not isinstance(args[0], Tensor) or args[0].ndim != 3 or not args[0].requires_grad:
                 return None
             self._before = args[0]
             self._after = args[0].detach().requires_grad_()
@@ -91,7 +93,7 @@ class OutputLayer:
         weights = torch.linspace(1, 2, count)[order].to(columns)
         [weighted] = torch.autograd.grad((columns * weights).sum(), [self._after], retain_graph=True)
         own, before = top[:, -count:].float(), top[:, :-count]
-        off = (weighted[:, -count:].float() - weights.float()[:, None] * own).abs().amax((0, 2))
+        off = (weighted[:, -count:].float() - weights.to(own)[:, None] * own).abs().amax((0, 2))
         apart = bool((off <= self._tolerance * own.abs().amax((0, 2))).all()) and not bool(before.any())
         return top if apart else None
 

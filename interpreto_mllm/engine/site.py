@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -81,15 +82,18 @@ class Site:
         """Within, `change` is applied to the first output that has a row of numbers for each token.
 
         A module that reads the same once more, as the embedding of models that merge images or clips in a step of their own,
-        gives the same once more.
+        gives the same once more. Forwards in other threads are left alone.
 
         Raises:
             ValueError: when there is none.
         """
+        thread = get_ident()
         shapes: list[tuple[int, ...]] = []
         done: list[Tensor | None] = []
 
         def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+            if get_ident() != thread:
+                return output
             states = output[0] if isinstance(output, tuple) and output else output
             shape = tuple(states.shape) if isinstance(states, Tensor) else ()
             shapes.append(shape)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from support import zoo
 
 from interpreto_mllm.engine.output_layer import OutputLayer
+from interpreto_mllm.engine.site import Site
 
 MODEL = zoo.build("llama")
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10, 11]])
@@ -68,6 +70,20 @@ def test_what_goes_past_the_output_layer_is_not_lost() -> None:
     for column, (one, other) in zip(plain, layer.gradients(columns, [leaf, unused]), strict=True):
         torch.testing.assert_close(one, torch.autograd.grad(column, leaf, retain_graph=True)[0], rtol=1e-5, atol=1e-5)
         assert other is None
+
+
+def test_forwards_in_other_threads_are_left_alone() -> None:
+    """The user may train the model meanwhile."""
+    leaf = WHOLE.clone().requires_grad_()
+    layer, site = OutputLayer(MODEL), Site(MODEL.get_input_embeddings(), "the embedding")
+    with layer.parted(), site.replaced(torch.zeros_like(WHOLE), WHOLE.shape[1]), ThreadPoolExecutor(1) as other:
+        elsewhere = other.submit(lambda: MODEL(input_ids=IDS, output_hidden_states=True)).result()
+        theirs = other.submit(lambda: MODEL(inputs_embeds=leaf).logits).result()
+        MODEL(input_ids=IDS)
+    assert elsewhere.hidden_states[0].equal(WHOLE)
+    [found] = torch.autograd.grad(theirs[0, -1, 3], leaf)
+    [expected] = torch.autograd.grad(MODEL(inputs_embeds=leaf).logits[0, -1, 3], leaf)
+    assert found.equal(expected)
 
 
 def test_models_without_an_output_layer_and_constant_states_are_left_alone() -> None:
