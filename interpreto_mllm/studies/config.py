@@ -176,9 +176,29 @@ def _part_problems(study: Study) -> Iterator[tuple[Location, str]]:
                 yield (name, index), "the same is there twice."
 
 
+def _silent_metrics(study: Study) -> Iterator[tuple[Location, str]]:
+    """Metrics that lack in every run what they need."""
+    known = any(one.name.startswith("shipped:") or one.columns.causes is not None for one in study.data)
+    for index, metric in enumerate(study.metrics):
+        cost = find_metric(metric).cost
+        if cost == "truth" and not known:
+            yield (
+                ("metrics", index),
+                f"{metric.name} needs the causes of the answers, which shipped data has: name the column that holds them, as "
+                "in data: {columns: {causes: NAME}}.",
+            )
+        if cost == "repeats":
+            yield (
+                ("metrics", index),
+                f"{metric.name} compares several results of a prompt, and a run has one: compute it from the results of "
+                "runs with other seeds.",
+            )
+
+
 def _run_problems(study: Study) -> Iterator[tuple[Location, str]]:
     """Options that do not go together, or say nothing to any run."""
     runs = study.runs()
+    yield from _silent_metrics(study)
     for name in AXES:
         if any(value is not None for value in getattr(study, name)) and all(name not in run.method.call for run in runs):
             yield (name,), f"it says nothing to any run here: {_why_silent(name)}"

@@ -14,6 +14,7 @@ from interpreto_mllm.studies.names import (
     from_entry_points,
     imported,
     is_import_path,
+    loaded,
     unknown,
 )
 from interpreto_mllm.studies.spec import MethodSpec
@@ -50,7 +51,7 @@ def find_method(name: str) -> type[AttributionExplainer]:
     points = from_entry_points(METHODS_GROUP)
     if name not in points and not is_import_path(name):
         raise unknown("method", name, method_names(), 'a class of your own as "package.module:Name"')
-    found = _loaded(name, points[name]) if name in points else imported(name)
+    found = loaded(points[name]) if name in points else imported(name)
     if not (isinstance(found, type) and issubclass(found, AttributionExplainer)):
         raise ValueError(f"{name} is no method: a method is a class derived from interpreto_mllm.AttributionExplainer.")
     return found
@@ -91,10 +92,3 @@ def own_parameters(kind: type[Any]) -> dict[str, inspect.Parameter]:
         for name, one in parameters.items()
         if name not in ("model", "tokenizer") and one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
     }
-
-
-def _loaded(name: str, point: Any) -> Any:
-    try:
-        return point.load()
-    except Exception as error:
-        raise ValueError(f"The entry point {name!r} ({point.value}) fails: {type(error).__name__}: {error}") from error

@@ -9,7 +9,15 @@ from typing import Any
 
 from interpreto_mllm.metrics.catalogue import METRICS
 from interpreto_mllm.metrics.metric import Metric
-from interpreto_mllm.studies.names import METRICS_GROUP, check_arguments, from_entry_points, imported, is_import_path, unknown
+from interpreto_mllm.studies.names import (
+    METRICS_GROUP,
+    check_arguments,
+    from_entry_points,
+    imported,
+    is_import_path,
+    loaded,
+    unknown,
+)
 from interpreto_mllm.studies.spec import MetricSpec
 from interpreto_mllm.studies.sweeps import label
 
@@ -49,7 +57,7 @@ def _found(name: str) -> Any:
     points = from_entry_points(METRICS_GROUP)
     if name not in points and not is_import_path(name):
         raise unknown("metrics", name, metric_names(), 'a function of your own as "package.module:name"')
-    own = points[name].load() if name in points else imported(name)
+    own = loaded(points[name]) if name in points else imported(name)
     if not callable(own) and not isinstance(own, Metric):
         raise ValueError(f"{name} is no metric: a metric is a function from a result to a number, or a Metric.")
     return own

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 METHODS_GROUP, METRICS_GROUP = "interpreto_mllm.methods", "interpreto_mllm.metrics"
@@ -88,9 +88,21 @@ def imported(path: str) -> Any:
     return found
 
 
-def from_entry_points(group: str) -> Mapping[str, Any]:
+def from_entry_points(group: str) -> Mapping[str, EntryPoint]:
     """The entry points of a group, by name; nothing is imported."""
     return {point.name: point for point in entry_points(group=group)}
+
+
+def loaded(point: EntryPoint) -> Any:
+    """What an entry point leads to.
+
+    Raises:
+        ValueError: when it cannot be imported.
+    """
+    try:
+        return point.load()
+    except Exception as error:
+        raise ValueError(f"The entry point {point.name!r} ({point.value}) fails: {type(error).__name__}: {error}") from error
 
 
 def check_arguments(name: str, function: Any, given: Mapping[str, Any], skipped: Collection[str] = ()) -> None:

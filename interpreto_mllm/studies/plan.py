@@ -25,7 +25,9 @@ TRIAL = 8
 
 @dataclass(frozen=True)
 class RunPlan:
-    """The most that a run can cost; coalitions without some features are shorter, so that the real cost is lower.
+    """The most that the explanations of a run can cost; coalitions without some features are shorter, so it costs less.
+
+    What metrics evaluate comes on top: curves about twice the number of features for each ranking, exact values all coalitions.
 
     Args:
         run: it.

@@ -136,6 +136,8 @@ def test_words_such_as_no_stay_texts(tmp_path: Path) -> None:
         ({"data": {"name": "x", "columns": "q"}}, "data.columns: must be a mapping; got 'q'"),
         ({"seed": True}, "seed: must be a whole number; got True"),
         ({"mode": {"similarity": {"repeats": 2}}}, "repeats need generate=dict(do_sample=True, ...)"),
+        ({"metrics": ["gini", "seed_sensitivity"]}, "metrics[1]: seed_sensitivity compares several results of a prompt"),
+        ({"metrics": ["recall"], "data": "rows.csv"}, "metrics[0]: recall needs the causes of the answers"),
         ({"metrics": ["math:no"]}, "math:no: math has no 'no'"),
         ({"until": {"TopK": {"kk": 3}}}, "has no argument 'kk'; did you mean 'k'?"),
         ({"mode": "softmax", "embedding": "STATIC"}, "embedding: it says nothing to any run here: no run compares answers"),

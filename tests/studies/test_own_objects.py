@@ -44,7 +44,10 @@ def own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def entry_points(own_module: None, monkeypatch: pytest.MonkeyPatch) -> None:
     points = {
         names.METHODS_GROUP: [EntryPoint("mine", "own_study_module:Mine", names.METHODS_GROUP)],
-        names.METRICS_GROUP: [EntryPoint("peak", "own_study_module:strongest", names.METRICS_GROUP)],
+        names.METRICS_GROUP: [
+            EntryPoint("lost", "no_such_module:f", names.METRICS_GROUP),
+            EntryPoint("peak", "own_study_module:strongest", names.METRICS_GROUP),
+        ],
     }
     monkeypatch.setattr(names, "entry_points", lambda group: points[group])
 
@@ -63,6 +66,8 @@ def test_by_import_path(recall: Any) -> None:
 def test_by_entry_point() -> None:
     assert find_method("mine").__name__ == "Mine" and "mine" in method_names()
     assert find_metric("peak").name == "peak" and "peak" in metric_names()
+    with pytest.raises(ValueError, match=r"The entry point 'lost' \(no_such_module:f\) fails: ModuleNotFoundError"):
+        find_metric("lost")
 
 
 @pytest.mark.usefixtures("own_module")
