@@ -8,12 +8,11 @@ from statistics import fmean
 from zlib import crc32
 
 from interpreto_mllm.attribution import Attribution
-from interpreto_mllm.metrics.baselines import LEAVE_ONE_OUT, asking_leave_one_out, baseline_results
-from interpreto_mllm.metrics.evaluated_game import EvaluatedGame, Questions
+from interpreto_mllm.metrics.baselines import baseline_results
+from interpreto_mllm.metrics.evaluated_game import EvaluatedGame
 from interpreto_mllm.metrics.metric import Metric
 from interpreto_mllm.metrics.rows import NotApplicable, rows_of
 from interpreto_mllm.metrics.truth_mask import Truth
-from interpreto_mllm.results.record import Record
 
 RANDOM_ORDERS, CALLED_ORDERS = 19, 3
 """Random scores that are measured, of metrics against the truth, and of those that cost calls; their mean is kept."""
@@ -52,32 +51,16 @@ def baseline_numbers(
         return {}
     shuffled = crc32(repr([(one.text, one.spans, one.pieces) for one in explanation.features]).encode())
     trivial = baseline_results(explanation, game, RANDOM_ORDERS, shuffled)
-    found = {name: Numbers() for name in (*trivial, LEAVE_ONE_OUT)}
+    found = {name: Numbers() for name in trivial}
     for metric in usable:
         count = CALLED_ORDERS if metric.cost == "calls" else RANDOM_ORDERS
         try:
             for name, records in trivial.items():
                 several = [metric.compute(one, game, truth=truth, seed=seed) for one in records[:count]]
                 found[name].update(_means(several))
-            found[LEAVE_ONE_OUT].update(_means([_left_out(metric, explanation, truth, game, seed)]))
         except NotApplicable:
             continue
     return found
-
-
-def _left_out(
-    metric: Metric, explanation: Attribution, truth: Truth | None, game: EvaluatedGame, seed: int
-) -> dict[str, float]:
-    """A metric of the scores of leave-one-out."""
-    [row] = rows_of(explanation)
-
-    def then(scored: Record) -> Questions:
-        if metric.cost == "calls":
-            return (yield from metric.function(scored, seed))
-        return metric.compute(scored, truth=truth)
-
-    [numbers] = game.answered([asking_leave_one_out(row, then)])
-    return numbers
 
 
 def _means(several: Sequence[Mapping[str, float]]) -> Numbers:
