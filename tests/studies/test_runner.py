@@ -22,6 +22,7 @@ from interpreto_mllm.evaluation import blocks as blocks_module
 from interpreto_mllm.studies import kept_game as kept_game_module
 from interpreto_mllm.studies.data import Samples
 from interpreto_mllm.studies.executors import InProcess
+from interpreto_mllm.studies.held import held_explainer
 from interpreto_mllm.studies.processes import Processes
 from interpreto_mllm.studies.runner import run_study
 from interpreto_mllm.studies.spec import DataSpec, MethodSpec, ModelSpec, RunSpec, Selection
@@ -114,6 +115,7 @@ def test_killed_at_random_moments_and_resumed_the_files_are_the_same_and_no_bloc
 
     for module in (blocks_module, kept_game_module):
         monkeypatch.setattr(module, "evaluate_block", counted)
+    held_explainer(study[0])  # children have the model at once
     since = time.monotonic()
     run_study(study, tmp_path / "whole", progress=False)
     took, expected = time.monotonic() - since, log.read_text().splitlines()
@@ -122,7 +124,7 @@ def test_killed_at_random_moments_and_resumed_the_files_are_the_same_and_no_bloc
     draw, hit = random.Random(kills), 0
     for _ in range(kills):
         resumed = partial(run_study, study, tmp_path / "killed", resume=True, progress=False)
-        hit += killed_after(draw.uniform(0, took / 2), resumed)
+        hit += killed_after(draw.uniform(0, 2 * took / kills), resumed)
     assert hit
     assert run_study(study, tmp_path / "killed", resume=True, progress=False).exit_code == 0
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
