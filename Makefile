@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help cli demo test thorough browser servers interop oldest lint types docs tables bench sweep clean
+.PHONY: help cli demo test thorough browser servers interop cluster tracking oldest lint types docs tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -60,6 +60,11 @@ OVERLAY = $(PYTHON) -m venv $(@D) && $(BIN)/python -c "$(PURELIB)" > $$($(@D)/bi
 	.venv-interop/bin/pip install --quiet -c constraints.txt shap shapiq torchao
 	@touch $@
 
+.venv-tracking/.made: .venv/.dev
+	$(OVERLAY)
+	.venv-tracking/bin/pip install --quiet wandb==0.31.0 mlflow==3.17.2
+	@touch $@
+
 .venv-oldest/.made: .venv/.dev
 	$(OVERLAY)
 	.venv-oldest/bin/pip install --quiet "transformers==$$(grep -oP '"transformers>=\K[0-9.]+' pyproject.toml)"
@@ -86,6 +91,12 @@ servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llam
 
 interop: .venv-interop/.made ## the tests against shap, shapiq and torchao
 	.venv-interop/bin/python -m pytest -q tests/test_interop.py
+
+cluster: .venv/.dev ## studies on a real Slurm of one node; as root: apt-get install slurm-wlm munge
+	CLUSTER=1 $(BIN)/python -m pytest -q tests/studies/test_slurm.py
+
+tracking: .venv-tracking/.made ## studies tracked by the real clients of Weights & Biases, offline, and MLflow, on a local store
+	.venv-tracking/bin/python -m pytest -q tests/studies/test_tracking.py
 
 # A core of the tests: games by hand on every kind of model, every method, and what the shipped models answer. Left out is a test
 # whose model, of random weights, answers something else there.

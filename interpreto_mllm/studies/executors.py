@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +26,24 @@ class Lost:
     """
 
     reason: str
+
+
+def performed(pickled: bytes) -> Any:
+    """What a task returns; `Lost` where a worker cannot even read it, such as one that does not find its modules.
+
+    Example:
+        >>> performed(pickle.dumps(str)), performed(b"nothing").reason.split(" (")[0]
+        ('', 'Its worker cannot do it')
+    """
+    try:
+        return pickle.loads(pickled)()
+    except Exception as error:
+        return Lost(f"Its worker cannot do it ({type(error).__name__}: {error}).")
+
+
+def find_modules(paths: Sequence[str]) -> None:
+    """Have this worker find modules where the process that hands out the tasks does, the user's own among them."""
+    sys.path += [path for path in paths if path not in sys.path]
 
 
 @runtime_checkable

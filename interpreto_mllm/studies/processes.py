@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from interpreto_mllm.studies.executors import ATTEMPTS, Lost, Task, check_workers, threads_of, use_threads
+from interpreto_mllm.studies.executors import ATTEMPTS, Lost, Task, check_workers, performed, threads_of, use_threads
 
 SECONDS_TO_END = 5.0
 """For a worker that has nothing to do."""
@@ -147,7 +147,7 @@ def serve(connection: Connection, threads: int, gpu: str | None) -> None:
             task = connection.recv_bytes()
         except EOFError:
             return
-        connection.send_bytes(pickle.dumps(pickle.loads(task)()))
+        connection.send_bytes(pickle.dumps(performed(task)))
 
 
 def _end_with_parent() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from interpreto_mllm.core.files import replace_file
-from interpreto_mllm.studies.executors import Task
+from interpreto_mllm.studies.executors import Task, performed
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
@@ -113,7 +113,7 @@ class Taken:
 
     def __call__(self) -> Any:
         """Do it."""
-        return pickle.loads(self.path.read_bytes())()
+        return performed(self.path.read_bytes())
 
 
 def work_off(queue: QueueFolder, worker: str) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections import deque
 from typing import Any
 
 from interpreto_mllm.core.optional import optional
-from interpreto_mllm.studies.executors import ATTEMPTS, Lost, Task, check_workers, cores, threads_of, use_threads
+from interpreto_mllm.studies.executors import (
+    ATTEMPTS,
+    Lost,
+    Task,
+    check_workers,
+    cores,
+    find_modules,
+    performed,
+    threads_of,
+    use_threads,
+)
 
 
 class RayWorkers:
@@ -34,13 +45,13 @@ class RayWorkers:
         share = 1.0 if self._started and address is None else 1.0 * threads_of(workers)
         self._kind = ray.remote(num_cpus=share, num_gpus=gpus)(Actor)
         self._actors = [self._started_actor() for _ in range(workers)]
-        self._waiting: deque[tuple[int, Task]] = deque()
-        self._busy: dict[Any, tuple[Any, int, Task]] = {}
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._busy: dict[Any, tuple[Any, int, bytes]] = {}
         self._ends: dict[int, int] = {}
 
     def submit(self, number: int, task: Task) -> None:
         """See `Executor`."""
-        self._waiting.append((number, task))
+        self._waiting.append((number, pickle.dumps(task)))
         self._hand_out()
 
     def finished(self) -> tuple[int, Any]:
@@ -79,7 +90,7 @@ class RayWorkers:
             (number, task), actor = self._waiting.popleft(), self._actors.pop()
             self._busy[actor.perform.remote(task)] = actor, number, task
 
-    def _repeated(self, number: int, task: Task, error: Exception) -> Lost | None:
+    def _repeated(self, number: int, task: bytes, error: Exception) -> Lost | None:
         """Have a task done again by an actor that takes the place of a dead one, unless it has ended too many."""
         self._actors.append(self._started_actor())
         self._ends[number] = self._ends.get(number, 0) + 1
@@ -99,8 +110,8 @@ class Actor:
 
     def __init__(self, threads: int, paths: list[str]):
         use_threads(threads)
-        sys.path += [path for path in paths if path not in sys.path]
+        find_modules(paths)
 
-    def perform(self, task: Task) -> Any:
-        """Do a task."""
-        return task()
+    def perform(self, task: bytes) -> Any:
+        """Do a pickled task."""
+        return performed(task)

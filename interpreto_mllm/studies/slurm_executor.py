@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from interpreto_mllm.core.optional import optional
-from interpreto_mllm.studies.executors import ATTEMPTS, Lost, Task, check_workers, use_threads
+from interpreto_mllm.studies.executors import ATTEMPTS, Lost, Task, check_workers, find_modules, use_threads
 from interpreto_mllm.studies.queue_folder import QueueFolder, work_off
 
 SECONDS_BETWEEN_CHECKS = 5.0
@@ -144,13 +145,14 @@ class Job:
     """
 
     def __init__(self, queue: Path):
-        self._queue = queue
+        self._queue, self._paths = queue, list(sys.path)
 
     def __call__(self, place: int) -> None:
         """Do tasks until there are no further ones."""
         import submitit
 
         environment = submitit.JobEnvironment()
+        find_modules(self._paths)
         granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
         if granted.isdecimal():
             use_threads(int(granted))

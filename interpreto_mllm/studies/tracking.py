@@ -114,16 +114,18 @@ class Mlflow:
     Args:
         experiment: its name there.
         uri: of the store: a server, or a local one such as "sqlite:///mlflow.db".
+        artifacts: a folder for artifacts, of an experiment that is new; the store's own unless given.
 
     Raises:
         ImportError: without mlflow.
     """
 
-    def __init__(self, experiment: str = "interpreto_mllm", uri: str | None = None):
+    def __init__(self, experiment: str = "interpreto_mllm", uri: str | None = None, artifacts: Path | None = None):
         optional("mlflow", "tracking by MLflow", "mlflow")
         self._client = optional("mlflow.tracking", "tracking by MLflow", "mlflow").MlflowClient(tracking_uri=uri)
         found = self._client.get_experiment_by_name(experiment)
-        self._experiment = self._client.create_experiment(experiment) if found is None else found.experiment_id
+        where = None if artifacts is None else artifacts.absolute().as_uri()
+        self._experiment = self._client.create_experiment(experiment, where) if found is None else found.experiment_id
         self._runs: dict[str, str] = {}
 
     def started(self, run: RunSpec, folder: Path) -> None:

@@ -86,23 +86,6 @@ def test_a_queue_gives_each_task_to_one_worker_and_takes_back_what_a_dead_one_wa
     assert {number: answer for number, (answer, _) in found.items()} == {number: number for number in range(20)}
 
 
-@pytest.fixture(scope="module")
-def ray_workers():
-    ray_executor = pytest.importorskip("interpreto_mllm.studies.ray_executor")
-    executor = ray_executor.RayWorkers(2)
-    yield executor
-    executor.close()
-
-
-def test_ray_repeats_a_task_whose_worker_was_killed_and_gives_up_on_one_that_kills_each(ray_workers, tmp_path):
-    always = tmp_path / "always"
-    always.mkdir()
-    tasks: dict[int, Any] = {1: Answer(1), 2: Answer(2), 3: EndsItsWorker(tmp_path, 1), 4: EndsItsWorker(always, 99)}
-    found = outcomes(ray_workers, tasks)
-    assert (found[1][0], found[2][0], found[3]) == (1, 2, "done")
-    assert isinstance(found[4], Lost) and "ended 3 times" in found[4].reason
-
-
 def test_jobs_without_a_cluster_are_refused_in_words(tmp_path):
     slurm_executor = pytest.importorskip("interpreto_mllm.studies.slurm_executor")
     pytest.importorskip("submitit")

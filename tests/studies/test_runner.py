@@ -12,9 +12,9 @@ import time
 import warnings
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
+from support.artifacts import files
 from support.study_tasks import Explains
 
 from interpreto_mllm.attribution import Attribution
@@ -45,15 +45,6 @@ def runs(samples=8, methods=("KernelShap",), budget=40, metrics=METRICS, model="
 
 def light(run, sample, checkpoint, seconds=0.0, kills=None):
     return Explains(sample.identity, seconds, kills)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """What has to be equal: everything but times and locks."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in ("costs.jsonl", ".lock", ".owner")
-    }
 
 
 def forked(work):
