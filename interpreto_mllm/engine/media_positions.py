@@ -47,7 +47,7 @@ def media_positions(
         features: of the prompt.
 
     Raises:
-        ValueError: for a model without such a decoder, or ready encodings.
+        ValueError: for a model without such a decoder, or one that puts them there itself, or ready encodings.
     """
     if decoder_of(model) is None or getattr(model.config, "is_encoder_decoder", False) or not soft.any():
         raise ValueError(no_positions(model))
@@ -62,7 +62,13 @@ def media_positions(
 
     def read(number: int, piece: int | None) -> Tensor:
         given = {**arguments, **shown(processing, media, number, piece)}
-        return capture_decoder_inputs(model, given)["inputs_embeds"][0, places].float().cpu()
+        embeddings = capture_decoder_inputs(model, given).get("inputs_embeds")
+        if embeddings is None:
+            raise ValueError(
+                f"{type(model).__name__} puts images and clips among its tokens within its decoder, where their pieces cannot "
+                "be told apart: pin them to explain the text at a layer, or use a method of coalitions."
+            )
+        return embeddings[0, places].float().cpu()
 
     for number, state in enumerate(media):
         blank, count = read(number, None), len(state.medium.labels)

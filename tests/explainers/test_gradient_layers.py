@@ -13,6 +13,7 @@ from support.family_parts import picture
 
 from interpreto_mllm import Granularity, InferenceModes, IntegratedGradients, Patches, Saliency, Windows
 
+MORE = pytest.mark.thorough
 CUTS: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200), "progress": False}
 
 
@@ -88,6 +89,7 @@ def test_integrated_gradients_at_a_layer_are_captums() -> None:
             "do not depend on the states of any feature at model.language",
         ),
         ("llava", "model.vision_tower.encoder.layers.0", "it must give one row of numbers for each of the 38 tokens"),
+        pytest.param("chameleon", "model.layers.0", "puts images and clips among its tokens", marks=MORE),
         ("vit", "vit.layers.0", "gives the pieces of images and clips no positions among the tokens"),
     ],
 )
