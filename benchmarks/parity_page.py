@@ -13,9 +13,9 @@ HEAD = """\
 # What peers offer
 
 A row for each capability of the LLM attribution of captum, the attribution API of interpreto, the explainer and pipeline of
-MLLM-SHAP, of inseq, shap and shapiq: the call that does it here, and the test that runs it, in `tests/`. What is left out is at
-the end, with the reason. `make tables` writes this page from `tests/parity.toml`; a row whose test is missing, skipped or
-expected to fail is itself a failing test.
+MLLM-SHAP, of inseq, shap, shapiq and context-cite: the call that does it here, and the test that runs it, in `tests/`. What is
+left out is at the end, with the reason. `make tables` writes this page from `tests/parity.toml`; a row whose test is missing,
+skipped or expected to fail is itself a failing test.
 
 In the calls, `model` and `tokenizer` (or `processor`) are those of transformers, `explainer` is any of the methods, and
 `explanation` is what it returned.

@@ -17,14 +17,15 @@ from interpreto_mllm.perturbators import BernoulliPerturbator, ExactPerturbator,
 
 def by_sklearn(result, penalty: float) -> np.ndarray:
     """ContextCite's recipe: standardise the masks, fit, take the scale out again; ∅ and N weigh what they are of 2^n."""
-    linear, preprocessing = pytest.importorskip("sklearn.linear_model"), pytest.importorskip("sklearn.preprocessing")
+    from sklearn import linear_model, preprocessing
+
     present, values = result.coalitions.numpy().astype(float), result.values.numpy()
     weights = np.full(len(present), (2**result.n - 2) / (len(present) - 2))
     weights[:2] = 1
     scaler = preprocessing.StandardScaler().fit(present, sample_weight=weights)
     found = []
     for column in values.T:
-        fit = linear.Lasso(alpha=penalty, tol=1e-12, max_iter=100_000)
+        fit = linear_model.Lasso(alpha=penalty, tol=1e-12, max_iter=100_000)
         fit.fit(scaler.transform(present), column, sample_weight=weights)
         found.append(fit.coef_ / scaler.scale_)
     return np.stack(found)
@@ -42,11 +43,12 @@ def test_weights_are_those_of_scikit_learn(penalty, n, budget):
 
 def test_contextcites_uniform_masks_weigh_alike():
     """With many features ∅ and N are next to nothing among 2^n, so that this is the fit to the drawn masks alone."""
-    linear, preprocessing = pytest.importorskip("sklearn.linear_model"), pytest.importorskip("sklearn.preprocessing")
+    from sklearn import linear_model, preprocessing
+
     n = 30
     result = run(dense_game(n, targets=1), BernoulliPerturbator(paired=False), LassoAggregator(0.01), n=n, budget=66)
     present = preprocessing.StandardScaler().fit(result.coalitions[2:].numpy().astype(float))
-    fit = linear.Lasso(alpha=0.01, tol=1e-12, max_iter=100_000)
+    fit = linear_model.Lasso(alpha=0.01, tol=1e-12, max_iter=100_000)
     fit.fit(present.transform(result.coalitions[2:].numpy().astype(float)), result.values[2:, 0].numpy())
     np.testing.assert_allclose(result.attributions[0].numpy(), fit.coef_ / present.scale_, atol=1e-4)
 
