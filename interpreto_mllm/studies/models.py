@@ -155,6 +155,8 @@ def _processor(transformers: Any, spec: ModelSpec, place: str, arguments: dict[s
     for name in PROCESSORS if "gguf_file" not in arguments else ("AutoTokenizer",):
         try:
             return getattr(transformers, name).from_pretrained(at, **arguments)
+        except ImportError:  # a tokenizer alone would hide that the model sees or hears
+            raise
         except Exception as error:
             failures.append(f"{name}: {_first_line(error)}")
     raise ModelProblem(

@@ -12,7 +12,7 @@ import soundfile
 import torch
 from support import zoo
 from support.server import Server
-from transformers import AutoModelForCausalLM, ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+from transformers import AutoModelForCausalLM, AutoProcessor, ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
 from interpreto_mllm import ComplementaryShapley, KernelShap, RemoteModel
 from interpreto_mllm.adapters.classifier import ClassifierAdapter
@@ -257,6 +257,15 @@ def test_a_folder_with_broken_weights(tmp_path: Path) -> None:
         (tmp_path / file.name).write_bytes(file.read_bytes() if file.suffix != ".safetensors" else b"broken")
     with pytest.raises(ModelProblem, match="does not load"):
         load_model(ModelSpec(name=str(tmp_path)))
+
+
+def test_a_package_that_a_processor_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*arguments: Any, **named: Any) -> Any:
+        raise ImportError("LlavaProcessor requires the eyes library")
+
+    monkeypatch.setattr(AutoProcessor, "from_pretrained", missing)
+    with pytest.raises(ModelProblem, match="a package that it needs is missing"):
+        load_model(ModelSpec(name=str(SIGHT)))
 
 
 @pytest.mark.thorough
