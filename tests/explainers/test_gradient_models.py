@@ -14,6 +14,7 @@ from interpreto_mllm import (
     Blur,
     Contrast,
     ExactShapley,
+    Granularity,
     InferenceModes,
     InputXGradient,
     IntegratedGradients,
@@ -21,6 +22,7 @@ from interpreto_mllm import (
     Patches,
     Points,
     Saliency,
+    TopMass,
     WhiteNoise,
     Windows,
 )
@@ -66,6 +68,29 @@ def test_answers_are_explained_completely_and_worth_what_they_are(family: str, s
     assert near(found.completeness_gap, limit)
     assert (found.counts.points, found.t) == (steps, len(found.targets))
     assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"granularity": Granularity.TURN, "inference_mode": InferenceModes.ENTROPY},
+        {"granularity": Granularity.SENTENCE, "inference_mode": InferenceModes.ANSWER_LOGIT},
+        *(pytest.param({"granularity": one}, marks=MORE) for one in Granularity),
+        *(
+            pytest.param({"inference_mode": one}, marks=MORE)
+            for one in (*InferenceModes, TopMass(3))
+            if one is not InferenceModes.SIMILARITY
+        ),
+    ],
+    ids=str,
+)
+def test_every_granularity_and_value_function_is_explained_completely(options: dict[str, Any]) -> None:
+    model = zoo.build("llama")
+    chat = [{"role": "user", "content": f"{PROMPT}. It is big."}, {"role": "system", "content": "Ah"}]
+    [found] = IntegratedGradients(model, TOKENIZER, steps=48, roles=("user", "system"), progress=False, **options)(chat, TARGET)
+    whole = KernelShap(model, TOKENIZER, roles=("user", "system"), **options).game(chat, TARGET)(torch.ones(1, found.n).bool())
+    torch.testing.assert_close(found.full.float(), whole[0].float(), **CLOSE)
+    assert near(found.completeness_gap, 1e-3)
 
 
 @pytest.mark.parametrize("activation, limit", [("gated-gelu", 1e-5), pytest.param("relu", 0.05, marks=MORE)])
