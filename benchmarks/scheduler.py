@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from report import Report
-
 from interpreto_mllm.studies.executors import InProcess, Task
 from interpreto_mllm.studies.outcomes import Outcome
 from interpreto_mllm.studies.processes import Processes
-from interpreto_mllm.studies.runner import run_study
 from interpreto_mllm.studies.spec import DataSpec, MethodSpec, ModelSpec, RunSpec, Selection
+
+# What imports torch is imported in functions: 64 workers import this file, and need none of it.
 
 METHODS = ("KernelShap", "PermutationShapley", "NeymanShapley")
 WORKERS = (1, 2, 4, 8, 64)
@@ -78,6 +77,8 @@ class Alternating(InProcess):
 
 def overhead(samples: int, budget: int) -> list[str]:
     """Samples, evaluations, processor seconds of direct calls and of a study, and their ratio."""
+    from interpreto_mllm.studies.runner import run_study
+
     study = runs(METHODS, samples, budget)
     with tempfile.TemporaryDirectory() as folder:
         run_study(runs(METHODS, 2, budget), Path(folder) / "warm", progress=False)
@@ -126,6 +127,7 @@ def started(workers: int) -> Processes:
 
 def efficiencies(tasks: int, seconds: float) -> Iterator[list[str]]:
     """A row for each number of workers."""
+    from interpreto_mllm.studies.runner import run_study
 
     def work(run: RunSpec, sample: Any, checkpoint: Path) -> Task:
         return Sleeping(sample.identity, seconds)
@@ -148,6 +150,8 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=2.0)
     given = parser.parse_args()
+    from report import Report
+
     report = Report("scheduler")
     report.add(
         "explanations",

@@ -74,7 +74,7 @@ def common(
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     for name in ("interpreto_mllm", "transformers"):
         logging.getLogger(name).setLevel(level)
-    os.environ["TRANSFORMERS_VERBOSITY"] = log_level.lower()
+    os.environ["TRANSFORMERS_VERBOSITY"] = os.environ["INTERPRETO_MLLM_LOG"] = log_level.lower()  # of workers, too
 
 
 @app.command(

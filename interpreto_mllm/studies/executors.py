@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from interpreto_mllm.studies.logs import VARIABLE, set_log_level
+
 Task = Callable[[], Any]
 """Work that can be pickled. It raises nothing of its own: what goes wrong is part of what it returns."""
 
@@ -119,8 +121,10 @@ def threads_of(workers: int) -> int:
 
 
 def use_threads(threads: int) -> None:
-    """Have this process, which is a worker's, compute with so many threads."""
+    """Have this process, which is a worker's, compute with so many threads, and log as the environment says."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)  # read when torch is imported
+    if VARIABLE in os.environ:
+        set_log_level()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
 

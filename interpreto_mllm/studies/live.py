@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.studies.outcomes import Failure, Outcome
 
@@ -117,7 +117,7 @@ class Watcher:
 class Plain(Watcher):
     """Lines of text: at the beginning and the end of each run, and now and then between."""
 
-    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    stream: Any = field(default_factory=lambda: sys.stderr)
     said: float = 0.0
 
     def show(self, line: Line, last: bool = False) -> None:
@@ -162,14 +162,14 @@ class Live(Watcher):
 
 
 @contextmanager
-def watcher(progress: bool, stream: TextIO | None = None) -> Iterator[Watcher]:
+def watcher(progress: bool, stream: Any = None) -> Iterator[Watcher]:
     """What shows the progress of a study while it goes on.
 
     Args:
         progress: whether it is shown at all.
         stream: where; standard error unless given.
     """
-    shown_in: TextIO = stream or sys.stderr
+    shown_in: Any = stream or sys.stderr
     if not progress:
         yield Watcher()
         return

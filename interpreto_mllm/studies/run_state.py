@@ -37,7 +37,7 @@ class RunState:
     def __init__(self, run: RunSpec, folder: RunFolder, samples: int, trackers: Sequence[Tracker], shown: Watcher):
         self.run, self.folder, self.samples = run, folder, samples
         self.done = self.failed = self.metric_errors = self.under_way = 0
-        self.all_submitted = self._closed = False
+        self.all_submitted = self._closed = self._told_of_end = False
         self.problem: Failure | None = None
         self._numbers: dict[str, int] = {}
         self._trackers, self._shown = list(trackers), shown
@@ -110,6 +110,7 @@ class RunState:
             except OSError as error:
                 raise full(error, self.folder) from error
             self._tell(lambda tracker: tracker.finished(self.run, summary, self.folder.path))
+            self._told_of_end = True
         self._shown.finished(self.run.name, self.problem)
         self.close()
 
@@ -118,6 +119,8 @@ class RunState:
         if self._closed:
             return
         self._closed = True
+        if not self._told_of_end:
+            self._tell(lambda tracker: tracker.interrupted(self.run))
         try:
             self.folder.note_progress(self.samples, self.done, self.failed, self.problem)
         except OSError as error:

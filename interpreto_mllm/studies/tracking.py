@@ -26,6 +26,10 @@ class Tracker(Protocol):
         """A run is finished; what `aggregate_metrics.json` holds."""
         ...
 
+    def interrupted(self, run: RunSpec) -> None:
+        """A run has ended before it was finished; it may be resumed."""
+        ...
+
 
 def sample_metrics(content: Mapping[str, Any]) -> dict[str, float]:
     """What is tracked of a sample: its metrics, and the evaluations it took."""
@@ -107,6 +111,10 @@ class Wandb:
         tracked.log_artifact(artifact)
         tracked.finish()
 
+    def interrupted(self, run: RunSpec) -> None:
+        """See `Tracker`."""
+        self._runs.pop(run.name).finish(exit_code=1)
+
 
 class Mlflow:
     """Tracks runs with MLflow; a resumed run goes on in the same MLflow run.
@@ -153,3 +161,7 @@ class Mlflow:
         self._client.log_artifact(tracked, str(folder / "spec.json"))
         self._client.log_artifacts(tracked, str(folder / "summary"), "summary")
         self._client.set_terminated(tracked)
+
+    def interrupted(self, run: RunSpec) -> None:
+        """See `Tracker`."""
+        self._client.set_terminated(self._runs.pop(run.name), "KILLED")
