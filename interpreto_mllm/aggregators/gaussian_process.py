@@ -36,8 +36,11 @@ class GaussianProcessAggregator(Aggregator):
     The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised halfway to the
     jackknife's variance where that is larger, which overestimates; then averaged with the mean over all features, because a
     feature that was wrongly found to be irrelevant looks certain; and standard errors are multiplied by 1 + n / u for the n
-    rates learnt from u observations. There are none where it is not known how coalitions were drawn, or where these follow
-    blocks, groups or a fixed rule: such coalitions may be too much alike to show how far off the posterior is.
+    rates learnt from u observations. The jackknife never leaves out ∅ and N, which are always evaluated, and its variance
+    counts by the share of all coalitions that were not evaluated, so that intervals close as the budget covers all.
+
+    There are no standard errors where it is not known how coalitions were drawn, or where these follow blocks, groups or a
+    fixed rule: such coalitions may be too much alike to show how far off the posterior is.
 
     Fitting takes milliseconds to seconds, which pays off on models, not on games that cost nothing to evaluate; use
     `KernelAggregator` there. Rates are learnt from at most 512 observations (pairs, or coalitions if some have no complement),
@@ -65,7 +68,8 @@ class GaussianProcessAggregator(Aggregator):
         posterior = Posterior(fit_kernel(observations), observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
-        variance = widened(variance, posterior.jackknife(), 1 + evaluations.n / len(rows)) * scales.square()
+        jackknife = posterior.jackknife() * unseen_share(evaluations)
+        variance = widened(variance, jackknife, 1 + evaluations.n / len(rows)) * scales.square()
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
@@ -108,6 +112,11 @@ def conditioned_rows(evaluations: Evaluations, count: int) -> Int[Tensor, "kept"
 def shows_errors(design: Design) -> bool:
     """Whether coalitions drawn like this can show how far off the posterior is."""
     return design.independent or design in (Design.ORDERS, Design.CHOSEN)
+
+
+def unseen_share(evaluations: Evaluations) -> float:
+    """The share of all coalitions that were not evaluated."""
+    return 1 - len(evaluations.coalitions) / 2**evaluations.n
 
 
 def widened(posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], learning: float) -> Float[Tensor, "t m"]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 
 from interpreto_mllm.aggregators.errors import seen_errors
-from interpreto_mllm.aggregators.gaussian_process import conditioned_rows, observe, observed_rows, shows_errors, widened
+from interpreto_mllm.aggregators.gaussian_process import (
+    conditioned_rows,
+    observe,
+    observed_rows,
+    shows_errors,
+    unseen_share,
+    widened,
+)
 from interpreto_mllm.aggregators.pair_regression import PairEstimate, pair_matrices, regress_pairs
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit_kernel
@@ -37,12 +44,13 @@ def read_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     scales = observations.scales
     if index in EVEN_INDICES and len(rows) == len(kept) and _many(evaluations):
         regressed = regress_pairs(evaluations, index)
-        left_out = (posterior.left_out[-1][1:] * scales).square().sum(0)  # without (∅, N), which a regression does not read
+        left_out = (posterior.left_out[-1] * scales).square().sum(0)
         if regressed.left_out is not None and bool((regressed.left_out <= left_out).all()):
             return regressed
     pairs = torch.triu_indices(evaluations.n, evaluations.n, 1).T
     read = zip(*(posterior.read(some) for some in pairs.split(PAIRS_AT_ONCE)), strict=True)
     mean, variance, jackknife = (torch.cat(parts, -1) for parts in read)
+    jackknife = jackknife * unseen_share(evaluations)
     variance = widened(variance.expand_as(mean), jackknife, 1 + evaluations.n / len(rows))
     errors = pair_matrices((variance * scales.square()[:, None]).sqrt(), evaluations.n)
     shown = seen_errors(errors, evaluations.values) if shows_errors(evaluations.design) else None

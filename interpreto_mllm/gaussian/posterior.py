@@ -36,10 +36,23 @@ class Posterior:
         return (self.kernel.shapley_variance() - (self._gain * self._covariance).sum(0)).clamp_min(0)
 
     def jackknife(self) -> Float[Tensor, "t n"]:
-        """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form."""
+        """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form.
+
+        Those of ∅ and N, which are always there, are never left out.
+        """
         left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
-        return left_out.square().T @ self._gain.square()
+        return (left_out * drawn(self.signs)[:, None]).square().T @ self._gain.square()
 
     def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The posterior mean of what the observations observe, at other coalitions."""
         return torch.cat([self.kernel.covariance(some, self.signs, self.parity) @ self._solved for some in signs.split(1024)])
+
+
+def drawn(signs: Float[Tensor, "u n"]) -> Float[Tensor, "u"]:
+    """One for each observation that was drawn, zero for those of ∅ and N.
+
+    Example:
+        >>> drawn(torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0]])).tolist()
+        [0.0, 1.0, 0.0]
+    """
+    return (signs.sum(1).abs() < signs.shape[1]).double()

@@ -10,6 +10,7 @@ from interpreto_mllm.core.indices import size_weights
 from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
+from interpreto_mllm.gaussian.posterior import drawn
 from interpreto_mllm.gaussian.presences import presences
 from interpreto_mllm.gaussian.set_integrals import (
     set_coefficients,
@@ -70,10 +71,10 @@ class SetPosterior:
         kernel = functional.kernel
         self._lowers = [factor(kernel.covariance(self.signs, self.signs, parity)) for parity, _ in self.blocks]
         self.left_out = [
-            torch.cholesky_solve(values, lower) / torch.cholesky_inverse(lower).diagonal()[:, None]
+            drawn(self.signs)[:, None] * torch.cholesky_solve(values, lower) / torch.cholesky_inverse(lower).diagonal()[:, None]
             for (_, values), lower in zip(self.blocks, self._lowers, strict=True)
         ]
-        """Of each block, how far off the process would be about each observation without it."""
+        """Of each block, how far off the process would be about each observation without it; zero for those of ∅ and N."""
 
     def read(
         self, sets: Int[Tensor, "sets order"]

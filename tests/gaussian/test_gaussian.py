@@ -112,13 +112,24 @@ def test_the_posterior_is_that_of_the_process_over_all_coalitions(paired):
     torch.testing.assert_close(posterior.variance(), variance, atol=1e-7, rtol=1e-7)
 
 
+@pytest.mark.parametrize("perturbator", [KernelPerturbator(), ActivePerturbator()])
+def test_intervals_close_as_the_budget_covers_all_coalitions(perturbator):
+    n = 7
+    game = dense_game(n, targets=1)
+    errors = [float(run(game, perturbator, n, budget).standard_errors.mean()) for budget in (30, 90, 126)]
+    assert errors[1] < 0.5 * errors[0] and errors[2] < 0.1 * errors[0]
+    pairs = [run(game, perturbator, n, budget).interactions().standard_errors.mean() for budget in (30, 126)]
+    assert pairs[1] < 0.15 * pairs[0]
+
+
 def test_the_jackknife_leaves_out_each_observation_in_turn():
     n = 5
     game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
     observations = Observations.of_pairs(sides, game(sides), game(~sides))
     mean = Posterior(kernel, observations).mean()
     changes = torch.zeros_like(mean)
-    for out in range(len(sides)):
+    assert sides[0].all()
+    for out in range(1, len(sides)):  # but the first, (∅, N)
         kept = torch.tensor([row for row in range(len(sides)) if row != out])
         changes += (Posterior(kernel, observations.rows(kept)).mean() - mean).square()
     torch.testing.assert_close(Posterior(kernel, observations).jackknife(), changes, atol=1e-7, rtol=1e-6)
@@ -294,7 +305,8 @@ def test_errors_count_the_jackknife_the_other_features_and_the_learning():
     observations = Observations.of_pairs(sides, values, complements)
     posterior = Posterior(fit_kernel(observations), observations)
     own, held_out = posterior.variance().tolist(), posterior.jackknife()[0].tolist()
-    raised = [a + max(b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
+    unseen = 1 - 2 * m / 2**n
+    raised = [a + max(unseen * b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
     expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]
     assert len(sides) == m and result.standard_errors is not None
     torch.testing.assert_close(result.standard_errors[0].tolist(), expected, atol=1e-3, rtol=1e-2)

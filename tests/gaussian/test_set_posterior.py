@@ -63,7 +63,8 @@ def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(ord
     expected = (sums.T @ covariance @ sums - (covariance[rows] @ sums).T @ gain).diagonal()
     torch.testing.assert_close(variance, expected, atol=1e-6, rtol=1e-6)
     changes = torch.zeros_like(mean)
-    for out in range(len(observations.signs)):
+    size = seen.sum(1)[: len(observations.signs)]
+    for out in ((size > 0) & (size < n)).nonzero()[:, 0].tolist():
         kept = torch.tensor([row for row in range(len(observations.signs)) if row != out])
         for block in range(len(observations.blocks)):
             alone = Observations(observations.signs, (observations.blocks[block],), observations.scales)
