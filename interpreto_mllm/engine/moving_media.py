@@ -155,8 +155,9 @@ def _only(medium: Medium, piece: int | None) -> Medium:
     if isinstance(medium, Picture):
         from PIL import Image
 
-        shown = _first(medium.masks, piece)
-        return replace(medium, image=Image.fromarray(np.where(shown, 255, 0).astype(np.uint8)).convert("RGB"))
+        shown = _first(medium.regions.cover.T, piece)[medium.regions.area]
+        image = Image.fromarray(np.where(shown, 255, 0).astype(np.uint8)).convert("RGB")
+        return replace(medium, image=image, processed=None)
     assert isinstance(medium, Clip)
     covered = np.zeros((len(medium.segments), len(medium.samples)), dtype=bool)
     for row, (start, end) in zip(covered, medium.segments, strict=True):
@@ -167,7 +168,12 @@ def _only(medium: Medium, piece: int | None) -> Medium:
 
 
 def _first(masks: Any, piece: int | None) -> Any:
-    """Where a piece is and none before it; nowhere for None, and where no piece is for a number past the last."""
+    """Where a piece is and none before it; nowhere for None, and where no piece is for a number past the last.
+
+    Args:
+        masks: a row for each piece.
+        piece: its number.
+    """
     if piece is None:
         return np.zeros(masks.shape[1:], dtype=bool)
     if piece == len(masks):

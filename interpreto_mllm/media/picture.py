@@ -22,6 +22,7 @@ from interpreto_mllm.media.image_granularity import (
 from interpreto_mllm.media.image_occlusion import Fill, ImageOcclusion, check_image_occlusion
 from interpreto_mllm.media.packing import describe, pack_image, pack_regions, revive, unpack_image, unpack_regions
 from interpreto_mllm.media.pixels import pixels_of, read_noted_image
+from interpreto_mllm.media.processed import Processed, Tensors
 from interpreto_mllm.media.read_masks import check_fit, read_masks
 from interpreto_mllm.media.reading import Reading
 from interpreto_mllm.media.regions import Regions
@@ -45,6 +46,7 @@ class Picture:
         occlusion: how absent pieces disappear; None when a result was loaded and the class of its occlusion was not found.
         notes: what was changed when it was read.
         reading: the size at which states are rendered, where the model reads a smaller image; None for that of the image.
+        processed: what the model's processor makes of it, where the tensors of states are put together from that.
 
     Raises:
         ValueError: for pieces that do not fit the image or hold no pixel, and for an occlusion that cannot hide these pieces.
@@ -65,6 +67,7 @@ class Picture:
     occlusion: ImageOcclusion | None
     notes: tuple[str, ...] = ()
     reading: Reading | None = None
+    processed: Processed | None = None
 
     modality: ClassVar[str] = "image"
 
@@ -142,6 +145,10 @@ class Picture:
             self._remember(pieces, Image.composite(image, self._hidden, Image.fromarray(regions.shown(present))))
         return self._rendered[pieces]
 
+    def tensors(self, present: Bool[np.ndarray, "pieces"]) -> Tensors | None:
+        """What the model is given when only these pieces are present, where that is put together; None where it is rendered."""
+        return None if self.processed is None else self.processed.tensors(self.regions.lit(present))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of what is rendered, in pixels."""
@@ -150,11 +157,13 @@ class Picture:
     @property
     def keeps_size(self) -> bool:
         """Whether what is left always has the size of the whole, so that it takes as many tokens."""
-        return self._hidden is not None
+        return self.processed is not None or self._hidden is not None
 
     def key(self, present: Bool[np.ndarray, "pieces"]) -> bytes:
         """Equal exactly for states, of this picture or another, that render equal; each is rendered once to find out."""
         pieces = present.tobytes()
+        if pieces not in self._keys and self.processed is not None:
+            self._keys[pieces] = self.processed.key(self.regions.lit(present))
         if pieces not in self._keys:
             rendered = self.render(present)
             content = () if rendered is None else (*rendered.size, pixels_of(rendered).reshape(-1).data)

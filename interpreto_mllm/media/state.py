@@ -14,6 +14,7 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
+from interpreto_mllm.media.processed import Tensors
 
 NAMES = {"audio": "clip"}
 """What media are called, where not by their modality."""
@@ -45,6 +46,11 @@ class State:
         return self.medium.render(self.present)
 
     @property
+    def tensors(self) -> Tensors | None:
+        """What the model is given, where that is known without the processor."""
+        return self.medium.tensors(self.present) if isinstance(self.medium, Picture) else None
+
+    @property
     def dropped(self) -> bool:
         """Whether the medium is left out of the prompt altogether."""
         return not self.medium.keeps_size and self.rendered is None
@@ -53,7 +59,8 @@ class State:
     def size(self) -> Hashable:
         """The size of what is rendered, which decides how many tokens it takes; None when the medium is left out."""
         if self.medium.keeps_size:
-            return self.medium.size
+            put_together = isinstance(self.medium, Picture) and self.medium.processed is not None
+            return ("tensors", self.medium.size) if put_together else self.medium.size
         rendered = self.rendered
         return None if rendered is None else rendered.size
 

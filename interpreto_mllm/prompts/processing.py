@@ -219,6 +219,9 @@ class Processing:
         """The model inputs for rows of nothing but images and clips, each behind its placeholder."""
         if ready := _ready(rows):
             return _joined([{**medium.around, **tensors} for medium, tensors in ready])
+        known = [state.tensors for row in rows for state in row if len(row) == 1]
+        if len(known) == len(rows) and all(tensors is not None for tensors in known):
+            return _joined([tensors for tensors in known if tensors is not None])
         if self.side_by_side:
             return dict(self.processor(images=[state.rendered for row in rows for state in row], return_tensors="pt"))
         if not self.reads_text:

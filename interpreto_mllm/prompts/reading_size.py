@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.reading import Reading
 from interpreto_mllm.media.state import State
+from interpreto_mllm.prompts.pixel_sources import processed
 from interpreto_mllm.prompts.processing import Processing, Tensors
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 BICUBIC = 3
 
@@ -19,20 +24,22 @@ LARGE = 2**20
 """Images with more pixels are made small once. The pieces of smaller ones are hidden before the processor makes them small."""
 
 
-def as_read(picture: Picture, processing: Processing) -> Picture:
+def as_read(picture: Picture, processing: Processing, alone: bool = True) -> Picture:
     """A large picture at the size that the processor makes of it first, if the processor then gives the very same tensors.
 
-    Processors that cut an image into tiles, or that read large images whole, are given it as it is.
+    Of a processor that cuts an image into tiles, the tensors of states are put together from those of the whole picture and of
+    the hidden one; where that cannot be, or there are several images (`alone` is false), it is given each state as it is.
     """
     width, height = picture.image.size
-    if width * height <= LARGE or picture.reading is not None or picture.occlusion is None:
+    picture = picture if alone else replace(picture, processed=None)
+    if width * height <= LARGE or picture.reading is not None or picture.occlusion is None or picture.processed is not None:
         return picture
     whole = _tensors(picture, processing)
     for reading in dict.fromkeys(_readings(picture, whole, processing)):
         smaller = picture.read_as(reading)
         if smaller.reading is not None and _equal(whole, _tensors(smaller, processing)):
             return smaller
-    return picture
+    return processed(picture, partial(_processed, picture, processing)) if alone else picture
 
 
 def within(picture: Picture, pixels: int) -> Picture:
@@ -78,6 +85,11 @@ def _sizes(whole: Tensors, readers: list[Any]) -> Iterator[tuple[int, int]]:
 
 def _tensors(picture: Picture, processing: Processing) -> Tensors:
     return processing.bare([[State.whole(picture)]])
+
+
+def _processed(picture: Picture, processing: Processing, image: PIL.Image.Image) -> Tensors:
+    """What the processor makes of another image of this size."""
+    return processing.bare([[State.whole(replace(picture, image=image))]])
 
 
 def _equal(one: Tensors, other: Tensors) -> bool:

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.families import IMAGE_TEXT, family
+from support.families import IMAGE_TEXT, each, family
+from support.multimodal import ANSWER
 
-from interpreto_mllm import DropImage, KernelShap, Patches, Picture, WholeImage
+from interpreto_mllm import DropImage, ExactShapley, KernelShap, Patches, Picture, WholeImage
 from interpreto_mllm.media.state import State
 from interpreto_mllm.prompts import reading_size
+from interpreto_mllm.prompts.pixel_sources import processed
 from interpreto_mllm.prompts.processing import Processing
 
 PHOTO = Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8))
@@ -39,6 +41,57 @@ def test_the_whole_photo_is_read_as_before(name: str) -> None:
 @pytest.mark.parametrize("name", TILED)
 def test_processors_that_cut_tiles_are_given_the_whole_photo(name: str) -> None:
     assert reading_size.as_read(Picture.of(PHOTO, Patches(2, 2)), processing(name)).reading is None
+
+
+@pytest.mark.parametrize("name", each([*TILED, "llava_onevision", "smolvlm", "internvl", "lfm2_vl", "aya_vision"], TILED))
+def test_tiles_of_states_are_put_together(name: str) -> None:
+    """Whole and hidden to the last bit; within pieces as the processor makes them; equal keys for equal tensors alone."""
+    plain, made = Picture.of(PHOTO, Patches(2, 2)), reading_size.as_read(Picture.of(PHOTO, Patches(2, 2)), processing(name))
+    assert made.processed is not None and made.keeps_size
+    keys = set()
+    for present in np.array([[1, 1, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1], [1, 1, 0, 0]], dtype=bool):
+        before, after = (processing(name).bare([[State(one, present)]]) for one in (plain, made))
+        assert before.keys() == after.keys()
+        for key, tensor in before.items():
+            if not tensor.is_floating_point() or present.all() or not present.any():
+                assert torch.equal(tensor, after[key])
+                continue
+            within = (tensor - after[key]).abs() <= 3 / 127 * (tensor.max() - tensor.min())
+            assert within.float().mean() > 0.7, "all but the borders of a tensor of 16 by 16 pixels"
+        keys.add(State(made, present).key)
+    assert len(keys) == 4
+    assert State.whole(reading_size.as_read(Picture.of(PHOTO, Patches(1, 2)), processing(name))).key in keys
+    several = processing(name).bare([[State.whole(made)], [State(made, ~State.whole(made).present)]])
+    together = processing(name)([processing(name).placeholder("image")] * 2, [[State.whole(plain)]] * 2)
+    assert all(several[key].shape == together[key].shape for key in together if together[key].is_floating_point())
+
+
+def test_values_of_tiles_are_those_of_plain_forwards_and_several_photos_are_rendered() -> None:
+    subject = family("llava_next")
+    parts = [{"type": "image", "image": PHOTO}, {"type": "text", "text": "what?"}]
+    options = {"image_granularity": Patches(1, 2), "pinned": ["what", "?"], "progress": False}
+    [fast], [plain] = (
+        ExactShapley(subject.model, subject.processor, **options, **more)([{"role": "user", "content": parts}], ANSWER)
+        for more in ({}, {"share_prefixes": False, "batch_size": 1})
+    )
+    assert torch.allclose(fast.values, plain.values, atol=1e-4) and fast.media[0].processed is not None
+    game = ExactShapley(subject.model, subject.processor, **options).game(
+        [{"role": "user", "content": [parts[0], *parts]}], ANSWER
+    )
+    assert all(picture.processed is None for picture in game.prompt.media)
+
+
+def test_what_does_not_tell_places_is_rendered() -> None:
+    """A processor that mixes the whole image into each number, and pieces that would show nowhere."""
+    picture = Picture.of(PHOTO, Patches(2, 2))
+
+    def mixing(image: Image.Image) -> dict[str, torch.Tensor]:
+        pixels = torch.tensor(np.asarray(image.resize((32, 32)))).float()
+        return {"pixel_values": pixels - pixels.mean()}
+
+    assert processed(picture, mixing).processed is None
+    assert processed(picture, lambda image: {"pixel_values": torch.ones(4)}).processed is None
+    assert reading_size.as_read(Picture.of(PHOTO, Patches(1, 100)), processing("llava_next")).processed is None
 
 
 @pytest.mark.thorough

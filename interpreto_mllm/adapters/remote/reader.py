@@ -67,7 +67,7 @@ class RemoteReader(PromptReader):
     max_pixels: int | None = None
     rendered: ClassVar[str] = RENDERED_FOR_SERVER
 
-    def _medium(self, kind: str, given: Any) -> Medium:
+    def _medium(self, kind: str, given: Any, count: int) -> Medium:
         medium = self.media(kind, given)
         smaller = self.max_pixels is not None and isinstance(medium, Picture)
         return within(medium, self.max_pixels) if smaller else medium  # type: ignore[arg-type]
