@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from interpreto_mllm.studies.spec import ModelSpec, RunSpec
+from interpreto_mllm import studies
+from interpreto_mllm.studies.data import load_samples
+from interpreto_mllm.studies.reading import read_config
+from interpreto_mllm.studies.spec import DataSpec, ModelSpec, RunSpec
 
 
 def run(**given: object) -> RunSpec:
@@ -51,6 +60,22 @@ def test_differences_name_the_keys() -> None:
         "method.call.seed: not given, there 1",
     ]
     assert then.differences(then) == []
+
+
+@pytest.mark.parametrize(
+    "package, use",
+    [
+        ("pydantic", lambda: runpy.run_path(str(studies.__file__))),
+        ("yaml", lambda: read_config(Path(__file__).parents[2] / "mkdocs.yml")),
+        ("datasets", lambda: load_samples(DataSpec(name="somebody/something"))),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    monkeypatch: pytest.MonkeyPatch, package: str, use: Callable[[], Any]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=rf"needs {package}: pip install 'interpreto_mllm\[study\]'"):
+        use()
 
 
 def test_unknown_keys_are_refused() -> None:
