@@ -280,19 +280,59 @@ def test_the_mean_is_taken_over_several_targets():
     assert computed("deletion_auc", both, dense_game(6))["deletion_auc"] == pytest.approx(sum(apart) / 2)
 
 
-@pytest.mark.parametrize("kind", ["sight", "hearing"])
-def test_pictures_and_clips_of_the_shipped_models(kind):
+def asked_of(kind, recall):
+    """An explainer of few features of a shipped model, and what it is asked."""
     from interpreto_mllm import testbed
 
+    if kind == "recall":
+        return KernelShap(*recall, budget=20, progress=False), "the apple is red .", " red ."
     sample = {"sight": testbed.sample_scene_prompts, "hearing": testbed.sample_clip_prompts}[kind]
-    model, processor = {"sight": testbed.load_sight, "hearing": testbed.load_hearing}[kind]()
+    loaded = {"sight": testbed.load_sight, "hearing": testbed.load_hearing}[kind]()
     [prompt] = sample(1, seed=3)
-    options = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(1000)}
-    explainer = KernelShap(model, processor, budget=40, progress=False, granularity=lambda text: [(0, len(text))], **options)
-    [explanation] = explainer(prompt.messages, prompt.answer)
-    game = EvaluatedGame.of(explainer.game(prompt.messages, prompt.answer), [explanation])
+    whole = lambda text: [(0, len(text))]  # noqa: E731
+    options = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(1000), "granularity": whole}
+    return KernelShap(*loaded, budget=20, progress=False, **options), prompt.messages, prompt.answer
+
+
+@pytest.mark.parametrize("kind", ["recall", "sight", "hearing"])
+def test_texts_pictures_and_clips_are_judged_as_one_coalition_after_the_other(kind, recall):
+    explainer, prompt, answer = asked_of(kind, recall)
+    [explanation] = explainer(prompt, answer)
+    plain = explainer.game(prompt, answer)
+    values: dict[tuple[int, ...], float] = {}
+
+    def value(members: list[int]) -> float:
+        """v(S), the tokens of the answer added up, one coalition at a time."""
+        coalition = torch.tensor([[i in members for i in range(explanation.n)]])
+        return values.setdefault(tuple(sorted(members)), float(plain(coalition).double().sum()))
+
+    scores = explanation.span().attributions[0].tolist()
+    order = sorted(range(explanation.n), key=lambda i: -scores[i])
+    deleted, inserted = (
+        [value(part(k)) for k in range(explanation.n + 1)] for part in (lambda k: order[k:], lambda k: order[:k])
+    )
+    game = EvaluatedGame.of(plain, [explanation])
+    for name, curve in (("deletion_auc", deleted), ("insertion_auc", inserted)):
+        expected = sum((one + two) / 2 / explanation.n for one, two in pairwise(curve))
+        assert METRICS[name].compute(explanation, game)[name] == pytest.approx(expected, abs=1e-4)
+    half = math.ceil(explanation.n / 2)
+    assert METRICS["sufficiency"].compute(explanation, game)["sufficiency@50"] == pytest.approx(
+        value(order) - value(order[:half]), abs=1e-4
+    )
+    if kind != "recall":
+        texts = [i for i in order if explanation.features[i].modality == "text"]
+        others = [i for i in order if i not in texts]
+        shares = [math.ceil(len(others) * q / 100) for q in (1, 5, 10, 20, 50)]
+        expected = sum(value(texts[:1] + others[:k]) - value(texts[:1]) - value(others[:k]) + value([]) for k in shares) / len(
+            shares
+        )
+        found = METRICS["synergy_faithfulness"].compute(explanation, game)["synergy_faithfulness"]
+        assert len(texts) == 1 and found == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_single_feature_is_judged_too():
+    one = scored([2.0], additive([2.0]))
     for name, metric in METRICS.items():
-        if metric.cost in ("calls", "stored") and name not in ("held_out_r2", "stored_lds"):
-            assert all(math.isfinite(number) for number in metric.compute(explanation, game).values()), name
-    deleted = METRICS["deletion_auc"].compute(explanation, game)
-    assert deleted["deletion_auc"] < METRICS["insertion_auc"].compute(explanation, game)["insertion_auc"]
+        if metric.cost in ("stored", "calls") and name not in ("held_out_r2", "stored_lds", "synergy_faithfulness"):
+            assert all(math.isfinite(value) for value in metric.compute(one, additive([2.0])).values()), name
+    assert computed("deletion_auc", one, additive([2.0]))["deletion_auc"] == pytest.approx(1.5)
