@@ -112,7 +112,7 @@ class _Scene:
         """What every metric says of every method and baseline."""
         evaluated = EvaluatedGame.of(self.game, list(self.results.values()))
         trivial = baseline_results(next(iter(self.results.values())), evaluated, self.random_orders, self.seed + self.place)
-        everyone: list[tuple[str, int, Record]] = [(name, 0, result) for name, result in self.results.items()]
+        everyone: list[tuple[str, int, Record]] = [(name, 0, rows_of(result)[0]) for name, result in self.results.items()]
         everyone += [(name, draw, result) for name, each in trivial.items() for draw, result in enumerate(each)]
         found = self._asked(evaluated, everyone)
         for metric in self.metrics:
@@ -137,11 +137,10 @@ class _Scene:
         """The metrics that cost calls, all in one pass."""
         labels: list[tuple[str, int, Metric]] = []
         asking: list[Asking] = []
-        first = next(iter(self.results.values()))
-        for metric in self.metrics:
-            if metric.cost == "calls" and _applies(metric, first):
-                asking += [metric.asking(result, self.seed)[0] for _, _, result in everyone]
-                labels += [(name, draw, metric) for name, draw, _ in everyone]
+        for metric in (metric for metric in self.metrics if metric.cost == "calls"):
+            able = [each for each in everyone if _applies(metric, each[2])]
+            asking += [metric.asking(result, self.seed)[0] for _, _, result in able]
+            labels += [(name, draw, metric) for name, draw, _ in able]
         answers = evaluated.answered(asking)
         return [(*label, numbers) for label, numbers in zip(labels, answers, strict=True)]
 
@@ -154,7 +153,7 @@ def _only(targets: Sequence[Any] | None) -> Any:
 
 
 def _applies(metric: Metric, result: Record) -> bool:
-    """Whether a metric says anything of the prompt of a result."""
+    """Whether a metric says anything of a result."""
     try:
         next(metric.asking(result)[0].questions)
     except NotApplicable:
