@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from interpreto_mllm.cli.console import console
 
 
 def show(what: str) -> None:
@@ -45,7 +45,7 @@ def _methods() -> None:
             [name if name in METHODS else f"{name} *", first_sentence(kind.__doc__), own, ", ".join(called.get(name, []))]
         )
     _print(["method", "what it is", "arguments", "also called"], rows)
-    _console().print('[dim]Your own: "package.module:Name", or an entry point of the group interpreto_mllm.methods (marked *).')
+    console().print('[dim]Your own: "package.module:Name", or an entry point of the group interpreto_mllm.methods (marked *).')
 
 
 def _metrics() -> None:
@@ -60,7 +60,7 @@ def _suites() -> None:
     from interpreto_mllm.cli.suites.catalogue import SUITES
 
     _print(["suite", "what it measures", "takes"], [[one.name, one.about, one.takes] for one in SUITES.values()])
-    _console().print("[dim]Run one: interpreto-mllm suite NAME")
+    console().print("[dim]Run one: interpreto-mllm suite NAME")
 
 
 def _print(columns: list[str], rows: list[list[Any]]) -> None:
@@ -69,9 +69,4 @@ def _print(columns: list[str], rows: list[list[Any]]) -> None:
         table.add_column(column, no_wrap=index == 0, style="bold" if index == 0 else None, max_width=None if index < 2 else 24)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    _console().print(table)
-
-
-def _console() -> Console:
-    """As wide as the terminal; wide enough for whole sentences where there is none."""
-    return Console() if sys.stdout.isatty() else Console(width=160)
+    console().print(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,18 +12,19 @@ from typing import Any
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from interpreto_mllm.cli.console import console
 from interpreto_mllm.cli.explain import read_value
 from interpreto_mllm.cli.problems import INCOMPLETE, UNUSABLE, Problem, say
 from interpreto_mllm.plots.number_scale import duration
 from interpreto_mllm.studies.config import Study
 
 RUNS = Path("runs")
-METRICS_SHOWN = 6
-"""Columns of the leaderboard in a terminal."""
+METRICS_SHOWN, WIDE = 6, 130
+"""Columns of the leaderboard in a terminal, and the width from which on it has intervals."""
+INTERVAL = re.compile(r" \[.*\]")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def plan(config: Path, price: tuple[float, float] | None, seconds: float | None,
 
     plans = plan_study(Study.load(config).runs(), price=price, seconds=seconds, measure=measure, workers=workers)
     table = Table(box=SIMPLE_HEAD, show_edge=False, show_footer=len(plans) > 1)
-    columns: dict[str, list[float | None]] = {
+    columns: dict[str, list[int | float | None]] = {
         "samples": [one.samples for one in plans],
         "evaluations": [one.evaluations for one in plans],
         "tokens read": [one.prompt_tokens for one in plans],
@@ -130,13 +132,13 @@ def plan(config: Path, price: tuple[float, float] | None, seconds: float | None,
         table.add_column(name, justify="right", footer=cells[-1])
     for place, one in enumerate(plans):
         table.add_row(Text(one.run.name), *(cells[place] for cells in written.values()))
-    Console().print(table)
+    console().print(table)
     for one in plans:
         if one.refused:
             say(f"{one.run.name}: {one.refused} of {one.looked_at} samples cannot be explained. {one.problem}")
 
 
-def _written(name: str, values: Sequence[float | None]) -> list[str]:
+def _written(name: str, values: Sequence[int | float | None]) -> list[str]:
     """The cells of a column, and their sum."""
     everything = [*values, sum(value or 0 for value in values)]
     if name == "time":
@@ -184,7 +186,7 @@ def show_report(runs: Sequence[Path], out: Path | None, title: str | None, about
     from interpreto_mllm.studies.report import write_report
 
     written = write_report(runs, out, title=title, about=about, pages=pages)
-    Console().print(leaderboard(written.board))
+    console().print(leaderboard(written.board))
     typer.echo(f"Report: {written.page}")
 
 
@@ -192,11 +194,12 @@ def leaderboard(board: Any) -> Table:
     """The first columns of a leaderboard, for a terminal."""
     head, rows = board.markdown()
     shown = [0, *[i for i, name in enumerate(head) if i and "@" not in name][:METRICS_SHOWN]]
+    narrow = console().width < WIDE
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     for place in shown:
-        table.add_column(head[place], justify="right" if place else "left")
+        table.add_column(head[place], justify="right" if place else "left", no_wrap=not place)
     for row in rows:
-        cells = [row[place] for place in shown]
+        cells = [INTERVAL.sub("", row[place]) if narrow else row[place] for place in shown]
         table.add_row(*(Text(cell.strip("*"), "bold" if cell.startswith("**") else "") for cell in cells))
     return table
 
