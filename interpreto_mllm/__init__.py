@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.prompts.sentences import Sentences
     from interpreto_mllm.prompts.sources import Sources
     from interpreto_mllm.prompts.template import Template
+    from interpreto_mllm.results.normalisation import PowerShift
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 __version__ = "0.1.0"
@@ -138,6 +139,7 @@ __all__ = [
     "Picture",
     "Plan",
     "Points",
+    "PowerShift",
     "Progress",
     "Relevance",
     "RemoteModel",
@@ -210,6 +212,7 @@ _HOMES = {
     "prompts.sentences": "Sentences",
     "prompts.sources": "Sources",
     "prompts.template": "Template",
+    "results.normalisation": "PowerShift",
     "similarity.response_similarity": "ResponseSimilarity",
 }
 """The public names by the module that has them."""

@@ -23,7 +23,7 @@ from interpreto_mllm.aggregators import (
 from interpreto_mllm.attribution import Attribution, Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
-from interpreto_mllm.results.normalisation import NORMALISATIONS, power_shift
+from interpreto_mllm.results.normalisation import NORMALISATIONS, PowerShift, power_shift
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,33 @@ def test_power_shift_raises_to_its_power():
     assert slope[0].tolist() == pytest.approx([0, 2 / 10, 6 / 10])
     with pytest.raises(ValueError, match="positive"):
         power_shift(scores, power=0.0)
+
+
+def test_normalisers_of_ones_own_are_applied(tmp_path):
+    explained = result(aggregator=Scaled((1.0, -2.0, 0.5)))
+    squared = explained.normalized(PowerShift(2.0))
+    expected, slope = power_shift(explained.attributions, 2.0)
+    assert torch.equal(squared.attributions, expected) and squared.standard_errors.equal(explained.standard_errors * slope)
+    assert squared.normalisation == "PowerShift(power=2.0)" and "PowerShift(power=2.0) normalised" in squared.estimand
+    squared.save(tmp_path / "squared.json")
+    assert (
+        Attribution.load(tmp_path / "squared.json", aggregator=Scaled((1.0, -2.0, 0.5))).normalisation == squared.normalisation
+    )
+
+    def halved(scores):
+        return scores / 2
+
+    view = explained.normalized(halved)
+    assert torch.equal(view.attributions, explained.attributions / 2) and view.standard_errors is None
+    assert view.normalisation == "halved"
+    both = explained.normalized(lambda scores: (scores / 2, torch.full_like(scores, 0.5)))
+    assert both.standard_errors.equal(explained.standard_errors / 2)
+    with pytest.raises(ValueError, match="power must be positive; got 0"):
+        PowerShift(0)
+    with pytest.raises(ValueError, match="this one gave shape"):
+        explained.normalized(lambda scores: scores.sum(1))
+    with pytest.raises(ValueError, match="gave list"):
+        explained.normalized(lambda scores: scores.tolist())
 
 
 def test_unknown_normalisation_lists_the_known():

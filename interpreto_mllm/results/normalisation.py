@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -45,7 +46,7 @@ def min_max(scores: Float[Tensor, "t n"]) -> Scaled:
 def power_shift(scores: Float[Tensor, "t n"], power: float = 1.0) -> Scaled:
     """(φ − min φ)^power / Σ(φ − min φ)^power. Keeps ranks; destroys sign, scale, efficiency, and distances unless power is 1.
 
-    A constant row becomes 1/n everywhere. The view by name has power 1; call this function for another.
+    A constant row becomes 1/n everywhere. The view by name has power 1; give `PowerShift` for another.
 
     Raises:
         ValueError: for a power that is not positive.
@@ -72,16 +73,59 @@ NORMALISATIONS: dict[str, Callable[..., Scaled]] = {
 }
 
 
-def normalise(scores: Float[Tensor, "t n"], kind: str) -> Scaled:
-    """The scores on another scale, row by row, and the factor of each standard error (the row's shift and sum held fixed).
+@dataclass(frozen=True)
+class PowerShift:
+    """`power_shift` with a power of one's own, for `normalized`.
+
+    Args:
+        power: above 1, large scores gain on small ones.
 
     Raises:
-        ValueError: for an unknown kind.
+        ValueError: for a power that is not positive.
+
+    Example:
+        >>> PowerShift(2.0)(torch.tensor([[1.0, 2.0, 4.0]]))[0].round(decimals=2).tolist()
+        [[0.0, 0.1..., 0.89...]]
+    """
+
+    power: float | int = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.power > 0:
+            raise ValueError(f"power must be positive; got {self.power}.")
+
+    def __call__(self, scores: Float[Tensor, "t n"]) -> Scaled:
+        return power_shift(scores, self.power)
+
+
+Normaliser = str | Callable[[Tensor], Tensor | Scaled]
+"""A kind by name, or a callable from the scores `Float[t n]` to others, alone or with the factor of each standard error."""
+
+
+def normalise(scores: Float[Tensor, "t n"], kind: Normaliser) -> tuple[Tensor, Tensor | None, str]:
+    """The scores on another scale, row by row; the factor of each standard error (the row's shift and sum held fixed), None
+    where a callable does not say; and the name of the scale.
+
+    Raises:
+        ValueError: for an unknown kind, or a callable that returns another shape.
 
     Example:
         >>> normalise(torch.tensor([[3.0, -1.0]]), "abs_sum")[0].tolist()
         [[0.75, -0.25]]
     """
-    if kind not in NORMALISATIONS:
-        raise ValueError(f"Unknown normalisation {kind!r}; choose one of {', '.join(NORMALISATIONS)}.")
-    return NORMALISATIONS[kind](scores)
+    if isinstance(kind, str):
+        if kind not in NORMALISATIONS:
+            raise ValueError(
+                f"Unknown normalisation {kind!r}; choose one of {', '.join(NORMALISATIONS)}, or give PowerShift(power) or a "
+                "callable."
+            )
+        return *NORMALISATIONS[kind](scores), kind
+    found = kind(scores)
+    scaled, slope = found if isinstance(found, tuple) else (found, None)
+    for made in (scaled, slope):
+        if made is not None and (not isinstance(made, Tensor) or made.shape != scores.shape):
+            what = f"shape {tuple(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+            raise ValueError(
+                f"A normaliser returns a tensor of the scores' shape, {tuple(scores.shape)}; this one gave {what}."
+            )
+    return scaled, slope, repr(kind) if isinstance(kind, PowerShift) else getattr(kind, "__name__", type(kind).__name__)

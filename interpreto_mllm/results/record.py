@@ -21,7 +21,7 @@ from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.media import Clip, Picture
 from interpreto_mllm.prompts.conversation import Conversation
-from interpreto_mllm.results.normalisation import normalise
+from interpreto_mllm.results.normalisation import Normaliser, normalise
 from interpreto_mllm.results.settings import Settings
 
 Unit = Literal["token", "class", "response", "contrast", "value"]
@@ -264,19 +264,19 @@ class Record:
         evaluations = replace(evaluations, gradients=gradients)
         return replace(self, attributions=scores, standard_errors=None, targets=[label], evaluations=evaluations)
 
-    def normalized(self: Kept, kind: str) -> Kept:
-        """A view on another scale: "identity", "abs_sum", "max_abs", "min_max", "share" or "power_shift", errors included.
+    def normalized(self: Kept, kind: Normaliser) -> Kept:
+        """A view on another scale, errors included: "identity", "abs_sum", "max_abs", "min_max", "share", "power_shift",
+        `PowerShift(power)`, or a callable from scores to scores, or to these and the factors of the errors.
 
-        What each of them destroys is in `interpreto_mllm.results.normalisation`. `span` and `reaggregate` start from the
-        evaluations again.
+        What each destroys is in `interpreto_mllm.results.normalisation`. `span` and `reaggregate` start from the evaluations.
 
         Raises:
-            ValueError: for an unknown kind; the message lists the known ones.
+            ValueError: for an unknown kind, or another shape than that of the scores.
         """
-        scores, slope = normalise(self.attributions, kind)
-        errors = None if self.standard_errors is None else self.standard_errors * slope
-        estimand = self._raw_estimand + _suffix(kind)
-        return replace(self, attributions=scores, standard_errors=errors, estimand=estimand, normalisation=kind)
+        scores, slope, name = normalise(self.attributions, kind)
+        errors = None if self.standard_errors is None or slope is None else self.standard_errors * slope
+        estimand = self._raw_estimand + _suffix(name)
+        return replace(self, attributions=scores, standard_errors=errors, estimand=estimand, normalisation=name)
 
     @property
     def _raw_estimand(self) -> str:
