@@ -43,7 +43,7 @@ def min_max(scores: Float[Tensor, "t n"]) -> Scaled:
     return _divided(scores - low, scores.amax(1, keepdim=True) - low)
 
 
-def power_shift(scores: Float[Tensor, "t n"], power: float = 1.0) -> Scaled:
+def power_shift(scores: Float[Tensor, "t n"], power: float | int = 1.0) -> Scaled:
     """(φ − min φ)^power / Σ(φ − min φ)^power. Keeps ranks; destroys sign, scale, efficiency, and distances unless power is 1.
 
     A constant row becomes 1/n everywhere. The view by name has power 1; give `PowerShift` for another.
