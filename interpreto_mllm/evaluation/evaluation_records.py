@@ -136,7 +136,7 @@ def _coded(data: bytes) -> str:
 
 
 def _numbers(values: Float64[np.ndarray, "_"]) -> str:
-    return _coded(values.astype("<f8").tobytes())
+    return _coded(values.astype("<f8", copy=False).tobytes())
 
 
 def _spelled(response: Response) -> list[Any]:

@@ -10,40 +10,65 @@ from typing import Any
 import pytest
 import torch
 
-from interpreto_mllm import InferenceModes, KernelShap, Patches, ResponseSimilarity, punctuation
+from interpreto_mllm import (
+    InferenceModes,
+    IntegratedGradients,
+    KernelShap,
+    Patches,
+    Relevance,
+    ResponseSimilarity,
+    SmoothGrad,
+    Windows,
+    punctuation,
+)
 from interpreto_mllm.engine.decoder_hooks import override_decoder_inputs
 from interpreto_mllm.engine.turns import in_turns, turn
 from interpreto_mllm.similarity import Contextual
-from interpreto_mllm.testbed import load_sight, sample_scene_prompts
+from interpreto_mllm.testbed import load_hearing, load_sight, sample_clip_prompts, sample_scene_prompts
 
 THREADS = 4
 TEXTS = ["the apple is red . the sky is blue . what is the apple ?", "the dog is pink . what is the dog ?"]
 SHORT = {"max_new_tokens": 2}
 SAMPLED = {**SHORT, "do_sample": True, "temperature": 2.0, "repetition_penalty": 1.1}
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "text": {},
     "similarity": {"inference_mode": InferenceModes.SIMILARITY, "generate": SHORT},
     "contextual": {"inference_mode": ResponseSimilarity(Contextual(after_prompt=True)), "generate": SHORT},
     "sampled by generate": {"inference_mode": ResponseSimilarity(generate=SAMPLED)},
     "pictures": {"image_granularity": Patches(2, 2), "pinned": punctuation},
     "answers to pictures": {"inference_mode": InferenceModes.SIMILARITY, "generate": SHORT, "pinned": punctuation},
+    "clips": {"audio_granularity": Windows(500), "pinned": punctuation},
+    "gradients": {"method": IntegratedGradients},
+    "gradients of pictures": {"method": SmoothGrad, "image_granularity": Patches(2, 2)},
+    "relevance": {"method": Relevance},
+    "relevance of pictures": {"method": Relevance, "image_granularity": Patches(2, 2)},
 }
 
 
 @pytest.fixture(scope="module")
-def sight() -> Any:
-    return load_sight()
+def models(recall: Any) -> dict[str, Any]:
+    """By what they read."""
+    return {"texts": recall, "pictures": load_sight(), "clips": load_hearing()}
 
 
-def explained(kind: str, recall: Any, sight: Any, calls: int, budget: int, shared: bool) -> None:
+@pytest.fixture(scope="module")
+def sight(models: dict[str, Any]) -> Any:
+    return models["pictures"]
+
+
+def explained(kind: str, models: dict[str, Any], calls: int, budget: int, shared: bool) -> None:
     """Explain in all threads at once and compare every value with that of one thread."""
-    seen = "pictures" in kind
-    model = sight if seen else recall
-    inputs = [prompt.messages for prompt in sample_scene_prompts(2, things=3, seed=1, asks="colour")] if seen else TEXTS
-    target = None if "inference_mode" in KINDS[kind] else "red"
+    reads = next((name for name in models if name in kind), "texts")
+    scenes, clips = sample_scene_prompts(2, things=3, seed=1, asks="colour"), sample_clip_prompts(2, seed=1)
+    read = {"pictures": [prompt.messages for prompt in scenes], "clips": [prompt.messages for prompt in clips]}
+    inputs: list[Any] = read.get(reads, TEXTS)
+    options = dict(KINDS[kind])
+    method = options.pop("method", KernelShap)
+    target = None if "inference_mode" in options else {"clips": "bell"}.get(reads, "red")
+    options |= {} if method is Relevance else {"budget": budget}
 
-    def explainer() -> KernelShap:
-        return KernelShap(*model, budget=budget, progress=False, **KINDS[kind])
+    def explainer() -> Any:
+        return method(*models[reads], progress=False, **options)
 
     wanted = [explainer()(one, target)[0] for one in inputs]
     together, common = threading.Barrier(THREADS), explainer()
@@ -62,20 +87,23 @@ def explained(kind: str, recall: Any, sight: Any, calls: int, budget: int, share
             done.result()
 
 
-@pytest.mark.parametrize("kind, shared", [("text", True), ("similarity", True), ("pictures", True), ("pictures", False)])
-def test_threads_get_what_one_thread_gets(kind: str, shared: bool, recall: Any, sight: Any) -> None:
-    explained(kind, recall, sight, calls=1, budget=8, shared=shared)
+@pytest.mark.parametrize(
+    "kind, shared", [("text", True), ("similarity", True), ("pictures", False), ("gradients", False), ("relevance", True)]
+)
+def test_threads_get_what_one_thread_gets(kind: str, shared: bool, models: dict[str, Any]) -> None:
+    explained(kind, models, calls=1, budget=8, shared=shared)
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_threads_under_stress(kind: str, shared: bool, recall: Any, sight: Any) -> None:
-    explained(kind, recall, sight, calls=50, budget=24, shared=shared)
+def test_threads_under_stress(kind: str, models: dict[str, Any]) -> None:
+    """Four threads of fifty calls each, half of them with explainers of their own and half with one for all."""
+    for shared in (False, True):
+        explained(kind, models, calls=25, budget=12, shared=shared)
 
 
-def test_sampled_answers_do_not_depend_on_other_threads(recall: Any, sight: Any) -> None:
-    explained("sampled by generate", recall, sight, calls=1, budget=6, shared=True)
+def test_sampled_answers_do_not_depend_on_other_threads(models: dict[str, Any]) -> None:
+    explained("sampled by generate", models, calls=1, budget=6, shared=True)
 
 
 def test_wrappers_of_a_model_share_its_turns_and_other_models_have_their_own() -> None:

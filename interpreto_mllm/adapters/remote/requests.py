@@ -105,9 +105,9 @@ class RequestPool:
         _openai()
         work, call = _Work(jobs, body), copy_context()
         thread = threading.Thread(target=lambda: call.run(asyncio.run, self._work(work)), daemon=True)
-        thread.start()
         failed: BaseException | None = None
         try:
+            thread.start()
             while True:
                 try:
                     result = work.results.get(timeout=SECONDS_TO_STOP if work.over.is_set() and failed else None)
@@ -125,7 +125,8 @@ class RequestPool:
                     yield result
         finally:
             work.give_up()
-            thread.join(SECONDS_TO_STOP)
+            if thread.ident is not None:
+                thread.join(SECONDS_TO_STOP)
         if self._dialect.drops_temperature:
             self.counter.note(NO_TEMPERATURE)
         if failed is not None:
