@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
+from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
@@ -151,7 +151,7 @@ class Attribution(Record):
         """Write one self-contained HTML page with the coloured prompt; hovering shows scores, clicking a segment plays it."""
         from interpreto_mllm.plots.html import page
 
-        Path(path).write_text(page(self), encoding="utf-8")
+        replace_file(path, page(self).encode())
 
     def to_latex(self, path: str | PathLike[str] | None = None, target: int | None = None) -> str:
         """The prompt as a LaTeX paragraph with each feature on its colour, for one target or for the whole answer.
@@ -165,7 +165,7 @@ class Attribution(Record):
 
         text = latex(self, target)
         if path is not None:
-            Path(path).write_text(text, encoding="utf-8")
+            replace_file(path, text.encode())
         return text
 
     def to_frame(self) -> pandas.DataFrame:
@@ -265,7 +265,7 @@ class Comparison(ComparedResults):
         """Write one self-contained page: the results side by side on one colour scale, their differences and agreement."""
         from interpreto_mllm.plots.html import document
 
-        Path(path).write_text(document(f"Comparison: {', '.join(self.names)}", self._repr_html_()), encoding="utf-8")
+        replace_file(path, document(f"Comparison: {', '.join(self.names)}", self._repr_html_()).encode())
 
     def _repr_html_(self) -> str:
         from interpreto_mllm.plots.comparison import comparison

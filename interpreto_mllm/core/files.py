@@ -16,14 +16,18 @@ _OWNER = re.compile(r"\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.part$")
 def replace_file(path: str | PathLike[str], content: bytes) -> None:
     """Write a file under a name that no other writer has, and give it its own name once it is complete.
 
-    What a killed writer of this machine has left behind is removed.
+    What a killed writer of this machine has left behind is removed. A link stays one, and the file it leads to is replaced. A
+    pipe or a device, such as /dev/stdout, is written to.
 
     Raises:
         OSError: when it cannot be written; the file that was there is left as it was.
     """
-    path = Path(path)
+    if Path(path).exists() and not Path(path).is_file():
+        Path(path).write_bytes(content)
+        return
+    path = Path(path).resolve()
     remove_stale_parts(path)
-    temporary = path.with_name(f".{path.name}.{_host()}-{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f"{_beginning(path)}{_host()}-{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -40,13 +44,18 @@ def replace_file(path: str | PathLike[str], content: bytes) -> None:
 
 def remove_stale_parts(path: Path) -> None:
     """Remove unfinished files of this name whose writers were processes of this machine that have ended."""
-    prefix = f".{path.name}."
+    prefix = _beginning(path)
     with suppress(OSError):
         for entry in os.scandir(path.absolute().parent):
             owner = _OWNER.match(entry.name[len(prefix) - 1 :]) if entry.name.startswith(prefix) else None
             if owner is not None and owner["host"] == _host() and not runs(int(owner["pid"])):
                 with suppress(OSError):
                     os.unlink(entry.path)
+
+
+def _beginning(path: Path) -> str:
+    """Of the names under which a file is written; those of files may be so long that nothing fits behind them."""
+    return f".{path.name[:100]}."
 
 
 def runs(pid: int) -> bool:

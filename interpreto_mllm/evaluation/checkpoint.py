@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -29,11 +30,20 @@ class Checkpoint:
         path: of the file.
 
     Raises:
+        TypeError: for what is no path.
         ValueError: when there is no such folder, nothing can be written there, or another process is writing it.
     """
 
     def __init__(self, path: str | PathLike[str]):
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"checkpoint must be the path of a file; got {path!r}.")
         self.path = Path(path)
+        try:
+            os.lstat(self.path)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except (OSError, ValueError) as error:  # such as a name that no file can have
+            raise ValueError(f"The checkpoint {str(path)!r} cannot be written ({error}): give a path that can.") from error
         if not self.path.absolute().parent.is_dir():
             raise ValueError(f"There is no folder {self.path.parent} for the checkpoint {self.path.name}: create it first.")
         if self.path.exists() and not self.path.is_file():

@@ -122,8 +122,8 @@ class RecordFile:
 def line(record: dict[str, Any]) -> bytes:
     """A record as a line: the checksum of its JSON, and the JSON.
 
-    Values come last: what is nearly all of a long record is base64, in which there is nothing to escape, and looking for it would
-    take as long as all the rest.
+    Values come last. They are nearly all of a long record, and base64, in which there is nothing to escape; that JSON looks for
+    it would take as long as all the rest.
     """
     values = record.get(VALUES)
     if values is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.optional import optional
+from interpreto_mllm.plots.figure import save
 
 if TYPE_CHECKING:
     from interpreto_mllm.metrics.comparison import Cliques, MethodComparison
@@ -51,6 +52,6 @@ def picture(comparison: MethodComparison, path: Any, by: Cliques, title: str) ->
     axes.text((count + 1) / 2, 0.85, title, ha="center", va="bottom", fontsize=11, color=INK)
     figure.text(0.5, 0.01, note, ha="center", va="bottom", fontsize=7.5, color=GREY)
     if path is not None:
-        figure.savefig(path, bbox_inches="tight", dpi=150)
+        save(figure, path, bbox_inches="tight", dpi=150)
     plt.close(figure)
     return figure

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.optional import optional
 from interpreto_mllm.metrics.baselines import RANDOM
 from interpreto_mllm.metrics.comparison import Cliques, MethodComparison, bootstrap_interval, compare_methods
@@ -200,7 +200,7 @@ class Faithfulness:
         """Write a self-contained page: the tables, and the critical-difference pictures where there is matplotlib."""
         from interpreto_mllm.metrics.scoreboard_page import page
 
-        Path(path).write_text(page(self), encoding="utf-8")
+        replace_file(path, page(self).encode())
 
     @cached_property
     def _tables(self) -> dict[tuple[str, str], dict[str, np.ndarray]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from os import PathLike
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
 from interpreto_mllm.plots.fonts import installed_fonts, label
 from interpreto_mllm.plots.scores import target_scores
@@ -44,9 +47,17 @@ def figure(attribution: Record, path: str | PathLike[str] | None, target: int | 
         else:
             drawn = _heat_map(attribution, fonts)
         if path is not None:
-            drawn.savefig(path, dpi=160, facecolor="white")
+            save(drawn, path, dpi=160, facecolor="white")
     plt.close(drawn)
     return drawn
+
+
+def save(drawn: Figure, path: str | PathLike[str], **options: Any) -> None:
+    """Write a figure as a whole or not at all; the format is the suffix, and PNG where there is none."""
+    path, file = Path(path), BytesIO()
+    path = path if path.suffix else path.with_name(f"{path.name}.png")
+    drawn.savefig(file, format=path.suffix[1:], **options)
+    replace_file(path, file.getvalue())
 
 
 def _bars(attribution: Record, target: int, fonts: dict[str, str]) -> Figure:

@@ -7,6 +7,7 @@ from os import PathLike
 from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
+from interpreto_mllm.plots.figure import save
 from interpreto_mllm.plots.fonts import installed_fonts, label
 from interpreto_mllm.results.interactions import NAMES, Pair, PairValues
 
@@ -39,7 +40,7 @@ def figure(interactions: PairValues, path: str | PathLike[str] | None, target: i
     with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
         drawn = _matrix(interactions, target, fonts) if kind == "matrix" else _network(interactions, target, top, fonts)
         if path is not None:
-            drawn.savefig(path, dpi=160, facecolor="white")
+            save(drawn, path, dpi=160, facecolor="white")
     plt.close(drawn)
     return drawn
 

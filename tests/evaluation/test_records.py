@@ -198,6 +198,38 @@ def test_a_file_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytes
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
 
 
+def test_links_and_pipes_stay_what_they_are_and_long_names_are_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    path, link, pipe = tmp_path / "there" / ("x" * 250), tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    for place in (path, link):
+        replace_file(place, str(place).encode())
+        assert path.read_text() == str(place)
+    assert link.is_symlink() and list(path.parent.iterdir()) == [path]
+    read = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    replace_file(pipe, b"page")
+    assert os.read(read, 10) == b"page" and pipe.is_fifo()
+    os.close(read)
+
+
+def test_pages_and_plots_are_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    result = Attribution.load(SAVED / "text.json")
+    writers = {"a.html": result.to_html, "a.tex": result.to_latex, "a.svg": result.plot}
+    for name, write in writers.items():
+        write(tmp_path / name)
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert before.keys() == writers.keys()
+    monkeypatch.setattr("interpreto_mllm.core.files.os.fsync", full)
+    for name, write in writers.items():
+        with pytest.raises(OSError, match="No space"):
+            write(tmp_path / name)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
 def test_a_checkpoint_of_an_earlier_version_becomes_one_of_today(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
     for name in ("checkpoint.json", "checkpoint_0.1.0.json"):

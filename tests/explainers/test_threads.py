@@ -70,8 +70,10 @@ def explained(kind: str, models: dict[str, Any], calls: int, budget: int, shared
     def explainer() -> Any:
         return method(*models[reads], progress=False, **options)
 
-    wanted = [explainer()(one, target)[0] for one in inputs]
     together, common = threading.Barrier(THREADS), explainer()
+    if shared:  # later calls know from the first what the model does, and need fewer forwards for the same coalitions
+        common(inputs[0], target)
+    wanted = [(common if shared else explainer())(one, target)[0] for one in inputs]
 
     def work(thread: int) -> None:
         together.wait()

@@ -90,6 +90,8 @@ def locked(path: Path) -> Any:
 FILES = [
     Row("a folder that is not there", lambda: run("nowhere/run.json"), "There is no folder nowhere for the checkpoint"),
     Row("a folder as a checkpoint", within_folder(lambda path: run(path.parent)), "is not a file: give the path of a file"),
+    Row("a number as a checkpoint", lambda: run(5), "must be the path of a file; got 5", TypeError),  # type: ignore[arg-type]
+    Row("a checkpoint whose name no file can have", lambda: run("run\0.json"), "'run\\x00.json' cannot be written"),
     Row("a checkpoint that cannot be written", lambda: run("/proc/run.json"), "cannot be written"),
     Row("a checkpoint that another process is writing", within_folder(locked), "is in use by process"),
     Row("a checkpoint and `evaluations`", within_folder(lambda path: run(path, evaluations=[None])), "not both"),

@@ -44,7 +44,7 @@ def told(body: Any, *more: Any, **remote: Any) -> Any:
 
 
 def waited(**slow: Any) -> Any:
-    return replied(lambda *_: Told(choice("yes" * 100, True), **slow), timeout=0.1)
+    return replied(lambda *_: Told(choice("yes" * 100, True), **slow), timeout=0.5)
 
 
 def busy_at_first(body: Any, status: int = 200) -> list[str]:
@@ -154,8 +154,8 @@ REPLIES = [
     ),
     Row("an error with escape codes", lambda: told({"error": "a\x1b[31mb"}, 400), r'"a\x1b[31mb", says m', RemoteError, True),
     Row("an answer that was cut within the thinking", thinking, "max_new_tokens", ValueError, True),
-    Row("bytes that drip", lambda: waited(drip=0.02), "gave no answer within timeout=0.1 s", RemoteError, True),
-    Row("nothing at all", lambda: waited(hang=True), "gave no answer within timeout=0.1 s", RemoteError, True),
+    Row("bytes that drip", lambda: waited(drip=0.02), "gave no answer within timeout=0.5 s", RemoteError, True),
+    Row("nothing at all", lambda: waited(hang=True), "gave no answer within timeout=0.5 s", RemoteError, True),
     Row("429 with `retries=0`", lambda: told({"error": "slow down"}, 429), '"slow down", says m at', RemoteError, True),
     Row("429, then an answer", lambda: busy_at_first({"error": "slow down"}, 429), "'yes', 'yes'", None, True),
     Row("503, then an answer", lambda: busy_at_first("", 503), "'yes', 'yes'", None, True),
