@@ -74,7 +74,6 @@ def test_answers_are_explained_completely_and_worth_what_they_are(family: str, s
     "options",
     [
         {"granularity": Granularity.TURN, "inference_mode": InferenceModes.ENTROPY},
-        {"granularity": Granularity.SENTENCE, "inference_mode": InferenceModes.ANSWER_LOGIT},
         *(pytest.param({"granularity": one}, marks=MORE) for one in Granularity),
         *(
             pytest.param({"inference_mode": one}, marks=MORE)
