@@ -137,4 +137,4 @@ sweep: .venv/.dev ## every text family of transformers, each number against a pl
 	$(BIN)/python benchmarks/sweep.py
 
 clean: ## remove what was made
-	rm -rf .venv .venv-inseq .venv-llama .venv-vllm .venv-interop .venv-oldest site demo_output .pytest_cache .ruff_cache
+	rm -rf .venv .venv-inseq .venv-llama .venv-vllm .venv-interop .venv-oldest .venv-tracking site demo_output .pytest_cache .ruff_cache
