@@ -67,6 +67,8 @@ class Encoding:
 class Encodings:
     """Encodes states through the model's own forward, up to its decoder; each call of an explainer keeps its own encodings.
 
+    A call that is evaluated in blocks keeps those of each block, as last digits depend on what else is encoded.
+
     States whose encodings depend on the batch (tried on the first use of each modality) are encoded one by one.
 
     Args:
@@ -78,7 +80,7 @@ class Encodings:
 
     def __init__(self, model: Any, processing: Processing, batches: Batches, counter: ForwardCounter):
         self.model, self.processing, self.batches, self.counter = model, processing, batches, counter
-        self._kept: PerCall[OrderedDict[bytes, Encoding]] = PerCall(OrderedDict)
+        self._kept: PerCall[OrderedDict[bytes, Encoding]] = PerCall(OrderedDict, of_block=True)
 
     def __call__(self, states: Iterable[State]) -> dict[bytes, Encoding]:
         """The encodings of these states, by key."""

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.engine.call import within_block
 from interpreto_mllm.engine.causal import CausalScorer
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.multimodal_inputs import MergingCheck, MultimodalInputs
@@ -96,8 +97,12 @@ class MultimodalScorer:
         return self._check(
             query.input,
             plain=lambda: self._plain_values(query, log_probabilities),
-            merging=lambda: self._trial.score_batch([(0, None)], [query]),
+            merging=lambda: self._merged(query),
         )
+
+    def _merged(self, query: Score) -> Float[Tensor, "1 t"]:
+        with within_block(self.runner.causal.inputs.trial()):
+            return self._trial.score_batch([(0, None)], [query])
 
     def _plain_values(self, query: Score, mode: Mode) -> Float[Tensor, "1 t"]:
         logits = self.runner.plain_logits(query)

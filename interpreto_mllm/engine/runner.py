@@ -15,6 +15,7 @@ from torch import Tensor
 from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
 from interpreto_mllm.engine.cache import CacheRow, join
 from interpreto_mllm.engine.cache_trial import Branch, CacheTrial, Leaf, Values
+from interpreto_mllm.engine.call import within_block
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.findings import finding
@@ -141,7 +142,8 @@ class CausalRunner:
         longest = max(len(row.input.ids) + len(row.continuation) for row in rows)
         trial = CacheTrial(self.model, self.batches, lambda nodes: self.extend(nodes, rows), values)
         if self._continues is None:
-            self._continues = trial.shallow(root)
+            with within_block(self.inputs.trial()):
+                self._continues = trial.shallow(root)
         if self._continues and longest > self._tried_length:
             with self.counter.trying(), self.inputs.trial():
                 self._continues, self._tried_length = trial.deep(root), longest

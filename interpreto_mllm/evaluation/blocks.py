@@ -19,6 +19,7 @@ from torch import Tensor
 from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.fingerprint import differences
+from interpreto_mllm.engine.call import new_block
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.presences import PresenceGame, evaluated
 
@@ -75,9 +76,12 @@ class Blocks:
 
 def evaluate_block(game: ModelGame, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p t"]:
     """The values of a block, all at once, in the turns of the model that a call takes."""
+    if isinstance(game, PresenceGame):
+        return game(coalitions)
     values: dict[int, Tensor] = {}
-    for _, rows, some in evaluated([game], [coalitions]):
-        values.update(zip(rows, some, strict=True))
+    with new_block():
+        for _, rows, some in evaluated([game], [coalitions]):
+            values.update(zip(rows, some, strict=True))
     return torch.stack([values[row] for row in range(len(coalitions))])
 
 
