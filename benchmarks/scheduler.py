@@ -1,6 +1,6 @@
 """What a study costs beside its explanations, and how well it keeps many workers busy.
 
-    python benchmarks/scheduler.py [--samples 200] [--budget 64] [--tasks 16] [--seconds 2.0]
+    python benchmarks/scheduler.py [--samples 200] [--budget 64] [--tasks 5] [--seconds 10]
 
 Overhead: samples of the shipped text model, explained with three methods by `run_study` and by calls of the explainers on the
 same prompts, sample by sample in turns, so that both meet the same load of the machine. Processor seconds, all artifacts
@@ -147,8 +147,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--budget", type=int, default=64)
-    parser.add_argument("--tasks", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--tasks", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10.0)
     given = parser.parse_args()
     from report import Report
 

@@ -13,7 +13,9 @@ from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.evaluation import blocks as module
 from interpreto_mllm.evaluation.blocks import Blocks, evaluate_block, in_blocks, known_of
 from interpreto_mllm.evaluation.checkpoint_file import Contents
-from interpreto_mllm.testbed import load_recall
+from interpreto_mllm.testbed import load_hearing, load_recall, load_sight
+from interpreto_mllm.testbed.shapes import sample_scene_prompts
+from interpreto_mllm.testbed.sounds import sample_clip_prompts
 
 TEXT = "the apple is red . the sky is blue . what is the apple ?"
 
@@ -119,3 +121,21 @@ def test_blocks_evaluated_elsewhere_in_any_order_give_the_same_numbers_and_those
         pytest.raises(ValueError, match=r"another game .* targets: 'blue'.* there, 'red'.* here"),
     ):
         explainer(TEXT, " red")
+
+
+@pytest.mark.parametrize("load", [load_sight, pytest.param(load_hearing, marks=pytest.mark.thorough)])
+def test_blocks_with_media_have_the_same_digits_whatever_was_evaluated_before(load):
+    parts = load()
+    [prompt] = (sample_clip_prompts if load is load_hearing else sample_scene_prompts)(1)
+
+    def game():
+        return KernelShap(*parts).game(prompt.messages, prompt.answer)
+
+    def draw(seed):
+        return torch.rand(12, game().n, generator=torch.Generator().manual_seed(seed)) < 0.5
+
+    first, second = draw(0), draw(1)
+    fresh = game()
+    after = known_of(fresh, first), known_of(fresh, second)
+    assert known_of(game(), second).values.equal(after[1].values)
+    assert known_of(fresh, first).values.equal(after[0].values)

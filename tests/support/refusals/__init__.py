@@ -8,6 +8,7 @@ from support.refusals.metrics import METRIC_ROWS
 from support.refusals.parts import MODELS
 from support.refusals.prompts import PROMPTS
 from support.refusals.row import Row
+from support.refusals.runs import RUNS
 from support.refusals.servers import REPLIES, REQUESTS
 from support.refusals.settings import SETTINGS
 from support.refusals.studies import STUDIES
@@ -22,5 +23,6 @@ ROWS: dict[str, list[Row]] = {
     "What a server replies": REPLIES,
     "Metrics and sources": METRIC_ROWS,
     "Studies": STUDIES,
+    "Runs of studies": RUNS,
 }
 """By heading."""
