@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.gaussian.cholesky import factor
-from interpreto_mllm.gaussian.kernel import Kernel
+from interpreto_mllm.gaussian.kernel import Kernel, summed
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
 
@@ -17,7 +19,7 @@ LEAST_IMPROVEMENT = 1e-3
 """Of the log posterior density in one iteration, in nats."""
 
 
-def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = None) -> Kernel:
+def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = None, work: float = inf) -> Kernel:
     """The kernel of largest posterior density, its evidence summed over targets and parities (Rasmussen & Williams 2006, 5.4).
 
     Of more than 512 observations, evenly spaced ones are used; targets that do not vary are left out.
@@ -25,6 +27,7 @@ def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = No
     Args:
         observations: those whose density counts.
         start: logarithms to start from, such as those of an earlier fit; the prior's means when absent.
+        work: multiplications after which the search ends, wherever it is.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -41,7 +44,9 @@ def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = No
     logs = Kernel.prior(observations.signs.shape[1])[0] if start is None else start.clone()
     if t == 0:
         return Kernel(logs)
-    best = minimise(lambda point: negative_log_posterior(point, observations), logs, MOST_ITERATIONS, LEAST_IMPROVEMENT)
+    n, u = observations.signs.shape[1], len(observations.signs)
+    looks = work / (u**2 * (4 * u + 8 * n + 60))
+    best = minimise(lambda point: negative_log_posterior(point, observations), logs, MOST_ITERATIONS, LEAST_IMPROVEMENT, looks)
     return Kernel(Kernel.clamped(best))
 
 
@@ -53,7 +58,8 @@ def negative_log_posterior(
     means, spreads = Kernel.prior(n)
     offset = (logs - means) / spreads
     kernel = Kernel(Kernel.clamped(logs))
-    near, far = kernel.near_and_far(observations.signs, observations.signs)
+    parts = list(kernel.parts(observations.signs, observations.signs))
+    near, far = summed(parts, len(observations.signs), len(observations.signs))
     loss = offset.square().sum() / 2
     near_slope, far_slope = torch.zeros(2, *near.shape, dtype=torch.float64)
     for parity, values in observations.blocks:
@@ -65,4 +71,4 @@ def negative_log_posterior(
         slope = (targets * inverse - solved @ solved.T) / 2
         near_slope += parity[0] * slope
         far_slope += parity[1] * slope
-    return loss, kernel.gradient(observations.signs, near_slope, far_slope) + offset / spreads
+    return loss, kernel.gradient(observations.signs, parts, near_slope, far_slope) + offset / spreads

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,8 @@ from interpreto_mllm.gaussian.integrals import share_covariance, share_variance,
 
 Parity = tuple[float, float]
 """(a, b): the covariance of what is observed is a · k(x, x′) + b · k(x, −x′)."""
+Part = tuple[str, Float[Tensor, "p other"], Float[Tensor, "p other"]]
+"""The name of a summand of the covariance, and what it adds to k(x, x′) and to k(x, −x′)."""
 ODD: Parity = (0.5, -0.5)
 EVEN: Parity = (0.5, 0.5)
 WHOLE: Parity = (1.0, 0.0)
@@ -80,11 +82,7 @@ class Kernel:
         self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]
     ) -> tuple[Float[Tensor, "p other"], Float[Tensor, "p other"]]:
         """k(x, x′) and k(x, −x′)."""
-        near, far = torch.zeros(2, len(left), len(right), dtype=torch.float64)
-        for _, near_part, far_part in self.parts(left, right):
-            near += near_part
-            far += far_part
-        return near, far
+        return summed(self.parts(left, right), len(left), len(right))
 
     def variance(self, signs: Float[Tensor, "p n"], parity: Parity) -> Float[Tensor, "p"]:
         """The diagonal of `covariance`."""
@@ -93,9 +91,7 @@ class Kernel:
         far += self.constant - self.linear * self.n
         return parity[0] * near + parity[1] * (far + self.size * torch.exp(-signs.sum(1).abs() / self.length))
 
-    def parts(
-        self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]
-    ) -> Iterator[tuple[str, Float[Tensor, "p other"], Float[Tensor, "p other"]]]:
+    def parts(self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]) -> Iterator[Part]:
         """The name of each summand, and what it adds to k(x, x′) and to k(x, −x′)."""
         for name, (scale, rates) in zip(SCALARS, self.products, strict=False):
             rated, total = (left * rates) @ right.T / 2, rates.sum() / 2
@@ -110,12 +106,18 @@ class Kernel:
         yield "white", self.white * (agreement == self.n).double(), self.white * (agreement == -self.n).double()
 
     def gradient(
-        self, signs: Float[Tensor, "p n"], near: Float[Tensor, "p p"], far: Float[Tensor, "p p"]
+        self, signs: Float[Tensor, "p n"], parts: Iterable[Part], near: Float[Tensor, "p p"], far: Float[Tensor, "p p"]
     ) -> Float[Tensor, "k"]:
-        """The gradient in `logs` of a function whose derivatives in k(x, x′) and k(x, −x′) are `near` and `far`."""
+        """The gradient in `logs` of a function whose derivatives in k(x, x′) and k(x, −x′) are `near` and `far`.
+
+        Args:
+            signs: the coalitions.
+            parts: those of their covariance.
+            near, far: the derivatives.
+        """
         rates = {name: rates for name, (_, rates) in zip(SCALARS, self.products, strict=False)}
         counts, slopes, scalars = signs.sum(1) / 2, [], {}
-        for name, near_part, far_part in self.parts(signs, signs):
+        for name, near_part, far_part in parts:
             closer, further = near * near_part, far * far_part
             scalars[name] = (closer + further).sum()
             if name in rates:
@@ -141,3 +143,12 @@ class Kernel:
         for scale, rates in self.products:
             variance = variance + scale * share_variance(rates)
         return variance
+
+
+def summed(parts: Iterable[Part], rows: int, columns: int) -> tuple[Float[Tensor, "p other"], Float[Tensor, "p other"]]:
+    """k(x, x′) and k(x, −x′), from their parts."""
+    near, far = torch.zeros(2, rows, columns, dtype=torch.float64)
+    for _, near_part, far_part in parts:
+        near += near_part
+        far += far_part
+    return near, far

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,11 +15,13 @@ MOST_STEP_LENGTHS = 20
 """Tried in one line search."""
 
 
-def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, tolerance: float) -> Float[Tensor, "k"]:
+def minimise(
+    function: Smooth, start: Float[Tensor, "k"], iterations: int, tolerance: float, looks: float = inf
+) -> Float[Tensor, "k"]:
     """Where `function`, which returns a value and a gradient, has a minimum near `start`.
 
     Limited-memory BFGS (Nocedal 1980) with a line search by bisection for the weak Wolfe conditions (Lewis & Overton 2013).
-    It ends once the value falls by less than `tolerance` in an iteration.
+    It ends once the value falls by less than `tolerance` in an iteration, or the function was looked at so often.
 
     Example:
         >>> import torch
@@ -26,12 +29,18 @@ def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, toler
         >>> minimise(valley, torch.zeros(2, dtype=torch.float64), 50, 1e-12).tolist()
         [3.0, 3.0]
     """
-    point = start
-    value, slope = function(point)
+    point, looked = start, 0
+
+    def counted(point: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal looked
+        looked += 1
+        return function(point)
+
+    value, slope = counted(point)
     steps: deque[tuple[Tensor, Tensor]] = deque(maxlen=REMEMBERED_STEPS)
     for _ in range(iterations):
         direction = _descent_direction(slope, steps)
-        found = _line_search(function, point, value, slope, direction, 1.0 if steps else 1 / max(1.0, float(slope.norm())))
+        found = _line_search(counted, point, value, slope, direction, 1.0 if steps else 1 / max(1.0, float(slope.norm())))
         if found is None:
             break
         step, new_value, new_slope = found
@@ -39,7 +48,7 @@ def minimise(function: Smooth, start: Float[Tensor, "k"], iterations: int, toler
             steps.append((step, new_slope - slope))
         fall = float(value - new_value)
         point, value, slope = point + step, new_value, new_slope
-        if fall < tolerance:
+        if fall < tolerance or looked >= looks:
             break
     return point
 

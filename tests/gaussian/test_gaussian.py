@@ -161,6 +161,16 @@ def test_the_minimiser_gets_to_the_bottom_of_a_bent_valley():
 
     bottom = minimise(rosenbrock, torch.zeros(6, dtype=torch.float64), 300, 1e-16)
     torch.testing.assert_close(bottom, torch.ones(6, dtype=torch.float64), atol=1e-5, rtol=0)
+    looks = 0
+
+    def counted(point: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal looks
+        looks += 1
+        return rosenbrock(point)
+
+    early = minimise(counted, torch.zeros(6, dtype=torch.float64), 300, 1e-16, looks=8.0)
+    assert 8 <= looks < 8 + 20, "the line search under way is finished"
+    assert rosenbrock(bottom)[0] < rosenbrock(early)[0] < rosenbrock(torch.zeros(6, dtype=torch.float64))[0]
     cliff = minimise(lambda x: ((x - x.log()).sum(), 1 - 1 / x), torch.full((2,), 9.0).double(), 100, 1e-14)
     torch.testing.assert_close(cliff, torch.ones(2, dtype=torch.float64), atol=1e-5, rtol=0)
 
