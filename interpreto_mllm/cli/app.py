@@ -174,6 +174,7 @@ def run(
     executor: parameters.RunExecutor = parameters.Executor.local,
     workers: Workers = 1,
     gpus: parameters.RunGpus = 0.0,
+    over: parameters.RunOver = parameters.Over.samples,
     ray_address: parameters.RunRayAddress = None,
     cluster_option: parameters.RunClusterOption = None,
     track: parameters.RunTrack = None,
@@ -186,7 +187,7 @@ def run(
     """
     from interpreto_mllm.cli import study
 
-    where = study.Where(executor.value, workers, gpus, ray_address, tuple(cluster_option or ()))
+    where = study.Where(executor.value, workers, gpus, ray_address, tuple(cluster_option or ()), over.value)
     study.run(config, out, resume, where, tuple(track or ()), report, quiet)
 
 

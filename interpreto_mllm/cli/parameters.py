@@ -19,6 +19,13 @@ class Executor(StrEnum):
     slurm = "slurm"
 
 
+class Over(StrEnum):
+    """What is shared among the workers of a study."""
+
+    samples = "samples"
+    coalitions = "coalitions"
+
+
 Prompt = Annotated[str | None, typer.Argument(help="The prompt; - reads it from the standard input.")]
 
 Chat = Annotated[
@@ -115,6 +122,9 @@ RunExecutor = Annotated[Executor, typer.Option("--executor", "-e", help="Where s
 
 RunGpus = Annotated[float, typer.Option(min=0, help="local: GPUs that the workers share. ray: GPUs of each worker.")]
 
+RunOver = Annotated[
+    Over, typer.Option("--over", help="What the workers share: whole samples, or the coalitions of one after the other.")
+]
 RunRayAddress = Annotated[str | None, typer.Option(help="Of a Ray cluster, such as auto.")]
 
 RunClusterOption = Annotated[list[str] | None, typer.Option(help="A parameter of submitit as KEY=VALUE; may be repeated.")]

@@ -37,6 +37,7 @@ class Where:
         gpus: see `Processes` and `RayWorkers`.
         ray_address: of a Ray cluster.
         cluster_options: parameters of submitit as "key=value".
+        over: whether the workers share "samples", or the "coalitions" of one after the other.
     """
 
     executor: str = "local"
@@ -44,10 +45,25 @@ class Where:
     gpus: float = 0.0
     ray_address: str | None = None
     cluster_options: tuple[str, ...] = ()
+    over: str = "samples"
 
 
 def executor_for(where: Where, folder: Path) -> Any:
     """The executor that is meant; None for this process.
+
+    Raises:
+        Problem: for options of another executor.
+    """
+    workers = workers_for(where, folder)
+    if where.over == "samples" or workers is None:
+        return workers
+    from interpreto_mllm.studies.coalitions import OverCoalitions
+
+    return OverCoalitions(workers)
+
+
+def workers_for(where: Where, folder: Path) -> Any:
+    """The workers that are meant; None for this process.
 
     Raises:
         Problem: for options of another executor.
