@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.least_squares import least_squares
@@ -30,10 +34,13 @@ class LimeAggregator(Aggregator):
     Args:
         kernel_width: how fast the weight falls with the distance.
         alpha: strength of the ridge.
+        distance: another distance of coalitions `Bool[p n]` from the full one, `Float[p]`.
+        kernel: another weight of coalitions by their distance, `Float[p]` to `Float[p]`; `kernel_width` has no effect then.
 
     Raises:
-        ValueError: when `kernel_width` is not positive or `alpha` is negative, or where coalitions weigh so little beside the
-            full one that the ridge alone would decide.
+        ValueError: when `kernel_width` is not positive or `alpha` is negative; for a distance or a kernel that does not return
+            one number of at least 0 for each coalition; or where coalitions weigh so little beside the full one that the ridge
+            alone would decide.
 
     Example:
         >>> from interpreto_mllm.explainers.play import play
@@ -45,21 +52,35 @@ class LimeAggregator(Aggregator):
 
     estimand = "surrogate weights"
 
-    def __init__(self, kernel_width: float = 0.25, alpha: float = 1e-3):
+    def __init__(
+        self,
+        kernel_width: float = 0.25,
+        alpha: float = 1e-3,
+        distance: Callable[[Tensor], Tensor] | None = None,
+        kernel: Callable[[Tensor], Tensor] | None = None,
+    ):
         if kernel_width <= 0 or alpha < 0:
             raise ValueError(f"kernel_width must be positive and alpha at least 0; got {kernel_width} and {alpha}.")
-        self.kernel_width, self.alpha = kernel_width, alpha
+        self.kernel_width, self.alpha, self.distance, self.kernel = kernel_width, alpha, distance, kernel
+
+    def nearness(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
+        """The weight of each coalition by its distance from the full one."""
+        distance = 1 - coalitions.double().mean(1).sqrt()
+        if self.distance is not None:
+            distance = _one_each(self.distance(coalitions), coalitions, "distance")
+        if self.kernel is not None:
+            return _one_each(self.kernel(distance), coalitions, "kernel")
+        return torch.exp(-(distance.square()) / self.kernel_width**2)
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         require_alike(evaluations, self, "BernoulliPerturbator or ExactPerturbator")
         design = evaluations.coalitions.double()
-        distance = 1 - design.mean(1).sqrt()
         population = population_weights(evaluations)
         relative = population / population.max()
         if population.isinf().any():
             logs = log_population_weights(evaluations)
             relative = torch.exp(logs - logs.max())
-        weights = relative * torch.exp(-(distance.square()) / self.kernel_width**2)
+        weights = relative * self.nearness(evaluations.coalitions)
         share = weights / weights.sum()
         unseen = (1 - 1 / population).clamp_min(0)
         centred, values = design - share @ design, evaluations.values - share @ evaluations.values
@@ -75,3 +96,15 @@ class LimeAggregator(Aggregator):
         enough = effective_number(weights[2:]) >= COALITIONS_PER_FEATURE * evaluations.n
         known = evaluations.complete or (evaluations.design is Design.SAMPLE and enough)
         return Estimate(estimate, errors if known else None)
+
+
+def _one_each(found: object, coalitions: Bool[Tensor, "p n"], what: str) -> Float[Tensor, "p"]:
+    """What a callable of the user's returned, if it is a number of at least 0 for each coalition."""
+    right = isinstance(found, Tensor) and found.shape == (len(coalitions),)
+    if not isinstance(found, Tensor) or not right or not bool((found >= 0).all()) or not bool(found.isfinite().all()):
+        made = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) and not right else "other numbers or none"
+        raise ValueError(
+            f"The {what} of LimeAggregator returns a tensor with one number of at least 0 for each of the {len(coalitions)} "
+            f"coalitions; this one gave {made}."
+        )
+    return found.double()

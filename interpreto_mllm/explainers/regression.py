@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Unpack
+
+from torch import Tensor
 
 from interpreto_mllm.aggregators import KernelAggregator, LassoAggregator, LimeAggregator
 from interpreto_mllm.explainers.method import Method
@@ -44,6 +47,7 @@ class Lime(Method):
         model, tokenizer, options: see `AttributionExplainer`.
         kernel_width: how slowly the weight of a coalition decreases with its distance from the whole prompt.
         alpha: ridge penalty.
+        distance, kernel: others than LIME's, as callables; see `LimeAggregator`.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -55,9 +59,17 @@ class Lime(Method):
     perturbator = BernoulliPerturbator()
 
     def __init__(
-        self, model: Any, tokenizer: Any = None, *, kernel_width: float = 0.25, alpha: float = 1e-3, **options: Unpack[Options]
+        self,
+        model: Any,
+        tokenizer: Any = None,
+        *,
+        kernel_width: float = 0.25,
+        alpha: float = 1e-3,
+        distance: Callable[[Tensor], Tensor] | None = None,
+        kernel: Callable[[Tensor], Tensor] | None = None,
+        **options: Unpack[Options],
     ):
-        self.aggregator = LimeAggregator(kernel_width, alpha)
+        self.aggregator = LimeAggregator(kernel_width, alpha, distance, kernel)
         super().__init__(model, tokenizer, **options)
 
 

@@ -263,6 +263,33 @@ def test_lime_is_the_weighted_ridge_over_all_coalitions():
     torch.testing.assert_close(result.attributions[0], expected)
 
 
+def test_lime_takes_a_distance_and_a_kernel_of_ones_own():
+    n = 5
+    game = dense_game(n, targets=1)
+    coalitions = everything(n)
+    own = LimeAggregator(alpha=0.0, distance=lambda s: (~s).sum(1) / n, kernel=lambda d: (1 - d) ** 2)
+    weights = torch.tensor([(sum(row) / n) ** 2 for row in coalitions.tolist()]).double().sqrt()[:, None]
+    design = torch.cat([torch.ones(len(coalitions), 1).double(), coalitions.double()], 1)
+    expected = torch.linalg.lstsq(design * weights, game(coalitions) * weights).solution[1:, 0]
+    torch.testing.assert_close(run(game, ExactPerturbator(), own, n).attributions[0], expected, atol=1e-6, rtol=1e-6)
+    same = LimeAggregator(0.4, distance=lambda s: 1 - s.double().mean(1).sqrt(), kernel=lambda d: torch.exp(-(d**2) / 0.4**2))
+    expected = run(game, ExactPerturbator(), LimeAggregator(0.4), n).attributions
+    torch.testing.assert_close(run(game, ExactPerturbator(), same, n).attributions, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"distance": lambda s: s.double()}, "The distance of LimeAggregator .* this one gave shape"),
+        ({"kernel": lambda d: -d}, "The kernel of LimeAggregator .* this one gave other numbers"),
+        ({"kernel": lambda d: d.tolist()}, "this one gave other numbers or none"),
+    ],
+)
+def test_a_distance_or_kernel_that_is_none_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        run(dense_game(4), ExactPerturbator(), LimeAggregator(**options), 4)
+
+
 @pytest.mark.parametrize("window, stride", [(1, 1), (2, 1), (3, 2), (9, 4)])
 def test_occlusion_is_the_mean_loss_over_windows(window, stride):
     n = 7
