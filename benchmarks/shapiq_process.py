@@ -31,7 +31,12 @@ class Shapiq:
 
     def _read(self) -> Any:
         assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(
+                f"{self._process.args[0]} has no shapiq: pip install 'interpreto_mllm[bench]', or give --peers PYTHON."
+            )
+        return json.loads(line)
 
     def _write(self, content: dict[str, Any]) -> None:
         assert self._process.stdin is not None

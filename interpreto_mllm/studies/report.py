@@ -169,7 +169,7 @@ def _beside(results: dict[str, Attribution]) -> str:
 def _file(name: str) -> str:
     from interpreto_mllm.studies.names_of_files import file_name
 
-    return file_name(name)
+    return file_name(name.lower())
 
 
 def _tables(folder: Path, title: str, board: Leaderboard) -> list[Path]:
