@@ -195,7 +195,7 @@ def anchored(input: ModelInput, anchor: int | None) -> ModelInput:
         return input
     if anchor is None:
         raise ValueError(
-            "With every feature absent the prompt is empty and this tokenizer has no BOS or EOS token to stand in: "
+            "With every feature absent the prompt is empty, and no BOS or EOS token is known that could stand in: "
             "pin a feature, or use Replace(...) as the occlusion."
         )
     if not nothing_seen or input.seen is None:

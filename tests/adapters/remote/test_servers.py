@@ -34,7 +34,6 @@ MODE = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": 4})
 PLAIN = "the apple is red . the sky is blue . what is the apple ?"
 CHAT = [{"role": "system", "content": "answer the question ."}, {"role": "user", "content": PLAIN}]
 OPTIONS: dict[str, Any] = {"progress": False, "granularity": Granularity.SENTENCE}
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 def llama_server(llama: tuple[Path, Any]) -> Iterator[str]:
     python = environment("LLAMA_PYTHON")
     file = llama[0] / "tiny.gguf"
-    subprocess.run([python, HERE / "tiny_llama.py", llama[0], file], check=True)
+    subprocess.run([python, tiny_llama.__file__, llama[0], file], check=True)
     command = [python, "-m", "llama_cpp.server", "--model", str(file), "--port", "{port}", "--n_ctx", "512"]
     exact = ["--logits_all", "true", "--type_k", "0", "--type_v", "0", "--n_threads", "1", "--model_alias", "tiny"]
     with serving([*command, *exact], llama[0] / "log", 60) as url:
@@ -68,6 +67,7 @@ def vllm_server(llama: tuple[Path, Any]) -> Iterator[str]:
     python = environment("VLLM_PYTHON")
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(llama[0]), "--served-model-name", "tiny"]
     exact = ["--host", "127.0.0.1", "--port", "{port}", "--enforce-eager", "--dtype", "float32", "--max-model-len", "512"]
+    exact += ["--enable-prefix-caching"]
     with serving([*command, *exact], llama[0] / "log", 300, VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1") as url:
         yield url
 
@@ -151,3 +151,11 @@ def test_vllm_scores_and_answers_as_the_model_does_locally(
         [there], [here] = KernelShap(remote, **options)(prompt, target), KernelShap(*llama[1], **options)(prompt, target)
         same(there, here, 1e-4)
         assert there.attributions.shape[0] >= (1 if mode is MODE else 3)
+
+
+def test_vllm_says_the_same_after_other_requests(vllm_server: str) -> None:
+    """A prompt of several blocks of its prefix cache, which are there when it is asked about again."""
+    remote = RemoteModel(vllm_server, "tiny", route="completion")
+    first, again = (KernelShap(remote, pinned=[0], budget=24, progress=False)(PLAIN * 4, " red")[0] for _ in range(2))
+    same(again, first, 1e-4)
+    assert first.notes == again.notes == ()
