@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import wave
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +13,20 @@ import torch
 from PIL import Image
 from support import zoo
 from support.families import family
+from support.misbehaving import Told, choice, misbehaving
 
-from interpreto_mllm import Attend, Drop, KernelShap, Patches, Template
+from interpreto_mllm import (
+    Attend,
+    Clip,
+    Drop,
+    Granularity,
+    KernelShap,
+    Patches,
+    RemoteModel,
+    ResponseSimilarity,
+    Template,
+)
+from interpreto_mllm.similarity import TfIdf
 
 SKY = "the sky is blue"
 
@@ -80,6 +94,49 @@ def test_parts_of_servers_protocols_are_read_on_local_models() -> None:
     games = [explainer.game([{"role": "user", "content": content}], " x") for content in (parts, theirs)]
     (one, other) = (game.prompt.inputs_for(torch.ones(1, game.n, dtype=torch.bool))[0][0] for game in games)
     assert one.key == other.key and games[0].features == games[1].features
+
+
+def spoken() -> dict[str, Any]:
+    """A second of noise, as servers' protocols send it."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as recording:
+        recording.setparams((1, 2, 16_000, 0, "NONE", ""))
+        recording.writeframes((np.random.default_rng(0).standard_normal(16_000) * 3000).astype("<i2").tobytes())
+    return {"type": "input_audio", "input_audio": {"data": base64.b64encode(file.getvalue()).decode(), "format": "wav"}}
+
+
+def test_input_audio_is_heard_by_a_local_model() -> None:
+    subject = family("qwen2_audio")
+    explainer = KernelShap(subject.model, subject.processor, granularity=Granularity.TURN, progress=False)
+    game = explainer.game([{"role": "user", "content": [spoken(), {"type": "text", "text": "what?"}]}], " x")
+    assert [feature.modality for feature in game.features] == ["audio", "audio", "text"]
+    [clip] = game.prompt.media
+    assert isinstance(clip, Clip) and abs(clip.seconds - 1) < 0.01
+
+
+def test_parts_of_its_own_protocol_reach_a_server() -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(file, "PNG")
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()}}
+    content = [image, spoken(), {"type": "text", "text": "what?"}]
+    with misbehaving(lambda *_: Told(choice("yes", True))) as server:
+        remote, mode = RemoteModel(server.url, "m", max_pixels=256), ResponseSimilarity(similarity=TfIdf())
+        explainer = KernelShap(remote, inference_mode=mode, budget=8, image_granularity=Patches(1, 2), progress=False)
+        [result] = explainer([{"role": "user", "content": content}], "yes")
+        sent = [[part["type"] for part in body["messages"][0]["content"]] for body in server.asked]
+    assert all(types[:2] == ["image_url", "input_audio"] for types in sent)
+    assert "image 1: 32 × 32 pixels, sent as 16 × 16 (max_pixels=256)" in result.notes
+
+
+def test_a_rendered_chat_with_an_image_has_one_bos() -> None:
+    subject = family("llava")
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
+    chat = [{"role": "user", "content": [{"type": "image", "image": photo}, {"type": "text", "text": "what?"}]}]
+    text = subject.processor.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    explainer = KernelShap(subject.model, subject.processor, image_granularity=Patches(1, 2), progress=False)
+    games = [explainer.game(given, " x") for given in (chat, {"text": text, "images": photo})]
+    (one, other) = (game.prompt.inputs_for(torch.ones(1, game.n, dtype=torch.bool))[0][0] for game in games)
+    assert one.key == other.key and one.ids.tolist().count(subject.processor.tokenizer.bos_token_id) == 1
 
 
 def test_notes_on_media_reach_the_result() -> None:
