@@ -43,6 +43,11 @@ def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
             "ProxySHAP": lambda: approximator.ProxySHAP(n, max_order=1, index="SV", **seeded),
             "ProxySHAP, adjusted": lambda: approximator.ProxySHAP(n, max_order=1, index="SV", adjustment=True, **seeded),
         }
+    if hasattr(approximator, "PolySHAP"):
+        found |= {
+            "LeverageSHAP of 1.8": lambda: approximator.LeverageSHAP(n, **seeded),
+            "PolySHAP": lambda: approximator.PolySHAP(n, max_order=3, pairing_trick=True, **seeded),
+        }
     return {f"shapiq {name}": make for name, make in found.items()}
 
 
