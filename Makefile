@@ -131,6 +131,7 @@ bench: .venv/.bench .venv-inseq/.made ## run the benchmarks; their tables land i
 	$(BIN)/python benchmarks/ranks.py
 	$(BIN)/python benchmarks/interactions.py
 	$(BIN)/python benchmarks/stopping.py
+	$(BIN)/python benchmarks/scheduler.py
 	$(BIN)/python benchmarks/gradients.py --inseq .venv-inseq/bin/python
 
 sweep: .venv/.dev ## every text family of transformers, each number against a plain forward; an hour
