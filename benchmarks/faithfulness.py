@@ -2,7 +2,7 @@
 
     python benchmarks/faithfulness.py [--prompts 10] [--budget 64] [--out FOLDER]
 
-Prompts of the shipped text model, three facts and a question. All methods explain the same game under the same budget, a point
+Prompts of the shipped text model, two facts and a question. All methods explain the same game under the same budget, a point
 of a gradient method counting as three evaluations; methods whose cost follows from the prompt have that. Each is judged by the
 game it explains and by one in which absent words are replaced instead of dropped. Every coalition is evaluated once for all
 methods, baselines and metrics. "·": not better than random scores at 95 %.
@@ -32,7 +32,7 @@ SAMPLED = (im.IntegratedGradients, im.GradientShap, im.SmoothGrad, im.SquareGrad
 SINGLE = (im.Saliency, im.InputXGradient, im.Relevance)
 POINT = 3
 """What a point of a gradient method costs, in evaluations."""
-COLUMNS = ("deletion_auc", "insertion_auc", "comprehensiveness@aopc", "sufficiency@aopc", "top_k_drop@1", "lds", "infidelity")
+COLUMNS = ("deletion_auc", "insertion_auc", "comprehensiveness", "sufficiency", "top_k_drop@1", "lds", "infidelity")
 ABOUT = (
     "What becomes of the answer when the features that a method ranks first are taken away, or are all that is left? Prompts "
     "of the shipped text model. “·”: not better than random scores at 95 % by a Monte Carlo test over random orders."
@@ -78,7 +78,7 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("interpreto_mllm").setLevel(logging.ERROR)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    prompts = sample_fact_prompts(arguments.prompts, facts=3, seed=104)
+    prompts = sample_fact_prompts(arguments.prompts, facts=2, seed=104)
     board = faithfulness(explainers(arguments.budget), [one.prompt for one in prompts], [one.answer for one in prompts])
     board.to_frame().to_json(arguments.out / "records.json", orient="records", indent=0)
     numbers = [name for name in COLUMNS if name in board.numbers]
