@@ -19,6 +19,7 @@ from support.real_server import serving
 
 from interpreto_mllm import (
     Attribution,
+    Drop,
     ExactShapley,
     Granularity,
     InferenceModes,
@@ -128,12 +129,13 @@ def test_llama_cpp_scores_as_the_model_does_locally(llama_server: str, llama: tu
 
 
 def test_llama_cpp_answers_as_the_model_does_locally(llama_server: str, llama: tuple[Path, Any]) -> None:
+    """The server is sent what is left as a text, and tokenises it."""
     plain = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": 4, "extra_body": {"repeat_penalty": 1.0}})
     for route, prompt, pins in (("chat", CHAT, ()), ("completion", PLAIN, (2,))):
         remote = RemoteModel(llama_server, "tiny", route=route)  # type: ignore[arg-type]
         options = {**OPTIONS, "pinned": pins}
         [there] = ExactShapley(remote, inference_mode=plain, **options)(prompt)
-        [here] = ExactShapley(*llama[1], inference_mode=MODE, **options)(prompt)
+        [here] = ExactShapley(*llama[1], inference_mode=MODE, occlusion=Drop(retokenize=True), **options)(prompt)
         same(there, here)
     with pytest.raises(ValueError, match="prompt log-probabilities"):
         ExactShapley(RemoteModel(llama_server, "tiny"), **OPTIONS)(CHAT, "red")
