@@ -60,7 +60,7 @@ class Line:
         ]
 
 
-HEADINGS = ("state", "samples", "failed", "evaluations/s", "reused", "time left")
+HEADINGS = ("state", "samples", "failed", "evals/s", "reused", "time left")
 
 
 def duration(seconds: float) -> str:
@@ -140,7 +140,10 @@ class Live(Watcher):
         """All runs; of many, those that run or have failed before those that wait or are done."""
         from rich.table import Table
 
-        table = Table("run", *HEADINGS)
+        table = Table()
+        table.add_column("run", overflow="fold")
+        for heading in HEADINGS:
+            table.add_column(heading, no_wrap=True)
         order = sorted(self.lines.values(), key=lambda line: line.until is not None or not line.since)
         chosen = {line.name for line in order[:ROWS_SHOWN]}
         for line in self.lines.values():
