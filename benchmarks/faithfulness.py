@@ -93,7 +93,7 @@ def main() -> None:
         found = board.comparison(number)
         charts.append(ranks_chart(heading, found.average_ranks, found.cliques()))
     report.save()
-    report.page("faithfulness", ABOUT, charts, facts=[f"{arguments.prompts} prompts", f"{arguments.budget} evaluations"])
+    report.page("faithfulness", ABOUT, charts, facts=[f"prompts: {arguments.prompts}", f"{arguments.budget} evaluations"])
 
 
 if __name__ == "__main__":

@@ -34,13 +34,13 @@ SUITES: dict[str, Suite] = {
         Suite(
             "planted-text",
             "Which words of facts and a question does each method find? The true causes are known.",
-            "2 min",
+            "3 min",
             config="planted-text.yaml",
         ),
         Suite(
             "planted-vision",
             "Which patches of a picture and which words does each method find? The true causes are known.",
-            "2 min",
+            "3 min",
             config="planted-vision.yaml",
         ),
         Suite(
