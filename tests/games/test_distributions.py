@@ -8,7 +8,17 @@ import pytest
 import torch
 from support.zoo import build, byte_bpe, plain_ids, plain_logits, wordpiece
 
-from interpreto_mllm import Contrast, Drop, ExactShapley, InferenceModes, KernelShap, RemoteModel, Saliency, TopMass
+from interpreto_mllm import (
+    Contrast,
+    Drop,
+    ExactShapley,
+    InferenceModes,
+    IntegratedGradients,
+    KernelShap,
+    RemoteModel,
+    Saliency,
+    TopMass,
+)
 from interpreto_mllm.games.modes import mode_name
 
 PROMPT = "the sky is blue"
