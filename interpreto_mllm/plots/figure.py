@@ -52,8 +52,11 @@ def figure(attribution: Record, path: str | PathLike[str] | None, target: int | 
     return drawn
 
 
-def save(drawn: Figure, path: str | PathLike[str], **options: Any) -> None:
+def save(drawn: Figure, path: str | PathLike[str] | BytesIO, **options: Any) -> None:
     """Write a figure as a whole or not at all; the format is the suffix, and PNG where there is none."""
+    if isinstance(path, BytesIO):
+        drawn.savefig(path, **options)
+        return
     path, file = Path(path), BytesIO()
     path = path if path.suffix else path.with_name(f"{path.name}.png")
     drawn.savefig(file, format=path.suffix[1:], **options)

@@ -31,7 +31,7 @@ def as_read(picture: Picture, processing: Processing, alone: bool = True) -> Pic
     the hidden one; where that cannot be, or there are several images (`alone` is false), it is given each state as it is.
     """
     width, height = picture.image.size
-    picture = picture if alone else replace(picture, processed=None)
+    picture = picture if alone or picture.processed is None else replace(picture, processed=None)
     if width * height <= LARGE or picture.reading is not None or picture.occlusion is None or picture.processed is not None:
         return picture
     whole = _tensors(picture, processing)

@@ -65,9 +65,9 @@ def _shares_half(one: Box, other: Box) -> bool:
     return width > 0 and height > 0 and 2 * width * height >= min(areas)
 
 
-def _common(one: Sequence[float], other: Sequence[float]) -> float:
+def _common(one: Sequence[int | float], other: Sequence[int | float]) -> int | float:
     return min(one[1], other[1]) - max(one[0], other[0])
 
 
-def _half(common: float, one: Time, other: Time) -> bool:
+def _half(common: int | float, one: Time, other: Time) -> bool:
     return common > 0 and 2 * common >= min(one[1] - one[0], other[1] - other[0])
