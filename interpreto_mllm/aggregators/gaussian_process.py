@@ -36,8 +36,9 @@ class GaussianProcessAggregator(Aggregator):
     The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised halfway to the
     jackknife's variance where that is larger, which overestimates; then averaged with the mean over all features, because a
     feature that was wrongly found to be irrelevant looks certain; and standard errors are multiplied by 1 + n / u for the n
-    rates learnt from u observations. The jackknife never leaves out ∅ and N, which are always evaluated, and its variance
-    counts by the share of all coalitions that were not evaluated, so that intervals close as the budget covers all.
+    rates learnt from u observations. The jackknife's variance counts by the share of all coalitions that were not
+    evaluated, so that intervals close as the budget covers all. Where coalitions were chosen, some of them near ∅ and N, it
+    never leaves out these two.
 
     There are no standard errors where it is not known how coalitions were drawn, or where these follow blocks, groups or a
     fixed rule: such coalitions may be too much alike to show how far off the posterior is.
@@ -68,7 +69,7 @@ class GaussianProcessAggregator(Aggregator):
         posterior = Posterior(fit_kernel(observations), observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
-        jackknife = posterior.jackknife() * unseen_share(evaluations)
+        jackknife = posterior.jackknife(evaluations.design is Design.CHOSEN) * unseen_share(evaluations)
         variance = widened(variance, jackknife, 1 + evaluations.n / len(rows)) * scales.square()
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())

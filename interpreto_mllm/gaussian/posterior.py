@@ -35,13 +35,14 @@ class Posterior:
         """The posterior variance of the Shapley values, the same for all targets on the scale of the observations."""
         return (self.kernel.shapley_variance() - (self._gain * self._covariance).sum(0)).clamp_min(0)
 
-    def jackknife(self) -> Float[Tensor, "t n"]:
+    def jackknife(self, chosen: bool) -> Float[Tensor, "t n"]:
         """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form.
 
-        Those of ∅ and N, which are always there, are never left out.
+        Args:
+            chosen: coalitions were chosen, among them some near ∅ and N, which are always there and never left out then.
         """
         left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
-        return (left_out * drawn(self.signs)[:, None]).square().T @ self._gain.square()
+        return (left_out * drawn(self.signs)[:, None] if chosen else left_out).square().T @ self._gain.square()
 
     def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The posterior mean of what the observations observe, at other coalitions."""

@@ -71,21 +71,22 @@ class SetPosterior:
         kernel = functional.kernel
         self._lowers = [factor(kernel.covariance(self.signs, self.signs, parity)) for parity, _ in self.blocks]
         self.left_out = [
-            drawn(self.signs)[:, None] * torch.cholesky_solve(values, lower) / torch.cholesky_inverse(lower).diagonal()[:, None]
+            torch.cholesky_solve(values, lower) / torch.cholesky_inverse(lower).diagonal()[:, None]
             for (_, values), lower in zip(self.blocks, self._lowers, strict=True)
         ]
-        """Of each block, how far off the process would be about each observation without it; zero for those of ∅ and N."""
+        """Of each block, how far off the process would be about each observation without it."""
 
     def read(
-        self, sets: Int[Tensor, "sets order"]
+        self, sets: Int[Tensor, "sets order"], chosen: bool
     ) -> tuple[Float[Tensor, "t sets"], Float[Tensor, "sets"], Float[Tensor, "t sets"]]:
         """The posterior mean, the posterior variance, and the jackknife's variance, on the scale of the observations."""
+        counted = drawn(self.signs)[:, None] if chosen else torch.ones(1, 1, dtype=torch.float64)
         near, far = (self.functional.covariance(signs, sets) for signs in (self.signs, -self.signs))
         variance, parts = self.functional.variance(sets), []
         for (parity, values), lower, left_out in zip(self.blocks, self._lowers, self.left_out, strict=True):
             covariance = parity[0] * near + parity[1] * far
             gain = torch.cholesky_solve(covariance, lower)
             variance = variance - (gain * covariance).sum(0)
-            parts.append(torch.stack([values.T @ gain, left_out.square().T @ gain.square()]))
+            parts.append(torch.stack([values.T @ gain, (left_out * counted).square().T @ gain.square()]))
         mean, jackknife = torch.stack(parts).sum(0)
         return mean, variance.clamp_min(0), jackknife

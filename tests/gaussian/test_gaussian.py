@@ -122,17 +122,18 @@ def test_intervals_close_as_the_budget_covers_all_coalitions(perturbator):
     assert pairs[1] < 0.15 * pairs[0]
 
 
-def test_the_jackknife_leaves_out_each_observation_in_turn():
+@pytest.mark.parametrize("chosen", [True, False])
+def test_the_jackknife_leaves_out_each_observation_in_turn(chosen):
     n = 5
     game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
     observations = Observations.of_pairs(sides, game(sides), game(~sides))
     mean = Posterior(kernel, observations).mean()
     changes = torch.zeros_like(mean)
     assert sides[0].all()
-    for out in range(1, len(sides)):  # but the first, (∅, N)
+    for out in range(int(chosen), len(sides)):  # of chosen coalitions not the first, (∅, N)
         kept = torch.tensor([row for row in range(len(sides)) if row != out])
         changes += (Posterior(kernel, observations.rows(kept)).mean() - mean).square()
-    torch.testing.assert_close(Posterior(kernel, observations).jackknife(), changes, atol=1e-7, rtol=1e-6)
+    torch.testing.assert_close(Posterior(kernel, observations).jackknife(chosen), changes, atol=1e-7, rtol=1e-6)
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -314,7 +315,7 @@ def test_errors_count_the_jackknife_the_other_features_and_the_learning():
     values, complements = (torch.stack([seen[tuple(row)] for row in rows.tolist()]) for rows in (sides, ~sides))
     observations = Observations.of_pairs(sides, values, complements)
     posterior = Posterior(fit_kernel(observations), observations)
-    own, held_out = posterior.variance().tolist(), posterior.jackknife()[0].tolist()
+    own, held_out = posterior.variance().tolist(), posterior.jackknife(chosen=False)[0].tolist()
     unseen = 1 - 2 * m / 2**n
     raised = [a + max(unseen * b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
     expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]

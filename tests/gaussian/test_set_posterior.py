@@ -45,16 +45,16 @@ def test_covariances_with_indices_are_the_sums_over_all_coalitions(n, order, ind
     torch.testing.assert_close(functional.variance(sets_of(n, order)), variance, atol=1e-7, rtol=1e-6)
 
 
-@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize(("paired", "chosen"), [(True, True), (True, False), (False, False)])
 @pytest.mark.parametrize(("order", "index"), [(2, "SII"), (2, "STII"), (3, "FSII"), (2, "Möbius")])
-def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(order, index, paired):
+def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(order, index, paired, chosen):
     n = 5
     game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
     seen = torch.cat([sides, ~sides] if paired else [sides, ~sides[:3]])
     observations = Observations.of_coalitions(seen, game(seen))
     if paired:
         observations = Observations.of_pairs(sides, game(sides), game(~sides))
-    mean, variance, jackknife = SetPosterior(SetFunctional(kernel, order, index), observations).read(sets_of(n, order))
+    mean, variance, jackknife = SetPosterior(SetFunctional(kernel, order, index), observations).read(sets_of(n, order), chosen)
     covariance, sums = covariance_of_all(kernel, n), coefficients(n, order, index)
     rows = torch.tensor([everything(n).tolist().index(row) for row in seen.tolist()])
     values = (game(seen) - game(seen).mean(0)) / observations.scales
@@ -64,12 +64,12 @@ def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(ord
     torch.testing.assert_close(variance, expected, atol=1e-6, rtol=1e-6)
     changes = torch.zeros_like(mean)
     size = seen.sum(1)[: len(observations.signs)]
-    for out in ((size > 0) & (size < n)).nonzero()[:, 0].tolist():
+    for out in ((size > 0) & (size < n) if chosen else size >= 0).nonzero()[:, 0].tolist():
         kept = torch.tensor([row for row in range(len(observations.signs)) if row != out])
         for block in range(len(observations.blocks)):
             alone = Observations(observations.signs, (observations.blocks[block],), observations.scales)
             whole, less = (
-                SetPosterior(SetFunctional(kernel, order, index), some).read(sets_of(n, order))[0]
+                SetPosterior(SetFunctional(kernel, order, index), some).read(sets_of(n, order), chosen)[0]
                 for some in (alone, alone.rows(kept))
             )
             changes += (less - whole).square()
