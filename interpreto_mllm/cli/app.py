@@ -66,15 +66,16 @@ def common(
     """What all commands share."""
     import logging
 
+    from interpreto_mllm.studies.logs import set_log_level
+
     if debug:
         os.environ["INTERPRETO_MLLM_DEBUG"] = "1"
-    level = logging.getLevelName(log_level.upper())
-    if not isinstance(level, int):
-        raise typer.BadParameter(f"{log_level!r} is no level; use debug, info, warning or error.", param_hint="--log-level")
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    for name in ("interpreto_mllm", "transformers"):
-        logging.getLogger(name).setLevel(level)
-    os.environ["TRANSFORMERS_VERBOSITY"] = os.environ["INTERPRETO_MLLM_LOG"] = log_level.lower()  # of workers, too
+    try:
+        set_log_level(log_level)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--log-level") from None
+    logging.getLogger("transformers").setLevel(log_level.upper())
+    os.environ["TRANSFORMERS_VERBOSITY"] = log_level.lower()  # of workers, too
 
 
 @app.command(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from interpreto_mllm.media.state import Medium
@@ -58,9 +59,10 @@ class Conversation:
             for index, message in enumerate(self.messages[:end])
         ]
 
-    def to_data(self, media: Sequence[Medium]) -> dict[str, Any] | None:
-        """As JSON, with images and clips as indices into `media`; None if a message cannot be written as JSON."""
-        messages = _changed(self.messages, lambda part: {**part, part["type"]: media.index(part[part["type"]])})
+    def to_data(self) -> dict[str, Any] | None:
+        """As JSON, with images and clips as their places among all of them; None if a message cannot be written as JSON."""
+        places = count()
+        messages = _changed(self.messages, lambda part: {**part, part["type"]: next(places)})
         try:
             json.dumps(messages, allow_nan=False)
         except (TypeError, ValueError):

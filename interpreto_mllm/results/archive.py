@@ -61,7 +61,7 @@ def written(record: Record) -> bytes:
         "counts": asdict(record.counts),
         "features": [_packed_feature(feature) for feature in record.features],
         "media": [medium.to_data() for medium in record.media],
-        "conversation": record.conversation and record.conversation.to_data(record.media),
+        "conversation": record.conversation and record.conversation.to_data(),
         "aggregator": _describe(record.aggregator),
         "settings": record.settings and record.settings.to_data(),
         "attributions": pack(record.attributions),

@@ -18,13 +18,6 @@ COMMANDS = ("explain", "validate", "plan", "run", "report", "suite", "schema", "
 cli = CliRunner()
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands set how warnings are shown; that ends with the test."""
-    monkeypatch.delenv("INTERPRETO_MLLM_DEBUG", raising=False)
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-
 def test_help_imports_nothing_heavy_and_names_every_command() -> None:
     script = (
         "import sys; from interpreto_mllm.cli.entry import main; sys.argv = ['interpreto-mllm', '--help']\n"

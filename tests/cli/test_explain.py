@@ -20,12 +20,6 @@ TEXT = "the apple is red . what is the apple ?"
 cli = CliRunner()
 
 
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands set how warnings are shown; that ends with the test."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-
-
 def explain(*arguments: object, given: str | None = None) -> Any:
     with warnings.catch_warnings():
         return cli.invoke(app, ["explain", *map(str, arguments)], input=given)

@@ -27,9 +27,8 @@ cli = CliRunner()
 
 
 @pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Commands set how warnings are shown; that ends with the test, which has a folder of its own."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test has a folder of its own."""
     monkeypatch.chdir(tmp_path)
     Path("study.yaml").write_text(CONFIG)
 
