@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.families import each
+from support.quick import each
 from support.zoo import CAUSAL, CLASSIFIERS, SEQ2SEQ, build, byte_bpe, plain_ids, plain_values, sentencepiece_like, wordpiece
 
 from interpreto_mllm import Attend, Attribution, ExactShapley, KernelShap

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.families import each
+from support.quick import each
 from support.zoo import build, byte_bpe, plain_ids, plain_values, sentencepiece_like, wordpiece
 
 from interpreto_mllm import Drop, ExactShapley

@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 import torch
-from support.families import AUDIO_TEXT, CHATTING, CLASSIFIERS, IMAGE_TEXT, QUESTION, conversation, each, encoded, family
+from support.families import (
+    AUDIO_TEXT,
+    CHATTING,
+    CLASSIFIERS,
+    IMAGE_TEXT,
+    QUESTION,
+    REPRESENTATIVE,
+    conversation,
+    encoded,
+    family,
+)
 from support.family_parts import RATE, Family, clip, picture
+from support.quick import each
 
 pytestmark = pytest.mark.vendor
 ENOUGH = 1e-3
@@ -24,7 +35,7 @@ BOTH_WAYS = {"paligemma"}
 NO_LOGITS_TO_KEEP = {"qwen2_audio", "qwen2_5_omni"}
 
 
-@pytest.fixture(params=each(CHATTING))
+@pytest.fixture(params=each(CHATTING, REPRESENTATIVE))
 def subject(request: pytest.FixtureRequest) -> Family:
     return family(request.param)
 

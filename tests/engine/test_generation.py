@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.families import each
+from support.quick import each
 from support.zoo import CAUSAL, SEQ2SEQ, build, byte_bpe, plain_ids
 
 from interpreto_mllm import Attend, Attribution, Drop, ExactShapley, InferenceModes, KernelShap, Replace, ResponseSimilarity

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import pytest
 import torch
 from support.by_hand import answered, generated, value
-from support.families import CHATTING, IMAGE_TEXT, conversation, each, family
+from support.families import CHATTING, IMAGE_TEXT, REPRESENTATIVE, conversation, family
 from support.family_parts import Family
 from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, TIMES, drawn, game
+from support.quick import each
 
 from interpreto_mllm import ExactShapley, KernelShap, Patches, Windows
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
@@ -67,7 +68,7 @@ def test_features_know_their_modality_and_their_place(name: str) -> None:
     assert all(feature.box is None and feature.time is None for feature in words)
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(CHATTING, REPRESENTATIVE))
 def test_without_a_target_it_is_the_answer_that_the_model_generates(name: str) -> None:
     subject = family(name)
     messages = conversation(subject, QUESTION)
@@ -78,7 +79,7 @@ def test_without_a_target_it_is_the_answer_that_the_model_generates(name: str) -
     torch.testing.assert_close(own(whole)[0].double(), answered(subject, encoding, said), **CLOSE)
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(CHATTING, REPRESENTATIVE))
 def test_what_is_fixed_is_encoded_once_and_not_read_again(name: str, caplog: pytest.LogCaptureFixture) -> None:
     """A long instruction, an image and a clip, and words to explain after them."""
     subject = family(name)
@@ -112,7 +113,7 @@ def test_an_image_is_not_read_again_though_a_prompt_may_end_with_it(caplog: pyte
     assert results[0].counts.tokens < 0.6 * results[1].counts.tokens
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(CHATTING, REPRESENTATIVE))
 def test_each_state_of_an_image_or_a_clip_is_encoded_once(name: str) -> None:
     """States of an image and of a clip, in any combination with each other and with words."""
     subject = family(name)

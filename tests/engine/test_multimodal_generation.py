@@ -10,10 +10,11 @@ import torch
 import transformers as hf
 from support.by_hand import extended, left, painted, parts, processed, silenced, without_words
 from support.by_hand import rendered as rendered_chat
-from support.families import conversation, each, family
+from support.families import conversation, family
 from support.family_parts import RATE, Family, clip
 from support.multimodal import CUTS, NEW_TOKENS, QUESTION, bare, generated
 from support.planted import rendered
+from support.quick import each
 
 from interpreto_mllm import (
     Attend,

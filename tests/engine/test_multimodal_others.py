@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from support.by_hand import painted, parts, processed, rendered, silenced
-from support.families import CHATTING, CLASSIFIERS, conversation, each, family
+from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, conversation, family
 from support.family_parts import RATE, Family, clip, picture
 from support.multimodal import ANSWER, BOXES, CLOSE, CUTS, QUESTION, TIMES, drawn, game
+from support.quick import each
 
 from interpreto_mllm import Contrast, CutOut, ExactShapley, KernelShap
 
@@ -161,7 +162,7 @@ def state(subject: Family) -> dict[str, Any]:
     )
 
 
-@pytest.mark.parametrize("name", [*each(), "whisper", *each(CLASSIFIERS, ("vit", "wav2vec2"))])
+@pytest.mark.parametrize("name", [*each(CHATTING, REPRESENTATIVE), "whisper", *each(CLASSIFIERS, ("vit", "wav2vec2"))])
 def test_all_is_given_back_as_it_was_lent(name: str) -> None:
     """Also when a forward breaks in the middle, before and after the language model's own check of continued caches."""
     subject = family(name)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support.families import each
+from support.quick import each
 from support.zoo import CAUSAL, build, byte_bpe
 
 from interpreto_mllm import Drop, ExactShapley, Replace

@@ -8,8 +8,8 @@ import pytest
 import torch
 from captum.attr import LayerIntegratedGradients
 from support import families
-from support.families import each
 from support.family_parts import picture
+from support.quick import each
 
 from interpreto_mllm import Granularity, InferenceModes, IntegratedGradients, Patches, Saliency, Windows
 

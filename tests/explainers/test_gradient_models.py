@@ -9,6 +9,7 @@ import torch
 import transformers as hf
 from support import families, zoo
 from support.family_parts import clip, picture
+from support.quick import each
 
 from interpreto_mllm import (
     Blur,
@@ -171,7 +172,7 @@ STEEP = ("gemma3", "lfm2_vl", "llava_onevision", "paligemma")
 """Their values change abruptly on a part of the way: in 96 steps their gaps are up to 0.05, in these at most 4e-5."""
 
 
-@pytest.mark.parametrize("name", families.each(families.CHATTING, ("llava",)))
+@pytest.mark.parametrize("name", each(families.CHATTING, ("llava",)))
 def test_answers_about_images_and_clips_are_explained_completely(name: str) -> None:
     subject = families.family(name)
     options: dict[str, Any] = {"image_granularity": Patches(2, 2), "audio_granularity": Windows(200), "whole_answer": True}

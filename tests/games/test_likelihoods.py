@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from support.by_hand import answered, left, without_words
-from support.families import conversation, each, family
+from support.families import conversation, family
+from support.quick import each
 from support.zoo import build, byte_bpe, plain_ids
 
 from interpreto_mllm import (

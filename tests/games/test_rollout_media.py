@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 from support.by_hand import left, without_words
-from support.families import conversation, each, family
+from support.families import conversation, family
 from support.family_parts import Family
 from support.multimodal import NEW_TOKENS, generated
+from support.quick import each
 
 from interpreto_mllm import (
     Attribution,

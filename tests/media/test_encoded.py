@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from support.by_hand import answered, ids_of, parts, processed, rendered
-from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, conversation, each, family
+from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, conversation, family
 from support.family_parts import RATE, Family, clip, picture
 from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game
+from support.quick import each
 
 from interpreto_mllm import ExactShapley, Granularity, KernelShap
 from interpreto_mllm.media.encoded import ABSENT

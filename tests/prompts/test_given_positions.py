@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 import torch
 from support import zoo
-from support.families import each, family
+from support.families import family
+from support.quick import each
 from torch import Tensor
 
 from interpreto_mllm import (

@@ -9,9 +9,10 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 from support.by_hand import answered, ids_of, parts, processed, rendered
-from support.families import AUDIO_TEXT, REPRESENTATIVE, conversation, each, family
+from support.families import AUDIO_TEXT, CHATTING, REPRESENTATIVE, conversation, family
 from support.family_parts import clip, picture
 from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game, text, user, whole, worth
+from support.quick import each
 
 from interpreto_mllm import (
     Attend,
@@ -31,7 +32,7 @@ HEARING = (*AUDIO_TEXT, "qwen2_5_omni")
 RECURRENT = {"lfm2_vl"}
 
 
-@pytest.mark.parametrize("name", each(quick=("qwen3_vl", "qwen2_audio")))
+@pytest.mark.parametrize("name", each(CHATTING, ("qwen3_vl", "qwen2_audio")))
 def test_a_medium_that_is_left_out(name: str) -> None:
     """An absent one of two is as if it had not been attached, and so are both."""
     subject = family(name)
@@ -70,7 +71,7 @@ def test_segments_that_are_cut_out(name: str) -> None:
     torch.testing.assert_close(fast(coalitions), plain(coalitions), **CLOSE)
 
 
-@pytest.mark.parametrize("name", each(quick=(*REPRESENTATIVE, "lfm2_vl")))
+@pytest.mark.parametrize("name", each(CHATTING, (*REPRESENTATIVE, "lfm2_vl")))
 def test_hidden_words_keep_their_places(name: str) -> None:
     """Under Attend nothing moves: the model's own positions with nothing hidden, and a mask."""
     subject = family(name)

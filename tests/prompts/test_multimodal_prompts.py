@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from support.by_hand import answered, ids_of, parts, processed, rendered, value, without_words
-from support.families import AUDIO_TEXT, IMAGE_TEXT, REPRESENTATIVE, conversation, each, family
+from support.families import AUDIO_TEXT, CHATTING, IMAGE_TEXT, REPRESENTATIVE, conversation, family
 from support.family_parts import RATE, Family, clip
 from support.multimodal import ANSWER, CLOSE, CUTS, QUESTION, drawn, game, text, user, whole, worth
+from support.quick import each
 
 from interpreto_mllm import (
     Contrast,
@@ -42,7 +43,7 @@ def check(subject: Family, messages: list[dict], count: int = 2, **options: Any)
     torch.testing.assert_close(plain(coalitions[-2:]).double(), expected[-2:], **CLOSE)
 
 
-@pytest.mark.parametrize("name", each(quick=(*REPRESENTATIVE, "llava_onevision")))
+@pytest.mark.parametrize("name", each(CHATTING, (*REPRESENTATIVE, "llava_onevision")))
 def test_two_of_each_medium(name: str, caplog: pytest.LogCaptureFixture) -> None:
     subject = family(name)
     with caplog.at_level(logging.INFO, logger="interpreto_mllm"):
@@ -50,7 +51,7 @@ def test_two_of_each_medium(name: str, caplog: pytest.LogCaptureFixture) -> None
     assert ("cannot be given encoded media" in caplog.text) == (name in SEVERAL_PLAINLY)
 
 
-@pytest.mark.parametrize("name", each(quick=("idefics3", "qwen2_5_omni")))
+@pytest.mark.parametrize("name", each(CHATTING, ("idefics3", "qwen2_5_omni")))
 def test_turns_with_media_in_two_of_them(name: str) -> None:
     subject = family(name)
     said = {"role": "assistant", "content": [text("The square is blue.")]}
@@ -77,13 +78,13 @@ def test_only_the_roles_asked_for_are_explained(name: str) -> None:
     assert {index for feature in game(subject, messages).features for index, _ in feature.pieces} == {1}
 
 
-@pytest.mark.parametrize("name", each())
+@pytest.mark.parametrize("name", each(CHATTING, REPRESENTATIVE))
 def test_words_on_both_sides_of_the_media(name: str) -> None:
     subject = family(name)
     check(subject, [user(text("Look here :"), *media(subject, 0), text(QUESTION))])
 
 
-@pytest.mark.parametrize("name", each(quick=("paligemma", "qwen2_5_omni")))
+@pytest.mark.parametrize("name", each(CHATTING, ("paligemma", "qwen2_5_omni")))
 def test_a_prompt_without_media(name: str) -> None:
     """A string, and a chat as the processor itself would read it."""
     subject = family(name)
@@ -98,7 +99,7 @@ def test_a_prompt_without_media(name: str) -> None:
     torch.testing.assert_close(worth(game(subject, QUESTION)), answered(subject, plain, ids), **CLOSE)
 
 
-@pytest.mark.parametrize("name", each(quick=("idefics3", "paligemma", "qwen2_audio")))
+@pytest.mark.parametrize("name", each(CHATTING, ("idefics3", "paligemma", "qwen2_audio")))
 def test_a_text_with_placeholders_and_its_media(name: str) -> None:
     """The mapping gives the game of the chat that renders to the same text, media in reading order."""
     subject = family(name)

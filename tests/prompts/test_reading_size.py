@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.families import IMAGE_TEXT, each, family
+from support.families import IMAGE_TEXT, family
 from support.multimodal import ANSWER
+from support.quick import each
 
 from interpreto_mllm import DropImage, ExactShapley, KernelShap, Patches, Picture, WholeImage
 from interpreto_mllm.media.state import State

@@ -56,7 +56,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pytest
 import transformers as hf
 from support import families_audio, families_further, families_image
 from support.family_parts import RATE, Family, clip, picture
@@ -86,13 +85,6 @@ REPRESENTATIVE = ("llava", "qwen3_vl", "idefics3", "paligemma", "qwen2_audio", "
 """One of each kind: plain positions, positions of several axes and layers that images feed, images in tiles, attention both
 ways, sound, and images with sound."""
 CLASSIFIERS = ("vit", "ast", "wav2vec2")
-
-
-def each(names: Sequence[Any] = CHATTING, quick: Sequence[Any] = REPRESENTATIVE) -> list[Any]:
-    """Values of a parameter, or tuples for several: those in `quick` for every run, the others for `make thorough`."""
-    rows = [name if isinstance(name, tuple) else (name,) for name in names]
-    marks = [() if name in quick else pytest.mark.thorough for name in names]
-    return [pytest.param(*row, marks=mark) for row, mark in zip(rows, marks, strict=True)]
 
 
 def family(name: str) -> Family:

@@ -8,8 +8,8 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
-from support.families import each
 from support.planted import answers, log_probs, rendered, without_each_word
+from support.quick import each
 from transformers import AutoModelForMultimodalLM, AutoProcessor
 
 from interpreto_mllm.testbed import HEARING, load_hearing, sample_clip_prompts

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from support.families import each
 from support.planted import answers, log_probs, rendered, without_each_word
+from support.quick import each
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from interpreto_mllm.testbed import SIGHT, load_sight, sample_scene_prompts

@@ -8,7 +8,7 @@ from math import comb
 
 import pytest
 import torch
-from support.families import each
+from support.quick import each
 
 from interpreto_mllm import Drop, KernelShap, Replace, punctuation, testbed
 from interpreto_mllm.testbed import RECALL, FactPrompt, load_recall, sample_fact_prompts

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from support import tiny_llama
-from support.families import each
+from support.quick import each
 from support.server import Server
 
 from interpreto_mllm import (
