@@ -5,7 +5,7 @@
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
 stay within the same count, and pairing is on where shapiq has it. Cells are geometric means over games and seeds; each of the
 six synthetic games is drawn from a third of the seeds. shapiq is the one installed here, or that of another interpreter given
-by --peers: later ones, with OddSHAP, RegressionMSR and ProxySHAP, need Python 3.12, xgboost and lightgbm.
+by --peers or SHAPIQ_PYTHON: later ones, with OddSHAP, RegressionMSR and ProxySHAP, need Python 3.12, xgboost and lightgbm.
 
 Records are kept in results/accuracy/ and reused by later runs.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -114,7 +115,7 @@ def main() -> None:
     parser.add_argument("--games", choices=list(SOURCES), nargs="+", default=list(SOURCES))
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--peers", default=os.environ.get("SHAPIQ_PYTHON", sys.executable), metavar="PYTHON")
     parser.add_argument("--out", type=Path, help="a folder for tables, the figure and a page")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -13,6 +13,7 @@ of ours hold the truth.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -108,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", choices=[*SOURCES, *HALVES], nargs="+", default=[*SOURCES, *HALVES])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--peers", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--peers", default=os.environ.get("SHAPIQ_PYTHON", sys.executable), metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")

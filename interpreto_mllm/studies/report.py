@@ -173,12 +173,18 @@ def _file(name: str) -> str:
 
 
 def _tables(folder: Path, title: str, board: Leaderboard) -> list[Path]:
-    """The leaderboard as Markdown, and as JSON in the form that the documentation's tables are filled from."""
+    """The leaderboard as Markdown, and as JSON in the form that the documentation's tables are filled from.
+
+    There the table "leaderboard" has whole metrics alone, and "parts" also what they are at some k or of one modality.
+    """
     head, rows = board.markdown()
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---", *["---:"] * (len(head) - 1)], *rows)]
     replace_file(folder / "leaderboard.md", ("\n".join(lines) + "\n").encode())
-    table = {"tables": {"leaderboard": {"columns": [title, *head[1:]], "rows": rows}}}
-    replace_file(folder / "leaderboard.json", (json.dumps(table, ensure_ascii=False, indent=1) + "\n").encode())
+    whole = [index for index, name in enumerate(head) if "@" not in name]
+    parts = {"columns": [title, *head[1:]], "rows": rows}
+    board_alone = {"columns": [parts["columns"][i] for i in whole], "rows": [[row[i] for i in whole] for row in rows]}
+    tables = {"tables": {"leaderboard": board_alone, "parts": parts}}
+    replace_file(folder / "leaderboard.json", (json.dumps(tables, ensure_ascii=False, indent=1) + "\n").encode())
     return [folder / "leaderboard.md", folder / "leaderboard.json"]
 
 

@@ -34,32 +34,32 @@ SUITES: dict[str, Suite] = {
         Suite(
             "planted-text",
             "Which words of facts and a question does each method find? The true causes are known.",
-            "3 min",
+            "2 min",
             config="planted-text.yaml",
         ),
         Suite(
             "planted-vision",
             "Which patches of a picture and which words does each method find? The true causes are known.",
-            "3 min",
+            "2 min",
             config="planted-vision.yaml",
         ),
         Suite(
             "planted-audio",
             "Which moments of a clip and which words does each method find? The true causes are known.",
-            "3 min",
+            "2 min",
             config="planted-audio.yaml",
         ),
         Suite(
             "faithfulness",
             "What becomes of the answer when the features that a method ranks first are taken away, or are all that is left?",
-            "5 min",
+            "2 min",
             script="faithfulness.py",
             count="--prompts",
         ),
         Suite(
             "estimators",
             "How far is each estimator from exact Shapley values at equal numbers of evaluations, beside shapiq's?",
-            "5 min",
+            "2 min",
             script="accuracy.py",
             arguments=("--games", "model", "--seeds", "2"),
             count="--seeds",
@@ -73,7 +73,7 @@ SUITES: dict[str, Suite] = {
             count="--contexts",
         ),
         Suite(
-            "speed", "How long do explanations take beside captum, interpreto and plain forwards?", "5 min", script="speed.py"
+            "speed", "How long do explanations take beside captum, interpreto and plain forwards?", "2 min", script="speed.py"
         ),
     )
 }
