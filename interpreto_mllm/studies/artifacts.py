@@ -25,7 +25,7 @@ from interpreto_mllm.core.fingerprint import differences
 from interpreto_mllm.studies.folder_lock import FolderLock
 from interpreto_mllm.studies.names_of_files import file_name
 from interpreto_mllm.studies.outcomes import Failure, Outcome
-from interpreto_mllm.studies.provenance import changed, commit, versions
+from interpreto_mllm.studies.provenance import changed, commit, data_content, versions
 from interpreto_mllm.studies.spec import RunSpec
 
 FORMAT, VERSION = "interpreto_mllm run", 1
@@ -73,7 +73,7 @@ class RunFolder:
         if there is not None:
             return there
         here = {"format": FORMAT, "version": VERSION, "run": self.run.model_dump(mode="json"), "identity": self.run.identity()}
-        here |= {"versions": versions(), "commit": commit()}
+        here |= {"versions": versions(), "commit": commit(), "data": data_content(self.run.data.name)}
         self._write("spec.json", here)
         return here
 
@@ -158,6 +158,8 @@ def _check_same(path: Path, run: RunSpec, there: Mapping[str, Any]) -> None:
     if there.get("format") != FORMAT or there["version"] > VERSION:
         raise ValueError(f"{path} holds no run that this version of interpreto_mllm reads: give another folder.")
     differing = [*run.differences(RunSpec.model_validate(there["run"])), *changed(there["versions"], versions())]
+    if there.get("data") is not None and there["data"] != data_content(run.data.name):
+        differing.append(f"the content of {run.data.name}")
     if differing:
         more = f"; and {len(differing) - 5} more" if len(differing) > 5 else ""
         raise ValueError(

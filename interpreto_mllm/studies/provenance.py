@@ -1,7 +1,8 @@
-"""With what a run is made: the versions of libraries, and the commit of the code around it."""
+"""With what a run is made: the versions of libraries, the commit of the code around it, and the content of its data."""
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -41,6 +42,19 @@ def commit(folder: Path | None = None) -> str | None:
     if head is None:
         return None
     return f"{head}+changes" if _git(folder, "status", "--porcelain", "--untracked-files=no") else head
+
+
+def data_content(data: str) -> str | None:
+    """A hash of the bytes of a data file, or of all files of a folder; None for data that are elsewhere."""
+    path = Path(data)
+    if not path.exists():
+        return None
+    found = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
+        found.update(file.relative_to(path.parent).as_posix().encode() + b"\0")
+        with file.open("rb") as opened:
+            found.update(hashlib.file_digest(opened, "sha256").digest())
+    return found.hexdigest()
 
 
 def _git(folder: Path | None, *arguments: str) -> str | None:

@@ -200,6 +200,22 @@ def test_a_changed_config_is_refused_and_the_message_says_what_differs(tmp_path,
         run_study(runs(), tmp_path, work=light, resume=True, progress=False)
 
 
+@pytest.mark.parametrize("file", ["questions.csv", "data/questions.csv"])
+def test_data_that_were_edited_since_are_refused(file, tmp_path):
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("prompt\nwhat is red ?\n")
+    [run] = runs()
+    run = run.model_copy(
+        update={"data": DataSpec(name=str(path if file == path.name else path.parent), columns={"prompt": "prompt"})}
+    )
+    run_study([run], tmp_path / "study", work=light, progress=False)
+    run_study([run], tmp_path / "study", work=light, resume=True, progress=False)
+    path.write_text("prompt\nwhat is blue ?\n")
+    with pytest.raises(ValueError, match=r"changed since: the content of .*(questions\.csv|data)"):
+        run_study([run], tmp_path / "study", work=light, resume=True, progress=False)
+
+
 def test_other_data_or_another_model_than_that_of_the_samples_so_far_is_refused(tmp_path, monkeypatch):
     study = runs()
     run_study(study, tmp_path, work=light, progress=False)
