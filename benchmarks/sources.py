@@ -35,6 +35,7 @@ from interpreto_mllm.aggregators import Aggregator, GaussianProcessAggregator, K
 from interpreto_mllm.aggregators.lasso import LassoAggregator
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.metrics.correlations import spearman
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
     BernoulliPerturbator,
@@ -131,13 +132,6 @@ def logits(values: Tensor) -> Tensor:
     return values - torch.log(-torch.expm1(values.clamp(max=-1e-12)))
 
 
-def rank_correlation(one: Tensor, other: Tensor) -> float:
-    """Spearman's."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(one.numpy(), other.numpy()).statistic)
-
-
 def judged(scores: Tensor, values: Values, n: int) -> dict[str, float]:
     """The fall without the first k, and the correlation with held-out values."""
     order, full = scores.argsort(descending=True, stable=True), torch.ones(1, n, dtype=torch.bool)
@@ -147,7 +141,7 @@ def judged(scores: Tensor, values: Values, n: int) -> dict[str, float]:
         without[0, order[:k]] = False
         found[f"drop@{k}"] = float(values(full) - values(without))
     held_out = torch.rand(HELD_OUT, n, generator=torch.Generator().manual_seed(1000)) < 0.5
-    return found | {"lds": rank_correlation(values(held_out), held_out.double() @ scores)}
+    return found | {"lds": spearman(values(held_out), held_out.double() @ scores)}
 
 
 def measure(context: dict[str, Any], kept: Kept, budgets: list[int]) -> Iterator[tuple[dict[str, Any], Attribution]]:

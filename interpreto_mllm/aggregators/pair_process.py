@@ -17,7 +17,7 @@ from interpreto_mllm.aggregators.pair_regression import PairEstimate, pair_matri
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit_kernel
-from interpreto_mllm.gaussian.posterior import drawn
+from interpreto_mllm.gaussian.posterior import counted
 from interpreto_mllm.gaussian.set_posterior import SetFunctional, SetPosterior
 
 PAIRS_AT_ONCE = 512
@@ -46,7 +46,7 @@ def read_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     scales = observations.scales
     if index in EVEN_INDICES and len(rows) == len(kept) and _many(evaluations):
         regressed = regress_pairs(evaluations, index)
-        left_out = (posterior.left_out[-1] * drawn(posterior.signs)[:, None] * scales).square().sum(0)
+        left_out = (posterior.left_out[-1] * counted(posterior.signs, chosen=True) * scales).square().sum(0)
         if regressed.left_out is not None and bool((regressed.left_out <= left_out).all()):
             return regressed
     pairs = torch.triu_indices(evaluations.n, evaluations.n, 1).T

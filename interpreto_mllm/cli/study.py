@@ -208,8 +208,10 @@ def show_report(runs: Sequence[Path], out: Path | None, title: str | None, about
 
 def leaderboard(board: Any) -> Table:
     """The first columns of a leaderboard, for a terminal."""
+    from interpreto_mllm.studies.report_tables import whole_columns
+
     head, rows = board.markdown()
-    shown = [0, *[i for i, name in enumerate(head) if i and "@" not in name][:METRICS_SHOWN]]
+    shown = whole_columns(head)[: METRICS_SHOWN + 1]
     narrow = console().width < WIDE
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1))
     for place in shown:

@@ -42,18 +42,18 @@ class Posterior:
             chosen: coalitions were chosen, among them some near ∅ and N, which are always there and never left out then.
         """
         left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
-        return (left_out * drawn(self.signs)[:, None] if chosen else left_out).square().T @ self._gain.square()
+        return (left_out * counted(self.signs, chosen)).square().T @ self._gain.square()
 
     def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The posterior mean of what the observations observe, at other coalitions."""
         return torch.cat([self.kernel.covariance(some, self.signs, self.parity) @ self._solved for some in signs.split(1024)])
 
 
-def drawn(signs: Float[Tensor, "u n"]) -> Float[Tensor, "u"]:
-    """One for each observation that was drawn, zero for those of ∅ and N.
+def counted(signs: Float[Tensor, "u n"], chosen: bool) -> Float[Tensor, "u 1"]:
+    """One for each observation that the jackknife leaves out in its turn; of chosen coalitions zero for those of ∅ and N.
 
     Example:
-        >>> drawn(torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0]])).tolist()
+        >>> counted(torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0]]), chosen=True).flatten().tolist()
         [0.0, 1.0, 0.0]
     """
-    return (signs.sum(1).abs() < signs.shape[1]).double()
+    return ((signs.sum(1).abs() < signs.shape[1]) | (not chosen)).double()[:, None]

@@ -10,7 +10,7 @@ from interpreto_mllm.core.indices import size_weights
 from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
-from interpreto_mllm.gaussian.posterior import drawn
+from interpreto_mllm.gaussian.posterior import counted
 from interpreto_mllm.gaussian.presences import presences
 from interpreto_mllm.gaussian.set_integrals import (
     set_coefficients,
@@ -80,13 +80,13 @@ class SetPosterior:
         self, sets: Int[Tensor, "sets order"], chosen: bool
     ) -> tuple[Float[Tensor, "t sets"], Float[Tensor, "sets"], Float[Tensor, "t sets"]]:
         """The posterior mean, the posterior variance, and the jackknife's variance, on the scale of the observations."""
-        counted = drawn(self.signs)[:, None] if chosen else torch.ones(1, 1, dtype=torch.float64)
+        mask = counted(self.signs, chosen)
         near, far = (self.functional.covariance(signs, sets) for signs in (self.signs, -self.signs))
         variance, parts = self.functional.variance(sets), []
         for (parity, values), lower, left_out in zip(self.blocks, self._lowers, self.left_out, strict=True):
             covariance = parity[0] * near + parity[1] * far
             gain = torch.cholesky_solve(covariance, lower)
             variance = variance - (gain * covariance).sum(0)
-            parts.append(torch.stack([values.T @ gain, (left_out * counted).square().T @ gain.square()]))
+            parts.append(torch.stack([values.T @ gain, (left_out * mask).square().T @ gain.square()]))
         mean, jackknife = torch.stack(parts).sum(0)
         return mean, variance.clamp_min(0), jackknife

@@ -13,6 +13,9 @@ from interpreto_mllm.metrics.truth_mask import Truth, truth_mask
 from interpreto_mllm.results.record import Record
 
 Direction = Literal["higher", "lower", "none"]
+
+ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "none": ""}
+"""To the better side, after a metric's name."""
 Cost = Literal["stored", "calls", "truth", "exact", "repeats"]
 Numbers = dict[str, float]
 

@@ -10,7 +10,7 @@ from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.optional import optional
-from interpreto_mllm.metrics.metric import Direction
+from interpreto_mllm.metrics.metric import ARROWS
 from interpreto_mllm.plots.html import document
 from interpreto_mllm.plots.show import in_notebook
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from interpreto_mllm.metrics.scoreboard import Faithfulness, Standing
 
 MARK = "†"
-ARROWS: dict[Direction, str] = {"higher": "↑", "lower": "↓", "none": ""}
 STYLE = """
 .scores { font: 14px/1.45 system-ui, sans-serif; padding: 1rem; color: #1c1e21; }
 .scores table { border-collapse: collapse; margin: .5rem 0 1.5rem; }

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from interpreto_mllm.core.content import digest
+
 LIBRARIES = ("interpreto_mllm", "torch", "transformers", "numpy", "datasets")
 """Those whose versions may change a number."""
 
@@ -49,12 +51,11 @@ def data_content(data: str) -> str | None:
     path = Path(data)
     if not path.exists():
         return None
-    found = hashlib.sha256()
+    parts: list[str | bytes] = []
     for file in [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file()):
-        found.update(file.relative_to(path.parent).as_posix().encode() + b"\0")
         with file.open("rb") as opened:
-            found.update(hashlib.file_digest(opened, "sha256").digest())
-    return found.hexdigest()
+            parts += [file.relative_to(path.parent).as_posix(), hashlib.file_digest(opened, "sha256").digest()]
+    return digest(*parts).hex()
 
 
 def _git(folder: Path | None, *arguments: str) -> str | None:

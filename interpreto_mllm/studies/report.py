@@ -14,9 +14,10 @@ from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.html import page
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.studies.charts import chart, standalone
+from interpreto_mllm.studies.names_of_files import file_name
 from interpreto_mllm.studies.report_data import Entry, RunResult, entries_of, read_runs
 from interpreto_mllm.studies.report_page import SampleLine, Shown, report_page
-from interpreto_mllm.studies.report_tables import Leaderboard, curves, direction, heading
+from interpreto_mllm.studies.report_tables import Leaderboard, curves, direction, heading, whole_columns
 
 EXAMPLES, COMPARED = 3, 4
 """Samples that the page shows, and results beside each other."""
@@ -167,8 +168,6 @@ def _beside(results: dict[str, Attribution]) -> str:
 
 
 def _file(name: str) -> str:
-    from interpreto_mllm.studies.names_of_files import file_name
-
     return file_name(name.lower())
 
 
@@ -180,7 +179,7 @@ def _tables(folder: Path, title: str, board: Leaderboard) -> list[Path]:
     head, rows = board.markdown()
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---", *["---:"] * (len(head) - 1)], *rows)]
     replace_file(folder / "leaderboard.md", ("\n".join(lines) + "\n").encode())
-    whole = [index for index, name in enumerate(head) if "@" not in name]
+    whole = whole_columns(head)
     parts = {"columns": [title, *head[1:]], "rows": rows}
     board_alone = {"columns": [parts["columns"][i] for i in whole], "rows": [[row[i] for i in whole] for row in rows]}
     tables = {"tables": {"leaderboard": board_alone, "parts": parts}}

@@ -11,13 +11,12 @@ import numpy as np
 from interpreto_mllm.metrics.baselines import RANDOM
 from interpreto_mllm.metrics.catalogue import METRICS
 from interpreto_mllm.metrics.comparison import MethodComparison, bootstrap_interval, compare_methods
-from interpreto_mllm.metrics.metric import Direction
+from interpreto_mllm.metrics.metric import ARROWS, Direction
 from interpreto_mllm.plots.number_scale import NumberScale
 from interpreto_mllm.studies.charts import Point, Series
 from interpreto_mllm.studies.report_data import Entry
 
 LEVEL = 0.95
-ARROWS = {"higher": "↑", "lower": "↓"}
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,12 @@ def heading(metric: str) -> str:
         >>> heading("deletion_auc"), heading("gini")
         ('deletion auc ↓', 'gini')
     """
-    return f"{metric.replace('_', ' ')} {ARROWS.get(direction(metric), '')}".strip()
+    return f"{metric.replace('_', ' ')} {ARROWS[direction(metric)]}".strip()
+
+
+def whole_columns(head: Sequence[str]) -> list[int]:
+    """Places of the columns of whole metrics, and of what is no metric: those of parts, such as "precision@3", are left out."""
+    return [place for place, name in enumerate(head) if "@" not in name]
 
 
 def costs(entry: Entry) -> list[str]:

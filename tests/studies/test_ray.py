@@ -7,30 +7,13 @@ from typing import Any
 
 import pytest
 from support.artifacts import files
-from support.study_tasks import Answer, EndsItsWorker, Explains
+from support.study_runs import light, shipped_runs
+from support.study_tasks import Answer, EndsItsWorker
 
 from interpreto_mllm.studies.executors import Lost
 from interpreto_mllm.studies.runner import run_study
-from interpreto_mllm.studies.spec import DataSpec, MethodSpec, ModelSpec, RunSpec, Selection
 
 ray = pytest.importorskip("ray")
-
-
-def runs(samples, *methods, metrics=()):
-    return [
-        RunSpec(
-            name=method,
-            model=ModelSpec(name="shipped:text"),
-            data=DataSpec(name="shipped:text", select=Selection(max=samples)),
-            method=MethodSpec(name=method, call={"budget": 40}),
-            metrics=metrics,
-        )
-        for method in methods
-    ]
-
-
-def light(run, sample, checkpoint, kills=None):
-    return Explains(sample.identity, 0.0, kills)
 
 
 def workers(count=2):
@@ -41,11 +24,11 @@ def workers(count=2):
 
 @pytest.mark.filterwarnings("ignore")  # of Ray on its own account
 def test_a_worker_killed_by_sigkill_changes_no_byte(tmp_path):
-    run_study(runs(8, "KernelShap"), tmp_path / "here", work=light, progress=False)
+    run_study(shipped_runs(8, "KernelShap"), tmp_path / "here", work=light, progress=False)
     kills = tmp_path / "kills"
     kills.mkdir()
     with ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR"):
-        study, executor = runs(8, "KernelShap"), workers()
+        study, executor = shipped_runs(8, "KernelShap"), workers()
         run_study(study, tmp_path / "there", work=partial(light, kills=kills), executor=executor, progress=False)
         assert list(kills.iterdir()) and files(tmp_path / "there") == files(tmp_path / "here")
     assert not ray.is_initialized()
@@ -70,7 +53,7 @@ def test_a_task_that_ends_each_of_its_workers_is_given_up(tmp_path):
 def test_models_in_ray_workers_give_the_files_of_this_process(tmp_path, over):
     from interpreto_mllm.studies.coalitions import OverCoalitions
 
-    study = runs(4, "KernelShap", "NeymanShapley", metrics=("gini", "lds"))
+    study = shipped_runs(4, "KernelShap", "NeymanShapley", metrics=("gini", "lds"))
     run_study(study, tmp_path / "here", progress=False)
     executor = workers()
     run_study(study, tmp_path / "there", executor=executor if over == "samples" else OverCoalitions(executor), progress=False)

@@ -15,7 +15,7 @@ from functools import partial
 
 import pytest
 from support.artifacts import files
-from support.study_tasks import Explains
+from support.study_runs import light, shipped_runs
 
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.evaluation import blocks as blocks_module
@@ -25,26 +25,13 @@ from interpreto_mllm.studies.executors import InProcess
 from interpreto_mllm.studies.held import held_explainer
 from interpreto_mllm.studies.processes import Processes
 from interpreto_mllm.studies.runner import run_study
-from interpreto_mllm.studies.spec import DataSpec, MethodSpec, ModelSpec, RunSpec, Selection
+from interpreto_mllm.studies.spec import DataSpec, MethodSpec
 
 METRICS = ("gini", "precision", "deletion_auc", "lds")
 
 
 def runs(samples=8, methods=("KernelShap",), budget=40, metrics=METRICS, model="shipped:text"):
-    return [
-        RunSpec(
-            name=method,
-            model=ModelSpec(name=model),
-            data=DataSpec(name="shipped:text", select=Selection(max=samples)),
-            method=MethodSpec(name=method, call={"budget": budget}),
-            metrics=metrics,
-        )
-        for method in methods
-    ]
-
-
-def light(run, sample, checkpoint, seconds=0.0, kills=None):
-    return Explains(sample.identity, seconds, kills)
+    return shipped_runs(samples, *methods, metrics=metrics, budget=budget, model=model)
 
 
 def forked(work):

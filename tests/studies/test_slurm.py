@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from support.artifacts import files
 from support.one_node_slurm import missing, one_node_slurm
-from support.study_tasks import Answer, EndsItsWorker, Explains
+from support.study_runs import light, shipped_runs
+from support.study_tasks import Answer, EndsItsWorker
 
 from interpreto_mllm.studies.coalitions import OverCoalitions
 from interpreto_mllm.studies.executors import Lost
 from interpreto_mllm.studies.runner import run_study
 from interpreto_mllm.studies.slurm_executor import SlurmJobs
-from interpreto_mllm.studies.spec import DataSpec, MethodSpec, ModelSpec, RunSpec, Selection
 
 submitit = pytest.importorskip("submitit")
 
@@ -36,23 +36,6 @@ def slurm(tmp_path_factory):
         yield folder
 
 
-def runs(samples, *methods, metrics=()):
-    return [
-        RunSpec(
-            name=method,
-            model=ModelSpec(name="shipped:text"),
-            data=DataSpec(name="shipped:text", select=Selection(max=samples)),
-            method=MethodSpec(name=method, call={"budget": 40}),
-            metrics=metrics,
-        )
-        for method in methods
-    ]
-
-
-def light(run, sample, checkpoint, seconds=0.0, kills=None):
-    return Explains(sample.identity, seconds, kills)
-
-
 def jobs():
     """The jobs that wait or run, by state."""
     found = subprocess.run(["squeue", "--noheader", "--array", "--format=%i %T"], capture_output=True, text=True, check=True)
@@ -62,7 +45,7 @@ def jobs():
 @pytest.mark.parametrize("over", ["samples", "coalitions"])
 def test_jobs_of_an_array_give_the_files_of_this_process(slurm, tmp_path, over):
     assert submitit.AutoExecutor(folder=tmp_path / "logs").cluster == "slurm"
-    study = runs(4, "KernelShap", "NeymanShapley", metrics=("gini", "lds"))
+    study = shipped_runs(4, "KernelShap", "NeymanShapley", metrics=("gini", "lds"))
     run_study(study, tmp_path / "here", progress=False)
     executor = SlurmJobs(2, tmp_path / "jobs")
     assert all("_" in name for name in executor._jobs)  # of an array
@@ -73,12 +56,14 @@ def test_jobs_of_an_array_give_the_files_of_this_process(slurm, tmp_path, over):
 
 def test_a_job_killed_by_sigkill_changes_no_byte_and_a_task_that_kills_each_is_given_up(slurm, tmp_path, monkeypatch):
     monkeypatch.setattr("interpreto_mllm.studies.slurm_executor.SECONDS_BETWEEN_CHECKS", 0.5)
-    run_study(runs(8, "KernelShap"), tmp_path / "here", work=light, progress=False)
+    run_study(shipped_runs(8, "KernelShap"), tmp_path / "here", work=light, progress=False)
     kills, always = tmp_path / "kills", tmp_path / "always"
     kills.mkdir()
     always.mkdir()
     executor = SlurmJobs(2, tmp_path / "jobs")
-    run_study(runs(8, "KernelShap"), tmp_path / "there", work=partial(light, kills=kills), executor=executor, progress=False)
+    run_study(
+        shipped_runs(8, "KernelShap"), tmp_path / "there", work=partial(light, kills=kills), executor=executor, progress=False
+    )
     assert list(kills.iterdir()) and files(tmp_path / "there") == files(tmp_path / "here")
     executor = SlurmJobs(2, tmp_path / "more jobs")
     tasks: dict[int, Any] = {1: Answer(1), 2: EndsItsWorker(always, 99), 3: Answer(3)}

@@ -6,30 +6,13 @@ import json
 from functools import partial
 
 import pytest
-from support.study_tasks import Explains
+from support.study_runs import light, shipped_runs
 
 from interpreto_mllm.studies.executors import InProcess
 from interpreto_mllm.studies.runner import run_study
-from interpreto_mllm.studies.spec import DataSpec, MethodSpec, ModelSpec, RunSpec, Selection
 from interpreto_mllm.studies.tracking import Mlflow, Wandb, settings_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the clients on their own account
-
-
-def runs(*methods):
-    return [
-        RunSpec(
-            name=method,
-            model=ModelSpec(name="shipped:text"),
-            data=DataSpec(name="shipped:text", select=Selection(max=4)),
-            method=MethodSpec(name=method, call={"budget": 40}),
-        )
-        for method in methods
-    ]
-
-
-def light(run, sample, checkpoint):
-    return Explains(sample.identity)
 
 
 class Ends(InProcess):
@@ -67,21 +50,23 @@ class Recorded:
 
 def test_trackers_are_told_of_every_run_and_sample_and_one_that_fails_does_not_end_the_study(tmp_path, caplog):
     good, bad = Recorded(), Recorded(fails=True)
-    result = run_study(runs("KernelShap"), tmp_path, work=light, trackers=[bad, good], progress=False)
+    result = run_study(shipped_runs(4, "KernelShap"), tmp_path, work=light, trackers=[bad, good], progress=False)
     assert result.exit_code == 0 and bad.told == [("started", "KernelShap")]
     samples = [("KernelShap", number, "done") for number in range(4)]
     assert good.told == [("started", "KernelShap"), *samples, ("finished", 4, True)]
     assert "Recorded failed (the server is away), and is told no more of KernelShap" in caplog.text
     again = Recorded()
-    run_study(runs("KernelShap"), tmp_path, work=light, trackers=[again], resume=True, progress=False)
+    run_study(shipped_runs(4, "KernelShap"), tmp_path, work=light, trackers=[again], resume=True, progress=False)
     assert again.told == []  # it was told of all of it
     with pytest.raises(RuntimeError, match="ended"):
-        run_study(runs("KernelShap"), tmp_path / "ends", work=light, trackers=[again], executor=Ends(), progress=False)
+        run_study(
+            shipped_runs(4, "KernelShap"), tmp_path / "ends", work=light, trackers=[again], executor=Ends(), progress=False
+        )
     assert again.told[0] == ("started", "KernelShap") and again.told[-1] == ("interrupted", "KernelShap")
 
 
 def test_parameters_are_flat():
-    flat = settings_of(runs("KernelShap")[0])
+    flat = settings_of(shipped_runs(4, "KernelShap")[0])
     assert flat["method.call.budget"] == 40 and flat["model.name"] == "shipped:text" and "model.url" not in flat
 
 
@@ -106,7 +91,7 @@ def test_weights_and_biases_gets_samples_summary_and_artifact_and_goes_on_under_
             real_artifact(self, one, *rest, **more),
         )[1],
     )
-    study = partial(run_study, runs("KernelShap"), tmp_path / "study", work=light, progress=False)
+    study = partial(run_study, shipped_runs(4, "KernelShap"), tmp_path / "study", work=light, progress=False)
     with pytest.raises(RuntimeError, match="ended"):
         study(trackers=[Wandb("demo")], executor=Ends())
     study(trackers=[Wandb("demo")], resume=True)
@@ -121,7 +106,7 @@ def test_weights_and_biases_gets_samples_summary_and_artifact_and_goes_on_under_
 def test_mlflow_gets_parameters_samples_summary_and_artifacts_and_goes_on_in_the_same_run(tmp_path):
     mlflow = pytest.importorskip("mlflow")
     store = f"sqlite:///{tmp_path}/mlflow.db"
-    study = partial(run_study, runs("KernelShap"), tmp_path / "study", work=light, progress=False)
+    study = partial(run_study, shipped_runs(4, "KernelShap"), tmp_path / "study", work=light, progress=False)
     with pytest.raises(RuntimeError, match="ended"):
         study(trackers=[Mlflow("demo", store, tmp_path / "artifacts")], executor=Ends())
     study(trackers=[Mlflow("demo", store, tmp_path / "artifacts")], resume=True)

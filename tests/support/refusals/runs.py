@@ -8,17 +8,12 @@ from typing import Any
 
 from support.refusals.row import Row
 from support.refusals.studies import study
-from support.study_tasks import Explains
+from support.study_runs import light
 
 from interpreto_mllm.studies.folder_lock import FolderLock
 from interpreto_mllm.studies.logs import log_level
 from interpreto_mllm.studies.processes import Processes
 from interpreto_mllm.studies.runner import run_study
-
-
-def light(run: Any, sample: Any, checkpoint: Path) -> Explains:
-    """Stands in for an explanation."""
-    return Explains(sample.identity)
 
 
 def again(resume: bool, **changed: Any) -> Any:
