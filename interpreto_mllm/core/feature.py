@@ -21,6 +21,10 @@ class Feature:
         box: for a part of an image, the smallest box around it: left, top, right, bottom in pixels.
         time: for a part of a clip, its start and end in seconds.
         label: the name that the user gave it, such as that of a source; None where there is none.
+        source: what it is a piece of: the id of a tool, a tool result or a document, the name of a message, or the label of a
+            source; None where it is of none.
+        trusted: whether what brought it into the prompt is trusted; None where nobody has said.
+        part: of the message, where it has several, such as "thoughts"; None for the text itself.
 
     Example:
         >>> Feature("Paris", spans=((4, 9),), positions=(2,)).text
@@ -37,6 +41,9 @@ class Feature:
     box: tuple[int, int, int, int] | None = None
     time: tuple[float, float] | None = None
     label: str | None = None
+    source: str | None = None
+    trusted: bool | None = None
+    part: str | None = None
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -18,6 +18,8 @@ from interpreto_mllm.prompts.granularity import Granularity
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.retokenized import Retokenizer
+
+Agreed = TypeVar("Agreed")
 
 Hierarchy = list["int | Hierarchy"]
 
@@ -162,26 +164,37 @@ def merge_features(
 
 
 def _merged(parts: list[Feature]) -> Feature:
-    """One feature out of several; its role, turn and label are kept where they agree."""
+    """One feature out of several; its role, turn, label, source, trust and part are kept where they agree."""
     if len(parts) == 1:
         return parts[0]
-    shared = ("role", "turn", "modality", "label")
-    roles, turns, modalities, labels = ({getattr(part, name) for part in parts} for name in shared)
+    modalities = {part.modality for part in parts}
+    agreed = replace(
+        parts[0],
+        role=_agreed([part.role for part in parts]),
+        turn=_agreed([part.turn for part in parts]),
+        label=_agreed([part.label for part in parts]),
+        source=_agreed([part.source for part in parts]),
+        trusted=_agreed([part.trusted for part in parts]),
+        part=_agreed([part.part for part in parts]),
+    )
     boxes = [part.box for part in parts if part.box is not None]
     times = [part.time for part in parts if part.time is not None]
     one_medium = len({medium for part in parts for medium, _ in part.pieces}) == 1
-    return Feature(
-        " ".join(part.text for part in parts),
-        tuple(span for part in parts for span in part.spans),
-        tuple(position for part in parts for position in part.positions),
-        roles.pop() if len(roles) == 1 else None,
-        turns.pop() if len(turns) == 1 else None,
-        modalities.pop() if len(modalities) == 1 else "mixed",
-        tuple(piece for part in parts for piece in part.pieces),
-        _around(boxes) if boxes and one_medium else None,
-        (min(start for start, _ in times), max(end for _, end in times)) if times and one_medium else None,
-        labels.pop() if len(labels) == 1 else None,
+    return replace(
+        agreed,
+        text=" ".join(part.text for part in parts),
+        spans=tuple(span for part in parts for span in part.spans),
+        positions=tuple(position for part in parts for position in part.positions),
+        modality=modalities.pop() if len(modalities) == 1 else "mixed",
+        pieces=tuple(piece for part in parts for piece in part.pieces),
+        box=_around(boxes) if boxes and one_medium else None,
+        time=(min(start for start, _ in times), max(end for _, end in times)) if times and one_medium else None,
     )
+
+
+def _agreed(given: Sequence[Agreed]) -> Agreed | None:
+    """What all are, None where they differ."""
+    return given[0] if len(set(given)) == 1 else None
 
 
 def _around(boxes: Sequence[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:

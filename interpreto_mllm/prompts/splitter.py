@@ -75,7 +75,7 @@ class TextSplitter:
             mine = tuple(positions[index])
             end = self._end(tokens, mine, [span for span, _ in pieces[index:following]])
             feature = Feature(tokens.text[start:end], ((start, end),), mine, region.role, region.turn)
-            features.append(replace(feature, label=labels[index]) if labels else feature)
+            features.append(replace(feature, label=labels[index], source=labels[index]) if labels else feature)
         return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
 
     @staticmethod

@@ -29,6 +29,8 @@ from interpreto_mllm.results.settings import Settings
 
 FORMAT, VERSION = "interpreto_mllm attribution", 1
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+LATER = ("label", "source", "trusted", "part")
+"""Fields of features that earlier files do not have."""
 PLAIN = ("targets", "estimand", "method", "mode", "text", "unit", "normalisation")
 
 
@@ -149,9 +151,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _packed_feature(feature: Feature) -> dict[str, Any]:
-    """A feature, its label only where it has one."""
+    """A feature, what was added to features later only where it has some."""
     entry = asdict(feature)
-    return {name: value for name, value in entry.items() if name != "label" or value is not None}
+    return {name: value for name, value in entry.items() if name not in LATER or value is not None}
 
 
 def _feature(entry: dict[str, Any]) -> Feature:
