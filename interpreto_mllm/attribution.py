@@ -6,7 +6,6 @@ Modules that draw are imported on use, because they import rich or matplotlib.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +15,12 @@ from torch import Tensor
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.files import replace_file
-from interpreto_mllm.core.labels import joined
+from interpreto_mllm.plots.compared import Comparison, compare
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
-from interpreto_mllm.results.comparison import ComparedResults
 from interpreto_mllm.results.exchange import to_captum, to_shap
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
+from interpreto_mllm.results.folding import Folded, folded
 from interpreto_mllm.results.frame import frame, pairs_frame
 from interpreto_mllm.results.gradients import completeness_gap, conservation_gap
 from interpreto_mllm.results.interactions import PairValues, pair_values
@@ -103,6 +102,26 @@ class Attribution(Record):
             ValueError: when there is no such target, or every score is zero.
         """
         return modality_shares(self, target)
+
+    def by(self, what: str, target: int | None = None) -> Folded:
+        """The scores added up over the features of each source, turn, role, modality, trust or part, with standard errors.
+
+        Args:
+            what: "source" (tool, tool result, document), "turn", "role", "modality", "trust" or "part" (thoughts).
+            target: a row; None for the whole answer.
+
+        Raises:
+            ValueError: for something that no feature has, no such target, or several classes without a target.
+
+        Example:
+            >>> from interpreto_mllm import ExactShapley, Sources, testbed
+            >>> sources = Sources({"market": "the apple is red .", "sailor": "the sky is blue ."})
+            >>> explainer = ExactShapley(*testbed.load_recall(), granularity=sources)
+            >>> [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?", " red")
+            >>> explanation.by("source").ranked
+            ['market', 'sailor']
+        """
+        return folded(self, what, target)
 
     def synergy(self, *modalities: str) -> Float[Tensor, "t"]:
         """What modalities are worth together beyond what each is worth alone: v(T∪I) − v(T) − v(I) + v(∅) for two of them.
@@ -256,45 +275,3 @@ class Interactions(PairValues):
         from interpreto_mllm.plots.interactions import figure
 
         return figure(self, path, target, kind, top)
-
-
-class Comparison(ComparedResults):
-    """Several results next to each other; see `ComparedResults`."""
-
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained page: the results side by side on one colour scale, their differences and agreement."""
-        from interpreto_mllm.plots.html import document
-
-        replace_file(path, document(f"Comparison: {', '.join(self.names)}", self._repr_html_()).encode())
-
-    def _repr_html_(self) -> str:
-        from interpreto_mllm.plots.comparison import comparison
-
-        return comparison(self)
-
-
-def compare(results: Sequence[Record] | Mapping[str, Record], names: Sequence[str] | None = None) -> Comparison:
-    """Put results side by side: of several methods, models, answers or prompts.
-
-    Args:
-        results: two or more, or a mapping from names to them.
-        names: what each is called. Unless given: the methods, or the answers where all are of one method.
-
-    Raises:
-        ValueError: for fewer than two results, or other than one name each.
-
-    Example:
-        >>> from interpreto_mllm import ExactShapley, KernelShap, compare
-        >>> from interpreto_mllm.testbed import load_recall
-        >>> model, tokenizer = load_recall()
-        >>> [exact] = ExactShapley(model, tokenizer)("the apple is red .", " red")
-        >>> [sampled] = KernelShap(model, tokenizer, budget=20)("the apple is red .", " red")
-        >>> comparison = compare([exact, sampled])
-        >>> comparison.names, tuple(comparison.rank_correlations().shape)
-        (('ExactShapley', 'KernelShap'), (2, 2))
-    """
-    if isinstance(results, Mapping):
-        return Comparison(tuple(results.values()), tuple(results) if names is None else tuple(names))
-    methods, answers = [result.method for result in results], [joined(result.targets).strip() for result in results]
-    usual = answers if len(set(methods)) == 1 and len(set(answers)) == len(answers) else methods
-    return Comparison(tuple(results), tuple(usual if names is None else names))

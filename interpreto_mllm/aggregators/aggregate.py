@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.errors import PRIOR_DRAWS, moderated, seen_errors
 from interpreto_mllm.aggregators.gradient import GradientAggregator
+from interpreto_mllm.aggregators.sums import Sums, all_of, moderated_sums
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -46,12 +49,42 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
         return whole
     if repeats is not None and len(repeats) == 1:
         return Estimate(whole.attributions)
+    drawn: list[Tensor] = []
     if repeats is not None:
         drawn = [aggregator.aggregate(evaluations.with_values(values).copied()).attributions for values in repeats]
         spread = torch.stack(drawn).var(0) / len(drawn)
         spread = moderated(spread, len(drawn) - 1) if whole.exact or evaluations.complete else spread
         errors = (errors.square() + spread).sqrt()
-    return Estimate(whole.attributions, seen_errors(errors, evaluations.values))
+    errors = seen_errors(errors, evaluations.values)
+    return Estimate(whole.attributions, errors, sums=_with_spread(whole, drawn, evaluations, errors))
+
+
+def _with_spread(
+    whole: Estimate, drawn: Sequence[Float[Tensor, "t n"]], evaluations: Evaluations, errors: Float[Tensor, "t n"] | None
+) -> Sums | None:
+    """Standard errors of sums, with the spread of repeated draws, and none for targets whose draws were all equal."""
+    fixed = whole.exact or evaluations.complete
+    if errors is None or (whole.sums is None and not fixed):
+        return None
+    unseen = errors.isnan().all(1, keepdim=True)
+
+    def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+        own = torch.zeros(len(unseen), members.shape[1], dtype=torch.float64)
+        squares = own if fixed or whole.sums is None else whole.sums(members).square()
+        if drawn:
+            squares = squares + _spread(torch.stack([*drawn]), members, moderately=fixed)
+        return squares.sqrt().masked_fill(unseen, torch.nan)
+
+    return sums
+
+
+def _spread(drawn: Float[Tensor, "r t n"], members: Float[Tensor, "n sums"], moderately: bool) -> Float[Tensor, "t sums"]:
+    """Variances of the means of sums over draws; `moderately` as `moderated` says."""
+    each, some, everything = (
+        (drawn.double() @ added).var(0) / len(drawn)
+        for added in (torch.eye(len(members), dtype=torch.float64), members, all_of(members))
+    )
+    return moderated_sums(some, each, everything, members, len(drawn) - 1) if moderately else some
 
 
 def _of_gradients(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
@@ -84,4 +117,23 @@ def _over_trials(evaluations: Evaluations, trials: Int[Tensor, "m"], aggregator:
     if len(own) == len(each):
         within = torch.stack(own).square().sum(0) / len(each) ** 2
         variance = torch.where(within.isnan(), variance, (PRIOR_DRAWS * within + freedom * spread) / (PRIOR_DRAWS + freedom))
-    return Estimate(attributions.mean(0), seen_errors(variance.sqrt(), evaluations.values))
+    errors = seen_errors(variance.sqrt(), evaluations.values)
+    return Estimate(attributions.mean(0), errors, sums=None if errors is None else _sums_over_trials(each, errors))
+
+
+def _sums_over_trials(each: Sequence[Estimate], errors: Float[Tensor, "t n"]) -> Sums:
+    """Standard errors of sums of means over trials, from the spread of the trials and their own errors."""
+    attributions, freedom = torch.stack([estimate.attributions for estimate in each]), len(each) - 1
+
+    def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+        variance = _spread(attributions, members, moderately=True)
+        own = [None if estimate.sums is None else estimate.sums(members) for estimate in each]
+        known = [each for each in own if each is not None]
+        if len(known) == len(own):
+            within = torch.stack(known).square().sum(0) / len(each) ** 2
+            spread = _spread(attributions, members, moderately=False)
+            own_too = (PRIOR_DRAWS * within + freedom * spread) / (PRIOR_DRAWS + freedom)
+            variance = torch.where(within.isnan(), variance, own_too)
+        return variance.sqrt().masked_fill(errors.isnan().all(1, keepdim=True), torch.nan)
+
+    return sums

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.aggregators.sums import Sums
 from interpreto_mllm.core.evaluations import Evaluations
 
 
@@ -20,11 +21,14 @@ class Estimate:
         standard_errors: None where the way the coalitions were drawn, or their number, does not show how far off they are.
         exact: that nothing was estimated from a sample, so that standard errors of zero mean what they say. This need not be
             said where all coalitions are known.
+        sums: gives the standard errors of sums of attributions, which the covariance of these decides; None where that is
+            not known.
     """
 
     attributions: Float[Tensor, "t n"]
     standard_errors: Float[Tensor, "t n"] | None = None
     exact: bool = False
+    sums: Sums | None = None
 
 
 class Aggregator(ABC):

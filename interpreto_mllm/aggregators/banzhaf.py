@@ -42,7 +42,7 @@ class BanzhafAggregator(Aggregator):
             share = relative[single] / relative[single].sum()
             design[single] -= share @ design[single]
             values[single] -= share @ values[single]
-        slopes, errors = least_squares(
+        slopes, errors, sums = least_squares(
             torch.cat([torch.full((1, n), -0.5, dtype=torch.float64), design]),
             torch.cat([torch.zeros_like(evaluations.values[:1]), values]),
             torch.cat([torch.full((1,), ends, dtype=torch.float64), relative * split.multiplicity]),
@@ -51,4 +51,4 @@ class BanzhafAggregator(Aggregator):
         )
         attributions = slopes + ((evaluations.full - evaluations.empty) / n)[:, None]
         known = evaluations.complete or (evaluations.design is Design.SAMPLE and effective_number(relative) > n)
-        return Estimate(attributions, errors if known else None)
+        return Estimate(attributions, errors, sums=sums) if known else Estimate(attributions)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import comb
 
 import torch
+from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -12,9 +14,10 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.errors import shared
 from interpreto_mllm.aggregators.requirements import require_alike
 from interpreto_mllm.aggregators.split_evaluations import every_size_repeats
+from interpreto_mllm.aggregators.sums import Sums, all_of, shared_sums
 from interpreto_mllm.core.coalitions import complementary_rows
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.core.stratum import strata
+from interpreto_mllm.core.stratum import Stratum, strata
 
 
 class ComplementaryAggregator(Aggregator):
@@ -67,16 +70,67 @@ class ComplementaryAggregator(Aggregator):
         seen = list(strata(sides, gains))
         weights = _stratum_weights(n, {stratum.size: stratum.counts > 0 for stratum in seen})
         usual = gains.square().mean(0)
-        variances = torch.zeros_like(attributions)
+        variances, scatter = torch.zeros_like(attributions), []
         for stratum in seen:
             weight, counts = weights[:, stratum.size - 1, None], stratum.counts[:, None]
             attributions = attributions + weight * torch.where(counts > 0, stratum.means, 0.0)
             unseen_share = 1 - counts / float(min(comb(n - 1, stratum.size - 1), 10**300))
             spread = torch.where(counts > 1, stratum.variances, usual) * unseen_share / counts.clamp_min(1)
-            variances += torch.where((counts > 0) & (unseen_share > 0), weight.square() * spread, 0.0)
+            spread = torch.where((counts > 0) & (unseen_share > 0), weight.square() * spread, 0.0)
+            variances += spread
+            scatter.append((stratum, spread))
         enough = every_size_repeats(sides, torch.ones(len(sides), dtype=torch.bool))
         known = evaluations.complete or (evaluations.design.independent and enough)
-        return Estimate(attributions.T, shared(variances.sqrt().T) if known else None)
+        if not known:
+            return Estimate(attributions.T)
+        return Estimate(attributions.T, shared(variances.sqrt().T), sums=_sums(sides, gains, scatter, variances.T))
+
+
+def _sums(
+    sides: Bool[Tensor, "q n"],
+    gains: Float[Tensor, "q t"],
+    scatter: Sequence[tuple[Stratum, Float[Tensor, "n t"]]],
+    each: Float[Tensor, "t n"],
+) -> Sums:
+    """Standard errors of sums: a pair moves the means of all features at once, each in the stratum that it serves.
+
+    Args:
+        sides: one side of each pair.
+        gains: its v(S) − v(N∖S), without the additive part.
+        scatter: the strata, and what each adds to the variance of each feature.
+        each: the variance of each feature.
+    """
+
+    def variance(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+        moved = torch.zeros(len(sides), gains.shape[1], members.shape[1], dtype=torch.float64)
+        sizes, n = sides.sum(1), sides.shape[1]
+        for stratum, spread in scatter:
+            for rows, side, sign in ((sizes == stratum.size, sides, 1.0), (sizes == n - stratum.size, ~sides, -1.0)):
+                moved[rows] += _moved(side[rows].double(), sign * gains[rows], stratum, spread, members)
+        return moved.square().sum(0)
+
+    return lambda members: shared_sums(variance(members), each, variance(all_of(members)), members)
+
+
+def _moved(
+    held: Float[Tensor, "q n"],
+    gains: Float[Tensor, "q t"],
+    stratum: Stratum,
+    spread: Float[Tensor, "n t"],
+    members: Float[Tensor, "n sums"],
+) -> Float[Tensor, "q t sums"]:
+    """How far pairs move sums of scores, each by its distance from the means of their stratum.
+
+    The squares of a feature add up to its `spread`; a stratum seen once is moved by all of it.
+    """
+    counts = stratum.counts[:, None]
+    scale = (spread / (stratum.variances * (counts - 1)).clamp_min(1e-300)).sqrt()
+    scale = torch.where((counts > 1) & (stratum.variances > 0), scale, 0.0)
+    once = torch.where(counts > 1, 0.0, spread.sqrt())
+    slope, level, jump = (
+        einsum(held, each, members, "q n, n t, n sums -> q t sums") for each in (scale, scale * stratum.means, once)
+    )
+    return gains[:, :, None] * slope - level + gains.sign()[:, :, None] * jump
 
 
 def complements(evaluations: Evaluations) -> tuple[Int[Tensor, "q"], Int[Tensor, "q"]]:

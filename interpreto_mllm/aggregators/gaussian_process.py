@@ -13,6 +13,7 @@ from interpreto_mllm.aggregators.complementary import complements
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.aggregators.split_evaluations import log_population_weights, population_weights
+from interpreto_mllm.aggregators.sums import alike
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit_kernel
@@ -69,12 +70,23 @@ class GaussianProcessAggregator(Aggregator):
         posterior = Posterior(fit_kernel(observations), observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
-        jackknife = posterior.jackknife(evaluations.design is Design.CHOSEN) * unseen_share(evaluations)
-        variance = widened(variance, jackknife, 1 + evaluations.n / len(rows)) * scales.square()
+        chosen, unseen, learning = evaluations.design is Design.CHOSEN, unseen_share(evaluations), 1 + evaluations.n / len(rows)
+        jackknife = posterior.jackknife(chosen) * unseen
+        raw, variance = raised(variance, jackknife), widened(variance, jackknife, learning) * scales.square()
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
-        return Estimate(mean + gap[:, None], variance.sqrt() if shows_errors(evaluations.design) else None)
+        if not shows_errors(evaluations.design):
+            return Estimate(mean + gap[:, None])
+
+        def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+            own = posterior.variance_of_sums(members).expand(len(scales), -1)
+            each = raised(own, posterior.jackknife(chosen, members) * unseen)
+            typical = alike(raw.mean(1), torch.zeros_like(scales), members)
+            return learning * ((each + typical) / 2).sqrt() * scales
+
+        all_used = len(rows) <= MOST_CONDITIONED
+        return Estimate(mean + gap[:, None], variance.sqrt(), sums=sums if all_used else None)
 
     def _corrected(
         self,
@@ -122,8 +134,13 @@ def unseen_share(evaluations: Evaluations) -> float:
 
 def widened(posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], learning: float) -> Float[Tensor, "t m"]:
     """The posterior's variances, raised as `GaussianProcessAggregator` describes."""
-    raised = posterior + (jackknife - posterior).clamp_min(0) / 2
-    return learning**2 * (raised + raised.mean(1, keepdim=True)) / 2
+    each = raised(posterior, jackknife)
+    return learning**2 * (each + each.mean(1, keepdim=True)) / 2
+
+
+def raised(posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"]) -> Float[Tensor, "t m"]:
+    """The posterior's variances, halfway to those of the jackknife where these are larger."""
+    return posterior + (jackknife - posterior).clamp_min(0) / 2
 
 
 def observed_rows(evaluations: Evaluations) -> Int[Tensor, "u side"]:

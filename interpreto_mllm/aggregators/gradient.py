@@ -184,7 +184,12 @@ class PathAggregator(ReducingAggregator):
         scores = einsum(gradients.weights, gradients.slopes, "p, p t n -> t n")
         if gradients.points.chances is None or len(gradients) < 2:
             return Estimate(scores)
-        return Estimate(scores, (gradients.slopes.var(0) / len(gradients)).sqrt())
+        slopes = gradients.slopes
+        return Estimate(
+            scores,
+            (slopes.var(0) / len(gradients)).sqrt(),
+            sums=lambda members: ((slopes @ members.to(slopes.dtype)).var(0) / len(slopes)).sqrt(),
+        )
 
 
 class RelevanceAggregator(ReducingAggregator):

@@ -67,12 +67,14 @@ class KernelAggregator(Aggregator):
                 design[rows] -= share @ design[rows]
                 values[rows] -= share @ values[rows]
         unseen = (1 - 1 / stands_for).clamp_min(0)
-        slopes, errors = least_squares(design, values, weights, unseen, unknowns=n - 1)
+        slopes, errors, sums = least_squares(design, values, weights, unseen, unknowns=n - 1)
         attributions = slopes + ((evaluations.full - evaluations.empty) / n)[:, None]
         if evaluations.complete or len(design) <= n or errors is None:
             return Estimate(attributions, errors if evaluations.complete else None)
-        enough = effective_freedom(weights, unseen) >= LEAST_FREEDOM
-        return Estimate(attributions, errors * (1 + n / len(design)) ** 0.5 if enough else None)
+        if effective_freedom(weights, unseen) < LEAST_FREEDOM:
+            return Estimate(attributions)
+        wider = (1 + n / len(design)) ** 0.5
+        return Estimate(attributions, errors * wider, sums=lambda members: sums(members) * wider)
 
 
 def _kernel_weights(split: SplitEvaluations) -> Float[Tensor, "u"]:

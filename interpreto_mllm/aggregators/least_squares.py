@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.errors import shared
+from interpreto_mllm.aggregators.sums import Sums, all_of, shared_sums
 
 MANY_COLUMNS = 256
 """Coefficients from which on fewer observations are solved for instead."""
@@ -19,8 +20,8 @@ def least_squares(
     unseen: Float[Tensor, "u"],
     penalty: float = 0.0,
     unknowns: int = 0,
-) -> tuple[Float[Tensor, "t k"], Float[Tensor, "t k"] | None]:
-    """Coefficients and their standard errors, from one factorisation; the shortest solution where several fit as well.
+) -> tuple[Float[Tensor, "t k"], Float[Tensor, "t k"] | None, Sums]:
+    """Coefficients, their standard errors, and those of sums; the shortest solution where several fit as well.
 
     Standard errors are the sandwich ones with leverage-adjusted residuals (MacKinnon & White 1985), each row counting by
     the share of the coalitions it stands for that was not seen; a coefficient without residuals shares the others' errors.
@@ -37,16 +38,27 @@ def least_squares(
     k = design.shape[1]
     if not len(design):
         nothing = torch.zeros(response.shape[1], k, dtype=torch.float64)
-        return nothing, nothing.clone()
+        return nothing, nothing.clone(), lambda members: nothing[:, :1].expand(-1, members.shape[1])
     weights = weights / weights.sum()
     influence = _influence(design, weights, penalty)
     coefficients = influence @ response
     leverage = (design * influence.T).sum(1).clamp(0, 1)
     residuals = (response - design @ coefficients) / (1 - leverage).clamp_min(0.05)[:, None]
     if float((design * influence.T).sum()) < unknowns - 0.5:
-        return coefficients.T, None
+        return coefficients.T, None, lambda members: torch.full((response.shape[1], members.shape[1]), torch.nan)
     variance = (influence.square() * unseen) @ residuals.square()
-    return coefficients.T, shared(variance.sqrt().T)
+    return coefficients.T, shared(variance.sqrt().T), _sums(influence, unseen, residuals.square(), variance.T)
+
+
+def _sums(
+    influence: Float[Tensor, "k u"], unseen: Float[Tensor, "u"], squares: Float[Tensor, "u t"], each: Float[Tensor, "t k"]
+) -> Sums:
+    """Standard errors of sums of coefficients, from the squared residuals and the variance of each coefficient."""
+
+    def variance(members: Float[Tensor, "k sums"]) -> Float[Tensor, "t sums"]:
+        return (((members.T @ influence).square() * unseen) @ squares).T
+
+    return lambda members: shared_sums(variance(members), each, variance(all_of(members)), members)
 
 
 def _influence(design: Float[Tensor, "u k"], weights: Float[Tensor, "u"], penalty: float) -> Float[Tensor, "k u"]:

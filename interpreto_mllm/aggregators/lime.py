@@ -92,10 +92,10 @@ class LimeAggregator(Aggregator):
                 f"next to nothing, so that the ridge of {alpha} outweighs what they say ({said:.2g}). Give a larger "
                 "kernel_width or a smaller alpha."
             )
-        estimate, errors = least_squares(centred, values, weights, unseen, alpha)
+        estimate, errors, sums = least_squares(centred, values, weights, unseen, alpha)
         enough = effective_number(weights[2:]) >= COALITIONS_PER_FEATURE * evaluations.n
         known = evaluations.complete or (evaluations.design is Design.SAMPLE and enough)
-        return Estimate(estimate, errors if known else None)
+        return Estimate(estimate, errors, sums=sums) if known else Estimate(estimate)
 
 
 def _one_each(found: object, coalitions: Bool[Tensor, "p n"], what: str) -> Float[Tensor, "p"]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Int
+from einops import einsum
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.errors import moderated
 from interpreto_mllm.aggregators.requirements import require_alike
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
+from interpreto_mllm.aggregators.sums import Sums, all_of, moderated_sums
 from interpreto_mllm.core.coalitions import whole_chains
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
@@ -49,9 +51,23 @@ class MarginalAggregator(Aggregator):
         draws = int(draw[-1]) + 1
         if draws < 2 or evaluations.design is not Design.ORDERS:
             return Estimate(mean)
-        sums = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
-        variance = sums.square().sum(0).T * draws / (draws - 1) / len(rows) ** 2
-        return Estimate(mean, moderated(variance, draws - 1).sqrt())
+        apart = torch.zeros(draws, *mean.T.shape, dtype=torch.float64).index_add_(0, draw, contributions - mean.T)
+        variance = apart.square().sum(0).T * draws / (draws - 1) / len(rows) ** 2
+        return Estimate(mean, moderated(variance, draws - 1).sqrt(), sums=_sums(apart / len(rows), variance))
+
+
+def _sums(apart: Float[Tensor, "draws n t"], each: Float[Tensor, "t n"]) -> Sums:
+    """Standard errors of sums, from how far each draw moves the mean of each feature."""
+    draws = len(apart)
+
+    def variance(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+        together = einsum(apart, members, "draws n t, n sums -> draws t sums")
+        return together.square().sum(0) * draws / (draws - 1)
+
+    def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+        return moderated_sums(variance(members), each, variance(all_of(members)), members, draws - 1).sqrt()
+
+    return sums
 
 
 def permutation_rows(evaluations: Evaluations) -> Int[Tensor, "c steps"]:

@@ -60,21 +60,35 @@ class ShapleyAggregator(Aggregator):
         additive = _singleton_slopes(split.pairs)
         above = split.odd_observations - (coalitions.double() - split.sizes[:, None].double() / evaluations.n) @ additive
         total = additive.T + ((evaluations.full - evaluations.empty) / evaluations.n)[:, None]
-        variance = torch.zeros_like(total)
+        variance, parts = torch.zeros_like(total), []
         for rows, has_mean in split.size_groups():
             values, weights, k = above[rows], stands_for[rows], len(rows)
             population = weights.sum()
             if has_mean and k >= MIN_UNITS_FOR_MEAN:
                 values = (values - values.mean(0)) * ((1 - 1 / population) * k / (k - 1))
             terms = coefficients[rows]
-            sums = terms.T @ values
-            total += sums.T
+            added = terms.T @ values
+            total += added.T
             unseen = (1 - 1 / weights).clamp_min(0)[:, None]
-            squares = (terms.square() * unseen).T @ values.square()
-            means = (terms * unseen.sqrt()).T @ values / k
-            variance += ((squares - k * means.square()) * (k / (k - 1)) if k > 1 else squares).T
+            variance += _variance(terms, values, unseen)
+            parts.append((terms, values, unseen))
         known = evaluations.complete or (evaluations.design is Design.SAMPLE and _enough(split, coefficients))
-        return Estimate(total, variance.clamp_min(0).sqrt() if known else None)
+        if not known:
+            return Estimate(total)
+
+        def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+            each = [_variance(terms @ members, values, unseen) for terms, values, unseen in parts]
+            return sum(each, torch.zeros(len(total), members.shape[1], dtype=torch.float64)).clamp_min(0).sqrt()
+
+        return Estimate(total, variance.clamp_min(0).sqrt(), sums=sums)
+
+
+def _variance(terms: Float[Tensor, "u n"], values: Float[Tensor, "u t"], unseen: Float[Tensor, "u 1"]) -> Float[Tensor, "t n"]:
+    """Of the sums of these terms times these values, over the units of one size."""
+    k = len(terms)
+    squares = (terms.square() * unseen).T @ values.square()
+    means = (terms * unseen.sqrt()).T @ values / k
+    return ((squares - k * means.square()) * (k / (k - 1)) if k > 1 else squares).T
 
 
 def _enough(split: SplitEvaluations, coefficients: Float[Tensor, "u n"]) -> bool:

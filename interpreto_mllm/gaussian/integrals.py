@@ -11,6 +11,7 @@ from math import ceil, comb, sqrt
 
 import numpy as np
 import torch
+from einops import einsum
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -57,6 +58,26 @@ def share_variance(rates: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
         total += torch.log1p(-share * different)
     gains = [(torch.exp(total - torch.log1p(-share * different)) * area).sum() for share in apart.tolist()]
     return 2 * apart * torch.stack(gains)
+
+
+def share_variance_of_sums(rates: Float[Tensor, "n"], members: Float[Tensor, "n sums"]) -> Float[Tensor, "sums"]:
+    """Variance of the sum of the Shapley values of some features under the same covariance.
+
+    Example:
+        >>> rates = torch.tensor([0.5, 1.0, 0.2]).double()
+        >>> whole = share_variance_of_sums(rates, torch.ones(3, 1).double())  # that of v(N) − v(∅)
+        >>> bool((whole - 2 * (1 - torch.exp(-rates.sum()))).abs() < 1e-12)
+        True
+    """
+    points, weights = nodes(len(rates))
+    different = points[:, None] + points - 2 * points[:, None] * points
+    apart, edges = -torch.expm1(-rates), 2 * points - 1
+    kept = 1 - apart[:, None, None] * different
+    products = torch.exp(torch.log(kept).sum(0)) * weights[:, None] * weights
+    ratios = apart[:, None, None] / kept
+    own = einsum(members, ratios, "n sums, n i j -> sums i j")
+    pairs = own.square() - einsum(members.square(), ratios.square(), "n sums, n i j -> sums i j")
+    return ((2 * own + edges[:, None] * edges * pairs) * products).sum((1, 2))
 
 
 @lru_cache(maxsize=32)

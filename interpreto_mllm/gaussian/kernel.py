@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import shapley_coefficients
-from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, white_variance
+from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, share_variance_of_sums, white_variance
 
 Parity = tuple[float, float]
 """(a, b): the covariance of what is observed is a · k(x, x′) + b · k(x, −x′)."""
@@ -142,6 +142,16 @@ class Kernel:
         variance = torch.full((self.n,), 4 * self.linear + size + self.white * white_variance(self.n), dtype=torch.float64)
         for scale, rates in self.products:
             variance = variance + scale * share_variance(rates)
+        return variance
+
+    def shapley_variance_of_sums(self, members: Float[Tensor, "n sums"]) -> Float[Tensor, "sums"]:
+        """The variance of sums of Shapley values, before anything is observed; ones in `members` say whose are added."""
+        counts, white = members.sum(0), white_variance(self.n)
+        size = 2 * self.size * -math.expm1(-self.n / self.length) / self.n**2
+        apart = counts * white + counts * (counts - 1) * (2 - self.n * white) / max(self.n * (self.n - 1), 1)
+        variance = 4 * self.linear * counts + size * counts.square() + self.white * apart
+        for scale, rates in self.products:
+            variance = variance + scale * share_variance_of_sums(rates, members)
         return variance
 
 

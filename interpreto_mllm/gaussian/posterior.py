@@ -35,14 +35,21 @@ class Posterior:
         """The posterior variance of the Shapley values, the same for all targets on the scale of the observations."""
         return (self.kernel.shapley_variance() - (self._gain * self._covariance).sum(0)).clamp_min(0)
 
-    def jackknife(self, chosen: bool) -> Float[Tensor, "t n"]:
+    def variance_of_sums(self, members: Float[Tensor, "n sums"]) -> Float[Tensor, "sums"]:
+        """The same of sums of Shapley values; ones in `members` say whose are added."""
+        explained = ((self._gain @ members) * (self._covariance @ members)).sum(0)
+        return (self.kernel.shapley_variance_of_sums(members) - explained).clamp_min(0)
+
+    def jackknife(self, chosen: bool, members: Float[Tensor, "n sums"] | None = None) -> Float[Tensor, "t _"]:
         """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form.
 
         Args:
             chosen: coalitions were chosen, among them some near ∅ and N, which are always there and never left out then.
+            members: sums of Shapley values, in place of each of them.
         """
         left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
-        return (left_out * counted(self.signs, chosen)).square().T @ self._gain.square()
+        gain = self._gain if members is None else self._gain @ members
+        return (left_out * counted(self.signs, chosen)).square().T @ gain.square()
 
     def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The posterior mean of what the observations observe, at other coalitions."""

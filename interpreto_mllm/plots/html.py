@@ -19,6 +19,7 @@ from interpreto_mllm.plots.summary import counted, unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence
+from interpreto_mllm.results.folding import telling_folds
 from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.shares import modality_shares
 from interpreto_mllm.results.whole import whole_answer
@@ -67,7 +68,7 @@ def fragment(attribution: Record) -> str:
         f"{_targets(attribution, whole is not None)}{_reading(row)}</div>\n"
         f'<div class="columns"><div class="reading"><h2>{what}</h2>\n{_tools(attribution)}'
         f'<div class="prompt">{transcript(attribution, row)}</div></div>\n{_strongest(attribution, row)}</div>\n'
-        f"{_shares(attribution)}{answers(attribution)}{_notes(attribution)}{_settings(attribution)}\n"
+        f"{_folds(attribution)}{_shares(attribution)}{answers(attribution)}{_notes(attribution)}{_settings(attribution)}\n"
         f'<script type="application/json">{page_data(attribution, whole)}</script>\n'
         f"<script>{_asset('page.js')}{_asset('page_tools.js')}</script>\n</div>"
     )
@@ -177,6 +178,19 @@ def _bar(feature: str, row: TargetScores, entry: int, reach: float) -> str:
         f'<li><button type="button" data-jump="{entry}"><span class="name">{escape(shortened(visible(feature), 60))}</span>'
         f'<span class="score">{escape(row.readable(entry))}</span><span class="track"><i class="{row.classes(entry)}" '
         f'style="--strength: {abs(share):.3f}"></i>{whisker}</span></button></li>'
+    )
+
+
+def _folds(attribution: Record) -> str:
+    """The scores added up by source, trust, part, role and modality, as far as these differ."""
+    return "".join(
+        f'<h2>By {folded.by}</h2>\n<table class="folds">'
+        + "".join(
+            f"<tr><th>{escape(shortened(visible(folded.name(key)), 60))}</th><td>{escape(folded.text(key))}</td></tr>"
+            for key in folded.ranked
+        )
+        + "</table>\n"
+        for folded in telling_folds(attribution)
     )
 
 

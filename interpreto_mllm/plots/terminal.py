@@ -14,6 +14,7 @@ from interpreto_mllm.plots.pieces import pieces
 from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.summary import counted, facts
 from interpreto_mllm.plots.text import printable, shortened, visible
+from interpreto_mllm.results.folding import Folded, telling_folds
 from interpreto_mllm.results.record import Record
 
 TARGETS_SHOWN, FEATURES_SHOWN = 8, 10
@@ -34,6 +35,7 @@ def coloured(attribution: Record) -> Group:
     left = attribution.t - TARGETS_SHOWN
     if left > 0:
         parts.append(Text(f"… and {counted(left, 'target')} more; to_html() and plot() show all", style="dim"))
+    parts += [_fold(folded) for folded in telling_folds(attribution)]
     parts += [Text(note, style="italic") for note in attribution.notes]
     return Group(*parts)
 
@@ -83,6 +85,13 @@ def _strongest(attribution: Record, scores: TargetScores) -> Table:
     if attribution.n > FEATURES_SHOWN:
         table.add_row(Text(f"… {attribution.n - FEATURES_SHOWN} more", style="dim"))
     return table
+
+
+def _fold(folded: Folded) -> Text:
+    """The sums of scores of each source, role, …, the largest first."""
+    sums = [f"{shortened(visible(folded.name(key)), 32)} {folded.text(key)}" for key in folded.ranked[:FEATURES_SHOWN]]
+    left = len(folded) - FEATURES_SHOWN
+    return Text.assemble((f"by {folded.by}  ", "bold"), " · ".join(sums), f" · … {left} more" if left > 0 else "")
 
 
 def _tokens(attribution: Record) -> Table:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from interpreto_mllm.results.folding import columns_by
 from interpreto_mllm.results.record import Record
 
 
@@ -59,8 +60,10 @@ def modality_shares(record: Record, target: int | None) -> Shares:
     total = mass.sum()
     if not total > 0:
         raise ValueError("Every score is zero, so there is nothing to share out among the modalities.")
-    modalities = list(dict.fromkeys(feature.modality for feature in record.features))
-    within = {name: torch.tensor([feature.modality == name for feature in record.features]) for name in modalities}
+    within = {
+        str(name): torch.zeros(record.n, dtype=torch.bool).index_fill(0, torch.tensor(members), True)
+        for name, members in columns_by(record.features, "modality").items()
+    }
     shares = {name: float(mass[:, columns].sum() / total) for name, columns in within.items()}
     if record.standard_errors is None:
         return Shares(shares, None)
