@@ -14,7 +14,7 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
-from interpreto_mllm.media.processed import Tensors
+from interpreto_mllm.media.processed import Tensors, end_to_end
 
 NAMES = {"audio": "clip"}
 """What media are called, where not by their modality."""
@@ -63,6 +63,20 @@ class State:
             return ("tensors", self.medium.size) if put_together else self.medium.size
         rendered = self.rendered
         return None if rendered is None else rendered.size
+
+
+def tensors_of(row: Sequence[State]) -> Tensors | None:
+    """What the model is given for the images of one prompt, where that is known without the processor."""
+    known = [state.tensors for state in row]
+    tensors = [each for each in known if each is not None]
+    if not tensors or len(tensors) < len(known):
+        return None
+    if len(tensors) == 1:
+        return tensors[0]
+    medium = row[0].medium
+    assert isinstance(medium, Picture) and medium.processed is not None
+    made = {name: end_to_end([each[name] for each in tensors], along) for name, along in medium.processed.along.items()}
+    return {name: tensor for name, tensor in made.items() if tensor is not None}
 
 
 def notes_of(media: Sequence[Medium]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from interpreto_mllm.media.encoded import Encoded
-from interpreto_mllm.media.state import State
+from interpreto_mllm.media.state import State, tensors_of
 
 PLACEHOLDERS = {"image": ("boi_token", "image_token"), "audio": ("audio_token",)}
 """Attributes of processors that hold what their chat templates write where an image or a clip stands, likeliest first."""
@@ -219,9 +219,9 @@ class Processing:
         """The model inputs for rows of nothing but images and clips, each behind its placeholder."""
         if ready := _ready(rows):
             return _joined([{**medium.around, **tensors} for medium, tensors in ready])
-        known = [state.tensors for row in rows for state in row if len(row) == 1]
-        if len(known) == len(rows) and all(tensors is not None for tensors in known):
-            return _joined([tensors for tensors in known if tensors is not None])
+        known = [tensors for tensors in map(tensors_of, rows) if tensors is not None]
+        if len(known) == len(rows):
+            return _joined(known)
         if self.side_by_side:
             return dict(self.processor(images=[state.rendered for row in rows for state in row], return_tensors="pt"))
         if not self.reads_text:
@@ -232,10 +232,14 @@ class Processing:
 
     def media(self, rows: Sequence[Sequence[State]]) -> Tensors:
         """The model inputs that hold the images and clips of these rows, on the model's device and of its kind of number."""
-        known = {"input_ids", "attention_mask", *TYPES} if self.reads_text else set()
         ready = _ready(rows)
         given = _joined([tensors for _, tensors in ready]) if ready else self.bare(rows)
-        return {name: self.moved(tensor) for name, tensor in given.items() if name not in known}
+        return {name: self.moved(tensor) for name, tensor in given.items() if name not in self.of_tokens}
+
+    @property
+    def of_tokens(self) -> set[str]:
+        """Names of the tensors with a number per token."""
+        return {"input_ids", "attention_mask", *TYPES} if self.reads_text else set()
 
     def moved(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """A tensor on the model's device, in its precision where it holds fractions."""

@@ -14,7 +14,6 @@ from interpreto_mllm.core.shown import shown
 from interpreto_mllm.core.which import about
 from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
-from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State, features_of, notes_of
 from interpreto_mllm.prompts.blanks import Blanks
 from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
@@ -145,7 +144,7 @@ class PromptReader:
         self._check_chat(messages)
         parts = parts_of(messages)
         text, media = ([part for part in parts if (part.kind == "text") is is_text] for is_text in (True, False))
-        read = tuple(self._medium(part.kind, part.content, len(media)) for part in media)
+        read = self._media([(part.kind, part.content) for part in media])
         conversation, mixed = Conversation.of(messages, read), self._of_chat(messages, read)
         if templates:
             frame = ChatFrame(given, lambda filled: self._of_chat(filled, read), read, conversation)
@@ -170,7 +169,7 @@ class PromptReader:
         """A text with placeholders, and the images and clips that they stand for."""
         given = media_of(one)
         check_modalities([kind for kind, _ in given], self.processing)
-        media = tuple(self._medium(kind, item, len(given)) for kind, item in given)
+        media = self._media(given)
         text = one.get("text") or ""
         if not self.processing.reads_text:
             if text:
@@ -192,12 +191,13 @@ class PromptReader:
         prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
         return prompt if messages is None else replace(prompt, notes=(*prompt.notes, self.rendered))
 
-    def _medium(self, kind: str, given: Any, count: int) -> Medium:
-        """One of so many images and clips, in its pieces."""
-        medium = self.media(kind, given)
-        if isinstance(medium, Clip):
-            check_clip_length(medium, self.processing)
-        return as_read(medium, self.processing, count == 1) if isinstance(medium, Picture) else medium
+    def _media(self, given: Sequence[tuple[str, Any]]) -> tuple[Medium, ...]:
+        """These images and clips in their pieces."""
+        media = [self.media(kind, item) for kind, item in given]
+        for medium in media:
+            if isinstance(medium, Clip):
+                check_clip_length(medium, self.processing)
+        return as_read(media, self.processing)
 
     def _media_only(self, media: tuple[Medium, ...]) -> Prompt:
         """A prompt of a single image or clip, without text."""

@@ -30,10 +30,16 @@ def processing(name: str) -> Processing:
     return Processing(family(name).processor, family(name).model)
 
 
+def as_read(picture: Picture, name: str) -> Picture:
+    [read] = reading_size.as_read([picture], processing(name))
+    assert isinstance(read, Picture)
+    return read
+
+
 @pytest.mark.parametrize("name", SHRUNK)
 def test_the_whole_photo_is_read_as_before(name: str) -> None:
     whole = Picture.of(PHOTO, Patches(2, 2))
-    small = reading_size.as_read(whole, processing(name))
+    small = as_read(whole, name)
     assert small.size == SHRUNK[name] and small.image.size == (400, 300)
     before, after = (processing(name).bare([[State.whole(picture)]]) for picture in (whole, small))
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
@@ -41,13 +47,13 @@ def test_the_whole_photo_is_read_as_before(name: str) -> None:
 
 @pytest.mark.parametrize("name", TILED)
 def test_processors_that_cut_tiles_are_given_the_whole_photo(name: str) -> None:
-    assert reading_size.as_read(Picture.of(PHOTO, Patches(2, 2)), processing(name)).reading is None
+    assert as_read(Picture.of(PHOTO, Patches(2, 2)), name).reading is None
 
 
 @pytest.mark.parametrize("name", each([*TILED, "llava_onevision", "smolvlm", "internvl", "lfm2_vl", "aya_vision"], TILED))
 def test_tiles_of_states_are_put_together(name: str) -> None:
     """Whole and hidden to the last bit; within pieces as the processor makes them; equal keys for equal tensors alone."""
-    plain, made = Picture.of(PHOTO, Patches(2, 2)), reading_size.as_read(Picture.of(PHOTO, Patches(2, 2)), processing(name))
+    plain, made = Picture.of(PHOTO, Patches(2, 2)), as_read(Picture.of(PHOTO, Patches(2, 2)), name)
     assert made.processed is not None and made.keeps_size
     keys = set()
     for present in np.array([[1, 1, 1, 1], [0, 0, 0, 0], [1, 0, 0, 1], [1, 1, 0, 0]], dtype=bool):
@@ -61,13 +67,13 @@ def test_tiles_of_states_are_put_together(name: str) -> None:
             assert within.float().mean() > 0.7, "all but the borders of a tensor of 16 by 16 pixels"
         keys.add(State(made, present).key)
     assert len(keys) == 4
-    assert State.whole(reading_size.as_read(Picture.of(PHOTO, Patches(1, 2)), processing(name))).key in keys
+    assert State.whole(as_read(Picture.of(PHOTO, Patches(1, 2)), name)).key in keys
     several = processing(name).bare([[State.whole(made)], [State(made, ~State.whole(made).present)]])
     together = processing(name)([processing(name).placeholder("image")] * 2, [[State.whole(plain)]] * 2)
     assert all(several[key].shape == together[key].shape for key in together if together[key].is_floating_point())
 
 
-def test_values_of_tiles_are_those_of_plain_forwards_and_several_photos_are_rendered() -> None:
+def test_values_of_tiles_are_those_of_plain_forwards() -> None:
     subject = family("llava_next")
     parts = [{"type": "image", "image": PHOTO}, {"type": "text", "text": "what?"}]
     options = {"image_granularity": Patches(1, 2), "pinned": ["what", "?"], "progress": False}
@@ -76,10 +82,37 @@ def test_values_of_tiles_are_those_of_plain_forwards_and_several_photos_are_rend
         for more in ({}, {"share_prefixes": False, "batch_size": 1})
     )
     assert torch.allclose(fast.values, plain.values, atol=1e-4) and fast.media[0].processed is not None
-    game = ExactShapley(subject.model, subject.processor, **options).game(
-        [{"role": "user", "content": [parts[0], *parts]}], ANSWER
+
+
+@pytest.mark.parametrize("name", each([*TILED, "smolvlm", "internvl", "lfm2_vl", "aya_vision"], TILED))
+def test_tiles_of_several_photos_are_put_together(name: str) -> None:
+    """As the processor does it for all of them, which may have different numbers of tiles; small ones among them too."""
+    small = Image.fromarray(np.asarray(PHOTO)[:240, :160])
+    plain = [Picture.of(given, Patches(1, 2)) for given in (PHOTO, small, PHOTO)]
+    made = reading_size.as_read(plain, processing(name))
+    assert all(isinstance(picture, Picture) and picture.processed is not None for picture in made)
+    before, after = (processing(name).media([list(map(State.whole, pictures))] * 2) for pictures in (plain, made))
+    text = "".join([processing(name).placeholder("image")] * 3)
+    given = processing(name)([text] * 2, [list(map(State.whole, plain))] * 2)
+    assert before.keys() == after.keys() and all(torch.equal(given[key], after[key]) for key in after)
+
+
+def test_values_of_several_photos_are_those_of_plain_forwards() -> None:
+    subject = family("llava_next")
+    part = {"type": "image", "image": PHOTO}
+    chat = [{"role": "user", "content": [part, {"type": "text", "text": "what?"}, part]}]
+    options = {"image_granularity": Patches(1, 2), "pinned": ["what", "?"], "progress": False}
+    fast, plain = (
+        ExactShapley(subject.model, subject.processor, **options, **more)(chat, ANSWER)[0]
+        for more in ({}, {"share_prefixes": False, "batch_size": 1})
     )
-    assert all(picture.processed is None for picture in game.prompt.media)
+    assert torch.allclose(fast.values, plain.values, atol=1e-4) and all(picture.processed for picture in fast.media)
+
+
+def test_several_photos_that_a_processor_reads_otherwise_than_one_are_rendered() -> None:
+    """LLaVA-OneVision cuts a single image into tiles, and several ones not."""
+    made = reading_size.as_read([Picture.of(PHOTO, Patches(1, 2))] * 2, processing("llava_onevision"))
+    assert all(isinstance(picture, Picture) and picture.processed is None for picture in made)
 
 
 def test_what_does_not_tell_places_is_rendered() -> None:
@@ -92,16 +125,14 @@ def test_what_does_not_tell_places_is_rendered() -> None:
 
     assert processed(picture, mixing).processed is None
     assert processed(picture, lambda image: {"pixel_values": torch.ones(4)}).processed is None
-    assert reading_size.as_read(Picture.of(PHOTO, Patches(1, 100)), processing("llava_next")).processed is None
+    assert as_read(Picture.of(PHOTO, Patches(1, 100)), "llava_next").processed is None
 
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", [name for name in IMAGE_TEXT if name not in {*SHRUNK, *TILED}])
 def test_further_processors_read_the_same(name: str) -> None:
     whole = Picture.of(PHOTO, Patches(2, 2))
-    before, after = (
-        processing(name).bare([[State.whole(picture)]]) for picture in (whole, reading_size.as_read(whole, processing(name)))
-    )
+    before, after = (processing(name).bare([[State.whole(picture)]]) for picture in (whole, as_read(whole, name)))
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
 
 
@@ -119,9 +150,9 @@ def test_an_absent_piece_is_what_the_model_reads_there() -> None:
 
 
 def test_images_that_are_left_out_and_pieces_that_would_vanish() -> None:
-    dropped = reading_size.as_read(Picture.of(PHOTO, WholeImage(), DropImage()), processing("llava"))
+    dropped = as_read(Picture.of(PHOTO, WholeImage(), DropImage()), "llava")
     assert dropped.size == SHRUNK["llava"] and dropped.render(np.array([False])) is None
-    assert reading_size.as_read(Picture.of(PHOTO, Patches(100, 1)), processing("llava")).reading is None
+    assert as_read(Picture.of(PHOTO, Patches(100, 1)), "llava").reading is None
 
 
 def test_most_pixels_for_a_server() -> None:
