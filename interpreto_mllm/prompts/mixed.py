@@ -12,9 +12,10 @@ from jaxtyping import Int
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.blanks import Blanks
+from interpreto_mllm.prompts.expanded_ids import expanded
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.processing import Processing, expanded
+from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.tokens import Tokens
 
 Render = Callable[[Collection[int]], tuple[str, list[Span]]]
