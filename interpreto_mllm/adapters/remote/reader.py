@@ -67,10 +67,9 @@ class RemoteReader(PromptReader):
     max_pixels: int | None = None
     rendered: ClassVar[str] = RENDERED_FOR_SERVER
 
-    def _medium(self, kind: str, given: Any, count: int) -> Medium:
-        medium = self.media(kind, given)
-        smaller = self.max_pixels is not None and isinstance(medium, Picture)
-        return within(medium, self.max_pixels) if smaller else medium  # type: ignore[arg-type]
+    def _media(self, given: Sequence[tuple[str, Any]]) -> tuple[Medium, ...]:
+        most, media = self.max_pixels, (self.media(kind, item) for kind, item in given)
+        return tuple(within(one, most) if most is not None and isinstance(one, Picture) else one for one in media)
 
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, str) and not self.bare:
