@@ -22,6 +22,7 @@ from interpreto_mllm import (
     Replace,
     ResponseSimilarity,
 )
+from interpreto_mllm.similarity import Contextual
 
 TEXT, ANSWER = "the sky is blue", [40, 41, 42]
 OCCLUSIONS = {"Drop": Drop(), "Attend": Attend(), "Replace": Replace(3)}
@@ -150,6 +151,35 @@ def test_answers_follow_given_positions(more: dict[str, list[int]]) -> None:
         if rows["attention_mask"].any():
             answers.add(tuple(generate(**rows, **mode.generate, do_sample=False)[0, -5:].tolist()))
     assert result.responses is not None and answers <= {answer.ids for [answer] in result.responses.answers}
+
+
+def test_answers_are_embedded_after_given_positions() -> None:
+    """Similarities are those of hidden states of plain forwards over each prompt, at its positions, and its answer."""
+    model, tokenizer = zoo.build("gpt2"), zoo.byte_bpe()
+    given = encoded(tokenizer, POSITIONS["jumps"], hole=True)
+    mode = ResponseSimilarity(Contextual(after_prompt=True), generate={"max_new_tokens": 5, "min_new_tokens": 5})
+    [result] = ExactShapley(model, tokenizer, occlusion=Attend(), inference_mode=mode, progress=False)(given)
+    assert result.responses is not None
+
+    def vector(answer: Any, gone: set[int]) -> Tensor:
+        rows = by_hand(given, Attend(), gone)
+        after = rows["position_ids"][:, -1:] + 1 + torch.arange(len(answer.ids))
+        ends = {"input_ids": torch.tensor([answer.ids]), "attention_mask": torch.ones_like(after), "position_ids": after}
+        with torch.no_grad():
+            whole = model(**{name: torch.cat([rows[name], ends[name]], 1) for name in ends}, output_hidden_states=True)
+        return whole.hidden_states[-1][0, -len(answer.ids) :].mean(0)
+
+    [original] = result.responses.originals
+    answers = [(set(), original), *((set(), answer) for [answer] in result.responses.answers)]
+    for place, coalition in enumerate(result.coalitions.tolist()):
+        left = zip(result.features, coalition, strict=True)
+        answers[place + 1] = ({p for feature, there in left if not there for p in feature.positions}, answers[place + 1][1])
+    vectors = [vector(answer, gone) for gone, answer in answers]
+    by_cosine = [torch.cosine_similarity(vectors[0], other, dim=0).item() for other in vectors[1:]]
+    said = torch.tensor([bool(text) for text in result.responses.texts]) & result.coalitions.any(1)
+    assert said.sum() > 10
+    assert torch.allclose(result.values[said, 0].float(), torch.tensor(by_cosine)[said], atol=1e-4)
+    assert len({round(value, 3) for value in by_cosine}) > 3
 
 
 def test_gradients_are_taken_at_given_positions() -> None:
