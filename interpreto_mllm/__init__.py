@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.adapters.remote.model import RemoteModel
     from interpreto_mllm.aggregators import Aggregator, Estimate, GradientAggregator
     from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
+    from interpreto_mllm.chats.chat import Chat
     from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
     from interpreto_mllm.core.design import Design
     from interpreto_mllm.core.evaluations import Draw, Evaluations
@@ -95,6 +96,7 @@ __all__ = [
     "Blur",
     "Boxes",
     "Callback",
+    "Chat",
     "Clip",
     "Comparison",
     "ComplementaryShapley",
@@ -180,6 +182,7 @@ _HOMES = {
     "adapters.remote.model": "RemoteModel",
     "aggregators": "Aggregator Estimate GradientAggregator",
     "attribution": "Attribution Comparison Counts compare",
+    "chats.chat": "Chat",
     "core.callbacks": "Callback JsonLines Progress",
     "core.design": "Design",
     "core.evaluations": "Draw Evaluations",
@@ -219,7 +222,19 @@ _HOMES = {
 
 
 _PACKAGES = (
-    *("adapters", "aggregators", "attribution", "core", "engine", "evaluation", "explainers", "games", "gaussian", "media"),
+    *(
+        "adapters",
+        "aggregators",
+        "attribution",
+        "chats",
+        "core",
+        "engine",
+        "evaluation",
+        "explainers",
+        "games",
+        "gaussian",
+        "media",
+    ),
     *("metrics", "perturbators", "plots", "prompts", "results", "similarity", "studies", "testbed"),
 )
 

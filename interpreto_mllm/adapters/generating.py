@@ -58,7 +58,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {shown(given)}.")
 
     def check_answerable(self, conversation: Conversation | None) -> None:
-        if conversation is not None and ends_with_assistant(conversation.messages):
+        if conversation is not None and not conversation.continued_message and ends_with_assistant(conversation.messages):
             raise ValueError(
                 f"{ENDS_WITH_ASSISTANT} (For a model that judges answers, give its verdict as the target: explainer(chat, "
                 '"unsafe").)'

@@ -54,7 +54,7 @@ def extended(
     answers = [(*past, now[0]) for past, now in zip(earlier, responses.answers, strict=True)]
     conversation = explanation.conversation.continued(answers[1][-1].text, turn)
     reader = replace(reader, fixed=frozenset(conversation.answered))
-    [whole] = reader.read(list(conversation.messages))
+    [whole] = reader.read(conversation.chat())
     if whole.conversation is not None:
         conversation = replace(conversation, messages=whole.conversation.messages)
     intermediate = IntermediateResponses(responder, progress, kept)

@@ -138,7 +138,7 @@ class Rollout:
     def _prompt(self, answers: tuple[str, ...]) -> Prompt:
         """The chat up to the next response, after these."""
         if answers not in self._prompts:
-            [prompt] = self.reader.read(self.conversation.messages_with(answers))
+            [prompt] = self.reader.read(self.conversation.chat(self.conversation.messages_with(answers)))
             if answers != (usual := self._full_history(len(answers))):
                 whole = [feature.text for feature in self._prompt(usual).features]
                 if [feature.text for feature in prompt.features] != whole:
@@ -173,7 +173,7 @@ class Rollout:
         if feature.turn is not None:
             return bisect_right(self.conversation.answered, feature.turn)
         assert prompt.conversation is not None
-        [single] = replace(self.reader, groups=None, pinned=()).read(list(prompt.conversation.messages))
+        [single] = replace(self.reader, groups=None, pinned=()).read(prompt.conversation.chat())
         mine = [
             bisect_right(self.conversation.answered, one.turn)
             for one in single.features

@@ -1,42 +1,26 @@
-"""Chats, rendered by the template of the tokenizer or processor, with the place of every part in the text."""
+"""Chats: their messages checked, and the texts, images and clips in them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import Sequence
+from typing import Any
 
+from interpreto_mllm.chats import documents, tools
+from interpreto_mllm.chats.chat import Chat, Message, is_chat
+from interpreto_mllm.chats.parts import Part, trust
 from interpreto_mllm.core.shown import shown
-from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.processing import Processing
 
-Message = dict[str, Any]
+__all__ = ["Chat", "Message", "Part", "check_chat", "ends_with_assistant", "is_chat", "parts_of", "texts_of"]
 
 MEDIA_KEYS = {"image": ("image", "url", "path"), "audio": ("audio", "url", "path")}
 """The keys that may hold the content of a part, by type."""
 
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""The fields of messages that hold thoughts."""
 
-@dataclass(frozen=True)
-class Part:
-    """A piece of a message: a text, an image or a clip.
-
-    Args:
-        turn: index of the message.
-        role: of the message.
-        kind: "text", "image" or "audio".
-        content: the text, or the image or clip as the user gave it.
-    """
-
-    turn: int
-    role: str
-    kind: str
-    content: Any
-
-
-def is_chat(inputs: object) -> TypeGuard[list[Message]]:
-    """Whether this is a list of messages, each a mapping with a role."""
-    return isinstance(inputs, list) and bool(inputs) and all(isinstance(m, dict) and "role" in m for m in inputs)
-
+RESULTS = ("tool", "function", "ipython", "observation")
+"""The roles of messages that hold what a tool returned."""
 
 ENDS_WITH_ASSISTANT = "The chat ends with an assistant message: leave it out and give its text as the target to explain it."
 
@@ -53,6 +37,8 @@ def check_chat(messages: Sequence[Message], processing: Processing, may_be_answe
         raise ValueError("This tokenizer has no chat template: give the prompt as a string, or set tokenizer.chat_template.")
     for index, message in enumerate(messages):
         content = message.get("content")
+        if content is None and (message.get("tool_calls") or any(message.get(name) for name in THOUGHTS)):
+            continue
         if not (isinstance(content, str) or (isinstance(content, list) and content and all(map(_kind, content)))):
             raise ValueError(
                 f"Message {index} needs a text under 'content', or a list of parts; got {shown(content)}. "
@@ -69,86 +55,49 @@ def ends_with_assistant(messages: Sequence[Message]) -> bool:
 
 
 def parts_of(messages: Sequence[Message]) -> list[Part]:
-    """All parts of all messages in order."""
+    """All parts of the contents of all messages in order."""
     parts = []
     for turn, message in enumerate(messages):
-        content = message["content"]
-        for part in content if isinstance(content, list) else [content]:
+        source, label = _named(messages, turn)
+        told: dict[str, Any] = {"source": source, "label": label, "trusted": trust(message["role"], message)}
+        content = message.get("content")
+        several = isinstance(content, list)
+        for index, part in enumerate(content if several else [] if content is None else [content]):
             kind = "text" if isinstance(part, str) else str(_kind(part))
-            parts.append(Part(turn, message["role"], kind, part if isinstance(part, str) else _content(part, kind)))
+            given = part if isinstance(part, str) else _content(part, kind)
+            path = ("messages", turn, "content", *((index,) if several else ()))
+            parts.append(Part(turn, message["role"], kind, given, path, **told))
     return parts
 
 
-def render_chat(
-    messages: Sequence[Message],
-    processing: Processing,
-    dropped: Collection[int] = (),
-    fixed: Collection[int] = (),
-    generation_prompt: bool = True,
-) -> tuple[str, list[Span]]:
-    """The rendered chat, and the span of each text part in it.
-
-    The template is rendered a second time with a marker in place of each text. Its markers show where the texts are, even if a
-    text repeats a role's name or another message.
-
-    Args:
-        messages: the chat.
-        processing: the tokenizer or processor with the chat template.
-        dropped: indices, among the images and clips, of those to leave out.
-        fixed: indices of messages that the template may rewrite; the spans of their texts are empty.
-        generation_prompt: whether the text goes on to where the model's answer begins.
-
-    Raises:
-        ValueError: when the template changes a text other than by stripping it.
-    """
-    parts = [part for part in parts_of(messages) if part.kind == "text"]
-    texts = [part.content for part in parts]
-    text = _render(messages, processing, texts, dropped, generation_prompt)
-    markers = [part.content if part.turn in fixed else f"\u2983{index}\u2984" for index, part in enumerate(parts)]
-    skeleton = _render(messages, processing, markers, dropped, generation_prompt)
-    spans: list[Span] = []
-    position = 0
-    for part, content, marker in zip(parts, texts, markers, strict=True):
-        before, found, rest = ("", "", "") if part.turn in fixed else skeleton.partition(marker)
-        if not found:
-            spans.append((position, position))
-            continue
-        start = position + len(before)
-        written = next((form for form in (content, content.strip()) if text.startswith(before + form, position)), None)
-        if written is None:
-            raise ValueError(
-                f"The chat template rewrites the message {shown(content)}, so its words cannot be found in the prompt."
-            )
-        spans.append((start, start + len(written)))
-        position, skeleton = start + len(written), rest
-    if text[position:] != skeleton:
-        raise ValueError("The chat template renders these messages differently from others, so their words cannot be found.")
-    return text, spans
+def texts_of(chat: Chat) -> list[Part]:
+    """All texts of a chat: those of its messages, their thoughts and calls, of tools and of documents."""
+    found = [part for part in parts_of(chat.messages) if part.kind == "text"]
+    for turn, message in enumerate(chat.messages):
+        source, label = _named(chat.messages, turn)
+        told: dict[str, Any] = {"source": source, "label": label, "trusted": trust(message["role"], message)}
+        thoughts = [(name, message[name]) for name in THOUGHTS if isinstance(message.get(name), str)]
+        path = ("messages", turn)
+        found += [Part(turn, message["role"], "text", text, (*path, name), part="thoughts", **told) for name, text in thoughts]
+        found += tools.calls_of(message, turn)
+    return [*found, *tools.texts_of(chat.tools or ()), *documents.texts_of(chat.documents or ())]
 
 
-def _render(
-    messages: Sequence[Message],
-    processing: Processing,
-    texts: Sequence[str],
-    dropped: Collection[int],
-    generation_prompt: bool,
-) -> str:
-    """The chat with these texts in place of its own; images and clips as parts, or as placeholders for a plain template."""
-    words, count, in_parts = iter(texts), 0, processing.takes_parts
-    filled = []
-    for message in messages:
-        parts = []
-        for part in message["content"] if isinstance(message["content"], list) else [message["content"]]:
-            kind = "text" if isinstance(part, str) else _kind(part)
-            if kind == "text":
-                parts.append({"type": "text", "text": next(words)})
-                continue
-            if count not in dropped:
-                parts.append(part if in_parts else {"text": processing.placeholder(str(kind))})
-            count += 1
-        content = parts if in_parts else "".join(part["text"] for part in parts)
-        filled.append({**message, "content": content})
-    return processing.chat(filled, generation_prompt)
+def _named(messages: Sequence[Message], turn: int) -> tuple[str | None, str | None]:
+    """The source of a message, and what it is called: the tool whose result it holds, or who wrote it."""
+    message = messages[turn]
+    if message["role"] not in RESULTS:
+        name = message.get("name")
+        return (name, name) if isinstance(name, str) else (None, None)
+    called = message.get("tool_call_id")
+    calls = [call for earlier in messages[:turn] for call in earlier.get("tool_calls") or ()]
+    asked = [call for call in calls if called is not None and call.get("id") == called]
+    if not asked and message.get("name") is None:  # results come in the order of the calls
+        before = sum(one["role"] in RESULTS for one in messages[:turn])
+        asked = calls[before : before + 1]
+    name = message.get("name") or (tools.name_of(asked[0]) if asked else None)
+    source = called if called is not None else name
+    return (None if source is None else str(source)), f"tool result: {name}" if name else "tool result"
 
 
 def _kind(part: Any) -> str | None:

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
+from interpreto_mllm.chats.chat import Chat
+from interpreto_mllm.chats.parts import LISTED
 from interpreto_mllm.core.shown import shown
+from interpreto_mllm.prompts.chat import RESULTS
 from interpreto_mllm.prompts.mapping import MEDIA
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.tokens import Tokens
 
-ROLES = frozenset({"system", "developer", "user", "assistant", "model", "tool", "function", "ipython", "observation"})
+ROLES = frozenset({"system", "developer", "user", "assistant", "model", *RESULTS, *LISTED})
 """Roles that a chat may have or not; another one in `roles` is misspelt unless the chat has it."""
 
 TRIED = 8
 """Characters per position that are tokenised first of a long text."""
 
 
-def check_roles(messages: Sequence[Mapping[str, Any]], roles: Collection[str]) -> None:
+def check_roles(chat: Chat, roles: Collection[str]) -> None:
     """Raise a ValueError if no message has a role to explain, or if a role is none of a chat's and not in this one.
 
     Example:
-        >>> check_roles([{"role": "user", "content": "hello"}], ["user", "sytem"])
+        >>> check_roles(Chat([{"role": "user", "content": "hello"}]), ["user", "sytem"])
         Traceback (most recent call last):
         ValueError: roles names 'sytem', which no message has; the chat has ['user'].
     """
-    present = {str(message["role"]) for message in messages}
+    listed = [name for name, entries in zip(LISTED, (chat.tools, chat.documents), strict=True) if entries]
+    present = {*(str(message["role"]) for message in chat.messages), *listed}
     if not present & set(roles):
         raise ValueError(f"No message has a role to explain: roles={sorted(roles)}, the chat has {sorted(present)}.")
     strange = sorted(set(roles) - present - ROLES)

@@ -94,7 +94,8 @@ def accepted(given: object) -> str:
     """What prompts may be, for the error about one that is none."""
     return (
         f"Cannot explain an input of type {type(given).__name__}. Give a string, a chat (a list of messages with 'role' and "
-        "'content'), a mapping with 'text', 'images' and 'audio', a tokenizer's encoding, a Template, a Pair, "
+        "'content', or a Chat with tools or documents), a mapping with 'text', 'images' and 'audio', a tokenizer's encoding, a "
+        "Template, a Pair, "
         "or a list of these."
     )
 

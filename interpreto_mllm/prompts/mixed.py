@@ -18,8 +18,8 @@ from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.tokens import Tokens
 
-Render = Callable[[Collection[int]], tuple[str, list[Span]]]
-"""From the indices of the images and clips to leave out to the text, and the spans of its written parts."""
+Render = Callable[[Collection[int]], tuple[str, Sequence[Span | None]]]
+"""From the indices of the images and clips to leave out to the text, and the spans of its written parts, None for one gone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +38,10 @@ class Mixed:
     render: Render
     media: tuple[Medium, ...]
     special: bool | None
-    _known: dict[Any, tuple[Tokens, Any, list[Span]]] = field(default_factory=dict)
+    _known: dict[Any, tuple[Tokens, Any, Sequence[Span | None]]] = field(default_factory=dict)
     _blanks: dict[Any, Blanks | None] = field(default_factory=dict)
 
-    def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
+    def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
         """The tokens with the media in these states, their types if the processor gives some, and the spans of the parts.
 
         Tokens that the processor inserts for an image or a clip count as special.
@@ -49,10 +49,10 @@ class Mixed:
         key = tuple(state.size for state in states)
         if key not in self._known:
             tokens, _, spans = self._known[key] = self._tokens(states)
-            self._blanks[key] = Blanks.of(tokens, spans, self.processing.tokenizer)
+            self._blanks[key] = Blanks.of(tokens, _there(spans), self.processing.tokenizer)
         return self._known[key]
 
-    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, list[Span]]:
+    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
         text, spans = self.render([index for index, state in enumerate(states) if state.dropped])
         plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special is not False)
         kept = [state for state in states if not state.dropped]
@@ -91,11 +91,22 @@ class Mixed:
         moved, owners = [], []
         for index, feature in enumerate(features):
             for start, end in feature.spans:
-                part = next(p for p, (low, high) in enumerate(whole) if low <= start <= high and end <= high)
-                shift = spans[part][0] - whole[part][0]
-                moved.append((start + shift, end + shift))
-                owners.append(index)
-        of_span = tokens.owners(moved, spans)
+                shift = _shift(whole, spans, start, end)
+                if shift is not None:
+                    moved.append((start + shift, end + shift))
+                    owners.append(index)
+        of_span = tokens.owners(moved, _there(spans))
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
         return ModelInput(tokens.ids, None, types), owner, self._blanks[tuple(state.size for state in states)]
+
+
+def _there(spans: Sequence[Span | None]) -> list[Span]:
+    return [span for span in spans if span is not None]
+
+
+def _shift(whole: Sequence[Span | None], now: Sequence[Span | None], start: int, end: int) -> int | None:
+    """How far the part moved that a stretch is in; None where it is gone."""
+    inside = (index for index, span in enumerate(whole) if span is not None and span[0] <= start <= span[1] and end <= span[1])
+    before, after = next(((whole[index], now[index]) for index in inside), (None, None))
+    return None if before is None or after is None else after[0] - before[0]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,6 +26,8 @@ TYPES = ("mm_token_type_ids", "token_type_ids")
 """Names of the tensors that hold a number per token beside its id."""
 
 Tensors = dict[str, Shaped[Tensor, "..."]]
+
+NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +93,24 @@ class Processing:
             return False
         return "\u2983" in probe and "'type'" not in probe
 
-    def chat(self, messages: list[dict[str, Any]], generation_prompt: bool = True) -> str:
-        """The messages as one text, with what comes before the model's answer or without."""
-        return str(self.templater.apply_chat_template(messages, tokenize=False, add_generation_prompt=generation_prompt))
+    def chat(
+        self, messages: list[dict[str, Any]], generation_prompt: bool = True, fields: Mapping[str, Any] = NO_FIELDS
+    ) -> str:
+        """The messages as one text, with what comes before the model's answer or without.
+
+        Args:
+            messages: as the template takes them.
+            generation_prompt: whether what comes before the answer is written; not where a message is continued.
+            fields: what else `apply_chat_template` is given: tools, documents, arguments of the template.
+
+        Raises:
+            ValueError: when the template refuses them.
+        """
+        ended = generation_prompt and not fields.get("continue_final_message")
+        try:
+            return str(self.templater.apply_chat_template(messages, tokenize=False, add_generation_prompt=ended, **fields))
+        except Exception as error:  # a template fails in its own ways on what it does not expect
+            raise ValueError(f"The chat template cannot write this chat: {error}") from error
 
     @cached_property
     def rate(self) -> int | None:

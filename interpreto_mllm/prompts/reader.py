@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State, features_of, notes_of
 from interpreto_mllm.prompts.blanks import Blanks
-from interpreto_mllm.prompts.chat import check_chat, is_chat, parts_of, render_chat
+from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, parts_of
 from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_text
 from interpreto_mllm.prompts.clip_length import check_clip_length
 from interpreto_mllm.prompts.conversation import Conversation
@@ -45,13 +45,15 @@ from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt
 from interpreto_mllm.prompts.reading_size import as_read
+from interpreto_mllm.prompts.rendering import Rendering
 from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.selection import Cut, Groups, selected
-from interpreto_mllm.prompts.splitter import Region, TextSplitter
+from interpreto_mllm.prompts.splitter import Region, TextSplitter, placed
 from interpreto_mllm.prompts.template import Template
 from interpreto_mllm.prompts.template_chat import ChatFrame, joined, templates_of, with_texts
 from interpreto_mllm.prompts.template_prompt import NoFrame, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
+from interpreto_mllm.prompts.written_chat import WrittenChat
 
 Origin = tuple[str | None, int | None]
 """Role and turn of a part; None outside chats."""
@@ -102,7 +104,7 @@ class PromptReader:
         """
         if isinstance(inputs, Mapping) and not is_prompt_mapping(inputs):
             return [self._encoded(row) for row in encoded_prompts(inputs, self.processing)]
-        if isinstance(inputs, (str, Template, Pair, Mapping)) or is_chat(inputs) or is_picture(inputs):
+        if isinstance(inputs, (str, Template, Pair, Mapping, Chat)) or is_chat(inputs) or is_picture(inputs):
             return [self._one(inputs)]
         if isinstance(inputs, (list, tuple)):
             if not inputs:
@@ -133,37 +135,37 @@ class PromptReader:
         if isinstance(one, str):
             check_text(one, self.tokenizer, self.positions)
             return self._text(Tokens.of_text(one, self.tokenizer), special=True)
-        if is_chat(one):
-            return self._chat(one)
+        if isinstance(one, Chat) or is_chat(one):
+            return self._chat(Chat.of(one))
         raise TypeError(accepted(one))
 
-    def _chat(self, messages: list[dict]) -> Prompt:
-        given = plain(messages)
-        templates = templates_of(given)
-        messages = with_texts(given, [template.written(template.values)[0] for template in templates])
-        self._check_chat(messages)
-        parts = parts_of(messages)
-        text, media = ([part for part in parts if (part.kind == "text") is is_text] for is_text in (True, False))
+    def _chat(self, given: Chat) -> Prompt:
+        given = given.saying(plain(given.messages))
+        templates = templates_of(given.messages)
+        chat = given.saying(with_texts(given.messages, [template.written(template.values)[0] for template in templates]))
+        self._check_chat(chat)
+        media = [part for part in parts_of(chat.messages) if part.kind != "text"]
         read = self._media([(part.kind, part.content) for part in media])
-        conversation, mixed = Conversation.of(messages, read), self._of_chat(messages, read)
+        conversation = Conversation.of(chat, read)
         if templates:
-            frame = ChatFrame(given, lambda filled: self._of_chat(filled, read), read, conversation)
+            frame = ChatFrame(given, lambda filled: self._of_chat(filled, read).of_texts(read), read, conversation)
             return self._selected(TemplatePrompt.of(joined(templates), frame))
-        check_roles(messages, self.roles)
-        of_text, of_media = ([(part.role, part.turn) for part in some] for some in (text, media))
-        return replace(self._mixed(mixed, of_text, of_media), conversation=conversation)
+        check_roles(chat, self.roles)
+        written = self._of_chat(chat, read)
+        written.check(self.roles)
+        regions = written.regions(self.granularity)
+        prompt = self._mixed(written.mixed(read), regions, [(part.role, part.turn) for part in media])
+        return replace(prompt, conversation=conversation, notes=(*prompt.notes, *written.notes))
 
-    def _check_chat(self, messages: list[dict]) -> None:
-        check_chat(messages, self.processing, self.may_be_answered)
-        check_modalities([part.kind for part in parts_of(messages) if part.kind != "text"], self.processing)
+    def _check_chat(self, chat: Chat) -> None:
+        check_chat(chat.messages, self.processing, self.may_be_answered or chat.continue_final_message)
+        check_modalities([part.kind for part in parts_of(chat.messages) if part.kind != "text"], self.processing)
 
-    def _of_chat(self, messages: list[dict], media: tuple[Medium, ...]) -> Mixed:
+    def _of_chat(self, chat: Chat, media: tuple[Medium, ...]) -> WrittenChat:
         """A chat as the model reads it."""
-        rendered = partial(render_chat, messages, self.processing, fixed=self.fixed, generation_prompt=self.generation_prompt)
-        check_text(text := rendered()[0], self.tokenizer, self.positions)
-        starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
-        special = bool(self.processing.modalities) and not starts
-        return Mixed(self.processing, lambda dropped: rendered(dropped=dropped), media, special)
+        rendering = Rendering(chat, self.processing, (), (), self.fixed, self.generation_prompt)
+        check_text(rendering.text, self.tokenizer, self.positions)
+        return WrittenChat(rendering)
 
     def _parts(self, one: Mapping[str, Any]) -> Prompt:
         """A text with placeholders, and the images and clips that they stand for."""
@@ -188,7 +190,7 @@ class PromptReader:
         special = None if media and not held else True
         mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, special)
         around = [message_around(place, messages or []) for place in places] or [(None, None)] * len(media)
-        prompt = self._mixed(mixed, [(region.role, region.turn) for region in written], around)
+        prompt = self._mixed(mixed, written, around)
         return prompt if messages is None else replace(prompt, notes=(*prompt.notes, self.rendered))
 
     def _media(self, given: Sequence[tuple[str, Any]]) -> tuple[Medium, ...]:
@@ -203,15 +205,11 @@ class PromptReader:
         """A prompt of a single image or clip, without text."""
         return with_something_left(self._selected(media_only(media, self.occlusion, self.processing.modalities)))
 
-    def _mixed(self, mixed: Mixed, of_text: Sequence[Origin], of_media: Sequence[Origin]) -> TokenPrompt:
-        """The prompt of a text with images and clips; `of_text` and `of_media` hold the role and turn of each part."""
+    def _mixed(self, mixed: Mixed, written: Sequence[Region | None], of_media: Sequence[Origin]) -> TokenPrompt:
+        """The prompt of a text with images and clips, the parts of it that may be features, and role and turn of the media."""
         whole = [State.whole(medium) for medium in mixed.media]
         tokens, types, spans = mixed.tokens(whole)
-        regions = [
-            Region(span, role, turn)
-            for span, (role, turn) in zip(spans, of_text, strict=True)
-            if self._plays(role, turn) and tokens.text[slice(*span)].strip()
-        ]
+        regions = [one for one in placed(written, spans, tokens.text) if self._plays(one.role, one.turn)]
         pieces = [
             feature
             for index, (medium, (role, turn)) in enumerate(zip(mixed.media, of_media, strict=True))

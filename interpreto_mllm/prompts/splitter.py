@@ -2,26 +2,88 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
 
+from interpreto_mllm.chats.places import Place
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.prompts.granularity import BY_TOKEN, Granularity, Span, Splitter, check_spans
 from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.prompts.sources import Sources
 from interpreto_mllm.prompts.tokens import Tokens
 
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the prompt's text that was written by a user or the model, and may be split into features."""
+    """A part of the prompt's text that was written by a user or the model, and may be split into features.
+
+    Args:
+        span: where it is.
+        role: of its message.
+        turn: index of its message.
+        source: what it is a piece of.
+        label: what that is called.
+        part: of the message.
+        trusted: whether who wrote it is trusted.
+        place: where the characters of what was written are, which the template may have escaped; None where they are as
+            they were written.
+        written: what was written, where there is a place.
+        whole: whether it is one feature at granularities coarser than words.
+    """
 
     span: Span
     role: str | None = None
     turn: int | None = None
+    source: str | None = None
+    label: str | None = None
+    part: str | None = None
+    trusted: bool | None = None
+    place: Place | None = None
+    written: str = ""
+    whole: bool = False
+
+    def read(self, text: str) -> str:
+        """What was written, of the text of the whole prompt."""
+        return text[slice(*self.span)] if self.place is None else self.written[slice(*self.place.within)]
+
+    def shown(self, text: str, start: int, end: int) -> str:
+        """The same of a stretch within it."""
+        if self.place is None:
+            return text[start:end]
+        low, high = (bisect_left(self.place.starts, edge) for edge in (start, end))
+        return self.read(text)[low:high]
+
+    def span_of(self, start: int, end: int) -> Span:
+        """Where a stretch of what was written is in the prompt."""
+        if self.place is None:
+            return self.span[0] + start, self.span[0] + end
+        return self.place.starts[start], self.place.starts[end]
+
+    def feature(self, text: str, spans: tuple[Span, ...], positions: tuple[int, ...], label: str | None = None) -> Feature:
+        """A feature in it."""
+        return Feature(
+            text,
+            spans,
+            positions,
+            self.role,
+            self.turn,
+            label=self.label if label is None else label,
+            source=self.source,
+            trusted=self.trusted,
+            part=self.part,
+        )
+
+
+def placed(regions: Sequence[Region | None], spans: Sequence[Span | None], text: str) -> list[Region]:
+    """The regions at these places in a text, in its order, without those that are nowhere or empty."""
+    pairs = zip(regions, spans, strict=True)
+    there = (replace(region, span=span) for region, span in pairs if region is not None and span is not None)
+    return sorted((region for region in there if text[slice(*region.span)].strip()), key=lambda region: region.span)
 
 
 @dataclass(frozen=True)
@@ -57,7 +119,7 @@ class TextSplitter:
             text = tokens.text[start:end] or self.processing.tokenizer.convert_ids_to_tokens(int(tokens.ids[position]))
             span = ((start, end),) if end > start else ()
             owner[position] = len(features)
-            features.append(Feature(text, span, (position,), region.role, region.turn))
+            features.append(region.feature(text, span, (position,)))
         return owner, features
 
     def _by_span(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
@@ -74,8 +136,8 @@ class TextSplitter:
             (start, _), region = pieces[index]
             mine = tuple(positions[index])
             end = self._end(tokens, mine, [span for span, _ in pieces[index:following]])
-            feature = Feature(tokens.text[start:end], ((start, end),), mine, region.role, region.turn)
-            features.append(replace(feature, label=labels[index], source=labels[index]) if labels else feature)
+            feature = region.feature(region.shown(tokens.text, start, end), ((start, end),), mine, labels[index])
+            features.append(replace(feature, source=labels[index]) if isinstance(self.granularity, Sources) else feature)
         return np.asarray([renumber.get(int(index), -1) for index in owner], dtype=np.int64), features
 
     @staticmethod
@@ -84,19 +146,39 @@ class TextSplitter:
         reach = max(tokens.offsets[position][1] for position in mine)
         return max([spans[0][1], *(end for start, end in spans[1:] if start < reach)])
 
-    def _pieces(self, text: str, regions: list[Region]) -> tuple[list[tuple[Span, Region]], list[str]]:
-        """The features' spans with their regions, and their labels where these are sources."""
-        if not isinstance(self.granularity, Sources):
-            return [(span, region) for region in regions for span in self._split(text, region)], []
-        placed = self.granularity.pieces(text, [region.span for region in regions])
-        return [(span, regions[region]) for span, region, _ in placed], [label for _, _, label in placed]
+    def _pieces(self, text: str, regions: list[Region]) -> tuple[list[tuple[Span, Region]], list[str | None]]:
+        """The features' spans with their regions, and their labels."""
+        if isinstance(self.granularity, Sources):
+            placed = self.granularity.pieces(text, [region.span for region in regions])
+            return [(span, regions[region]) for span, region, _ in placed], [label for _, _, label in placed]
+        pieces: list[tuple[Span, Region]] = []
+        labels: list[str | None] = []
+        for region in regions:
+            spans = self._split(text, region)
+            pieces += [(span, region) for span in spans]
+            labels += self._labels(region, len(spans))
+        return pieces, labels
+
+    def _labels(self, region: Region, count: int) -> list[str | None]:
+        """What the pieces of a region are called: the sentences of a document are numbered."""
+        if region.label is None or count == 1 or not self._sentences:
+            return [region.label] * count
+        return [f"{region.label} · sentence {number}" for number in range(1, count + 1)]
+
+    @property
+    def _sentences(self) -> bool:
+        return self.granularity is Granularity.SENTENCE or isinstance(self.granularity, Sentences)
 
     def _split(self, text: str, region: Region) -> list[Span]:
-        start, end = region.span
         if isinstance(self.granularity, list):
             if region.role is not None:
                 raise ValueError("Explicit spans index into a plain prompt; for a chat give a callable that splits a message.")
             return check_spans(self.granularity, text)
-        if isinstance(self.granularity, Granularity):
-            return [(start + a, start + b) for a, b in self.granularity.split(text[start:end])]
-        return [(start + a, start + b) for a, b in check_spans(self.granularity(text[start:end]), text[start:end])]
+        read = region.read(text)
+        if region.whole and (self._sentences or self.granularity is Granularity.TURN):
+            spans = Granularity.TURN.split(read)
+        elif isinstance(self.granularity, Granularity):
+            spans = self.granularity.split(read)
+        else:
+            spans = check_spans(self.granularity(read), read)
+        return [region.span_of(start, end) for start, end in spans]

@@ -8,7 +8,7 @@ from typing import Any
 
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.media.state import Medium, State
-from interpreto_mllm.prompts.chat import Message, parts_of
+from interpreto_mllm.prompts.chat import Chat, Message, parts_of
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.mixed import Mixed
@@ -70,31 +70,32 @@ class ChatFrame:
     """A chat with templates in it; all else is always there.
 
     Args:
-        messages: with the templates.
-        mixed: from the messages with texts in place of these to what the model reads.
+        chat: with the templates.
+        mixed: from the chat with texts in place of these to what the model reads.
         media: the images and clips.
         conversation: the chat with all values.
     """
 
-    messages: Sequence[Message]
-    mixed: Callable[[list[Message]], Mixed]
+    chat: Chat
+    mixed: Callable[[Chat], Mixed]
     media: tuple[Medium, ...]
     conversation: Conversation
 
     def filled(self, row: Mapping[str, Any]) -> Filled:
         """The chat with these in the slots."""
-        templates = templates_of(self.messages)
+        given = self.chat.messages
+        templates = templates_of(given)
         written = [template.written({slot: row[slot] for slot in template.slots}) for template in templates]
-        messages = with_texts(self.messages, [text for text, _ in written])
-        tokens, types, places = self.mixed(messages).tokens([State.whole(medium) for medium in self.media])
+        messages = with_texts(given, [text for text, _ in written])
+        tokens, types, places = self.mixed(self.chat.saying(messages)).tokens([State.whole(medium) for medium in self.media])
         parts = [part for part in parts_of(messages) if part.kind == "text"]
-        whose = [_text_of(part) for message in self.messages for part in _contents(message)]
+        whose = [_text_of(part) for message in given for part in _contents(message)]
         texts = [one for one in whose if isinstance(one, (str, Template))]
         spans: dict[str, list[Span]] = {}
-        of_message: dict[str, list[tuple[str, int]]] = {}
+        of_message: dict[str, list[tuple[str, int | None]]] = {}
         following = iter(written)
-        for one, part, place in zip(texts, parts, places, strict=True):
-            if not isinstance(one, Template):
+        for one, part, place in zip(texts, parts, places, strict=False):
+            if not isinstance(one, Template) or place is None:
                 continue
             text, slots = next(following)
             for slot, within in slots.items():

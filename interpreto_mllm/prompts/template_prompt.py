@@ -35,7 +35,7 @@ class Filled:
     tokens: Tokens
     spans: Mapping[str, Sequence[Span]]
     types: Int[np.ndarray, "l"] | None = None
-    of_message: Mapping[str, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    of_message: Mapping[str, Sequence[tuple[str, int | None]]] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -13,7 +13,7 @@ from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, encode_
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State
-from interpreto_mllm.prompts.chat import Message, check_chat, is_chat, parts_of
+from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, parts_of, texts_of
 from interpreto_mllm.prompts.checks import check_characters, check_text
 from interpreto_mllm.prompts.encoding import EncodedPrompt
 from interpreto_mllm.prompts.granularity import Span
@@ -79,7 +79,7 @@ class RemoteReader(PromptReader):
             return replace(self._cut(tokens, [Region(spans[0])]), notes=notes)
         if isinstance(one, Pair):
             raise TypeError("A remote model takes texts and chats: a Pair is put together by a model's own tokenizer.")
-        if is_chat(one) and self.bare:
+        if (isinstance(one, Chat) or is_chat(one)) and self.bare:
             raise TypeError("The completion route takes texts; use RemoteModel(..., route='chat') for chats.")
         return super()._one(one)
 
@@ -102,18 +102,48 @@ class RemoteReader(PromptReader):
     def _check_placeholders(self, tokens: Tokens, kinds: Collection[str]) -> None:
         """No character stands for an image or a clip."""
 
-    def _check_chat(self, messages: list[Message]) -> None:
-        check_chat(messages, self.processing)
-        live = next((message["role"] for message in messages if not message["role"].isprintable()), None)
+    def _check_chat(self, chat: Chat) -> None:
+        if not chat.bare or len(texts_of(chat)) > sum(part.kind == "text" for part in parts_of(chat.messages)):
+            raise ValueError("Tools, documents, calls, thoughts and arguments of a template are not sent to servers yet.")
+        check_chat(chat.messages, self.processing, chat.continue_final_message)
+        live = next((message["role"] for message in chat.messages if not message["role"].isprintable()), None)
         if live is not None:
             raise ValueError(f"A role is a word such as 'user', without control characters; got {live!r}.")
-        for part in parts_of(messages):
-            if part.kind == "text":
-                check_characters(part.content, "prompt")
+        for part in texts_of(chat):
+            check_characters(part.content, "prompt")
 
-    def _of_chat(self, messages: list[Message], media: tuple[Medium, ...]) -> Mixed:
-        tokens, spans = encode_chat(messages)
+    def _of_chat(self, chat: Chat, media: tuple[Medium, ...]) -> SentChat:  # type: ignore[override]
+        return SentChat(chat, self.processing)
+
+
+@dataclass(frozen=True, eq=False)
+class SentChat:
+    """A chat that a server renders.
+
+    Args:
+        chat: what is sent.
+        processing: of the server.
+    """
+
+    chat: Chat
+    processing: Processing
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, roles: Collection[str]) -> None:
+        """A server's template is not known."""
+
+    def regions(self, granularity: object) -> list[Region | None]:
+        """The texts of messages; where they are, `mixed` knows."""
+        texts = [part for part in parts_of(self.chat.messages) if part.kind == "text"]
+        told = ((part.role, part.turn, part.source, part.label, part.part, part.trusted) for part in texts)
+        return [Region((0, 0), *one) for one in told]
+
+    def mixed(self, media: tuple[Medium, ...]) -> Mixed:
+        """The chat with these images and clips."""
+        tokens, spans = encode_chat(self.chat.messages)
         return _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
+
+    of_texts = mixed
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -126,7 +156,7 @@ class _Chat(Mixed):
 
     whole: Tokens
 
-    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, None, list[Span]]:
+    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, None, Sequence[Span | None]]:
         dropped = [index for index, state in enumerate(states) if state.dropped]
         kept = ~np.isin(self.whole.ids, [MEDIUM + index for index in dropped])
         text, spans = self.render(dropped)

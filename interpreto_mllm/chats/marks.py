@@ -1,0 +1,86 @@
+"""Texts whose characters can be told apart after a template has written them, whatever it does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import regex
+
+PLANES = ((0xF0000, 0xFFFFE), (0x100000, 0x10FFFE))
+"""Code points for private use: no template writes them, strips them, or asks for them."""
+
+CAPACITY = sum(end - start for start, end in PLANES)
+"""How many characters can be marked at once."""
+
+KEPT = regex.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{2,40}\]|[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\s]")
+"""What stays as it is, because templates look for it, escape or strip it: tags, ASCII punctuation and white space."""
+
+Origin = tuple[int, int]
+"""The index of a text, and the index of a character in it."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Texts with marks in place of most characters.
+
+    Args:
+        texts: with marks, each as long as its original.
+        origins: where each mark stands.
+    """
+
+    texts: list[str]
+    origins: dict[str, Origin]
+
+    @classmethod
+    def of(cls, texts: Sequence[str], chosen: Sequence[int]) -> Marked:
+        """Mark the chosen ones; no more than `CAPACITY` characters.
+
+        Example:
+            >>> marked = Marked.of(["a <b>", "c"], [0])
+            >>> len(marked.texts[0]), marked.texts[0][1:], marked.texts[1], list(marked.origins.values())
+            (5, ' <b>', 'c', [(0, 0)])
+        """
+        codes = (chr(code) for start, end in PLANES for code in range(start, end))
+        made, origins = list(texts), {}
+        for index in chosen:
+            characters = list(texts[index])
+            for place in markable(texts[index]):
+                origins[code := next(codes)] = (index, place)
+                characters[place] = code
+            made[index] = "".join(characters)
+        return cls(made, origins)
+
+    def found(self, rendered: str) -> dict[int, Origin]:
+        """The places in a rendering where there are marks, and what stands there."""
+        return {place: self.origins[code] for place, code in enumerate(rendered) if code in self.origins}
+
+
+def markable(text: str) -> list[int]:
+    """The characters of a text that are marked: all but those that stay as they are; all visible ones if no other is left."""
+    kept = {place for found in KEPT.finditer(text) for place in range(*found.span())}
+    left = [place for place in range(len(text)) if place not in kept]
+    return left or [place for place, character in enumerate(text) if not character.isspace()]
+
+
+def chunks(texts: Sequence[str]) -> Iterator[list[int]]:
+    """The indices of texts in runs that can be marked at once.
+
+    Raises:
+        ValueError: for a single text that is too long.
+    """
+    chunk: list[int] = []
+    room = CAPACITY
+    for index, text in enumerate(texts):
+        if len(text) > room and chunk:
+            yield chunk
+            chunk, room = [], CAPACITY
+        if len(text) > room:
+            raise ValueError(
+                f"A text of the chat has {len(text):,} characters, more than the {CAPACITY:,} that can be followed through a "
+                "chat template: split it into parts of its message."
+            )
+        chunk.append(index)
+        room -= len(text)
+    if chunk:
+        yield chunk

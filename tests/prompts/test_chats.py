@@ -1,0 +1,111 @@
+"""Tools, documents, calls and thoughts of chats are features, wherever the template puts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support import zoo
+from support.chat_templates import QWEN, asked, clock, weather
+
+from interpreto_mllm import Chat, Drop, Granularity
+from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.reader import PromptReader
+
+EVERYONE = ("system", "user", "assistant", "tool", "tools", "documents")
+
+
+def read(chat: Any, template: str = QWEN, granularity: Any = Granularity.SENTENCE, roles: Any = EVERYONE) -> Prompt:
+    tokenizer = zoo.byte_bpe()
+    tokenizer.chat_template = template
+    [prompt] = PromptReader(Processing(tokenizer, None), granularity, Drop(), roles, (), None).read(chat)
+    return prompt
+
+
+def parameter(name: str, kind: str, description: str) -> str:
+    return f'"{name}": {{"type": "{kind}", "description": "{description}"}}'
+
+
+def told(prompt: Prompt) -> list[tuple[Any, ...]]:
+    return [(one.role, one.turn, one.label, one.source, one.text) for one in prompt.features]
+
+
+def test_everything_in_a_chat_is_a_feature_under_a_persons_name_for_it() -> None:
+    prompt = read(Chat(asked(), tools=[weather, clock], template={"enable_thinking": False}))
+    assert told(prompt) == [
+        ("system", 0, None, None, "Be kind."),
+        ("system", 0, None, None, "Be brief."),
+        ("tools", None, "tool weather · name", "weather", "weather"),
+        ("tools", None, "tool weather · sentence 1", "weather", 'What the weather "now" is like.'),
+        ("tools", None, "tool weather · sentence 2", "weather", "It is quick."),
+        (
+            "tools",
+            None,
+            "tool weather · parameter city",
+            "weather",
+            '"city": {"type": "string", "description": "Where: a city."}',
+        ),
+        (
+            "tools",
+            None,
+            "tool weather · parameter days",
+            "weather",
+            '"days": {"type": "integer", "description": "How many days."}',
+        ),
+        ("tools", None, "tool clock · name", "clock", "clock"),
+        ("tools", None, "tool clock", "clock", "What time it is."),
+        ("tools", None, "tool clock · parameter zone", "clock", parameter("zone", "string", "The zone.")),
+        ("user", 1, None, None, "Oslo ?"),
+        ("assistant", 2, None, None, "I look."),
+        ("assistant", 2, "call: weather", "c1", "weather"),
+        ("assistant", 2, "call: weather · argument city", "c1", '"city": "Oslo \\"N\\""'),
+        ("assistant", 2, "call: weather · argument days", "c1", '"days": 3'),
+        ("tool", 3, "tool result: weather · sentence 1", "c1", "Rain."),
+        ("tool", 3, "tool result: weather · sentence 2", "c1", "And wind."),
+        ("user", 4, None, None, "So ?"),
+    ]
+    assert prompt.text.endswith("<think>\n\n</think>\n\n")
+    assert prompt.notes == (
+        "The chat template leaves out '<think>hm, hm</think>' of message 2 (assistant), so the model does not read that.",
+    )
+    assert [one.trusted for one in prompt.features if one.role in ("tool", "user", "assistant", "tools")][-7:] == [
+        *[None] * 4,
+        *[False] * 2,
+        True,
+    ]
+
+
+def test_a_whole_tool_call_and_message_is_a_turn() -> None:
+    prompt = read(Chat(asked(), tools=[weather]), granularity=Granularity.TURN)
+    assert [text for *_, text in told(prompt)] == [
+        "Be kind. Be brief.",
+        prompt.text[prompt.text.index('{"type"') : prompt.text.index("\n</tools>")],
+        "Oslo ?",
+        "I look.",
+        '{"name": "weather", "arguments": {"city": "Oslo \\"N\\"", "days": 3}}',
+        "Rain. And wind.",
+        "So ?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        ({"documents": [{"id": "a", "text": "b"}, {"id": "a", "text": "c"}]}, ValueError, "2 documents have the id 'a'"),
+        ({"documents": "a"}, TypeError, "documents is a list"),
+        ({"documents": [{"id": "a"}]}, ValueError, "Document 1 has no text"),
+        ({"tools": [weather, weather]}, ValueError, "2 tools have the name 'weather'"),
+        ({"tools": [{"type": "function"}]}, ValueError, "this one has no name"),
+        ({"tools": [lambda x: x]}, ValueError, "cannot be described to the model"),
+        ({"tools": weather}, TypeError, "tools is a list"),
+        ({"template": {"tools": []}}, ValueError, r"give Chat\(\.\.\., tools=\.\.\.\)"),
+        ({"template": ["a"]}, TypeError, "template is a mapping"),
+        ({"messages": []}, TypeError, "The messages of a Chat are a list"),
+        ({"messages": asked(tool_calls=[{"function": {"name": "w", "arguments": "{city"}}])}, ValueError, "are no JSON object"),
+        ({"messages": asked(tool_calls=[{"function": {}}])}, ValueError, "a tool call names its function"),
+    ],
+)
+def test_what_is_no_chat_is_refused(given: dict[str, Any], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message):
+        Chat(**{"messages": asked(), **given})
