@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.core.feature import Feature
     from interpreto_mllm.core.points import Gradients, Points
     from interpreto_mllm.core.responses import Response, Responses
-    from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK
+    from interpreto_mllm.evaluation.stopping import Rule, Sign, Tolerance, TopK, TopPairs
     from interpreto_mllm.explainers import (
         AutoShapley,
         Banzhaf,
@@ -166,6 +166,7 @@ __all__ = [
     "Tolerance",
     "TopK",
     "TopMass",
+    "TopPairs",
     "VarGrad",
     "WhiteNoise",
     "WholeClip",
@@ -189,7 +190,7 @@ _HOMES = {
     "core.feature": "Feature",
     "core.points": "Gradients Points",
     "core.responses": "Response Responses",
-    "evaluation.stopping": "Rule Sign Tolerance TopK",
+    "evaluation.stopping": "Rule Sign Tolerance TopK TopPairs",
     "explainers": (
         "AutoShapley Banzhaf ComplementaryShapley ExactShapley GaussianProcessShapley GradientShap "
         "HierarchicalShapley InputXGradient IntegratedGradients KernelShap Lasso Lime MonteCarloShapley "

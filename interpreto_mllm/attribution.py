@@ -16,14 +16,15 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.plots.compared import Comparison, compare
+from interpreto_mllm.plots.interactions import Interactions
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
 from interpreto_mllm.results.exchange import to_captum, to_shap
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
 from interpreto_mllm.results.folding import Folded, folded
-from interpreto_mllm.results.frame import frame, pairs_frame
+from interpreto_mllm.results.frame import frame
 from interpreto_mllm.results.gradients import completeness_gap, conservation_gap
-from interpreto_mllm.results.interactions import PairValues, pair_values
+from interpreto_mllm.results.interactions import set_values
 from interpreto_mllm.results.intervals import interval
 from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.rescore import rescored
@@ -83,17 +84,19 @@ class Attribution(Record):
         """
         return interval(self, level)
 
-    def interactions(self, order: int = 2, index: str = "SII") -> Interactions:
-        """What pairs of features are worth together beyond what they are worth apart, from the stored evaluations.
+    def interactions(self, order: int = 2, index: str = "SII", top: int | None = None) -> Interactions:
+        """What pairs or triples of features are worth together beyond what they are worth apart, from the stored evaluations.
 
         Args:
-            order: 2, pairs.
+            order: 2 for pairs, 3 for triples.
             index: "SII" (or "k-SII"), "FSII", "STII", "BII" (or "FBII") or "Möbius"; see docs/interactions.md.
+            top: only so many of each target, the strongest, found without keeping all. None: all.
 
         Raises:
-            ValueError: for another order or index, more than 128 features, or evaluations that do not determine them.
+            ValueError: for another order or index, `top` beyond the number of sets, more sets than can be held, or evaluations
+                that do not determine them.
         """
-        return pair_values(self, order, index, Interactions)
+        return set_values(self, order, index, top, Interactions)
 
     def modality_shares(self, target: int | None = None) -> Shares:
         """The share of Σ|φ| that falls on text, images and audio, for one target or all together.
@@ -236,42 +239,3 @@ class Attribution(Record):
         from interpreto_mllm.plots.html import fragment
 
         return fragment(self)
-
-
-class Interactions(PairValues):
-    """What every pair of features is worth together beyond what they are worth apart; see `PairValues`.
-
-    Example:
-        >>> from interpreto_mllm import ExactShapley, testbed
-        >>> explainer = ExactShapley(*testbed.load_recall(), pinned=[".", "the", "is"])
-        >>> [explanation] = explainer("the apple is red . what is the apple ?", "red")
-        >>> for pair in explanation.interactions().top(2):
-        ...     print(pair)
-        apple × red  +...
-        apple × apple  +...
-    """
-
-    def to_frame(self) -> pandas.DataFrame:
-        """A pandas frame with one line per target and pair.
-
-        Raises:
-            ImportError: without pandas.
-        """
-        return pairs_frame(self)
-
-    def plot(
-        self,
-        path: str | PathLike[str] | None = None,
-        target: int = 0,
-        kind: str = "matrix",
-        top: int = 20,
-    ) -> Any:
-        """A matplotlib figure: "matrix", or "network" of the `top` strongest pairs over the sentence and the image.
-
-        Raises:
-            ImportError: without matplotlib.
-            ValueError: when there is no such target or kind of plot.
-        """
-        from interpreto_mllm.plots.interactions import figure
-
-        return figure(self, path, target, kind, top)

@@ -12,7 +12,8 @@ from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.indices import INDICES, size_weights
 
-MOST_FEATURES = 128
+MOST_REGRESSED = 2 << 30
+"""Bytes of the products of pairs of features in the coalitions of a regression."""
 
 
 def interactions(
@@ -34,20 +35,18 @@ def interactions(
             process.
 
     Raises:
-        ValueError: for another index, fewer than 2 features, more than 128 of them, or coalitions that do not determine them.
+        ValueError: for another index, fewer than 2 features, so many that a regression cannot be held, or coalitions that do
+            not determine them.
     """
     evaluations, n = evaluations.drawn, evaluations.n
     if index not in INDICES:
         raise ValueError(f"index must be one of {', '.join(map(repr, INDICES))}; got {index!r}.")
-    if not 2 <= n <= MOST_FEATURES:
-        raise ValueError(
-            f"Interactions are of pairs among 2 to {MOST_FEATURES} features; this result has {n}. "
-            "Explain with a coarser granularity or with groups of features."
-        )
+    if n < 2:
+        raise ValueError(f"Interactions of order 2 are of 2 features or more; this result has {n}.")
     if evaluations.complete:
         estimate = sum_over_coalitions
     elif estimate is None:
-        estimate = regress_pairs if evaluations.design is Design.FIXED else read_pairs
+        estimate = _regressed if evaluations.design is Design.FIXED else read_pairs
     whole, repeats = estimate(evaluations, index), evaluations.repeats
     if repeats is None or whole.standard_errors is None:
         return whole
@@ -56,6 +55,18 @@ def interactions(
     drawn = [estimate(evaluations.with_values(values), index).interactions for values in repeats]
     spread = torch.stack(drawn).var(0) / len(drawn)
     return PairEstimate(whole.interactions, (whole.standard_errors.square() + spread).sqrt())
+
+
+def _regressed(evaluations: Evaluations, index: str) -> PairEstimate:
+    """What `regress_pairs` gives, where its products can be held."""
+    size = 8 * len(evaluations.coalitions) * evaluations.n * (evaluations.n - 1) // 2
+    if size > MOST_REGRESSED:
+        raise ValueError(
+            f"The regression of the pairs of {evaluations.n:,} features on {len(evaluations.coalitions):,} coalitions that "
+            f"follow a fixed rule takes {size / 1e9:,.1f} GB: explain with GaussianProcessShapley or KernelShap, with a "
+            "coarser granularity or with groups of features."
+        )
+    return regress_pairs(evaluations, index)
 
 
 def sum_over_coalitions(evaluations: Evaluations, index: str) -> PairEstimate:

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
-from interpreto_mllm.aggregators.errors import seen_errors
-from interpreto_mllm.aggregators.gaussian_process import (
-    conditioned_rows,
-    observe,
-    observed_rows,
-    shows_errors,
-    unseen_share,
-    widened,
-)
 from interpreto_mllm.aggregators.pair_regression import PairEstimate, pair_matrices, regress_pairs
-from interpreto_mllm.core.design import Design
+from interpreto_mllm.aggregators.set_process import SetProcess
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.gaussian.fit import fit_kernel
 from interpreto_mllm.gaussian.posterior import counted
-from interpreto_mllm.gaussian.set_posterior import SetFunctional, SetPosterior
 
-PAIRS_AT_ONCE = 512
 EVEN_INDICES = ("SII", "FSII", "k-SII")
 """Indices that are regressed on even parts alone."""
 
@@ -35,28 +21,16 @@ def read_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     Raises:
         ValueError: with no coalitions besides the empty and the full one.
     """
-    if len(evaluations.coalitions) < 3:
-        raise ValueError(
-            "Interactions are read off stored coalitions, and only the empty and the full one are there: give a larger budget."
-        )
-    rows = observed_rows(evaluations)
-    observations = observe(evaluations, rows)
-    kernel, kept = fit_kernel(observations), conditioned_rows(evaluations, len(rows))
-    posterior = SetPosterior(SetFunctional(kernel, 2, index), observations.rows(kept))
-    scales = observations.scales
-    if index in EVEN_INDICES and len(rows) == len(kept) and _many(evaluations):
+    process = SetProcess(evaluations, 2, index)
+    posterior = process.posterior
+    if index in EVEN_INDICES and process.observed == process.kept and _many(evaluations):
         regressed = regress_pairs(evaluations, index)
-        left_out = (posterior.left_out[-1] * counted(posterior.signs, chosen=True) * scales).square().sum(0)
+        left_out = (posterior.left_out[-1] * counted(posterior.signs, chosen=True) * process.scales).square().sum(0)
         if regressed.left_out is not None and bool((regressed.left_out <= left_out).all()):
             return regressed
-    pairs = torch.triu_indices(evaluations.n, evaluations.n, 1).T
-    read = zip(*(posterior.read(some, evaluations.design is Design.CHOSEN) for some in pairs.split(PAIRS_AT_ONCE)), strict=True)
-    mean, variance, jackknife = (torch.cat(parts, -1) for parts in read)
-    jackknife = jackknife * unseen_share(evaluations)
-    variance = widened(variance.expand_as(mean), jackknife, 1 + evaluations.n / len(rows))
-    errors = pair_matrices((variance * scales.square()[:, None]).sqrt(), evaluations.n)
-    shown = seen_errors(errors, evaluations.values) if shows_errors(evaluations.design) else None
-    return PairEstimate(pair_matrices(mean * scales[:, None], evaluations.n), shown)
+    found, n = process.read(), evaluations.n
+    errors = None if found.standard_errors is None else pair_matrices(found.standard_errors, n)
+    return PairEstimate(pair_matrices(found.values, n), errors)
 
 
 def _many(evaluations: Evaluations) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from math import factorial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 BETAS = {"SII": (False, False), "FSII": (True, True), "STII": (False, True), "k-SII": (False, False)}
@@ -45,3 +45,19 @@ def size_weights(n: int, order: int, index: str) -> Float[Tensor, "sizes"]:
     total = torch.tensor(n - order + a + b, dtype=torch.float64)
     factor = factorial(a + b - 1) // (factorial(a - 1) * factorial(b - 1))
     return factor * torch.exp(torch.lgamma(size + a) + torch.lgamma(n - order - size + b) - torch.lgamma(total))
+
+
+def held_coefficients(sizes: Int[Tensor, "p"], order: int, weights: Float[Tensor, "sizes"]) -> Float[Tensor, "p counts"]:
+    """What the index of a set takes the value of a coalition times, by its size and if it holds 0 … order features of the set.
+
+    Args:
+        sizes: of the coalitions.
+        order: features in the set.
+        weights: those of `size_weights`.
+
+    Example:
+        >>> held_coefficients(torch.tensor([2]), 2, size_weights(4, 2, "SII")).tolist()  # none, one or both of the set's
+        [[0.333..., -0.166..., 0.333...]]
+    """
+    padded = torch.nn.functional.pad(weights, (order, order))  # no coalition of the others has these sizes
+    return torch.stack([(-1.0) ** (order - held) * padded[sizes - held + order] for held in range(order + 1)], 1)

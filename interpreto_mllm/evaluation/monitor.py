@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import torch
 
-from interpreto_mllm.aggregators.aggregate import aggregate
 from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.coalitions import coalition_keys
 from interpreto_mllm.core.evaluations import Draw, Evaluations
@@ -40,7 +39,7 @@ class StoppingMonitor:
         known = self.game.completed(evaluations)
         judged = known if self.rule.each_token else self.game.of_answers(known)
         self._joined = judged.values.shape[1] < known.values.shape[1]
-        estimate = aggregate(judged, self.aggregator)
+        estimate = self.rule.estimate(judged, self.aggregator)
         if estimate.standard_errors is not None:
             self._checked = True
             self.stopped = self.rule.settled(estimate.attributions, estimate.standard_errors)

@@ -8,6 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from interpreto_mllm.aggregators.aggregate import aggregate
+from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
+from interpreto_mllm.aggregators.set_interactions import set_interactions
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.indices import INDICES
 from interpreto_mllm.core.numbers import is_number, is_whole
 from interpreto_mllm.core.shown import shown
 
@@ -27,6 +32,10 @@ class Rule(ABC):
     """
 
     each_token: bool = False
+
+    def estimate(self, evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
+        """What is judged after each round: the method's scores of the features, unless a rule is about something else."""
+        return aggregate(evaluations, aggregator)
 
     @abstractmethod
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
@@ -98,6 +107,47 @@ class TopK(Rule):
 
     def __repr__(self) -> str:
         return self._shown(self.k, f"confidence={self.confidence}")
+
+
+class TopPairs(TopK):
+    """Stop once the k pairs of features with the largest absolute interactions are distinguished from all others.
+
+    Interactions are read as `explanation.interactions()` reads them, whatever the method estimates.
+
+    Args:
+        k: how many pairs.
+        confidence: that all k are the right ones, in any order.
+        index: "SII" or another of `explanation.interactions(index=...)`.
+        each_token: see `Rule`.
+
+    Raises:
+        ValueError: for a k below 1, a confidence outside (0, 1), or an unknown index.
+
+    Example:
+        >>> from interpreto_mllm import KernelShap, testbed
+        >>> explainer = KernelShap(*testbed.load_recall(), pinned=[".", "the", "is"], budget=60, until=TopPairs(1))
+        >>> [explanation] = explainer("the apple is red . what is the apple ?", " red")
+        >>> print(explanation.interactions().top(1)[0], explanation.notes[0])
+        apple × red  +... Stopped after ... of 32 evaluations...
+    """
+
+    def __init__(self, k: int, confidence: float = 0.95, index: str = "SII", each_token: bool = False):
+        if not is_whole(k) or k < 1:
+            raise ValueError(f"TopPairs takes a number of pairs of at least 1; got {shown(k)}.")
+        if index not in INDICES:
+            raise ValueError(f"index must be one of {', '.join(map(repr, INDICES))}; got {shown(index)}.")
+        super().__init__(k, confidence, each_token)
+        self.index = index
+
+    def estimate(self, evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
+        if evaluations.n < 2:  # no pairs, so nothing is open
+            none = torch.zeros(evaluations.values.shape[1], 0, dtype=torch.float64)
+            return Estimate(none, none)
+        pairs = set_interactions(evaluations, 2, self.index)
+        return Estimate(pairs.values, pairs.standard_errors)
+
+    def __repr__(self) -> str:
+        return self._shown(self.k, f"confidence={self.confidence}", *([] if self.index == "SII" else [f"index={self.index!r}"]))
 
 
 class Sign(Rule):

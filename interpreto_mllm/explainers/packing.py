@@ -14,7 +14,7 @@ import torch
 
 from interpreto_mllm import aggregators, media, perturbators, similarity
 from interpreto_mllm.core.serialization import pack, unpack
-from interpreto_mllm.evaluation.stopping import Sign, Tolerance, TopK
+from interpreto_mllm.evaluation.stopping import Sign, Tolerance, TopK, TopPairs
 from interpreto_mllm.games.modes import InferenceModes, TopMass
 from interpreto_mllm.media.packing import pack_image, pack_masks, unpack_image, unpack_masks
 from interpreto_mllm.prompts.filters import OtherModalities, StopPhrases, punctuation
@@ -33,7 +33,7 @@ CLASSES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Drop, Replace, Attend, Sentences, Sources, StopPhrases, OtherModalities),
-        *(Tolerance, TopK, Sign, ResponseSimilarity, TopMass),
+        *(Tolerance, TopK, TopPairs, Sign, ResponseSimilarity, TopMass),
         *(getattr(part, name) for part in (media, similarity, perturbators, aggregators) for name in part.__all__),
     )
     if isinstance(kind, type) and not inspect.isabstract(kind) and kind.__name__ not in NEVER

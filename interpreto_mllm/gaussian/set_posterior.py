@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.core.indices import size_weights
+from interpreto_mllm.core.indices import held_coefficients, size_weights
 from interpreto_mllm.gaussian.cholesky import factor
-from interpreto_mllm.gaussian.kernel import Kernel
+from interpreto_mllm.gaussian.kernel import Kernel, Parity
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.posterior import counted
 from interpreto_mllm.gaussian.presences import presences
@@ -31,7 +33,7 @@ class SetFunctional:
     """
 
     def __init__(self, kernel: Kernel, order: int, index: str):
-        self.kernel, self.order = kernel, order
+        self.kernel, self.order, self.index = kernel, order, index
         self.presence = presences(index, order, kernel.n)
         self.weights = size_weights(kernel.n, order, index)
         self._sizes = size_coefficients(order, self.weights)
@@ -41,10 +43,18 @@ class SetFunctional:
     def covariance(self, signs: Float[Tensor, "p n"], sets: Int[Tensor, "sets order"]) -> Float[Tensor, "p sets"]:
         """The covariance of v(x) with the index of each set. Constants and what is linear have none."""
         present = signs > 0
-        covariance = self.kernel.size * (self._alike @ self._sizes)[present.sum(1)][:, None]
+        covariance = self.kernel.size * self.size_covariance(present)[:, None]
         for scale, rates in self.kernel.products:
             covariance = covariance + scale * set_covariance(present, sets, rates, self.presence)
         return covariance + self.kernel.white * set_coefficients(present, sets, self.weights)
+
+    def size_covariance(self, present: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
+        """The covariance of v(x) with the index of any set, of the part that depends on sizes and with a scale of 1."""
+        return (self._alike @ self._sizes)[present.sum(1)]
+
+    def held_coefficients(self, present: Bool[Tensor, "p n"]) -> Float[Tensor, "p counts"]:
+        """What the index of a set takes v(x) times, where x holds 0 … order features of it."""
+        return held_coefficients(present.sum(1), self.order, self.weights)
 
     def variance(self, sets: Int[Tensor, "sets order"]) -> Float[Tensor, "sets"]:
         """The variance of the index of each set, before anything is observed."""
@@ -75,6 +85,19 @@ class SetPosterior:
             for (_, values), lower in zip(self.blocks, self._lowers, strict=True)
         ]
         """Of each block, how far off the process would be about each observation without it."""
+
+    def under(self, functional: SetFunctional) -> SetPosterior:
+        """The same process, of which another index is asked."""
+        other = copy(self)
+        other.functional = functional
+        return other
+
+    def weights(self) -> list[tuple[Parity, Float[Tensor, "u t"]]]:
+        """Of each block, its parity and what the posterior mean takes the covariances with the observations times."""
+        return [
+            (parity, torch.cholesky_solve(values, lower))
+            for (parity, values), lower in zip(self.blocks, self._lowers, strict=True)
+        ]
 
     def read(
         self, sets: Int[Tensor, "sets order"], chosen: bool

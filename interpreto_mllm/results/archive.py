@@ -61,7 +61,7 @@ def written(record: Record) -> bytes:
         **{name: getattr(record, name) for name in PLAIN},
         "notes": list(record.notes),
         "counts": asdict(record.counts),
-        "features": [_packed_feature(feature) for feature in record.features],
+        "features": [packed_feature(feature) for feature in record.features],
         "media": [medium.to_data() for medium in record.media],
         "conversation": record.conversation and record.conversation.to_data(),
         "aggregator": _describe(record.aggregator),
@@ -85,14 +85,14 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
         FileNotFoundError: when there is no such file.
         ValueError: when the file is something else, damaged, or written by a newer version.
     """
-    content = _read(Path(path))
+    content = read_json(Path(path), FORMAT, VERSION, "an attribution file", "Attribution.save")
     try:
         media = tuple(_medium(data) for data in content.get("media", ()))
         record = kind(
             **{name: content[name] for name in PLAIN},
             notes=tuple(content["notes"]),
             counts=Counts.from_data(content["counts"]),
-            features=[_feature(entry) for entry in content["features"]],
+            features=[unpacked_feature(entry) for entry in content["features"]],
             media=media,
             conversation=Conversation.from_data(content.get("conversation"), media),
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
@@ -133,30 +133,44 @@ def _with_errors_of_today(record: Kept) -> Kept:
         return replace(record, standard_errors=None, notes=(*record.notes, f"These scores may be wrong: {error}"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_json(path: Path, kind: str, version: int, what: str, writer: str) -> dict[str, Any]:
+    """The content of a file of this kind.
+
+    Args:
+        path: of the file.
+        kind: what its "format" says.
+        version: the newest that is known.
+        what: what messages call such a file.
+        writer: what writes it.
+
+    Raises:
+        FileNotFoundError: when there is no such file.
+        ValueError: when it is something else, or written by a newer version.
+    """
     if not path.is_file():
-        raise FileNotFoundError(f"There is no attribution file at {path}.")
+        raise FileNotFoundError(f"There is no {what.partition(' ')[2]} at {path}.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON; give a file written by Attribution.save.") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ValueError(f"{path} is not an attribution file; give a file written by Attribution.save.")
-    if not isinstance(content.get("version"), int) or content["version"] > VERSION:
+        raise ValueError(f"{path} is not JSON; give a file written by {writer}.") from error
+    if not isinstance(content, dict) or content.get("format") != kind:
+        raise ValueError(f"{path} is not {what}; give a file written by {writer}.")
+    if not isinstance(content.get("version"), int) or content["version"] > version:
         raise ValueError(
-            f"{path} has version {content.get('version')!r} of the file format, and this library reads up to {VERSION}: "
+            f"{path} has version {content.get('version')!r} of the file format, and this library reads up to {version}: "
             "upgrade interpreto_mllm."
         )
     return content
 
 
-def _packed_feature(feature: Feature) -> dict[str, Any]:
+def packed_feature(feature: Feature) -> dict[str, Any]:
     """A feature, what was added to features later only where it has some."""
     entry = asdict(feature)
     return {name: value for name, value in entry.items() if name not in LATER or value is not None}
 
 
-def _feature(entry: dict[str, Any]) -> Feature:
+def unpacked_feature(entry: dict[str, Any]) -> Feature:
+    """What `packed_feature` wrote."""
     return Feature(**{name: tuples(value) for name, value in entry.items()})
 
 

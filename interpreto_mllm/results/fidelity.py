@@ -10,7 +10,7 @@ from einops import einsum
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from interpreto_mllm.aggregators.interactions import MOST_FEATURES, interactions
+from interpreto_mllm.aggregators.interactions import interactions
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.pair_regression import regress_pairs
 from interpreto_mllm.aggregators.split_evaluations import log_population_weights, population_weights
@@ -22,6 +22,8 @@ from interpreto_mllm.results.gradients import check_coalitions
 from interpreto_mllm.results.record import Record
 
 FOLDS = 5
+MOST_FEATURES = 128
+"""Of the pairwise reading, whose regression has a column for each pair."""
 
 Predict = Callable[[Evaluations, Bool[Tensor, "q n"]], dict[str, Float[Tensor, "q t"]]]
 """From some evaluations, and other coalitions, to predictions of their values, by name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from interpreto_mllm.results.interactions import PairValues
+from interpreto_mllm.results.interactions import SetValues
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
@@ -45,27 +45,25 @@ def frame(record: Record) -> pandas.DataFrame:
     )
 
 
-def pairs_frame(pairs: PairValues) -> pandas.DataFrame:
-    """One line per target and pair of features: who they are, their interaction and its standard error.
+def interactions_frame(found: SetValues) -> pandas.DataFrame:
+    """One line per target and set of features: who they are, their interaction and its standard error.
 
     Raises:
         ImportError: without pandas.
     """
+    places = ("first", "second", "third")[: found.order]
+    t, count = len(found.targets), len(found.sets)
+    members = [(place, found.sets[:, number].tolist()) for number, place in enumerate(places)]
+    errors = [math.nan] * (t * count) if found.errors is None else found.errors.flatten().tolist()
     return _pandas().DataFrame(
-        [
-            {
-                "target_index": target,
-                "target": pairs.targets[target],
-                "first_index": pair.first,
-                "second_index": pair.second,
-                "first": pairs.features[pair.first].text,
-                "second": pairs.features[pair.second].text,
-                "interaction": pair.value,
-                "standard_error": math.nan if pair.standard_error is None else pair.standard_error,
-            }
-            for target in range(len(pairs.targets))
-            for pair in sorted(pairs.top(pairs.n**2, target), key=lambda pair: (pair.first, pair.second))
-        ]
+        {
+            "target_index": [target for target in range(t) for _ in range(count)],
+            "target": [target for target in found.targets for _ in range(count)],
+            **{f"{place}_index": rows * t for place, rows in members},
+            **{place: [found.features[member].text for member in rows] * t for place, rows in members},
+            "interaction": found.scores.flatten().tolist(),
+            "standard_error": errors,
+        }
     )
 
 
