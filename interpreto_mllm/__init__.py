@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.adapters.remote.model import RemoteModel
     from interpreto_mllm.aggregators import Aggregator, Estimate, GradientAggregator
     from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
+    from interpreto_mllm.calls.tool_call import ToolCall
     from interpreto_mllm.chats.chat import Chat
     from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
     from interpreto_mllm.core.design import Design
@@ -164,6 +165,7 @@ __all__ = [
     "Superpixels",
     "Template",
     "Tolerance",
+    "ToolCall",
     "TopK",
     "TopMass",
     "TopPairs",
@@ -183,6 +185,7 @@ _HOMES = {
     "adapters.remote.model": "RemoteModel",
     "aggregators": "Aggregator Estimate GradientAggregator",
     "attribution": "Attribution Comparison Counts compare",
+    "calls.tool_call": "ToolCall",
     "chats.chat": "Chat",
     "core.callbacks": "Callback JsonLines Progress",
     "core.design": "Design",

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
+from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.engine.queries import Scorer
 from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.game import ModelGame
@@ -99,6 +100,21 @@ class ModelAdapter(ABC, Generic[T]):
         Raises:
             TypeError, ValueError: for what cannot be a target; the message says what is accepted.
         """
+
+    def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> T:
+        """A call of a tool as a target.
+
+        Args:
+            given: it.
+            chat: the prompt, None where it is no chat.
+            text: the prompt as it is rendered.
+            input: the prompt as the model reads it.
+
+        Raises:
+            TypeError: for a model that makes no calls.
+            ValueError: for a call that the chat template does not write, or where the model's own answer is none.
+        """
+        raise TypeError(f"{given} is no target of this model: tool calls are answers of models that generate text.")
 
     def check_answerable(self, conversation: Conversation | None) -> None:
         """Raise a ValueError for a chat to which the model gives no answer of its own."""

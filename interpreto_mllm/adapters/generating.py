@@ -14,6 +14,9 @@ from interpreto_mllm.adapters.base import Batching, Generation
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.generation_arguments import check_generation
 from interpreto_mllm.adapters.local import LocalAdapter
+from interpreto_mllm.calls.own import own_call
+from interpreto_mllm.calls.rendered import Message, Render, WrittenAnswer, rendered_call
+from interpreto_mllm.calls.tool_call import ToolCall, check_offered
 from interpreto_mllm.core.labels import labels
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.decoding import Decoding, draw_seed
@@ -28,6 +31,8 @@ from interpreto_mllm.prompts.checks import check_characters
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES, Processing
+from interpreto_mllm.prompts.rendering import Rendering
+from interpreto_mllm.prompts.tokens import decoded_offsets
 
 DEFAULT_MAX_NEW_TOKENS = 32
 """The most tokens of the model's own answer, unless it or the user sets `max_new_tokens`."""
@@ -56,6 +61,41 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
             check_characters(given, "target")
             return self._text_target(given, text, input)
         raise TypeError(f"A target of {self.kind} is a text, token ids, a Contrast or None; got {shown(given)}.")
+
+    def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> TokenTarget:
+        if given.own:
+            written, ids = self._own_call(given, input)
+            return self._excerpt(ids, written)
+        written = rendered_call(given, self._renderer(given, chat))
+        check_characters(written.text, "target")
+        return self._excerpt(list(self._text_target(written.text, text, input).ids), written)
+
+    def _own_call(self, given: ToolCall, input: ModelInput) -> tuple[WrittenAnswer, list[int]]:
+        """The model's own answer, whose tokens these are, and the call in it."""
+        ids = list(self.target_of_response(self._generate(input).ids).ids)
+        answer = _decoded(ids, self.tokenizer)
+        return own_call(given, answer), ids
+
+    def _renderer(self, given: ToolCall, chat: Conversation | None) -> Render:
+        """Renders the chat with further messages."""
+        if chat is None:
+            raise ValueError(
+                f"The prompt is no chat, after which {given} could be written: give a list of messages or a Chat, or the text "
+                "of the call as the target."
+            )
+        check_offered(given, chat.tools)
+
+        def render(more: Sequence[Message], answered: bool) -> str:
+            messages = [*chat.messages, *more] if more or not answered else None
+            return Rendering(chat.chat(messages), self.processing, generation_prompt=answered).text
+
+        return render
+
+    def _excerpt(self, ids: list[int], written: WrittenAnswer) -> TokenTarget:
+        """The tokens of an answer, of which those of a part are scored."""
+        start, end = written.span
+        offsets = decoded_offsets(ids, written.text, self.tokenizer, False)
+        return self._token_target(ids, [index for index, (low, high) in enumerate(offsets) if low < end and high > start])
 
     def check_answerable(self, conversation: Conversation | None) -> None:
         if conversation is not None and not conversation.continued_message and ends_with_assistant(conversation.messages):

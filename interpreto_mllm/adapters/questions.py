@@ -9,9 +9,11 @@ from typing import Any
 import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter, T
+from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.which import about
 from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.targets import Question, pose
+from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend
 from interpreto_mllm.prompts.prompt import Prompt
 
@@ -51,10 +53,21 @@ def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any
         answer = adapter.own_answer(full)
         question = Question(answer.targets, tuple(range(len(answer.targets))), adapter.unit, joint, answer.notes)
     else:
-        question = pose(given, lambda target: adapter.target(target, prompt.text, full), adapter.unit, joint)
+        question = pose(given, lambda target: _target(adapter, target, prompt, full), adapter.unit, joint)
     if joint is Joint.LOGIT:
         question = replace(question, whole=joint, unit="response" if question.unit == "token" else question.unit)
     question = replace(question, notes=(*adapter.notes, *question.notes))
     for target in question.targets:
         adapter.check_room(longest, target)
     return question
+
+
+def _target(adapter: ModelAdapter[T], given: Any, prompt: Prompt, full: ModelInput) -> T:
+    """One target; the call of a tool is one that follows the chat.
+
+    Raises:
+        ValueError: for a call after a prompt that is no chat, or of a tool that the chat does not have.
+    """
+    if not isinstance(given, ToolCall):
+        return adapter.target(given, prompt.text, full)
+    return adapter.call_target(given, prompt.conversation, prompt.text, full)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from support.refusals.calls import CALLS
 from support.refusals.files import FILES
 from support.refusals.media import MEDIA
 from support.refusals.metrics import METRIC_ROWS
@@ -15,6 +16,7 @@ from support.refusals.studies import STUDIES
 
 ROWS: dict[str, list[Row]] = {
     "Prompts and targets": PROMPTS,
+    "Tool calls": CALLS,
     "Options": SETTINGS,
     "Images and clips": MEDIA,
     "Models, methods and games": MODELS,
