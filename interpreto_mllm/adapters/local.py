@@ -110,7 +110,10 @@ class LocalAdapter(ModelAdapter[T]):
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         if not (self.processing.reads_text or isinstance(occlusion, Drop)):
-            raise ValueError("This model reads no text, but `occlusion` is for texts: use image_occlusion or audio_occlusion.")
+            raise ValueError(
+                "This model reads no text, but `occlusion` is for texts: use image_occlusion, audio_occlusion or "
+                "video_occlusion."
+            )
         if not isinstance(occlusion, Attend):
             return
         model, given = self.model, (self.positions_given, frozenset(self._special_ids()))

@@ -15,7 +15,7 @@ class Feature:
         positions: indices of its tokens in the prompt's token ids; none for a template's slot.
         role: of the chat message it belongs to, None outside chats.
         turn: index of that message, None outside chats.
-        modality: "text", "image" or "audio"; "mixed" for a group across them.
+        modality: "text", "image", "audio" or "video"; "mixed" for a group across them.
         pieces: for parts of images and clips: (index of the image or clip in the prompt, index of the piece in it), several
             for a group.
         box: for a part of an image, the smallest box around it: left, top, right, bottom in pixels.

@@ -1,4 +1,4 @@
-"""Images and clips as a language model reads them: each state is encoded once a call and kept while there is memory."""
+"""Images, clips and videos as a language model reads them: each state is encoded once a call and kept while there is memory."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class Encoding:
         state: which it is of.
         embeddings: what stands in the places of its tokens.
         layers: for models that add to the first layers' hidden states too, what each adds.
-        whole_numbers: integer inputs of the model, such as the size of a grid, that positions depend on.
+        numbers: inputs of the model other than pixels and samples, such as the size of a grid, that positions depend on.
         has_positions: whether the model computes positions of its own where there are images.
     """
 
     state: State
     embeddings: Float[Tensor, "l d"]
     layers: tuple[Float[Tensor, "l d"], ...]
-    whole_numbers: dict[str, Shaped[Tensor, "..."]]
+    numbers: dict[str, Shaped[Tensor, "..."]]
     has_positions: bool
 
     @property
@@ -149,7 +149,7 @@ class Encodings:
                 state,
                 embeddings[row].clone(),
                 tuple(layer[row].clone() for layer in layers),
-                _whole_numbers(arguments, row, len(states)),
+                _numbers(arguments, row, len(states)),
                 has_positions,
             )
             for row, state in enumerate(states)
@@ -162,13 +162,13 @@ def _drop_oldest(kept: OrderedDict[bytes, Encoding]) -> None:
         used -= kept.popitem(last=False)[1].size
 
 
-def _whole_numbers(arguments: dict[str, Tensor], row: int, rows: int) -> dict[str, Tensor]:
-    """The row's integer tensors, other than those with a number per token."""
+def _numbers(arguments: dict[str, Tensor], row: int, rows: int) -> dict[str, Tensor]:
+    """The row's integer tensors, and those with one number for each state; not those with a number per token."""
     of_tokens = {"input_ids", "attention_mask", *TYPES}
     return {
         name: tensor.tensor_split(rows)[row]
         for name, tensor in arguments.items()
-        if name not in of_tokens and not tensor.is_floating_point() and len(tensor) % rows == 0
+        if name not in of_tokens and (tensor.ndim == 1 or not tensor.is_floating_point()) and len(tensor) % rows == 0
     }
 
 
@@ -181,18 +181,21 @@ def merged(
         ValueError: when there are more places than embeddings, or fewer.
     """
     inputs = {**decoder_inputs, "inputs_embeds": decoder_inputs["inputs_embeds"].clone()}
-    for modality, soft_id in soft_ids.items():
-        of_modality = [encoding for encoding in encodings if encoding.state.medium.modality == modality]
+    for soft_id in dict.fromkeys(soft_ids.values()):
+        mine = [encoding for encoding in encodings if soft_ids[encoding.state.medium.modality] == soft_id]
         places = (ids == soft_id).to(inputs["inputs_embeds"].device)
-        count = sum(len(encoding.embeddings) for encoding in of_modality)
+        count = sum(len(encoding.embeddings) for encoding in mine)
         if int(places.sum()) != count:
-            raise ValueError(f"The prompt has room for {int(places.sum())} embeddings of {modality}, it comes with {count}.")
-        if of_modality:
-            embeddings = torch.cat([encoding.embeddings for encoding in of_modality])
+            kinds = " and ".join(modality for modality, other in soft_ids.items() if other == soft_id)
+            raise ValueError(f"The prompt has room for {int(places.sum())} embeddings of {kinds}, it comes with {count}.")
+        if mine:
+            embeddings = torch.cat([encoding.embeddings for encoding in mine])
             inputs["inputs_embeds"][places] = embeddings.to(inputs["inputs_embeds"])
-        if of_modality and of_modality[0].layers:
-            inputs["visual_pos_masks"] = places
-            inputs["deepstack_visual_embeds"] = [
-                torch.cat(level) for level in zip(*(encoding.layers for encoding in of_modality), strict=True)
-            ]
+    layered = [encoding for encoding in encodings if encoding.layers]
+    if layered:
+        fed = [soft_ids[modality] for modality in dict.fromkeys(encoding.state.medium.modality for encoding in layered)]
+        inputs["visual_pos_masks"] = torch.isin(ids, torch.tensor(fed, device=ids.device)).to(inputs["inputs_embeds"].device)
+        inputs["deepstack_visual_embeds"] = [
+            torch.cat(level) for level in zip(*(encoding.layers for encoding in layered), strict=True)
+        ]
     return inputs

@@ -17,6 +17,7 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.media.video import Video
 from interpreto_mllm.prompts.processing import Processing
 
 Tensors = dict[str, Shaped[Tensor, "..."]]
@@ -42,7 +43,7 @@ def moving_media(processing: Processing, media: Sequence[State], features: Seque
     if any(whole[name].shape != bare[name].shape for name in whole):
         raise ValueError(
             "A gradient method moves numbers of an image or a clip, and this occlusion leaves some of them out: use Fill(), "
-            "Blur() or ReplaceImage() for images, and Mute(), WhiteNoise() or MeanLevel() for clips."
+            "Blur() or ReplaceImage() for images and videos, and Mute(), WhiteNoise() or MeanLevel() for clips."
         )
     names = [name for name in whole if whole[name].is_floating_point() and not whole[name].equal(bare[name])]
     owned = _owned(processing, media, owners, {name: whole[name] for name in names})
@@ -104,7 +105,7 @@ def _without(media: Sequence[State], owners: dict[tuple[int, int], int]) -> list
     if any(state.dropped for state in kept):
         raise ValueError(
             "A gradient method moves numbers of an image or a clip, and this occlusion leaves it out of the prompt: use "
-            "Fill(), Blur() or ReplaceImage() for images, and Mute(), WhiteNoise() or MeanLevel() for clips."
+            "Fill(), Blur() or ReplaceImage() for images and videos, and Mute(), WhiteNoise() or MeanLevel() for clips."
         )
     return kept
 
@@ -158,6 +159,9 @@ def _only(medium: Medium, piece: int | None) -> Medium:
         shown = _first(medium.regions.cover.T, piece)[medium.regions.area]
         image = Image.fromarray(np.where(shown, 255, 0).astype(np.uint8)).convert("RGB")
         return replace(medium, image=image, processed=None)
+    if isinstance(medium, Video):
+        frames = np.repeat(np.where(medium.only(piece), 255, 0).astype(np.uint8)[..., None], 3, axis=3)
+        return replace(medium, footage=medium.footage.with_frames(frames))
     assert isinstance(medium, Clip)
     covered = np.zeros((len(medium.segments), len(medium.samples)), dtype=bool)
     for row, (start, end) in zip(covered, medium.segments, strict=True):

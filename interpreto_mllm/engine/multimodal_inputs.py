@@ -162,7 +162,7 @@ class MultimodalInputs:
         ids = torch.tensor([[*row.input.ids.tolist(), *row.continuation]], device=self.device)
         grouped: dict[str, list[Tensor]] = {}
         for encoding in encodings:
-            for name, tensor in encoding.whole_numbers.items():
+            for name, tensor in encoding.numbers.items():
                 grouped.setdefault(name, []).append(tensor)
         arguments = {name: torch.cat(tensors) for name, tensors in grouped.items()}
         arguments |= self.types([row.input], ids.shape[1])

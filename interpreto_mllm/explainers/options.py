@@ -21,6 +21,9 @@ from interpreto_mllm.media.audio_occlusion import AudioOcclusion
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.image_granularity import ImageGranularity, ImageSegmenter
 from interpreto_mllm.media.image_occlusion import ImageOcclusion
+from interpreto_mllm.media.read_video import Sampler
+from interpreto_mllm.media.video_granularity import VideoGranularity, VideoSegmenter
+from interpreto_mllm.media.video_occlusion import VideoOcclusion
 from interpreto_mllm.prompts.baseline import Baseline
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, check_granularity
@@ -45,6 +48,9 @@ class Options(TypedDict, total=False):
         audio_granularity: what a feature of a clip is: `Windows(500)` by default, `SplitOnSilence`, `SpokenWords`, `WholeClip`,
             or a callable from samples and their rate to segments.
         audio_occlusion: how it disappears: `Mute()` by default, `WhiteNoise`, `MeanLevel` or `CutOut`.
+        video_granularity: what a feature of a video is: `TimeSpans()` by default, eight of them, `Frames`, `Tubes`,
+            `WholeVideo`, or a callable from frames and their seconds to pieces.
+        video_occlusion: how it disappears: `Fill("mean")` by default, `Blur`, `ReplaceImage`, `Freeze` or `DropFrames`.
         budget: distinct evaluations per input, v(∅) and v(N) included, as an int or a fraction of 2^n; the method's own
             default when None. Of gradient methods: points per input.
         until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
@@ -78,6 +84,8 @@ class Options(TypedDict, total=False):
     image_occlusion: ImageOcclusion | None
     audio_granularity: AudioGranularity | AudioSegmenter | None
     audio_occlusion: AudioOcclusion | None
+    video_granularity: VideoGranularity | VideoSegmenter | None
+    video_occlusion: VideoOcclusion | ImageOcclusion | None
     budget: int | float | None
     until: Rule | None
     num_trials: int
@@ -113,6 +121,8 @@ class Settings:
     image_occlusion: ImageOcclusion | None = None
     audio_granularity: AudioGranularity | AudioSegmenter | None = None
     audio_occlusion: AudioOcclusion | None = None
+    video_granularity: VideoGranularity | VideoSegmenter | None = None
+    video_occlusion: VideoOcclusion | ImageOcclusion | None = None
     budget: int | float | None = None
     until: Rule | None = None
     num_trials: int = 1
@@ -169,9 +179,11 @@ class Settings:
             value = getattr(self, name)
             object.__setattr__(self, name, value.item() if isinstance(value, np.generic) else value)
 
-    def cuts(self, rate: int | None) -> Cuts:
-        """How images and clips are cut and occluded, for a model that reads clips at this rate."""
-        return Cuts(self.image_granularity, self.image_occlusion, self.audio_granularity, self.audio_occlusion, rate)
+    def cuts(self, rate: int | None, sample: Sampler | None = None) -> Cuts:
+        """How images, clips and videos are cut and occluded, for a model that reads clips at this rate, and these frames."""
+        of_video = {"video_granularity": self.video_granularity, "video_occlusion": self.video_occlusion, "sample": sample}
+        images, audio = (self.image_granularity, self.image_occlusion), (self.audio_granularity, self.audio_occlusion)
+        return Cuts(*images, *audio, **of_video, rate=rate)
 
 
 def check_names(options: Mapping[str, Any], method: type) -> None:

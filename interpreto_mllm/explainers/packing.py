@@ -26,7 +26,7 @@ from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 MEMBERS = {str(member): member for kind in (Granularity, InferenceModes) for member in kind}
 FUNCTIONS = {"punctuation": punctuation}
-NEVER = ("Clip", "Estimate", "External", "Picture", "TfIdfCosine")
+NEVER = ("Clip", "Estimate", "External", "Picture", "TfIdfCosine", "Video")
 """No arguments of explainers; or, as `External`, able to load a model whose name a file gives; or, as `TfIdfCosine`, large."""
 
 CLASSES: dict[str, type] = {

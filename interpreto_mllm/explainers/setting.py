@@ -51,7 +51,7 @@ def reader_for(adapter: ModelAdapter[Any], settings: Settings) -> PromptReader:
         tuple(settings.roles),
         settings.pinned,
         settings.groups,
-        settings.cuts(adapter.processing.rate),
+        settings.cuts(adapter.processing.rate, adapter.processing.sample),
     )
 
 

@@ -16,13 +16,14 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.state import Medium, State
+from interpreto_mllm.media.video import Video
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.template_prompt import TemplatePrompt
 
-KINDS = {"image": "image", "audio": "clip"}
+KINDS = {"image": "image", "audio": "clip", "video": "video"}
 IDS, IDS_WITHOUT_FEATURES = "token ids", "token ids without features"
-MEDIUM = "((pieces|occlusion) of )?(image|clip) [0-9]+"
+MEDIUM = "((pieces|occlusion) of )?(image|clip|video) [0-9]+"
 OF_PROMPT = re.compile(f"text|template|features|targets|{IDS}|{IDS_WITHOUT_FEATURES}|{MEDIUM}")
 """The names of what prompts and questions differ in."""
 
@@ -78,7 +79,7 @@ def _features(features: Sequence[Feature]) -> str:
 
 
 def _medium(name: str, medium: Medium) -> dict[str, str]:
-    """An image or a clip, its pieces, and what is left without any of them."""
+    """An image, a clip or a video, its pieces, and what is left without any of them."""
     if isinstance(medium, Encoded):
         return {name: f"encoded {hashed(medium.key(State.whole(medium).present))}"}
     whole = State.whole(medium)
@@ -87,6 +88,9 @@ def _medium(name: str, medium: Medium) -> dict[str, str]:
         width, height = medium.image.size
         pieces = hashed(*(part.tobytes() for part in medium.areas), *medium.areas[1].shape)
         size = f"{width} × {height}"
+    elif isinstance(medium, Video):
+        pieces = hashed(describe(medium.tubes), medium.regions.area.tobytes(), medium.regions.cover.tobytes())
+        size = f"{medium.footage.count} frames of {medium.footage.frames.shape[2]} × {medium.footage.frames.shape[1]}"
     else:
         assert isinstance(medium, Clip)
         pieces, size = hashed(describe(medium.segments)), f"{medium.seconds:.2f} s"

@@ -1,4 +1,4 @@
-"""Images and clips of a prompt: their pieces, and what is left of them when some are absent. Nothing here uses a model."""
+"""Images, clips and videos of a prompt: their pieces, and what is left when some are absent. Nothing here uses a model."""
 
 from interpreto_mllm.core.renamed import renamed
 from interpreto_mllm.media.audio_granularity import AudioGranularity, SplitOnSilence, WholeClip, Windows
@@ -11,6 +11,9 @@ from interpreto_mllm.media.image_occlusion import Blur, DropImage, Fill, ImageOc
 from interpreto_mllm.media.masks import Masks
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.spoken_words import SpokenWords
+from interpreto_mllm.media.video import Video
+from interpreto_mllm.media.video_granularity import Frames, TimeSpans, Tubes, VideoGranularity, WholeVideo
+from interpreto_mllm.media.video_occlusion import DropFrames, Freeze, VideoOcclusion
 
 __all__ = [
     "AudioGranularity",
@@ -19,8 +22,11 @@ __all__ = [
     "Boxes",
     "Clip",
     "CutOut",
+    "DropFrames",
     "DropImage",
     "Fill",
+    "Frames",
+    "Freeze",
     "ImageGranularity",
     "ImageOcclusion",
     "Masks",
@@ -32,9 +38,15 @@ __all__ = [
     "SplitOnSilence",
     "SpokenWords",
     "Superpixels",
+    "TimeSpans",
+    "Tubes",
+    "Video",
+    "VideoGranularity",
+    "VideoOcclusion",
     "WhiteNoise",
     "WholeClip",
     "WholeImage",
+    "WholeVideo",
     "Windows",
 ]
 

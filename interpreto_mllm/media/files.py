@@ -1,4 +1,4 @@
-"""Where images and recordings come from: paths, addresses, base64, bytes and open files."""
+"""Where images, recordings and videos come from: paths, addresses, base64, bytes and open files."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ BASE64 = regex.compile(r"[A-Za-z0-9+/_\-\s]{40,}={0,2}\s*")
 BEGINNINGS = (
     *(b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM", b"II*\0", b"MM\0*"),
     *(b"RIFF", b"RIFX", b"RF64", b"fLaC", b"OggS", b"ID3", b"\xff\xfb", b"\xff\xf3", b"FORM", b".snd"),
+    b"\x1aE\xdf\xa3",
 )
-"""With which images and recordings begin."""
+"""With which images, recordings and videos begin."""
 
 WRAPPERS = ("bytes", "data", "url", "path")
 """Keys under which a file, its content or its address comes."""

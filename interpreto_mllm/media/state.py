@@ -1,4 +1,4 @@
-"""What is left of an image or a clip when only some of its pieces are present."""
+"""What is left of an image, a clip or a video when only some of its pieces are present."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.picture import Picture
 from interpreto_mllm.media.processed import Tensors, end_to_end
+from interpreto_mllm.media.video import Video
 
 NAMES = {"audio": "clip"}
 """What media are called, where not by their modality."""
 
-Medium = Picture | Clip | Encoded
-"""An image or a clip cut into pieces that can be absent, or images and clips that are encoded already."""
+Medium = Picture | Clip | Video | Encoded
+"""An image, a clip or a video cut into pieces that can be absent, or images and clips that are encoded already."""
 
 
 @dataclass(frozen=True, eq=False)

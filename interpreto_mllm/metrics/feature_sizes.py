@@ -1,4 +1,4 @@
-"""How large features are: tokens of a text, pixels of an image, seconds of a clip."""
+"""How large features are: tokens of a text, pixels of an image, seconds of a clip, pixels of all frames of a video."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.modalities import modalities_of
-from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.media import Clip, Picture, Video
 from interpreto_mllm.results.record import Record
 
 
@@ -44,7 +44,7 @@ def _size(feature: Feature, record: Record) -> float:
 
 
 def _of_pieces(feature: Feature, record: Record) -> float:
-    """The share of their images, or the seconds of their clips, that the pieces cover."""
+    """The share of their images or videos, or the seconds of their clips, that the pieces cover."""
     size = 0.0
     for medium in dict.fromkeys(medium for medium, _ in feature.pieces):
         pieces = [piece for owner, piece in feature.pieces if owner == medium]
@@ -54,6 +54,10 @@ def _of_pieces(feature: Feature, record: Record) -> float:
             size += float(np.isin(area, np.flatnonzero(cover[:, pieces].any(1))).mean())
         elif isinstance(shown, Clip):
             size += sum(end - start for start, end, held in shown.areas if set(held) & set(pieces)) / shown.rate
+        elif isinstance(shown, Video):
+            counts = np.bincount(shown.regions.area.ravel(), minlength=len(shown.regions.cover))
+            seen = sum((end - first) * counts[area] for first, end, area, held in shown.areas if set(held) & set(pieces))
+            size += float(seen / (shown.footage.count * shown.regions.area.size))
         else:
             size += float(len(pieces))
     return size

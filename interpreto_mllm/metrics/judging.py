@@ -74,15 +74,16 @@ def other_occlusion(explainer: AttributionExplainer, game: ModelGame) -> dict[st
     """Options under which absent features disappear in another way.
 
     A text's are replaced where they were dropped, and dropped where they were replaced; an image's are black where they had its
-    mean colour, else the mean colour; a clip's are noise where they were silent, else silent.
+    mean colour, else the mean colour, and so are a video's; a clip's are noise where they were silent, else silent.
     """
     settings, tokenizer = explainer.settings, explainer.tokenizer
     tokenizer = tokenizer.tokenizer if hasattr(tokenizer, "tokenizer") else tokenizer
     masked = tokenizer is not None and getattr(tokenizer, "mask_token", None) is not None
     is_replaced = isinstance(game.prompt, TokenPrompt) and isinstance(game.prompt.occlusion, Replace)
-    image, audio = settings.image_occlusion, settings.audio_occlusion
+    image, audio, video = settings.image_occlusion, settings.audio_occlusion, settings.video_occlusion
     return {
         "occlusion": Drop() if is_replaced else Replace() if masked else Replace(STAND_IN),
         "image_occlusion": Fill("black") if image is None or image == Fill("mean") else Fill("mean"),
         "audio_occlusion": WhiteNoise() if audio is None or isinstance(audio, Mute) else Mute(),
+        "video_occlusion": Fill("black") if video is None or video == Fill("mean") else Fill("mean"),
     }

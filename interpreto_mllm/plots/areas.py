@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from interpreto_mllm.media import Picture
+from interpreto_mllm.media.state import NAMES
 from interpreto_mllm.results.record import Record
 
 Cover = tuple[int, ...]
@@ -22,7 +23,7 @@ def covers(attribution: Record, medium: int) -> list[Cover]:
     if isinstance(shown, Picture):
         pieces = [tuple(np.flatnonzero(cover).tolist()) for cover in shown.areas[1]]
     else:
-        pieces = [cover for _, _, cover in shown.areas]
+        pieces = [cover for *_, cover in shown.areas]
     return [tuple(sorted({index for piece in cover for index in owners.get(piece, ())})) for cover in pieces]
 
 
@@ -52,7 +53,7 @@ def name(attribution: Record, entry: int) -> str:
 
 
 def caption(attribution: Record, medium: int) -> str:
-    """ "image" or "clip", numbered where there are several of them."""
+    """ "image", "clip" or "video", numbered where there are several of them."""
     kinds = [type(shown) for shown in attribution.media]
-    noun = "image" if kinds[medium] is Picture else "clip"
+    noun = NAMES.get(attribution.media[medium].modality, attribution.media[medium].modality)
     return noun if kinds.count(kinds[medium]) == 1 else f"{noun} {kinds[: medium + 1].count(kinds[medium])}"

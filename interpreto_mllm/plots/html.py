@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 
 from interpreto_mllm.core.labels import joined
-from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.media import Clip
 from interpreto_mllm.plots.answers import answers
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.certainty import warning
@@ -133,7 +133,7 @@ def _reading(row: TargetScores) -> str:
 def _tools(attribution: Record) -> str:
     """What helps with long prompts and images; shown by the script, without which it does nothing."""
     heat = ""
-    if any(isinstance(medium, Picture) for medium in attribution.media):
+    if any(not isinstance(medium, Clip) for medium in attribution.media):
         heat = '<label>colour <input type="range" class="heat" min="0" max="1" step="0.05" value="1"></label>'
     listens = any(isinstance(medium, Clip) for medium in attribution.media)
     listen = '<span class="hint">Click a segment to hear it.</span>' if listens else ""

@@ -1,4 +1,4 @@
-"""An image of the prompt with the scores of its pieces: in matplotlib, in HTML and in the terminal."""
+"""An image, or the frames of a video, with the scores of the pieces: in matplotlib, in HTML and in the terminal."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Bool, UInt
+from jaxtyping import Bool, Integer
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from interpreto_mllm.media import Picture
+from interpreto_mllm.media import Picture, Video
 from interpreto_mllm.plots.areas import caption, covers, entries, name
 from interpreto_mllm.plots.colours import AGAINST, STRENGTH, TOWARDS, ink, style
 from interpreto_mllm.plots.outline import outline, svg_path
 from interpreto_mllm.plots.scores import TargetScores
+from interpreto_mllm.plots.strip import strip
 from interpreto_mllm.plots.text import printable
 from interpreto_mllm.results.record import Record
 
@@ -37,7 +38,7 @@ def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, pai
     from matplotlib.collections import LineCollection
 
     image, areas = _shown(attribution, medium)
-    each = entries(attribution, medium)
+    each = _entries(attribution, medium)
     shares = np.array([0.0 if entry is None else row.share(entry) for entry in each])[areas]
     smoothing: Any = "nearest" if max(image.size) <= PIXELATED_SIDE else "antialiased"
     pair[0].imshow(image, interpolation=smoothing)
@@ -52,7 +53,7 @@ def draw(attribution: Record, medium: int, row: TargetScores, numbers: bool, pai
         _write(pair[1], areas, [None if entry is None else (row.short(entry), row.share(entry)) for entry in each])
 
 
-def _write(axes: Axes, areas: UInt[np.ndarray, "height width"], scores: list[tuple[str, float] | None]) -> None:
+def _write(axes: Axes, areas: Integer[np.ndarray, "height width"], scores: list[tuple[str, float] | None]) -> None:
     """The score of each area in its middle, where it fits."""
     points = axes.get_window_extent().width / axes.figure.dpi * 72 / areas.shape[1]
     longest = max((len(score[0]) for score in scores if score), default=1)
@@ -90,9 +91,11 @@ def _tinted(image: PIL.Image.Image, shares: np.ndarray) -> np.ndarray:
     return (grey * (1 - strength) + tint * strength).round().astype(np.uint8)
 
 
-def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, UInt[np.ndarray, "height width"]]:
-    """The image and the area of each of its pixels, both made smaller where they are large."""
+def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, Integer[np.ndarray, "height width"]]:
+    """The image and the area of each of its pixels, both made smaller where they are large; of a video, all frames."""
     picture = attribution.media[medium]
+    if isinstance(picture, Video):
+        return strip(picture)
     assert isinstance(picture, Picture)
     image, areas = picture.image, picture.areas[0]
     scale = LARGEST_SIDE / max(image.size)
@@ -105,13 +108,18 @@ def _shown(attribution: Record, medium: int) -> tuple[PIL.Image.Image, UInt[np.n
 
 
 def _pieces(
-    attribution: Record, medium: int, areas: UInt[np.ndarray, "height width"]
+    attribution: Record, medium: int, areas: Integer[np.ndarray, "height width"]
 ) -> list[Bool[np.ndarray, "height width"]]:
     """Where each feature lies in the image as shown."""
-    each = covers(attribution, medium)
+    each = [*covers(attribution, medium), ()]  # between the frames of a video
     features = sorted({feature for cover in each for feature in cover})
     masks = [np.array([feature in cover for cover in each])[areas] for feature in features]
     return [mask for mask in masks if mask.any()]
+
+
+def _entries(attribution: Record, medium: int) -> list[int | None]:
+    """What colours each area, and what is between the frames of a video."""
+    return [*entries(attribution, medium), None]
 
 
 def html(attribution: Record, medium: int, row: TargetScores) -> str:
@@ -124,15 +132,16 @@ def html(attribution: Record, medium: int, row: TargetScores) -> str:
         f'<path class="area {row.classes(entry)}" data-feature="{entry}" '
         f'style="--strength: {abs(row.share(entry)):.3f}" d="{svg_path(areas == area)}">'
         f"<title>{escape(name(attribution, entry))}  {row.readable(entry)}</title></path>"
-        for area, entry in enumerate(entries(attribution, medium))
+        for area, entry in enumerate(_entries(attribution, medium))
         if entry is not None and (areas == area).any()
     )
     borders = "".join(svg_path(mask) for mask in _pieces(attribution, medium, areas))
     crisp = ' class="crisp"' if small else ""
     figcaption = "" if title == "image" else f"<figcaption>{escape(title)}</figcaption>"
     size = f"--ratio: {image.width / image.height:.4f}"
+    kind = "picture strip" if isinstance(attribution.media[medium], Video) else "picture"
     return (
-        f'<figure class="picture" style="{size}">{figcaption}<img{crisp} alt="{escape(title)}" src="{data}">'
+        f'<figure class="{kind}" style="{size}">{figcaption}<img{crisp} alt="{escape(title)}" src="{data}">'
         f'<svg viewBox="0 0 {image.width} {image.height}" role="img" aria-label="scores of {escape(title)}">'
         f'<image{crisp} href="{data}" width="{image.width}" height="{image.height}"/>{shapes}'
         f'<path class="halo" d="{borders}"/><path class="border" d="{borders}"/></svg></figure>'
@@ -148,10 +157,10 @@ def _data_uri(image: PIL.Image.Image, kind: str) -> str:
 def cells(attribution: Record, medium: int, row: TargetScores) -> Group:
     """A grid of coloured cells if the pieces form one, else a list of the pieces."""
     picture = attribution.media[medium]
-    assert isinstance(picture, Picture)
+    assert isinstance(picture, (Picture, Video))
     each, title = entries(attribution, medium), Text().append(f"{caption(attribution, medium)} ", "dim")
-    grid = _grid(picture)
-    if grid is None:
+    grid = _grid(picture) if isinstance(picture, Picture) else None
+    if grid is None or not isinstance(picture, Picture):
         for cover, entry in dict(zip(covers(attribution, medium), each, strict=True)).items():
             if entry is not None:
                 text = " + ".join(attribution.features[feature].text for feature in cover)

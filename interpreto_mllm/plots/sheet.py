@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.media import Clip, Picture, Video
 from interpreto_mllm.plots import clip as clips
 from interpreto_mllm.plots import picture as pictures
 from interpreto_mllm.plots.areas import caption
@@ -16,6 +16,7 @@ from interpreto_mllm.plots.flow import flow
 from interpreto_mllm.plots.fonts import drawable, label
 from interpreto_mllm.plots.pieces import Piece, pieces
 from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
+from interpreto_mllm.plots.strip import strip
 from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.results.record import Record
 
@@ -151,6 +152,9 @@ class Sheet:
             if isinstance(shown, Clip):
                 blocks, line, room = [*blocks, *self.pictures(line), self.clip(medium, shown)], [], 0.0
                 continue
+            if isinstance(shown, Video):
+                blocks, line, room = [*blocks, *self.pictures(line), self.video(medium, shown)], [], 0.0
+                continue
             width, height = _size(shown)
             if line and room + 2 * width + GAP > WIDTH - 2 * MARGIN:
                 blocks, line, room = [*blocks, *self.pictures(line)], [], 0.0
@@ -188,6 +192,19 @@ class Sheet:
                 self.write(MARGIN, bottom + 0.39 + wave + names, title, fontsize=8, color="#6b7280")
 
         return Block(0.37 + wave + names + (0.16 if title != "clip" else 0), draw)
+
+    def video(self, medium: int, shown: Video) -> Block:
+        """Its frames, and below them their heat map."""
+        image, _ = strip(shown)
+        width = min(WIDTH - 2 * MARGIN, image.width / image.height * TALLEST_IMAGE)
+        height, title = width * image.height / image.width, caption(self.attribution, medium)
+
+        def draw(bottom: float) -> None:
+            pair = self.axes(MARGIN, bottom + height + 0.06, width, height), self.axes(MARGIN, bottom, width, height)
+            pictures.draw(self.attribution, medium, self.row, self.numbers, pair)
+            self.write(MARGIN, bottom + 2 * height + 0.1, title, fontsize=8, color="#6b7280")
+
+        return Block(2 * height + 0.24, draw)
 
     def legend(self) -> Block:
         """The colour scale that everything on the sheet shares."""

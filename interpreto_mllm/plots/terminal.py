@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from interpreto_mllm.media import Picture
+from interpreto_mllm.media import Clip
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal, style
@@ -72,7 +72,7 @@ def _prompt(attribution: Record, scores: TargetScores) -> Group:
 
 
 def _medium(attribution: Record, medium: int, scores: TargetScores) -> RenderableType:
-    drawn = picture.cells if isinstance(attribution.media[medium], Picture) else clip.bar
+    drawn = clip.bar if isinstance(attribution.media[medium], Clip) else picture.cells
     return drawn(attribution, medium, scores)
 
 

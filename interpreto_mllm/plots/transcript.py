@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import groupby
 
-from interpreto_mllm.media import Picture
+from interpreto_mllm.media import Clip
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.pieces import Piece, pieces
 from interpreto_mllm.plots.scores import TargetScores
@@ -86,7 +86,7 @@ def _turn(attribution: Record, turn: Turn, row: TargetScores) -> str:
 def _media(attribution: Record, run: list[Piece], row: TargetScores) -> str:
     """Consecutive images and clips side by side where they fit."""
     drawn = (
-        (picture if isinstance(attribution.media[piece.medium], Picture) else clip).html(attribution, piece.medium, row)
+        (clip if isinstance(attribution.media[piece.medium], Clip) else picture).html(attribution, piece.medium, row)
         for piece in run
         if piece.medium is not None
     )

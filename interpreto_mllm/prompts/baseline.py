@@ -99,8 +99,8 @@ def _ids(one: Any, tokenizer: Any) -> Sequence[int]:
         return tokens
     raise TypeError(
         "baseline is what the embeddings of a text move from: 'zero', 'mean', 'pad', 'mask', 'random', a text, a token id, "
-        f"Replace(...), OtherPrompt(...), a tensor of embeddings, or a list of these; got {one!r}. (Images and clips have "
-        "image_occlusion and audio_occlusion.)"
+        f"Replace(...), OtherPrompt(...), a tensor of embeddings, or a list of these; got {one!r}. (Images, clips and "
+        "videos have image_occlusion, audio_occlusion and video_occlusion.)"
     )
 
 

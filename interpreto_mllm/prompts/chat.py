@@ -13,8 +13,11 @@ from interpreto_mllm.prompts.processing import Processing
 
 __all__ = ["Chat", "Message", "Part", "check_chat", "ends_with_assistant", "is_chat", "parts_of", "texts_of"]
 
-MEDIA_KEYS = {"image": ("image", "url", "path"), "audio": ("audio", "url", "path")}
+MEDIA_KEYS = {kind: (kind, "url", "path") for kind in ("image", "audio", "video")}
 """The keys that may hold the content of a part, by type."""
+
+SETTINGS = {"fps": "fps", "num_frames": "num_frames", "nframes": "num_frames", "times": "times"}
+"""Further keys of a video, and what they are called here."""
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """The fields of messages that hold thoughts."""
@@ -43,7 +46,7 @@ def check_chat(messages: Sequence[Message], processing: Processing, may_be_answe
             raise ValueError(
                 f"Message {index} needs a text under 'content', or a list of parts; got {shown(content)}. "
                 'A message looks like {"role": "user", "content": "Hello"}, or {"role": "user", "content": [{"type": "image", '
-                '"image": picture}, {"type": "text", "text": "Hello"}]}; parts are of the type text, image or audio.'
+                '"image": picture}, {"type": "text", "text": "Hello"}]}; parts are of the type text, image, audio or video.'
             )
     if not may_be_answered and ends_with_assistant(messages):
         raise ValueError(ENDS_WITH_ASSISTANT)
@@ -114,6 +117,9 @@ def _content(part: dict[str, Any], kind: str) -> Any:
     if kind == "text":
         return part["text"]
     given = next(part[key] for key in MEDIA_KEYS[kind] if key in part)
+    if kind == "video":
+        settings = {SETTINGS[key]: value for key, value in part.items() if key in SETTINGS}
+        return {**(given if isinstance(given, dict) else {"video": given}), **settings} if settings else given
     rate = part.get("sampling_rate")
     bare = kind == "audio" and rate is not None and not isinstance(given, dict)
     return {"array": given, "sampling_rate": rate} if bare else given

@@ -91,8 +91,9 @@ def check_modalities(kinds: Collection[str], processing: Processing) -> None:
 
 def check_placeholders(tokens: Tokens, kinds: Collection[str], processing: Processing) -> None:
     """Raise a ValueError for a placeholder without its image or clip."""
+    filled = {index for modality in kinds for index in processing.stands(modality)}  # images and videos may share one
     for modality in set(processing.modalities) - set(kinds):
-        standing = tokens.ids[np.isin(tokens.ids, list(processing.stands(modality)))]
+        standing = tokens.ids[np.isin(tokens.ids, list(processing.stands(modality) - filled))]
         if len(standing):
             written = processing.tokenizer.convert_ids_to_tokens(int(standing[0]))
             raise ValueError(

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from interpreto_mllm.media.state import Medium
-from interpreto_mllm.prompts.chat import MEDIA_KEYS, Chat, Message
+from interpreto_mllm.prompts.chat import MEDIA_KEYS, SETTINGS, Chat, Message
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,7 @@ class Conversation:
     """A chat that was explained.
 
     Args:
-        messages: all messages of the prompt, with images and clips as `Picture` and `Clip`.
+        messages: all messages of the prompt, with images, clips and videos as `Picture`, `Clip` and `Video`.
         answered: indices of the assistant's messages that the model answers again for each coalition; `messages` holds its
             answers with everything present.
         tools: JSON schemas of its tools.
@@ -48,7 +48,7 @@ class Conversation:
 
         def with_medium(part: dict[str, Any]) -> dict[str, Any]:
             kind = part["type"]
-            kept = {name: value for name, value in part.items() if name not in (*MEDIA_KEYS[kind], "sampling_rate")}
+            kept = {name: value for name, value in part.items() if name not in (*MEDIA_KEYS[kind], *SETTINGS, "sampling_rate")}
             return {**kept, kind: next(found)}
 
         return cls(

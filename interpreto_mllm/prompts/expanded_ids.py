@@ -1,12 +1,50 @@
-"""Where a text's own tokens are among those that a processor made of it."""
+"""Texts after a processor has put images, clips and videos in: which tokens were written, and which were put in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+
+from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.tokens import Tokens
+
+Replaced = Mapping[str, Any]
+"""What a processor tells about a placeholder: its `text`, its `span`, and the `new_span` of what replaced it."""
+
+
+def told(text: str, given: Mapping[str, Any], tokenizer: Any) -> Tokens | None:
+    """The tokens of a text whose processor says which of its characters it replaced by what; None for one that does not say.
+
+    A token that holds anything that was put in counts as special.
+
+    Args:
+        text: as it was written, with placeholders.
+        given: what the processor made of it, with the offsets of tokens and of replaced stretches.
+        tokenizer: of the processor.
+    """
+    if "text_replacement_offsets" not in given or "offset_mapping" not in given:
+        return None
+    replaced: Sequence[Replaced] = given["text_replacement_offsets"][0]
+    if any(text[slice(*one["span"])] != one["text"] for one in replaced):
+        return None
+    offsets: list[Span] = []
+    inserted = []
+    for start, end in np.asarray(given["offset_mapping"][0]).tolist():
+        within = any(start < one["new_span"][1] and one["new_span"][0] < end for one in replaced)
+        before = sum(_grown(one) for one in replaced if one["new_span"][1] <= start)
+        inserted.append(within)
+        offsets.append((0, 0) if within or start == end else (start - before, end - before))
+    return Tokens.of_processor(text, given["input_ids"][0].tolist(), offsets, inserted, tokenizer)
+
+
+def _grown(replaced: Replaced) -> int:
+    """By how many characters the text has grown."""
+    (start, end), (low, high) = replaced["span"], replaced["new_span"]
+    return (high - low) - (end - start)
 
 
 def expanded(

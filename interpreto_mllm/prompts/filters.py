@@ -10,7 +10,7 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.core.shown import shown
 
-MODALITIES = ("text", "image", "audio")
+MODALITIES = ("text", "image", "audio", "video")
 
 Pins = Callable[[Feature], bool] | Collection[str | int]
 
@@ -48,7 +48,7 @@ class OtherModalities:
     """Whether a feature is of none of these modalities, so that only what is of one of them is explained.
 
     Args:
-        modalities: "text", "image" or "audio".
+        modalities: "text", "image", "audio" or "video".
         also: another filter, whose features are pinned too.
 
     Raises:

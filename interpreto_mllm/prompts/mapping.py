@@ -8,8 +8,8 @@ from typing import Any
 from interpreto_mllm.core.numbers import is_number
 from interpreto_mllm.prompts.granularity import Span
 
-MEDIA = {"image": "images", "audio": "audio"}
-"""The keys of images and clips, by modality."""
+MEDIA = {"image": "images", "audio": "audio", "video": "videos"}
+"""The keys of images, clips and videos, by modality."""
 
 
 def is_prompt_mapping(inputs: Mapping[str, Any]) -> bool:
@@ -23,13 +23,17 @@ def is_picture(inputs: Any) -> bool:
 
 
 def media_of(prompt: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The modality and the content of each image and clip.
+    """The modality and the content of each image, clip and video.
 
     Example:
         >>> media_of({"text": "<image> and <image>", "images": ["a.png", "b.png"]})
         [('image', 'a.png'), ('image', 'b.png')]
     """
-    return [(modality, item) for modality, key in MEDIA.items() for item in _listed(prompt.get(key))]
+    return [
+        (modality, item)
+        for modality, key in MEDIA.items()
+        for item in (_listed_videos if modality == "video" else _listed)(prompt.get(key))
+    ]
 
 
 def media_forms(modalities: Collection[str]) -> str:
@@ -94,8 +98,8 @@ def accepted(given: object) -> str:
     """What prompts may be, for the error about one that is none."""
     return (
         f"Cannot explain an input of type {type(given).__name__}. Give a string, a chat (a list of messages with 'role' and "
-        "'content', or a Chat with tools or documents), a mapping with 'text', 'images' and 'audio', a tokenizer's encoding, a "
-        "Template, a Pair, "
+        "'content', or a Chat with tools or documents), a mapping with 'text', 'images', 'audio' and 'videos', a tokenizer's "
+        "encoding, a Template, a Pair, "
         "or a list of these."
     )
 
@@ -106,3 +110,18 @@ def _listed(given: Any) -> list[Any]:
         return []
     several = isinstance(given, (list, tuple)) and not any(is_number(one) for one in given)
     return list(given) if several else [given]
+
+
+def _listed_videos(given: Any) -> list[Any]:
+    """One video, or several in a list, as a list. A list of images, or of images with their seconds, is one video."""
+    if given is None:
+        return []
+    frames = isinstance(given, (list, tuple)) and all(_is_frame(one) for one in given)
+    return list(given) if isinstance(given, (list, tuple)) and not frames else [given]
+
+
+def _is_frame(given: Any) -> bool:
+    """Whether this is an image, perhaps with its seconds, rather than a video."""
+    if isinstance(given, (list, tuple)) and len(given) == 2 and is_number(given[1]):
+        return True
+    return is_picture(given) or getattr(given, "ndim", 0) in (2, 3)

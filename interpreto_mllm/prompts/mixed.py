@@ -1,4 +1,4 @@
-"""Texts with images and clips: their tokens after processing, and which of these were written."""
+"""Texts with images, clips and videos: their tokens after processing, and which of these were written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jaxtyping import Int
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.blanks import Blanks
-from interpreto_mllm.prompts.expanded_ids import expanded
+from interpreto_mllm.prompts.expanded_ids import expanded, told
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
@@ -67,13 +67,16 @@ class Mixed:
             plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=False)
         else:
             holders = self._holders(text, plain, [state.medium.modality for state in kept])
-        given = self.processing([text], [kept], self.special)
+        given = self.processing([text], [kept], self.special, tells=any(state.medium.modality == "video" for state in kept))
+        types = self.processing.types(given)
+        types = None if types is None else types[0].numpy().astype(np.int64)
+        if (tokens := told(text, given, self.processing.tokenizer)) is not None:
+            return tokens, types, spans
         ids = given["input_ids"][0].numpy().astype(np.int64)
         source = expanded(plain.ids, holders, ids, list(self.processing.soft_ids.values()))
         offsets = tuple(plain.offsets[index] if index >= 0 else (0, 0) for index in source)
         special = np.asarray([index < 0 or bool(plain.special[index]) for index in source])
-        types = self.processing.types(given)
-        return Tokens(text, ids, offsets, special), None if types is None else types[0].numpy().astype(np.int64), spans
+        return Tokens(text, ids, offsets, special), types, spans
 
     def _holders(self, text: str, plain: Tokens, modalities: Sequence[str]) -> list[int]:
         """Positions of the placeholders among the text's own tokens."""

@@ -11,6 +11,7 @@ ALIASES = {
     "input_image": "image",
     "input_audio": "audio",
     "audio_url": "audio",
+    "video_url": "video",
 }
 """Types of parts in the protocols of servers, and what they are called here."""
 

@@ -14,13 +14,10 @@ from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from interpreto_mllm.media.encoded import Encoded
+from interpreto_mllm.media.read_video import Sampler
 from interpreto_mllm.media.state import State, tensors_of
-
-PLACEHOLDERS = {"image": ("boi_token", "image_token"), "audio": ("audio_token",)}
-"""Attributes of processors that hold what their chat templates write where an image or a clip stands, likeliest first."""
-
-SOFT_IDS = {"image": ("image_token_id", "image_token_index"), "audio": ("audio_token_id", "audio_token_index")}
-"""Attributes of configs that hold the id whose embeddings an encoder fills in."""
+from interpreto_mllm.prompts.frame_sampling import FrameSampling
+from interpreto_mllm.prompts.media_readers import PLACEHOLDERS, SOFT_IDS, reads, video_arguments
 
 TYPES = ("mm_token_type_ids", "token_type_ids")
 """Names of the tensors that hold a number per token beside its id."""
@@ -54,15 +51,25 @@ class Processing:
 
     @cached_property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities besides text: "image", "audio", both or neither."""
-        kinds = {_reads(reader) for reader in self.media_readers}
-        return tuple(kind for kind in ("image", "audio") if kind in kinds)
+        """The modalities besides text: some of "image", "audio" and "video", or none."""
+        kinds = {reads(reader) for reader in self.media_readers} - {"video"}
+        return (*(kind for kind in ("image", "audio") if kind in kinds), *(("video",) if self.video_processor else ()))
+
+    @cached_property
+    def video_processor(self) -> Any:
+        """What makes tensors of the frames of videos, None for a processor without, or without a placeholder for them."""
+        return getattr(self.processor, "video_processor", None) if self._written("video") else None
+
+    @cached_property
+    def sample(self) -> Sampler | None:
+        """Chooses the frames of a video file that the model is shown; None if it is shown none."""
+        return None if self.video_processor is None else FrameSampling(self.video_processor)
 
     @cached_property
     def media_readers(self) -> tuple[Any, ...]:
-        """The image processors and feature extractors."""
+        """The processors of images and videos, and feature extractors."""
         parts = (self.processor, *getattr(self.processor, "__dict__", {}).values())
-        return tuple(part for part in parts if _reads(part) is not None)
+        return tuple(part for part in parts if reads(part) is not None)
 
     @cached_property
     def reads_text(self) -> bool:
@@ -128,6 +135,8 @@ class Processing:
             known = [value for value in values if isinstance(value, int)]
             if known:
                 found[modality] = known[0]
+        if "image" in found and self.video_processor is not None:
+            found.setdefault("video", found["image"])  # its frames are images to the model
         return found
 
     def placeholder(self, modality: str, text: str = "", count: int = 1) -> str:
@@ -200,13 +209,16 @@ class Processing:
         ids = [self.tokenizer.convert_tokens_to_ids(token) for token in self._written(modality)]
         return {*ids, self.soft_ids.get(modality, -1)} - {self.tokenizer.unk_token_id, None}
 
-    def __call__(self, texts: Sequence[str] | None, rows: Sequence[Sequence[State]], special: bool | None = False) -> Tensors:
-        """The model inputs for several rows of text, each with images and clips in some state.
+    def __call__(
+        self, texts: Sequence[str] | None, rows: Sequence[Sequence[State]], special: bool | None = False, tells: bool = False
+    ) -> Tensors:
+        """The model inputs for several rows of text, each with images, clips and videos in some state.
 
         Args:
             texts: None for a model without text.
-            rows: the images and clips of each.
+            rows: the images, clips and videos of each.
             special: whether the tokenizer adds its special tokens; as the processor wants it for None.
+            tells: whether it is asked where tokens and replaced placeholders are in the text, which some do not say.
         """
         rendered = [[(state.medium.modality, state.rendered) for state in row] for row in rows]
         images = [[item for modality, item in row if modality == "image" and item is not None] for row in rendered]
@@ -221,6 +233,9 @@ class Processing:
             arguments["audio"] = clips
         if any(images):
             arguments["images"] = images
+        arguments |= video_arguments([item for row in rendered for modality, item in row if modality == "video" and item])
+        if tells and self.tokenizer.is_fast:
+            arguments |= {"return_offsets_mapping": True, "return_text_replacement_offsets": True}
         if special is not None:
             arguments["add_special_tokens"] = special
         made = dict(self.processor(text=list(texts), **arguments))
@@ -259,13 +274,8 @@ class Processing:
 
     def moved(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
         """A tensor on the model's device, in its precision where it holds fractions."""
-        return tensor.to(self.model.device, self.model.dtype if tensor.is_floating_point() else tensor.dtype)
-
-
-def _reads(part: object) -> str | None:
-    """Whether a part of a processor reads images or audio; None for neither."""
-    names = {base.__name__ for base in type(part).__mro__}
-    return "image" if "ImageProcessingMixin" in names else "audio" if "FeatureExtractionMixin" in names else None
+        is_content = tensor.is_floating_point() and tensor.ndim > 1  # others are numbers such as the seconds between frames
+        return tensor.to(self.model.device, self.model.dtype if is_content else tensor.dtype)
 
 
 def _ready(rows: Sequence[Sequence[State]]) -> list[tuple[Encoded, Tensors]]:

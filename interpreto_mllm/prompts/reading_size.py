@@ -109,7 +109,9 @@ def within(picture: Picture, pixels: int) -> Picture:
 
 def _readings(picture: Picture, whole: Tensors, processing: Processing) -> Iterator[Reading]:
     """Sizes that the processor may have given the image, smaller ones than its own."""
-    readers = [part for part in processing.media_readers if hasattr(part, "resample")]
+    readers = [
+        part for part in processing.media_readers if hasattr(part, "resample") and part is not processing.video_processor
+    ]
     filters = [int(part.resample) for part in readers if part.resample is not None] or [BICUBIC]
     width, height = picture.image.size
     for made_width, made_height in _sizes(whole, readers):

@@ -59,6 +59,15 @@ class Tokens:
             raise ValueError(_unaligned(tokenizer.convert_ids_to_tokens(ids[empty[0]]), tokenizer))
         return cls(text, np.asarray(ids, dtype=np.int64), tuple(offsets), special)
 
+    @classmethod
+    def of_processor(
+        cls, text: str, ids: Sequence[int], offsets: Sequence[Span], inserted: Sequence[bool], tokenizer: Any
+    ) -> Tokens:
+        """What a processor made of a text; the tokens that it put in count as special."""
+        special = special_mask(ids, tokenizer) | np.asarray(inserted, dtype=bool)
+        found = filled(list(offsets), (~special).tolist(), text)
+        return cls(text, np.asarray(ids, dtype=np.int64), tuple(found), special)
+
     def without_gaps(self) -> Tokens:
         """White space between two special tokens that are written next to each other counts as special."""
         special = self.special.copy()

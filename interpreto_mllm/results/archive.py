@@ -22,7 +22,7 @@ from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.serialization import pack, pack_evaluations, tuples, unpack, unpack_evaluations
-from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.media import Clip, Picture, Video
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.results.record import Kept, Record
 from interpreto_mllm.results.settings import Settings
@@ -174,8 +174,8 @@ def unpacked_feature(entry: dict[str, Any]) -> Feature:
     return Feature(**{name: tuples(value) for name, value in entry.items()})
 
 
-def _medium(data: dict[str, Any]) -> Picture | Clip:
-    return {kind.modality: kind for kind in (Picture, Clip)}[data["modality"]].from_data(data)
+def _medium(data: dict[str, Any]) -> Picture | Clip | Video:
+    return {kind.modality: kind for kind in (Picture, Clip, Video)}[data["modality"]].from_data(data)
 
 
 def _describe(aggregator: Aggregator) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from interpreto_mllm.core.labels import joined
 from interpreto_mllm.core.points import Gradients
 from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.games.modes import Joint
-from interpreto_mllm.media import Clip, Picture
+from interpreto_mllm.media import Clip, Picture, Video
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.results.normalisation import Normaliser, normalise
 from interpreto_mllm.results.settings import Settings
@@ -87,7 +87,7 @@ class Record:
     unit: Unit
     notes: tuple[str, ...] = ()
     normalisation: str = ""
-    media: tuple[Picture | Clip, ...] = ()
+    media: tuple[Picture | Clip | Video, ...] = ()
     conversation: Conversation | None = None
     settings: Settings | None = None
 
@@ -116,7 +116,7 @@ class Record:
         unit: Unit = "value",
         estimand: str | None = None,
         notes: tuple[str, ...] = (),
-        media: tuple[Picture | Clip, ...] = (),
+        media: tuple[Picture | Clip | Video, ...] = (),
         conversation: Conversation | None = None,
         settings: Settings | None = None,
     ) -> Kept:

@@ -50,15 +50,54 @@ def silenced(clip: np.ndarray, spans: Sequence[tuple[float, float]]) -> np.ndarr
     return copy
 
 
+def painted_video(video: dict[str, Any], pieces: Sequence[tuple[Span, Box | None]]) -> dict[str, Any]:
+    """The video with these seconds, or boxes in these seconds, in its mean colour."""
+    frames = video["frames"].copy()
+    mean = frames.reshape(-1, 3).mean(0).round()
+    for (start, end), box in pieces:
+        left, top, right, bottom = box or (0, 0, frames.shape[2], frames.shape[1])
+        for number in range(len(frames)):
+            if start <= number / video["fps"] < end:
+                frames[number, top:bottom, left:right] = mean
+    return {**video, "frames": frames}
+
+
+def video_arguments(videos: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What a processor is given for videos of which all frames are there."""
+    if not videos:
+        return {}
+    told = [
+        {
+            "total_num_frames": len(video["frames"]),
+            "fps": video["fps"],
+            "duration": len(video["frames"]) / video["fps"],
+            "frames_indices": list(range(len(video["frames"]))),
+        }
+        for video in videos
+    ]
+    return {
+        "videos": [video["frames"] for video in videos],
+        "videos_kwargs": {"video_metadata": told, "do_sample_frames": False},
+    }
+
+
 def parts(messages: list[dict], kind: str) -> list[Any]:
     """The contents of all parts of one type."""
     contents = [part for message in messages for part in message["content"]]
     return [part[kind] for part in contents if part["type"] == kind]
 
 
-def processed(subject: Family, text: str, images: Sequence[Any] = (), clips: Sequence[Any] = (), **options: Any) -> dict:
-    """The processor's encoding of one text with its images and clips."""
+def processed(
+    subject: Family,
+    text: str,
+    images: Sequence[Any] = (),
+    clips: Sequence[Any] = (),
+    videos: Sequence[Any] = (),
+    **options: Any,
+) -> dict:
+    """The processor's encoding of one text with its images, clips and videos."""
     given: dict[str, Any] = {"images": [list(images)]} if images else {}
+    given |= video_arguments(videos)
     if clips:
         given |= {"audio": list(clips), "sampling_rate": RATE}
     reads = subject.processor if given else subject.processor.tokenizer
@@ -78,9 +117,9 @@ def without_words(subject: Family, messages: list[dict], absent: Sequence[tuple[
     A stretch of white space takes along the tokens within it, a word those that it shares a character with.
     Where nothing at all is left, it is the token that begins texts.
     """
-    text, images, clips = rendered(subject, messages), parts(messages, "image"), parts(messages, "audio")
-    told = {"return_offsets_mapping": True} | ({"return_text_replacement_offsets": True} if images or clips else {})
-    encoding = processed(subject, text, images, clips, **told)
+    text, media = rendered(subject, messages), [parts(messages, kind) for kind in ("image", "audio", "video")]
+    told = {"return_offsets_mapping": True} | ({"return_text_replacement_offsets": True} if any(media) else {})
+    encoding = processed(subject, text, *media, **told)
     replaced = encoding.pop("text_replacement_offsets", [_replaced(subject, text)])[0]
     gone, blank = [], []
     for said, (begin, end) in absent:
@@ -131,6 +170,8 @@ def left(messages: list[dict], features: Sequence[Any], coalition: Sequence[bool
                 part = {**part, "image": painted(part["image"], [feature.box for feature in mine])}
             elif part["type"] == "audio":
                 part = {**part, "audio": silenced(part["audio"], [feature.time for feature in mine])}
+            elif part["type"] == "video":
+                part = {**part, "video": painted_video(part["video"], [(feature.time, feature.box) for feature in mine])}
             medium += part["type"] != "text"
             content.append(part)
         occluded.append({**message, "content": content})
@@ -187,7 +228,8 @@ def ids_of(subject: Family, answer: str) -> list[int]:
 
 def generated(subject: Family, messages: list[dict]) -> tuple[dict, list[int]]:
     """A chat as its processor encodes it, and what the model's own `generate` answers, without special tokens at the end."""
-    encoding = processed(subject, rendered(subject, messages), parts(messages, "image"), parts(messages, "audio"))
+    media = [parts(messages, kind) for kind in ("image", "audio", "video")]
+    encoding = processed(subject, rendered(subject, messages), *media)
     length = encoding["input_ids"].shape[1]
     said = subject.model.generate(**encoding, max_new_tokens=4, do_sample=False)[0, length:].tolist()
     special = subject.processor.tokenizer.all_special_ids

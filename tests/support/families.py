@@ -54,11 +54,12 @@ which needs numpy below 2.4 for this Python and has no offsets; here it has a pl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import transformers as hf
 from support import families_audio, families_further, families_image
-from support.family_parts import RATE, Family, clip, picture
+from support.family_parts import FPS, RATE, Family, clip, film, picture
 
 QUESTION = "What colour is the circle?"
 IMAGE_TEXT = (
@@ -84,6 +85,8 @@ FURTHER = ("aya_vision", "idefics2", "glm4v", "chameleon", "audioflamingo3")
 REPRESENTATIVE = ("llava", "qwen3_vl", "idefics3", "paligemma", "qwen2_audio", "qwen2_5_omni")
 """One of each kind: plain positions, positions of several axes and layers that images feed, images in tiles, attention both
 ways, sound, and images with sound."""
+VIDEO = ("qwen2_5_vl", "qwen3_vl", "smolvlm", "llava_onevision", "internvl")
+"""Families that watch videos."""
 CLASSIFIERS = ("vit", "ast", "wav2vec2")
 
 
@@ -94,14 +97,29 @@ def family(name: str) -> Family:
     return builder()
 
 
+def watching(name: str) -> Family:
+    """The family of that name, for prompts with videos."""
+    return replace(family(name), modalities=("video",))
+
+
+def video(seed: int = 0, frames: int = 4) -> dict[str, Any]:
+    """A video as a part of a chat holds it."""
+    return {"frames": film(seed, frames), "fps": FPS}
+
+
 def conversation(
-    subject: Family, question: str = QUESTION, pictures: Sequence[int] = (0,), clips: Sequence[int] = (0,)
+    subject: Family,
+    question: str = QUESTION,
+    pictures: Sequence[int] = (0,),
+    clips: Sequence[int] = (0,),
+    videos: Sequence[int] = (0,),
 ) -> list[dict]:
-    """One turn of a user: pictures and clips of these seeds, as far as the family takes them, and then the question."""
+    """One turn of a user: media of these seeds, as far as the family takes them, and then the question."""
     content: list[dict[str, Any]] = [
         {"type": "image", "image": picture(seed)} for seed in pictures if "image" in subject.modalities
     ]
     content += [{"type": "audio", "audio": clip(seed)} for seed in clips if "audio" in subject.modalities]
+    content += [{"type": "video", "video": video(seed)} for seed in videos if "video" in subject.modalities]
     return [{"role": "user", "content": [*content, {"type": "text", "text": question}]}]
 
 

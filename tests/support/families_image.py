@@ -12,6 +12,7 @@ from unittest import mock
 import numpy as np
 import transformers as hf
 from support.family_parts import CHATML, IDS, MROPE, TEXT, WIDTH, Family, chat, grown, tokenizer, with_video_slot
+from support.torchvision_stand_in import video_processor
 from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorKwargs
 
 
@@ -64,7 +65,7 @@ def llava_next() -> Family:
 
 @cache
 def llava_onevision() -> Family:
-    template = chat("<image>\n", start="<|im_start|>{{ m.role }} ", end="<|im_end|>")
+    template = chat("<image>\n", start="<|im_start|>{{ m.role }} ", end="<|im_end|>", video="<video>\n")
     words = tokenizer(CHATML, template, image_token="<image>", video_token="<video>")
     grid = [[16, 16], [16, 32], [32, 16], [32, 32]]
     images = hf.LlavaOnevisionImageProcessorPil(size={"height": 16, "width": 16}, image_grid_pinpoints=grid)
@@ -72,6 +73,7 @@ def llava_onevision() -> Family:
         hf.LlavaOnevisionProcessor,
         images,
         words,
+        video_processor=video_processor("llava_onevision", "LlavaOnevisionVideoProcessor")(size={"height": 16, "width": 16}),
         num_image_tokens=16,
         vision_feature_select_strategy="full",
         chat_template=template,
@@ -86,18 +88,19 @@ def llava_onevision() -> Family:
     return Family("llava_onevision", grown(lambda: hf.LlavaOnevisionForConditionalGeneration(config)), processor)
 
 
-QWEN_VISION = "<|vision_start|><|image_pad|><|vision_end|>"
+QWEN_VISION, QWEN_VIDEO = ("<|vision_start|>" + token + "<|vision_end|>" for token in ("<|image_pad|>", "<|video_pad|>"))
 
 
-def _qwen(processor_class: Any) -> tuple[Any, dict[str, Any]]:
+def _qwen(processor_class: Any, videos: tuple[str, str] = ("qwen2_vl", "Qwen2VLVideoProcessor")) -> tuple[Any, dict[str, Any]]:
     """The processor of the Qwen-VL families, and the ids that their configs want."""
-    template = chat(QWEN_VISION)
+    template = chat(QWEN_VISION, video=QWEN_VIDEO)
     tokens = {"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"}
     ends = {"vision_start_token": "<|vision_start|>", "vision_end_token": "<|vision_end|>"}
     words = tokenizer(CHATML, template, **tokens, **ends)
     size = {"shortest_edge": 64, "longest_edge": 4096}
     images = hf.Qwen2VLImageProcessorPil(patch_size=4, merge_size=2, size=size)
-    processor = with_video_slot(processor_class, images, words, chat_template=template)
+    frames = video_processor(*videos)(patch_size=4, merge_size=2, size=size, cap_pixels_per_frame=False)
+    processor = with_video_slot(processor_class, images, words, video_processor=frames, chat_template=template)
     return processor, {f"{name}_id": words.convert_tokens_to_ids(token) for name, token in {**tokens, **ends}.items()}
 
 
@@ -120,7 +123,7 @@ def qwen2_5_vl() -> Family:
 
 @cache
 def qwen3_vl() -> Family:
-    processor, ids = _qwen(hf.Qwen3VLProcessor)
+    processor, ids = _qwen(hf.Qwen3VLProcessor, ("qwen3_vl", "Qwen3VLVideoProcessor"))
     vision: dict[str, Any] = {"depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 4, "patch_size": 4}
     vision |= {"out_hidden_size": 32, "num_position_embeddings": 64, "deepstack_visual_indexes": [0]}
     text = {**TEXT, **IDS, "head_dim": 8, "rope_parameters": MROPE}
@@ -160,7 +163,11 @@ def idefics3() -> Family:
 @cache
 def smolvlm() -> Family:
     def processor_class(*parts: Any, **options: Any) -> Any:
-        return with_video_slot(hf.SmolVLMProcessor, *parts, **options)
+        return with_video_slot(hf.SmolVLMProcessor, *parts, video_processor=frames, **options)
+
+    frames = video_processor("smolvlm", "SmolVLMVideoProcessor")(
+        size={"longest_edge": 16}, max_image_size={"longest_edge": 16}, num_frames=8, fps=2
+    )
 
     processor, config = _idefics3(processor_class, hf.SmolVLMImageProcessorPil, hf.SmolVLMVisionConfig, hf.SmolVLMConfig)
     return Family("smolvlm", grown(lambda: hf.SmolVLMForConditionalGeneration(config)), processor)
@@ -213,11 +220,14 @@ def paligemma() -> Family:
 
 @cache
 def internvl() -> Family:
-    template = chat("<IMG_CONTEXT>\n")
+    template = chat("<IMG_CONTEXT>\n", video="<video>\n")
     named = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
     words = tokenizer(CHATML, template, **named, video_token="<video>")
     images = hf.GotOcr2ImageProcessorPil(size={"height": 16, "width": 16}, max_patches=4)
-    processor = with_video_slot(hf.InternVLProcessor, images, words, image_seq_length=4, chat_template=template)
+    frames = video_processor("internvl", "InternVLVideoProcessor")(size={"height": 16, "width": 16})
+    processor = with_video_slot(
+        hf.InternVLProcessor, images, words, video_processor=frames, image_seq_length=4, chat_template=template
+    )
     config = hf.InternVLConfig(
         vision_config=hf.InternVLVisionConfig(**WIDTH, image_size=16, patch_size=4),
         text_config=hf.Qwen2Config(**TEXT, **IDS),

@@ -40,10 +40,10 @@ class NoVideos(VideoProcessorMixin):
     num_frames = fps = None
 
 
-def with_video_slot(processor_class: Any, *parts: Any, **options: Any) -> Any:
+def with_video_slot(processor_class: Any, *parts: Any, video_processor: Any = None, **options: Any) -> Any:
     """A processor whose class also wants a video processor; without torchvision the base class it asks for is hidden."""
     with mock.patch.object(transformers_module, "VideoProcessorMixin", VideoProcessorMixin, create=True):
-        return processor_class(*parts, video_processor=NoVideos(), **options)
+        return processor_class(*parts, video_processor=video_processor or NoVideos(), **options)
 
 
 def tokenizer(specials: list[str], template: str, bos: str | None = None, **named: str) -> Any:
@@ -78,13 +78,16 @@ def chat(
     end: str = "<|im_end|>\n",
     answer: str = "<|im_start|>assistant\n",
     first: str = "",
+    video: str = "",
 ) -> str:
-    """A chat template: what opens and closes a turn, what stands for an image and a clip, what asks for the answer."""
+    """A chat template: what opens and closes a turn, what stands for an image, a clip or a video, what asks for the answer."""
     parts = (
         "{% for p in m.content %}{% if p.type == 'image' %}"
         + image
         + "{% elif p.type == 'audio' %}"
         + audio
+        + "{% elif p.type == 'video' %}"
+        + video
         + "{% else %}{{ p.text }}{% endif %}{% endfor %}"
     )
     content = "{% if m.content is string %}{{ m.content }}{% else %}" + parts + "{% endif %}"
@@ -117,6 +120,14 @@ def picture(seed: int = 0, width: int = 32, height: int = 32) -> Image.Image:
 
 
 RATE = 16000
+
+
+FPS = 2
+
+
+def film(seed: int = 0, frames: int = 4, width: int = 32, height: int = 32) -> np.ndarray:
+    """A video of pictures of random coloured squares, two a second."""
+    return np.stack([np.asarray(picture(100 * seed + frame, width, height)) for frame in range(frames)])
 
 
 def clip(seed: int = 0, seconds: float = 0.6) -> np.ndarray:
