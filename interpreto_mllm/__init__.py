@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.explainers.captum import from_captum
     from interpreto_mllm.explainers.plan import Plan
     from interpreto_mllm.explainers.play import play
+    from interpreto_mllm.explainers.trace import Trace, trace
     from interpreto_mllm.games.modes import InferenceModes, TopMass
     from interpreto_mllm.games.targets import Contrast
     from interpreto_mllm.media import (
@@ -91,6 +92,8 @@ if TYPE_CHECKING:
     from interpreto_mllm.prompts.template import Template
     from interpreto_mllm.results.normalisation import PowerShift
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+    from interpreto_mllm.thoughts.marks import ThoughtMarks
+    from interpreto_mllm.thoughts.target import Reasoned
 
 __version__ = "0.1.0"
 
@@ -154,6 +157,7 @@ __all__ = [
     "Points",
     "PowerShift",
     "Progress",
+    "Reasoned",
     "Relevance",
     "RemoteModel",
     "Replace",
@@ -174,12 +178,14 @@ __all__ = [
     "StopPhrases",
     "Superpixels",
     "Template",
+    "ThoughtMarks",
     "TimeSpans",
     "Tolerance",
     "ToolCall",
     "TopK",
     "TopMass",
     "TopPairs",
+    "Trace",
     "Tubes",
     "VarGrad",
     "Video",
@@ -193,6 +199,7 @@ __all__ = [
     "from_captum",
     "play",
     "punctuation",
+    "trace",
 ]
 
 _HOMES = {
@@ -218,6 +225,7 @@ _HOMES = {
     "explainers.captum": "from_captum",
     "explainers.plan": "Plan",
     "explainers.play": "play",
+    "explainers.trace": "Trace trace",
     "games.modes": "InferenceModes TopMass",
     "games.targets": "Contrast",
     "media": (
@@ -235,6 +243,8 @@ _HOMES = {
     "prompts.template": "Template",
     "results.normalisation": "PowerShift",
     "similarity.response_similarity": "ResponseSimilarity",
+    "thoughts.marks": "ThoughtMarks",
+    "thoughts.target": "Reasoned",
 }
 """The public names by the module that has them."""
 
@@ -253,7 +263,7 @@ _PACKAGES = (
         "gaussian",
         "media",
     ),
-    *("metrics", "perturbators", "plots", "prompts", "results", "similarity", "studies", "testbed"),
+    *("metrics", "perturbators", "plots", "prompts", "results", "similarity", "studies", "testbed", "thoughts"),
 )
 
 

@@ -17,6 +17,7 @@ from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.calls.own import own_call
 from interpreto_mllm.calls.rendered import Message, Render, WrittenAnswer, rendered_call
 from interpreto_mllm.calls.tool_call import ToolCall, check_offered
+from interpreto_mllm.core.description import describe
 from interpreto_mllm.core.labels import labels
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.decoding import Decoding, draw_seed
@@ -33,9 +34,15 @@ from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES, Processing
 from interpreto_mllm.prompts.rendering import Rendering
 from interpreto_mllm.prompts.tokens import decoded_offsets
+from interpreto_mllm.thoughts.marks import ThoughtMarks
+from interpreto_mllm.thoughts.thinker import Thinker
 
 DEFAULT_MAX_NEW_TOKENS = 32
 """The most tokens of the model's own answer, unless it or the user sets `max_new_tokens`."""
+
+
+DEFAULT_MAX_THOUGHTS = 256
+"""The most tokens of thoughts, unless the user says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,41 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
             f"{self.answer_positions}: shorten the prompt or lower max_new_tokens (nothing is truncated)."
         )
 
+    def response(self, input: ModelInput, thoughts: int, greedy: bool = False) -> list[int]:
+        """All tokens that the model generates: so many of thoughts at most, and then an answer of the usual length."""
+        return self._generate(input, thoughts + self._wanted, greedy).ids
+
+    def most_thoughts(self, input: ModelInput, wanted: int | None) -> int:
+        """The most tokens of thoughts after an input: as many as wanted, or by default as the context has room for.
+
+        Raises:
+            ValueError: when more are wanted than there is room for beside an answer.
+        """
+        most, limit = wanted or DEFAULT_MAX_THOUGHTS, self.answer_positions
+        needed = self.positions_to_respond(input, most + self._wanted)
+        if limit is None or needed <= limit:
+            return most
+        if wanted is None and needed - limit < most:
+            return most - (needed - limit)
+        raise ValueError(
+            f"The prompt ({len(input.ids)} tokens), thoughts of up to {most} and an answer of up to {self._wanted} need "
+            f"{needed} positions, the model has {limit}: shorten the prompt, or lower Reasoned(max_tokens=...) or "
+            "generate={'max_new_tokens': ...} (nothing is truncated)."
+        )
+
+    def thinker(self, marks: ThoughtMarks, limit: int, repeats: int, progress: bool) -> Thinker:
+        """What writes thoughts, as this adapter generates answers; `repeats` of them for each input are drawn."""
+        arguments = {**self.generation.arguments, "max_new_tokens": limit}
+        arguments |= {"do_sample": True} if repeats > 1 else {}
+        padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)
+        decoding = Decoding.of(self.model, arguments, padding, self.generation.seed)
+        end = self.tokenizer.encode(marks.end, add_special_tokens=False)
+        if len(end) == 1:
+            arguments["eos_token_id"] = [*decoding.endings, *end]
+            decoding = Decoding.of(self.model, arguments, padding, self.generation.seed)
+        settings = describe({**arguments, **({"seed": self.generation.seed} if decoding.sampled else {})})
+        return Thinker(self.generator(decoding), self.model, self.tokenizer, marks, limit, settings, repeats, progress)
+
     def _checked_ids(self, given: Any) -> list[int]:
         values = [int(value) for value in given]
         vocabulary = vocabulary_size(self.model) or 2**31
@@ -164,12 +206,13 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         """Token ids as a target, all of them scored."""
         return self._token_target(given, list(range(len(given))))
 
-    def _generate(self, input: ModelInput, most: int | None = None) -> _Generated:
+    def _generate(self, input: ModelInput, most: int | None = None, greedy: bool = False) -> _Generated:
         """What the model generates, by greedy decoding unless its generation arguments say otherwise.
 
         Args:
             input: the prompt.
             most: tokens at most; as many as are wanted and there is room for without it.
+            greedy: whether the likeliest token is taken, whatever the arguments say.
         """
         limit = self._limit(input) if most is None else most
         device = input_device(self.model)
@@ -186,6 +229,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         if padding is None:
             padding = self.tokenizer.eos_token_id if self.tokenizer.eos_token_id is not None else 0
         arguments = {"do_sample": False, "pad_token_id": padding, **self.generation.arguments, "max_new_tokens": limit}
+        arguments |= {"do_sample": False} if greedy else {}
         with seeded_by(draw_seed(self.generation.seed, input), device):
             sequences, start = generate(self.model, {**given, **arguments})
         sequence = sequences[0].tolist()

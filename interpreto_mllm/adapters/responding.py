@@ -108,7 +108,7 @@ class LocalRespondingAdapter(RespondingAdapter):
     def __init__(self, generating: GeneratingAdapter, similarity: ResponseSimilarity):
         bound = similarity.bound(generating.model, generating.processing.processor)
         super().__init__(generating.model, generating.processing, bound, generating.generation)
-        self._generating = generating
+        self.generating = generating
         decoding = self._decoding(self._arguments)
         greedy = self._decoding({**self._arguments, "do_sample": False})
         self.greedy_responder = self.responder = LocalResponder(generating.generator(greedy), self.model, self.tokenizer)
@@ -119,41 +119,41 @@ class LocalRespondingAdapter(RespondingAdapter):
         self.generation_settings = self._recorded({**self._arguments, "max_new_tokens": decoding.limit, **seed})
 
     def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
-        tokens = self._generating.target(given, text, input)
+        tokens = self.generating.target(given, text, input)
         scored = tuple(tokens.ids[index] for index in tokens.scored)
         answer = given.strip() if isinstance(given, str) else decode_response(list(scored), self.tokenizer).text
         response = Response(answer, scored)
         return original_target(Original(response, input, tokens if self.similarity.log_probability else None))
 
     def default_occlusion(self) -> TextOcclusion:
-        return self._generating.default_occlusion()
+        return self.generating.default_occlusion()
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
-        self._generating.check_occlusion(occlusion)
+        self.generating.check_occlusion(occlusion)
 
     def check_ids(self, input: ModelInput) -> None:
-        self._generating.check_ids(input)
+        self.generating.check_ids(input)
 
     def check_room(self, input: ModelInput, target: ResponseTarget | None = None) -> None:
-        self._generating.check_room(input)
+        self.generating.check_room(input)
         scored = None if target is None else target.original.scored
-        tokens, limit = max(self.answer_tokens, 0 if scored is None else scored.length), self._generating.answer_positions
-        needed = self._generating.positions_to_respond(input, tokens)
+        tokens, limit = max(self.answer_tokens, 0 if scored is None else scored.length), self.generating.answer_positions
+        needed = self.generating.positions_to_respond(input, tokens)
         if limit is not None and needed > limit:
-            raise self._generating.no_room_to_respond(input, tokens, needed)
+            raise self.generating.no_room_to_respond(input, tokens, needed)
 
     def preserved_state(self) -> AbstractContextManager[None]:
-        return self._generating.preserved_state()
+        return self.generating.preserved_state()
 
     def turn(self) -> AbstractContextManager[None]:
-        return self._generating.turn()
+        return self.generating.turn()
 
     def _first_response(self, input: ModelInput) -> tuple[Response, TokenTarget | None, tuple[str, ...]]:
         response, ids, start = self.greedy_responder.first(input)
         wanted = response.text and self.similarity.log_probability
         cut = len(ids) >= self.answer_tokens
         notes = notes_on_cut(self.answer_tokens, self._written(input, ids)) if cut else ()
-        return response, self._generating.target_of_response(ids, start) if wanted else None, notes
+        return response, self.generating.target_of_response(ids, start) if wanted else None, notes
 
     def _thinks(self, input: ModelInput, response: Response) -> bool:
         return is_thinking(self._written(input, response.ids))
@@ -163,7 +163,7 @@ class LocalRespondingAdapter(RespondingAdapter):
         return text_before(input, self.tokenizer) + str(self.tokenizer.decode(list(ids)))
 
     def _answer_scorer(self) -> Scorer[Score]:
-        return self._generating.scorer_of_call()
+        return self.generating.scorer_of_call()
 
     def _decoding(self, arguments: Mapping[str, Any]) -> Decoding:
         padding = next((token for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id) if token is not None), 0)

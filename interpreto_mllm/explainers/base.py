@@ -30,16 +30,15 @@ from interpreto_mllm.explainers.extension import check_played, extended
 from interpreto_mllm.explainers.gradient_games import check_gradients, presences_for, working
 from interpreto_mllm.explainers.options import Options, Settings, check_names
 from interpreto_mllm.explainers.plan import Plan, planned
+from interpreto_mllm.explainers.reasoning import Asked, Reasoning
 from interpreto_mllm.explainers.reproduction import Reproducible
 from interpreto_mllm.explainers.setting import reader_for, setting, text_occlusion
 from interpreto_mllm.explainers.timing import timed
 from interpreto_mllm.explainers.unfinished import Unfinished
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import Joint, check_mode, mode_name
-from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.perturbators.perturbator import Perturbator
-from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.prompt import Prompt
 
 if TYPE_CHECKING:
@@ -102,6 +101,7 @@ class AttributionExplainer(Reproducible):
         with self._adapter.turn():
             self._reader = reader_for(self._adapter, settings)
             self._presences = presences_for(self._adapter, perturbator, settings, self.backward_rules, self._reader.read)
+        self.reasoning = Reasoning(self._adapter, self._reader, settings.progress, self._presences is not None)
         self._unfinished = Unfinished()
 
     def __call__(
@@ -145,11 +145,12 @@ class AttributionExplainer(Reproducible):
         self._unfinished.begin()
         keeping = nullcontext() if checkpoint is None else Checkpoint(checkpoint)
         with keeping as kept, new_call(), working(self._adapter, self._presences):
-            prompts = self._reader.read(inputs)
+            asked = self.reasoning.asked(inputs, targets)
+            prompts = [prompt for prompt, _ in asked]
             choices = [self.choose(prompt) for prompt in prompts]
             budgets = [self._budget(choice, prompt) for choice, prompt in zip(choices, prompts, strict=True)]
             with self._adapter.turn():
-                games = self._games(prompts, inputs, targets)
+                games = self._games(asked)
             known = known_evaluations(kept.load(games, mode_name(self._mode)) if kept else evaluations, games)
             runs = [
                 self._prepared(game, choice, budget, earlier)
@@ -212,12 +213,12 @@ class AttributionExplainer(Reproducible):
         kept.clear()
         return result
 
-    def plan(self, inputs: Any) -> Plan:
-        """The most that explaining these inputs can cost; the model is not called."""
+    def plan(self, inputs: Any, targets: Any = None) -> Plan:
+        """The most that explaining these inputs can cost; the model is not called. Thoughts count where a target has some."""
         with working(self._adapter, self._presences):
-            prompts = self._reader.read(inputs)
-            budgets = [self._budget(self.choose(prompt), prompt) for prompt in prompts]
-            return planned(self._adapter, prompts, budgets, self.settings.num_trials)
+            asked = self.reasoning.planned(inputs, targets)
+            budgets = [self._budget(self.choose(one.prompt), one.prompt) for one in asked]
+            return planned(self._adapter, asked, budgets, self.settings.num_trials)
 
     @property
     def unfinished(self) -> list[Evaluations] | None:
@@ -238,17 +239,16 @@ class AttributionExplainer(Reproducible):
     def game(self, inputs: Any, targets: Any = None) -> ModelGame:
         """The game of one input: a callable from coalitions `Bool[p n]` to values `Float[p t]`, which `play` takes too."""
         with working(self._adapter, self._presences):
-            [prompt] = self._reader.read(inputs)
+            [asked] = self.reasoning.asked(inputs, targets)
             with self._adapter.turn():
-                [game] = self._games([prompt], inputs, targets)
+                [game] = self._games([asked])
         return game
 
     def _budget(self, choice: Choice, prompt: Prompt) -> int:
         return resolve_budget(choice.perturbator, len(prompt.features), self.settings.budget)
 
-    def _games(self, prompts: list[Prompt], inputs: Any, targets: Any) -> list[ModelGame]:
-        single = not isinstance(inputs, (list, tuple)) or is_chat(inputs)
-        given = per_input(targets, len(prompts), single and len(prompts) == 1, self._adapter.ids_are_one)
+    def _games(self, asked: list[Asked]) -> list[ModelGame]:
+        prompts, given = [prompt for prompt, _ in asked], [targets for _, targets in asked]
         questions = build_questions(self._adapter, prompts, given, Joint.of(mode_name(self._mode)))
         played, games = self._setting(), self._adapter.games(prompts, questions)
         if self._presences is not None:
@@ -293,4 +293,5 @@ class AttributionExplainer(Reproducible):
             notes=(*choice.notes, *notes, *session.notes, *game.notes_on(evaluations)),
             conversation=game.prompt.conversation,
             settings=self.described(self.settings, self._adapter),
+            effect=game.effect,
         )

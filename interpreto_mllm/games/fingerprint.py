@@ -20,11 +20,12 @@ from interpreto_mllm.media.video import Video
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.template_prompt import TemplatePrompt
+from interpreto_mllm.thoughts.anew import Rethinking
 
 KINDS = {"image": "image", "audio": "clip", "video": "video"}
 IDS, IDS_WITHOUT_FEATURES = "token ids", "token ids without features"
 MEDIUM = "((pieces|occlusion) of )?(image|clip|video) [0-9]+"
-OF_PROMPT = re.compile(f"text|template|features|targets|{IDS}|{IDS_WITHOUT_FEATURES}|{MEDIUM}")
+OF_PROMPT = re.compile(f"text|template|features|thoughts|targets|{IDS}|{IDS_WITHOUT_FEATURES}|{MEDIUM}")
 """The names of what prompts and questions differ in."""
 
 
@@ -44,6 +45,8 @@ def prompt_fingerprint(prompt: Prompt) -> Fingerprint:
     if isinstance(prompt, TemplatePrompt):
         found["template"] = describe((prompt.template.text, dict(prompt.template.values), prompt.used.baseline_rows))
     found["features"] = _features(prompt.features)
+    if isinstance(prompt, Rethinking):
+        found["thoughts"] = prompt.content
     for number, medium in enumerate(prompt.media, 1):
         found |= _medium(f"{KINDS[medium.modality]} {number}", medium)
     return found

@@ -26,8 +26,9 @@ from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.pending import Pending
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.prompt import Prompt
+from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
 from interpreto_mllm.prompts.template_prompt import TemplatePrompt
+from interpreto_mllm.thoughts.anew import Rethinking
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,14 @@ class ModelGame:
     @property
     def draws_inputs(self) -> bool:
         """Whether the model inputs of a coalition are some that were drawn of many."""
+        if isinstance(self.prompt, Rethinking):
+            return self.prompt.thinker.repeats > 1
         return isinstance(self.prompt, TemplatePrompt) and not self.prompt.used.enumerated
+
+    @property
+    def effect(self) -> str:
+        """Whether scores are "direct" effects, beside thoughts that are held fixed, or "total" ones; empty without thoughts."""
+        return self.prompt.effect if isinstance(self.prompt, (TokenPrompt, Rethinking)) else ""
 
     def remember(self, coalitions: Bool[Tensor, "p n"], values: Float[Tensor, "p w t"]) -> None:
         """Keep the values of each model input where these are drawn, for the spread over them."""

@@ -213,6 +213,11 @@ class RolloutGame(ResponseGame):
         return replace(counts, answers_reused=intermediate.reused, answers_asked=intermediate.asked)
 
     @property
+    def effect(self) -> str:
+        """What earlier words do through the answers in between counts."""
+        return "total"
+
+    @property
     def notes(self) -> tuple[str, ...]:
         return (*super().notes, NOTE)
 

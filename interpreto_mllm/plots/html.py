@@ -15,7 +15,7 @@ from interpreto_mllm.plots.certainty import warning
 from interpreto_mllm.plots.number_scale import NumberScale, duration
 from interpreto_mllm.plots.page_data import page_data
 from interpreto_mllm.plots.scores import QUANTILE, TargetScores, target_scores
-from interpreto_mllm.plots.summary import counted, unit
+from interpreto_mllm.plots.summary import counted, named_estimand, unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence
@@ -90,7 +90,7 @@ def _facts(attribution: Record) -> str:
     told += [counted(counts.answers_reused, "earlier answer") + " reused"]
     told += [counted(counts.answers_asked, "earlier answer") + " asked for"]
     further = "".join(f"<span>{escape(fact)}</span>" for fact in told if fact and not fact.startswith("0 "))
-    return f'<div class="facts"><b>{escape(attribution.estimand)}</b>{further}</div>\n'
+    return f'<div class="facts"><b>{escape(named_estimand(attribution))}</b>{further}</div>\n'
 
 
 def _warning(attribution: Record, row: TargetScores) -> str:

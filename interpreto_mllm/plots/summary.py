@@ -34,7 +34,7 @@ def summary(attribution: Record) -> str:
 def facts(attribution: Record) -> list[str]:
     """What was estimated, how, for what and at what cost, each in a few words."""
     counts = attribution.counts
-    parts = [attribution.estimand, "exact" if attribution.exact else "", attribution.method, f"mode {attribution.mode}"]
+    parts = [named_estimand(attribution), "exact" if attribution.exact else "", attribution.method, f"mode {attribution.mode}"]
     parts += [counted(attribution.n, "feature"), counted(attribution.t, "target")]
     parts += [counted(counts.evaluations, "evaluation"), counted(counts.points, "point")]
     parts += [counted(counts.forwards, "forward"), counted(counts.backwards, "backward")]
@@ -55,9 +55,14 @@ def brief_settings(settings: Settings) -> str:
     return f"settings: {', '.join(told)}; {name}"
 
 
+def named_estimand(attribution: Record) -> str:
+    """What the scores estimate, and which effects these are where the question has two."""
+    return attribution.estimand + (f", {attribution.effect} effects" if attribution.effect else "")
+
+
 def quantity(attribution: Record) -> str:
     """What the numbers are, and their unit."""
-    return f"{attribution.estimand} ({unit(attribution)})"
+    return f"{named_estimand(attribution)} ({unit(attribution)})"
 
 
 def unit(attribution: Record) -> str:

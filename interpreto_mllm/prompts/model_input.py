@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +42,21 @@ class ModelInput:
         """The same without the tokens before `start`."""
         parts = [None if part is None else part[start:] for part in (self.seen, self.segments, self.positions)]
         return ModelInput(self.ids[start:], parts[0], parts[1], self.media, parts[2])
+
+    def continued(self, ids: Sequence[int]) -> ModelInput:
+        """The same with further tokens, which attention may see and which are of the last token's type.
+
+        Example:
+            >>> longer = ModelInput(np.array([5, 6]), seen=np.array([True, False])).continued([7])
+            >>> longer.ids.tolist(), longer.seen.tolist()
+            ([5, 6, 7], [True, False, True])
+        """
+        if not len(ids):
+            return self
+        seen = None if self.seen is None else np.pad(self.seen, (0, len(ids)), constant_values=True)
+        segments = None if self.segments is None else np.pad(self.segments, (0, len(ids)), mode="edge")
+        positions = None if self.positions is None else self.places(len(ids))
+        return ModelInput(np.append(self.ids, np.asarray(ids, dtype=np.int64)), seen, segments, self.media, positions)
 
     def places(self, following: int = 0) -> Int[np.ndarray, "_"]:
         """Where the tokens stand, and so many that follow: from the position after the last one on.

@@ -82,6 +82,7 @@ class TokenPrompt:
         notes: what the reader of a result must know of it.
         retokenizer: tokenises the text without its absent features; None where the tokens that are left stay as they are.
         blanks: tokens that are left out where nothing is left before them; None where all tokens stay.
+        effect: which effects its features have: "direct" where it goes on with thoughts that are held fixed.
     """
 
     text: str
@@ -96,6 +97,7 @@ class TokenPrompt:
     notes: tuple[str, ...] = ()
     retokenizer: Retokenizer | None = None
     blanks: Blanks | None = None
+    effect: str = ""
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)

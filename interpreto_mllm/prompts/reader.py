@@ -110,15 +110,15 @@ class PromptReader:
             if not inputs:
                 raise ValueError("There are no inputs: the list is empty.")
             return [self._listed(one, index, len(inputs)) for index, one in enumerate(inputs)]
-        if isinstance(inputs, Prompt):
-            return [inputs]
-        raise TypeError(accepted(inputs))
+        return [self._one(inputs)]
 
     def _listed(self, one: Any, index: int, count: int) -> Prompt:
         with about("inputs", index, count):
             return self._one(one)
 
     def _one(self, one: Any) -> Prompt:
+        if isinstance(one, Prompt):
+            return one
         if isinstance(one, dict) and is_prompt_mapping(one):
             return self._parts(one)
         if is_picture(one):

@@ -66,6 +66,7 @@ def written(record: Record) -> bytes:
         "conversation": record.conversation and record.conversation.to_data(),
         "aggregator": _describe(record.aggregator),
         "settings": record.settings and record.settings.to_data(),
+        **({"effect": record.effect} if record.effect else {}),
         "attributions": pack(record.attributions),
         "standard_errors": pack(record.standard_errors),
         **pack_evaluations(record.evaluations),
@@ -97,6 +98,7 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
             conversation=Conversation.from_data(content.get("conversation"), media),
             aggregator=_restore(content["aggregator"]) if aggregator is None else aggregator,
             settings=Settings.from_data(content.get("settings")),
+            effect=content.get("effect", ""),
             attributions=unpack(content["attributions"]),
             standard_errors=None if content["standard_errors"] is None else unpack(content["standard_errors"]),
             evaluations=unpack_evaluations(content),
@@ -111,7 +113,9 @@ def _check(record: Record) -> None:
     """Raise a ValueError for a result whose parts do not belong together."""
     evaluations, (t, n) = record.evaluations, (len(record.targets), len(record.features))
     words = (*record.targets, *record.notes, *(feature.text for feature in record.features))
-    if not all(isinstance(word, str) for word in (*words, record.method, record.mode, record.estimand, record.text)):
+    if not all(
+        isinstance(word, str) for word in (*words, record.method, record.mode, record.estimand, record.text, record.effect)
+    ):
         raise ValueError("what should be a text is none")
     for name, tensor in (("attributions", record.attributions), ("standard_errors", record.standard_errors)):
         if tensor is not None and tuple(tensor.shape) != (t, n):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.results.interactions import SetValues
 from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.trace import ThoughtFlow
 
 if TYPE_CHECKING:
     import pandas
@@ -63,6 +64,29 @@ def interactions_frame(found: SetValues) -> pandas.DataFrame:
             **{place: [found.features[member].text for member in rows] * t for place, rows in members},
             "interaction": found.scores.flatten().tolist(),
             "standard_error": errors,
+        }
+    )
+
+
+def trace_frame(flow: ThoughtFlow) -> pandas.DataFrame:
+    """One line per part of the prompt and per thought: what it did to the answer directly, through thoughts, and in all.
+
+    A thought's total is what it did through later ones too; of that, `kept` is what it owes to nothing before it.
+
+    Raises:
+        ImportError: without pandas.
+    """
+    features, direct = [*flow.features, *flow.thoughts], flow.answer.attributions[0].double()
+    total = [*flow.total.tolist(), *flow.carried.tolist()]
+    return _pandas().DataFrame(
+        {
+            "feature": [feature.text for feature in features],
+            "label": [feature.label for feature in features],
+            "part": ["prompt"] * flow.n + ["thoughts"] * flow.k,
+            "direct": direct.tolist(),
+            "through": [whole - own for whole, own in zip(total, direct.tolist(), strict=True)],
+            "total": total,
+            "kept": [math.nan] * flow.n + flow.kept.tolist(),
         }
     )
 

@@ -26,7 +26,7 @@ from interpreto_mllm.results.settings import Settings
 
 Unit = Literal["token", "class", "response", "contrast", "value"]
 Kept = TypeVar("Kept", bound="Record")
-"""`Record` or the class that shows it: methods that derive a result return one of the same class."""
+"""`Record` or the class that shows it: derived results are of the same class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +35,24 @@ class Record:
 
     Args:
         attributions: one row per target, one column per feature.
-        standard_errors: of the same shape, zeros where the scores are exact. None where it is not known how far off they are;
-            NaN for a single target of which that is so, such as one that never changed.
+        standard_errors: of the same shape, zeros where scores are exact. None where they are not known; NaN for a single target
+            of which that is so, such as one that never changed.
         features: the `n` players; their spans index into `text`.
         targets: one label per row.
         estimand: what the scores estimate ("Shapley value", …).
         method: what drew the coalitions.
-        mode: the value function: "log_softmax", "softmax", "logits", "similarity: …", a callable's name, or
-            "game".
+        mode: the value function: "log_softmax", "softmax", "logits", "similarity: …", a callable's name, or "game".
         evaluations: every coalition evaluated, and its value for every target.
         counts: what it cost.
         text: the whole prompt as rendered.
         aggregator: what turned the evaluations into scores.
-        unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain
-            "value".
+        unit: what a row is: a "token" of the answer, a "class", a whole "response", a "contrast" or a plain "value".
         notes: anything a reader must know.
         normalisation: the scale this is a view on, "" for the scores themselves.
         media: the images and clips of the prompt, into which the features' pieces index; none where the prompt came encoded.
         conversation: the chat that was explained, None for other inputs.
         settings: with what it was computed, None for games of callables and in results from older files.
+        effect: "direct" or "total" where the question was about an answer with thoughts or answers in between.
 
     Raises:
         ValueError: when features, targets and attributions disagree on their numbers, or a feature is of no medium here.
@@ -90,6 +89,7 @@ class Record:
     media: tuple[Picture | Clip | Video, ...] = ()
     conversation: Conversation | None = None
     settings: Settings | None = None
+    effect: str = ""
 
     def __post_init__(self) -> None:
         if (len(self.targets), len(self.features)) != tuple(self.attributions.shape):
@@ -119,6 +119,7 @@ class Record:
         media: tuple[Picture | Clip | Video, ...] = (),
         conversation: Conversation | None = None,
         settings: Settings | None = None,
+        effect: str = "",
     ) -> Kept:
         """Aggregate. Unless given, features and targets are called "0", "1", … and the estimand is the aggregator's.
 
@@ -143,6 +144,7 @@ class Record:
             media=media,
             conversation=conversation,
             settings=settings,
+            effect=effect,
         )
 
     @property
@@ -268,10 +270,8 @@ class Record:
         """A view on another scale, errors included: "identity", "abs_sum", "max_abs", "min_max", "share", "power_shift",
         `PowerShift(power)`, or a callable from scores to scores, or to these and the factors of the errors.
 
-        What each destroys is in `interpreto_mllm.results.normalisation`. `span` and `reaggregate` start from the evaluations.
-
-        Raises:
-            ValueError: for an unknown kind, or another shape than that of the scores.
+        What each destroys is in `interpreto_mllm.results.normalisation`. Raises ValueError for an unknown kind, or for another
+        shape than the scores'. `span` and `reaggregate` start from the evaluations.
         """
         scores, slope, name = normalise(self.attributions, kind)
         errors = None if self.standard_errors is None or slope is None else self.standard_errors * slope

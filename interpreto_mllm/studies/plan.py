@@ -32,7 +32,7 @@ class RunPlan:
     Args:
         run: it.
         samples: how many there are.
-        evaluations, requests, prompt_tokens, answer_tokens: of all samples; see `Plan`.
+        evaluations, requests, prompt_tokens, answer_tokens, thought_tokens: of all samples; see `Plan`.
         refused: how many of the samples that were looked at cannot be explained.
         problem: why the first of these cannot.
         looked_at: how many samples were read.
@@ -46,6 +46,7 @@ class RunPlan:
     requests: int
     prompt_tokens: int
     answer_tokens: int
+    thought_tokens: int = 0
     refused: int = 0
     problem: str = ""
     looked_at: int = 0
@@ -99,7 +100,7 @@ def total(plans: Sequence[RunPlan]) -> Plan:
 
     Example:
         >>> total([])
-        Plan(evaluations=0, requests=0, prompt_tokens=0, answer_tokens=0)
+        Plan(evaluations=0, requests=0, prompt_tokens=0, answer_tokens=0, thought_tokens=0)
     """
     return Plan(*(sum(getattr(one, field.name) for one in plans) for field in fields(Plan)))
 
@@ -176,7 +177,7 @@ def _planned(run: RunSpec, trials: Trials, measure: bool) -> tuple[RunPlan, floa
 def _priced(plan: RunPlan, seconds: float | None, price: tuple[float, float] | None, workers: int) -> RunPlan:
     money = None
     if price is not None:
-        tokens = Plan(plan.evaluations, plan.requests, plan.prompt_tokens, plan.answer_tokens)
+        tokens = Plan(plan.evaluations, plan.requests, plan.prompt_tokens, plan.answer_tokens, plan.thought_tokens)
         money = tokens.cost(prompt=price[0], answer=price[1])
     time_needed = None if seconds is None else plan.evaluations * seconds / workers
     return replace(plan, seconds=time_needed, money=money)

@@ -1,0 +1,107 @@
+"""Prompts about which each coalition thinks anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from interpreto_mllm.core.description import describe
+from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.core.fingerprint import hashed
+from interpreto_mllm.media.state import Medium
+from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.prompts.prompt import Hierarchy, Prompt
+from interpreto_mllm.thoughts.thinker import Thinker, Thought, joined
+
+TOTAL = (
+    "Total effects: each coalition thought anew before the answer, so the scores hold what the prompt does through the "
+    "thoughts, besides what it does directly; effect='direct' holds the thoughts fixed."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Rethinking:
+    """A prompt with the thoughts that the model writes about each coalition of its features.
+
+    Args:
+        prompt: without thoughts.
+        thinker: writes them.
+        lead: tokens that begin thoughts.
+        close: tokens between thoughts and what is asked about.
+    """
+
+    prompt: Prompt
+    thinker: Thinker
+    lead: tuple[int, ...]
+    close: tuple[int, ...]
+    effect: ClassVar[str] = "total"
+
+    @property
+    def text(self) -> str:
+        """That of the prompt."""
+        return self.prompt.text
+
+    @property
+    def features(self) -> list[Feature]:
+        """Those of the prompt."""
+        return self.prompt.features
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """Its images and clips."""
+        return self.prompt.media
+
+    @property
+    def conversation(self) -> Conversation | None:
+        """The chat that it is, None for other inputs."""
+        return self.prompt.conversation
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the reader of a result must know, how many thoughts were cut so far among it."""
+        thinker, notes = self.thinker, (*self.prompt.notes, TOTAL)
+        if thinker.count:
+            notes += (
+                f"{thinker.count:,} thoughts were written, {thinker.tokens / thinker.count:,.0f} tokens long on average; up to "
+                f"{thinker.limit:,} were allowed.",
+            )
+        if thinker.repeats > 1:
+            notes += (f"Each coalition thought {thinker.repeats} times, and is worth the mean.",)
+        if thinker.cut:
+            notes += (
+                f"{thinker.cut:,} of {thinker.count:,} thoughts were cut at {thinker.limit:,} tokens: they were closed there, "
+                "and the answer is valued after what there was of them. Raise max_tokens to let them end.",
+            )
+        return notes
+
+    @property
+    def content(self) -> str:
+        """How thoughts are written, equal for equal games."""
+        marks, thinker = self.thinker.marks, self.thinker
+        begun = describe((self.lead, self.close))
+        how = hashed(marks.start, marks.end, begun, thinker.settings)
+        return f"anew, up to {thinker.limit} tokens, {thinker.repeats} times, {how}"
+
+    def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+        begun = self.begun(coalitions)
+        thoughts = iter(self.thinker.about([input for inputs in begun for input in inputs]))
+        return [[self._closed(input, thought) for input in inputs for thought in next(thoughts)] for inputs in begun]
+
+    def begun(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
+        """The inputs of each coalition up to where thoughts begin; the model is not asked."""
+        return [[input.continued(self.lead) for input in inputs] for inputs in self.prompt.inputs_for(coalitions)]
+
+    def thoughts(self, coalitions: Bool[Tensor, "p n"]) -> list[tuple[Thought, ...]]:
+        """What was thought about each coalition."""
+        begun = self.begun(coalitions)
+        return [tuple(one for each in self.thinker.about(inputs) for one in each) for inputs in begun]
+
+    def hierarchy(self) -> Hierarchy:
+        return self.prompt.hierarchy()
+
+    def _closed(self, input: ModelInput, thought: Thought) -> ModelInput:
+        return input.continued(joined(thought.ids, self.close))

@@ -1,0 +1,313 @@
+"""Answers with thoughts: direct and total effects are those of plain forwards, and what cannot be asked is refused."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+from support.quick import each
+from support.zoo import CHAT, SMALL, byte_bpe
+
+from interpreto_mllm import (
+    Attribution,
+    Contrast,
+    Drop,
+    ExactShapley,
+    Granularity,
+    InferenceModes,
+    IntegratedGradients,
+    KernelShap,
+    Occlusion,
+    Reasoned,
+    Replace,
+    ResponseSimilarity,
+    Template,
+    ThoughtMarks,
+    trace,
+)
+from interpreto_mllm.similarity import TfIdf
+
+PROMPT = ["The sky is blue.", "What is the sea?"]
+CHAT_PROMPT = [{"role": "user", "content": " ".join(PROMPT)}]
+SENTENCES = ["The sky is blue.", "The sea is green!"]
+THOUGHTS, ANSWER = " ".join(SENTENCES), "green"
+OPTIONS: dict[str, Any] = {"granularity": Granularity.SENTENCE, "progress": False}
+GIVEN = Reasoned(thoughts=THOUGHTS, answer=ANSWER)
+LIMIT = 12
+
+
+class Rambling(hf.LlamaForCausalLM):
+    """Writes what comes to its mind, and closes its thoughts at a token that its random weights often reach."""
+
+    closing: int
+    eagerness: float = 0.0
+
+    def forward(self, *args: Any, **others: Any) -> Any:
+        output = super().forward(*args, **others)
+        output.logits[..., self.closing] += self.eagerness
+        return output
+
+
+@cache
+def thinking() -> tuple[Rambling, Any]:
+    tokenizer = byte_bpe()
+    tokenizer.add_tokens(["<think>", "</think>"])
+    tokenizer.chat_template = CHAT + "{# <think> #}"
+    torch.manual_seed(1)
+    model = Rambling(hf.LlamaConfig(**{**SMALL, "vocab_size": len(tokenizer)}, initializer_range=0.3)).eval()
+    model.closing, model.eagerness = tokenizer.convert_tokens_to_ids("</think>"), 1.6
+    return model, tokenizer
+
+
+def ids_of(text: str) -> list[int]:
+    return thinking()[1].encode(text, add_special_tokens=False)
+
+
+def prompt_ids(present: tuple[bool, ...]) -> list[int]:
+    """Sentences are left out with the blank before them; at the beginning of a message no token of a blank is left."""
+    first, second = present
+    then = ids_of(" " + PROMPT[1])
+    then = then if first or thinking()[1].decode(then[:1]).strip() else then[1:]
+    return [
+        *ids_of("<|user|>"),
+        *(ids_of(PROMPT[0]) if first else []),
+        *(then if second else []),
+        *ids_of("<|end|>\n<|assistant|>"),
+    ]
+
+
+@torch.no_grad()
+def log_probability(ids: list[int], answer: list[int]) -> float:
+    logits = thinking()[0](torch.tensor([[*ids, *answer]])).logits[0].double().log_softmax(-1)
+    return sum(float(logits[len(ids) + place - 1, token]) for place, token in enumerate(answer))
+
+
+def rows(n: int) -> torch.Tensor:
+    return torch.tensor([*product([False, True], repeat=n)])
+
+
+def test_direct_effects_are_of_thoughts_that_are_further_features() -> None:
+    game = ExactShapley(*thinking(), **OPTIONS).game(CHAT_PROMPT, GIVEN)
+    assert [(one.text, one.part, one.role, one.turn, one.label) for one in game.features[2:]] == [
+        (SENTENCES[0], "thoughts", "assistant", 1, "thought 1"),
+        (SENTENCES[1], "thoughts", "assistant", 1, "thought 2"),
+    ]
+    expected = []
+    for first, second, *thought in rows(4).tolist():
+        kept = [ids_of((" " if place else "") + SENTENCES[place]) for place in range(2) if thought[place]]
+        ids = [*ids_of("<think>\n"), *(token for part in kept for token in part), *ids_of("\n</think>\n\n")]
+        expected.append(log_probability([*prompt_ids((first, second)), *ids], ids_of(ANSWER)))
+    values = game(rows(4)).sum(1)
+    assert values.tolist() == pytest.approx(expected, abs=2e-4)
+
+
+@torch.no_grad()
+def thought_after(ids: list[int]) -> tuple[list[int], bool]:
+    """What the model thinks, by plain greedy steps, and whether it was cut."""
+    model, tokenizer = thinking()
+    written: list[int] = []
+    while len(written) < LIMIT:
+        token = int(model(torch.tensor([[*ids, *written]])).logits[0, -1].argmax())
+        if token == model.closing:
+            return written, False
+        written.append(token)
+    while written and not tokenizer.decode(written[-1:]).strip():
+        written.pop()
+    return written, True
+
+
+def test_total_effects_are_of_thoughts_that_are_thought_anew() -> None:
+    target = Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=LIMIT)
+    [result] = ExactShapley(*thinking(), **OPTIONS)(CHAT_PROMPT, target)
+    expected, cut, thoughts = {}, 0, set()
+    for present in rows(2).tolist():
+        begun = [*prompt_ids(tuple(present)), *ids_of("<think>\n")]
+        thought, was_cut = thought_after(begun)
+        expected[tuple(present)] = log_probability([*begun, *thought, *ids_of("\n</think>\n\n")], ids_of(ANSWER))
+        cut, thoughts = cut + was_cut, thoughts | {tuple(thought)}
+    found = {
+        tuple(row): value for row, value in zip(result.coalitions.tolist(), result.span().values[:, 0].tolist(), strict=True)
+    }
+    assert found == pytest.approx(expected, abs=2e-4)
+    assert len(thoughts) > 1, "different coalitions think differently"
+    assert 0 < cut < 4
+    [note] = [note for note in result.notes if "were cut" in note]
+    assert note.startswith(f"{cut} of 4 thoughts were cut at {LIMIT} tokens: they were closed there")
+
+
+def test_the_result_says_which_question_was_asked(tmp_path: Any) -> None:
+    explainer = ExactShapley(*thinking(), **OPTIONS)
+    [direct] = explainer(CHAT_PROMPT, GIVEN)
+    [total] = explainer(CHAT_PROMPT, Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=LIMIT))
+    [plain] = explainer(CHAT_PROMPT, ANSWER)
+    assert (direct.effect, total.effect, plain.effect) == ("direct", "total", "")
+    assert (direct.n, total.n) == (4, 2)
+    for result in (direct, total):
+        assert f"Shapley value, {result.effect} effects" in repr(result)
+        assert f"Shapley value, {result.effect} effects" in result._repr_html_()
+        assert any(note.startswith(f"{result.effect.capitalize()} effects: ") for note in result.notes)
+        result.save(tmp_path / "result.json")
+        loaded = Attribution.load(tmp_path / "result.json")
+        assert (loaded.effect, loaded.span().effect, loaded.features) == (result.effect, result.effect, result.features)
+    assert direct.fingerprint != total.fingerprint
+    with pytest.raises(ValueError, match="another game"):
+        explainer(CHAT_PROMPT, Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=5), evaluations=[total])
+
+
+def test_thoughts_and_spans_are_targets_too() -> None:
+    """Before a span stands what the model wrote before it; only whole features of thoughts before it are features."""
+    explainer = ExactShapley(*thinking(), **OPTIONS)
+    for part, n, before, scored in [
+        ("thoughts", 2, "<think>\n", THOUGHTS),
+        (SENTENCES[1], 3, f"<think>\n{SENTENCES[0]}", f" {SENTENCES[1]}"),
+        ("green!", 3, f"<think>\n{SENTENCES[0]} The sea is", " green!"),
+        ("answer", 4, f"<think>\n{THOUGHTS}\n</think>\n\n", ANSWER),
+    ]:
+        game = explainer.game(CHAT_PROMPT, Reasoned(part, thoughts=THOUGHTS, answer=ANSWER))
+        whole = float(game(torch.ones(1, n, dtype=torch.bool)).sum())
+        assert game.n == n
+        assert whole == pytest.approx(log_probability([*prompt_ids((True, True)), *ids_of(before)], ids_of(scored)), abs=2e-4)
+
+
+def test_two_answers_are_told_apart_after_the_same_thoughts() -> None:
+    explainer = ExactShapley(*thinking(), **OPTIONS)
+    [contrast] = explainer(CHAT_PROMPT, Reasoned(thoughts=THOUGHTS, answer=Contrast("green", "blue")))
+    [green], [blue] = (explainer(CHAT_PROMPT, Reasoned(thoughts=THOUGHTS, answer=one)) for one in ("green", "blue"))
+    difference = green.span().attributions - blue.span().attributions
+    assert contrast.attributions.tolist() == [pytest.approx(difference[0].tolist(), abs=1e-4)]
+
+
+def test_thoughts_are_cut_into_words_and_pinned_by_filters() -> None:
+    explainer = KernelShap(
+        *thinking(), budget=12, granularity=Granularity.TURN, pinned=lambda one: one.text == "is", progress=False
+    )
+    game = explainer.game(CHAT_PROMPT, Reasoned(thoughts="The sea is green", answer=ANSWER, by=Granularity.WORD))
+    assert [feature.text for feature in game.features] == [" ".join(PROMPT), "The", "sea", "green"]
+
+
+@pytest.mark.parametrize(
+    "occlusion", each([Drop(), Drop(retokenize=True), Replace("_"), Replace("a b")], [Drop(retokenize=True)])
+)
+def test_every_occlusion_leaves_the_marks(occlusion: Any) -> None:
+    """As it plays a text in which the thoughts stand as they are."""
+    game = ExactShapley(*thinking(), occlusion=occlusion, **OPTIONS).game(CHAT_PROMPT, GIVEN)
+    [[empty], [full]] = game.inputs(torch.tensor([[False] * 4, [True] * 4]))
+    tokenizer = thinking()[1]
+    assert tokenizer.decode(full.ids).endswith(f"<|assistant|><think>\n{THOUGHTS}\n</think>\n\n")
+    left = tokenizer.decode(empty.ids)
+    assert "<think>" in left and left.endswith("\n</think>\n\n")
+    assert not any(word in left for word in ("sky", "sea"))
+
+
+def test_repeated_thoughts_are_averaged_and_their_spread_is_an_error() -> None:
+    target = Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=6, repeats=3)
+    [result] = ExactShapley(*thinking(), seed=3, **OPTIONS)(CHAT_PROMPT, target)
+    [again] = ExactShapley(*thinking(), seed=3, **OPTIONS)(CHAT_PROMPT, target)
+    assert torch.equal(result.values, again.values)
+    assert result.evaluations.repeats is not None
+    assert torch.allclose(result.evaluations.repeats.mean(0), result.values)
+    assert float(result.standard_errors.max()) > 0
+    assert any("thought 3 times" in note for note in result.notes)
+
+
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_answers_are_compared_where_they_are_generated_anew(effect: Any) -> None:
+    similar = ResponseSimilarity(similarity=TfIdf(), generate={"max_new_tokens": 4})
+    target = Reasoned(effect=effect, thoughts=THOUGHTS, answer="green sea", max_tokens=LIMIT)
+    [result] = ExactShapley(*thinking(), inference_mode=similar, **OPTIONS)(CHAT_PROMPT, target)
+    assert result.effect == effect
+    assert result.responses.originals[0].text == "green sea"
+    if effect == "direct":
+        ids = [*prompt_ids((True, True)), *ids_of(f"<think>\n{THOUGHTS}\n</think>\n\n")]
+        said = thinking()[0].generate(torch.tensor([ids]), max_new_tokens=4, do_sample=False, pad_token_id=0)[0, len(ids) :]
+        assert result.responses.texts[1] == thinking()[1].decode(said, skip_special_tokens=True).strip()
+
+
+def test_gradients_are_taken_with_thoughts_held_fixed() -> None:
+    explainer = IntegratedGradients(*thinking(), whole_answer=True, steps=8, **OPTIONS)
+    [result] = explainer(CHAT_PROMPT, GIVEN)
+    assert result.n == 4
+    with pytest.raises(ValueError, match="written anew have no gradients"):
+        explainer(CHAT_PROMPT, Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER))
+
+
+def test_a_plan_counts_thoughts() -> None:
+    explainer = ExactShapley(*thinking(), **OPTIONS)
+    total = explainer.plan(CHAT_PROMPT, Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=20, repeats=2))
+    length = len(prompt_ids((True, True)))
+    assert (total.evaluations, total.requests, total.thought_tokens) == (4, 16, 4 * 2 * 20)
+    assert total.prompt_tokens == 8 * length + 8 * (length + 20)
+    assert total.cost(prompt=0.0, answer=1e6) == 160
+    direct = explainer.plan(CHAT_PROMPT, GIVEN)
+    assert (direct.evaluations, direct.thought_tokens) == (16, 0)
+    with pytest.raises(ValueError, match="not known before it has thought"):
+        explainer.plan(CHAT_PROMPT, Reasoned())
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (Reasoned("sky", effect="total", thoughts=THOUGHTS, answer=ANSWER), "occurs 1 times|lies within the thoughts"),
+        ([Reasoned(), Reasoned("thoughts")], "only target"),
+        (Reasoned(thoughts=THOUGHTS, answer=ANSWER, max_tokens=5000, effect="total"), "need .* positions, the model has"),
+        (Reasoned(max_tokens=2), "cut at 2 tokens|without thoughts"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(target: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        ExactShapley(*thinking(), **OPTIONS)(CHAT_PROMPT, target)
+
+
+def test_thoughts_of_a_model_that_has_none_are_refused() -> None:
+    model, tokenizer = thinking()
+    bare = byte_bpe()
+    explainer = Occlusion(model, bare, **OPTIONS)
+    with pytest.raises(ValueError, match="has no thoughts: neither its chat template nor its tokenizer"):
+        explainer(CHAT_PROMPT, Reasoned())
+    told = Reasoned(thoughts=THOUGHTS, answer=ANSWER, marks=ThoughtMarks("[T]", "[/T]"))
+    assert explainer(CHAT_PROMPT, told)[0].n == 4
+    with pytest.raises(ValueError, match="The model answered without thoughts between '<think>' and '</think>'"):
+        Occlusion(model, tokenizer, generate={"max_new_tokens": 2}, **OPTIONS)("the sky", Reasoned(max_tokens=3))
+    off = byte_bpe()
+    off.chat_template = CHAT + "<think>\n\n</think>\n\n"
+    with pytest.raises(ValueError, match="has turned the model's thoughts off"):
+        Occlusion(model, off, **OPTIONS)(CHAT_PROMPT, Reasoned())
+    with pytest.raises(ValueError, match="a Template is filled in several ways"):
+        ExactShapley(model, tokenizer, **OPTIONS)(Template("a {b}", {"b": "c"}, {"b": "d"}), GIVEN)
+
+
+def test_an_answer_is_traced_through_its_thoughts(tmp_path: Any) -> None:
+    """Each sentence is explained by what is before it, as it is when it is asked about alone."""
+    explainer = ExactShapley(*thinking(), **OPTIONS)
+    found = trace(explainer, CHAT_PROMPT, GIVEN)
+    assert (found.n, found.k) == (2, 2)
+    [direct] = explainer(CHAT_PROMPT, GIVEN)
+    assert torch.allclose(found.answer.attributions, direct.span().attributions)
+    for sentence, part in zip(found.sentences, SENTENCES, strict=True):
+        [alone] = explainer(CHAT_PROMPT, Reasoned(part, thoughts=THOUGHTS, answer=ANSWER))
+        assert torch.allclose(sentence.attributions, alone.span().attributions, atol=1e-4)
+    whole = float(found.answer.full - found.answer.empty)
+    assert float(found.total.sum() + found.kept.sum()) == pytest.approx(whole)
+    assert "2 parts of the prompt → 2 thoughts → 'green', in nats" in repr(found)
+    frame = found.to_frame()
+    assert frame["direct"].sum() == pytest.approx(whole, abs=1e-4)
+    assert frame[frame["part"] == "prompt"]["total"].sum() + frame["kept"].sum() == pytest.approx(whole, abs=1e-4)
+    found.to_html(tmp_path / "trace.html")
+    page = (tmp_path / "trace.html").read_text()
+    assert "<svg" in page and all(sentence in page for sentence in [*PROMPT, *SENTENCES])
+
+
+def test_a_trace_of_something_else_is_refused() -> None:
+    explainer = ExactShapley(*thinking(), **OPTIONS)
+    with pytest.raises(ValueError, match="made of direct effects"):
+        trace(explainer, CHAT_PROMPT, Reasoned(effect="total"))
+    with pytest.raises(ValueError, match="one input at a time; got 2"):
+        trace(explainer, [CHAT_PROMPT, CHAT_PROMPT], GIVEN)
+    with pytest.raises(ValueError, match="inference_mode is logits"):
+        trace(ExactShapley(*thinking(), inference_mode=InferenceModes.LOGITS, **OPTIONS), CHAT_PROMPT, GIVEN)
+    with pytest.raises(TypeError, match="trace takes an explainer, an input and a Reasoned target"):
+        trace(explainer, CHAT_PROMPT, "green")  # type: ignore[arg-type]
