@@ -155,19 +155,31 @@ class Attribution(Record):
 
         show(self)
 
-    def plot(self, path: str | PathLike[str] | None = None, target: int | None = None, numbers: bool = False) -> Any:
-        """A matplotlib figure, saved when `path` is given: bars for one target, a heat map for several.
+    def plot(
+        self,
+        path: str | PathLike[str] | None = None,
+        target: int | None = None,
+        numbers: bool = False,
+        kind: str | None = None,
+        width: int | float | None = None,
+    ) -> Any:
+        """A matplotlib figure, saved when `path` is given.
 
-        With images or clips, the prompt as it is read: heat maps and shaded segments over the coloured text, for one target or
-        for the whole answer; `numbers` writes the scores where they fit.
+        Args:
+            path: PNG, or PDF and SVG with text as text.
+            target: None for the whole answer, where a kind shows one.
+            numbers: "prompt" writes the scores where they fit.
+            kind: "bars" (of one target), "heat map" (of several), "prompt" (with images and clips as they are read),
+                "waterfall", "force", or "budget" (how scores settled). None: one of the first three that suits the result.
+            width: in inches; 3.4 for a column of a paper.
 
         Raises:
             ImportError: without matplotlib.
-            ValueError: when there is no such target.
+            ValueError: when there is no such target or kind, and for "budget" of a result that was not drawn.
         """
         from interpreto_mllm.plots.figure import figure
 
-        return figure(self, path, target, numbers)
+        return figure(self, path, target, numbers, kind, width)
 
     def to_html(self, path: str | PathLike[str]) -> None:
         """Write one self-contained HTML page with the coloured prompt; hovering shows scores, clicking a segment plays it."""

@@ -34,11 +34,11 @@ def comparison(compared: ComparedResults) -> str:
 
 
 def _column(result: Record, named: str, row: TargetScores) -> str:
-    ends, bound = NumberScale(max(abs(row.empty), abs(row.full), 1e-300)), NumberScale(row.bound).plain(row.bound)
+    bound = NumberScale(row.bound).plain(row.bound)
     return (
         f'<section><h2>{escape(named)}</h2><p class="said">{escape(visible(joined(result.targets)))}</p><div class="for">'
         f'<span class="legend">against <span>−{bound}</span><i></i><span>+{bound}</span> towards</span>'
-        f"<span>v(∅) {ends.plain(row.empty)} → v(N) {ends.plain(row.full)}</span></div>\n"
+        f"<span>{row.ends}</span></div>\n"
         f'<div class="prompt">{transcript(result, row)}</div></section>'
     )
 

@@ -1,4 +1,4 @@
-"""The result as a matplotlib figure: bars for one target, a heat map for several, and the prompt itself if it holds media."""
+"""The result as a matplotlib figure: bars, a heat map, the prompt itself, and the kinds that have files of their own."""
 
 from __future__ import annotations
 
@@ -8,48 +8,86 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.files import replace_file
-from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
+from interpreto_mllm.core.numbers import is_number
+from interpreto_mllm.core.shown import shown
+from interpreto_mllm.plots.budget import budget
+from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
 from interpreto_mllm.plots.fonts import installed_fonts, label
-from interpreto_mllm.plots.scores import target_scores
+from interpreto_mllm.plots.force import force
+from interpreto_mllm.plots.heat_map import heat_map
+from interpreto_mllm.plots.paper import Paper
+from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.sheet import sheet
 from interpreto_mllm.plots.summary import quantity
+from interpreto_mllm.plots.waterfall import waterfall
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+WIDTH = 7.5
+"""Inches, unless told."""
 
 MOST_BARS = 40
 
-MOST_COLUMNS, MOST_ROW_LABELS = 60, 80
-"""Of a heat map: with more features it shows the strongest, and of more targets only some are labelled."""
+KINDS = ("bars", "heat map", "prompt", "waterfall", "force", "budget")
 
 
-def figure(attribution: Record, path: str | PathLike[str] | None, target: int | None, numbers: bool) -> Figure:
+def figure(
+    attribution: Record,
+    path: str | PathLike[str] | None,
+    target: int | None,
+    numbers: bool,
+    kind: str | None = None,
+    width: int | float | None = None,
+) -> Figure:
     """Draw, and save when a path is given; the format is the path's suffix.
 
     Raises:
         ImportError: without matplotlib.
-        ValueError: when there is no such target.
+        ValueError: when there is no such target or kind, and for a width that is none.
     """
     if target is not None:
         attribution.require_target(target)
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"kind is {', '.join(map(repr, KINDS))} or None; got {shown(kind)}.")
+    if width is not None and not (is_number(width) and 2 <= width <= 40):
+        raise ValueError(f"width is a number of inches from 2 to 40; got {shown(width)}.")
+    if kind is None:
+        one = attribution.t == 1 or target is not None
+        kind = "prompt" if attribution.media else "bars" if one else "heat map"
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = installed_fonts()
-    with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
-        if attribution.media:
-            drawn = sheet(attribution, target, numbers, fonts)
-        elif attribution.t == 1 or target is not None:
-            drawn = _bars(attribution, target or 0, fonts)
-        else:
-            drawn = _heat_map(attribution, fonts)
+    paper = Paper(WIDTH if width is None else float(width), installed_fonts())
+    with plt.rc_context(
+        {
+            "font.family": list(paper.fonts),
+            "font.size": paper.points,
+            "axes.unicode_minus": True,
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,
+        }
+    ):
+        drawn = _drawn(attribution, target, numbers, kind, paper, width is not None)
         if path is not None:
             save(drawn, path, dpi=160, facecolor="white")
     plt.close(drawn)
     return drawn
+
+
+def _drawn(attribution: Record, target: int | None, numbers: bool, kind: str, paper: Paper, fixed: bool) -> Figure:
+    if kind == "prompt":
+        return sheet(attribution, target, numbers, paper.fonts)
+    if kind == "heat map":
+        return heat_map(attribution, paper, fixed)
+    if kind == "budget":
+        return budget(attribution, paper)
+    row = shown_scores(attribution)[0] if target is None else target_scores(attribution, target)
+    if kind == "bars":
+        return _bars(attribution, row, paper)
+    return waterfall(attribution, row, paper) if kind == "waterfall" else force(attribution, row, paper)
 
 
 def save(drawn: Figure, path: str | PathLike[str] | BytesIO, **options: Any) -> None:
@@ -63,60 +101,26 @@ def save(drawn: Figure, path: str | PathLike[str] | BytesIO, **options: Any) -> 
     replace_file(path, file.getvalue())
 
 
-def _bars(attribution: Record, target: int, fonts: dict[str, str]) -> Figure:
+def _bars(attribution: Record, scores: TargetScores, paper: Paper) -> Figure:
     import matplotlib.pyplot as plt
 
-    scores = target_scores(attribution, target)
-    shown = sorted(scores.strongest(MOST_BARS))
-    drawn, axes = plt.subplots(figsize=(7.5, 1.5 + 0.3 * len(shown)), layout="constrained")
-    heights = [scores.scores[feature] for feature in shown]
-    errors = None if scores.errors is None else [scores.errors[feature] for feature in shown]
+    kept = sorted(scores.strongest(MOST_BARS))
+    drawn, axes = plt.subplots(figsize=(paper.width, 1.5 + paper.line * len(kept)), layout="constrained")
+    heights = [scores.scores[feature] for feature in kept]
+    errors = None if scores.errors is None else [scores.errors[feature] for feature in kept]
     colours = [hexadecimal(TOWARDS if height > 0 else AGAINST) for height in heights]
-    axes.barh(range(len(shown)), heights, xerr=errors, color=colours, height=0.72, error_kw={"ecolor": "#444444", "capsize": 2})
+    axes.barh(range(len(kept)), heights, xerr=errors, color=colours, height=0.72, error_kw={"ecolor": "#444444", "capsize": 2})
     axes.axvline(0, color="#444444", linewidth=0.8)
-    names = [label(attribution.features[feature].name, fonts) for feature in shown]
-    axes.set_yticks(range(len(shown)), labels=names, parse_math=False)
-    axes.set_ylim(len(shown) - 0.4, -0.6)
+    names = [label(attribution.features[feature].name, paper.fonts, min(24, paper.letters)) for feature in kept]
+    axes.set_yticks(range(len(kept)), labels=names, parse_math=False)
+    axes.set_ylim(len(kept) - 0.4, -0.6)
     if not scores.bound:
         axes.set_xlim(-1, 1)
     axes.xaxis.grid(True, color="#e4e4e4", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel(quantity(attribution), parse_math=False)
-    rest = f", {len(shown)} strongest of {attribution.n} features" if len(shown) < attribution.n else ""
-    _title(axes, f"{label(scores.label, fonts, 48)}    v(∅) {scores.empty:.3g} → v(N) {scores.full:.3g}{rest}")
+    axes.set_xlabel(paper.fitting(quantity(attribution)), parse_math=False)
+    rest = f", {len(kept)} strongest of {attribution.n} features" if len(kept) < attribution.n else ""
+    paper.title(drawn, f"{label(scores.label, paper.fonts, 48)}    {scores.ends}{rest}")
     return drawn
-
-
-def _heat_map(attribution: Record, fonts: dict[str, str]) -> Figure:
-    import matplotlib.pyplot as plt
-    from matplotlib.colors import LinearSegmentedColormap
-
-    strongest = attribution.attributions.abs().amax(0).argsort(descending=True, stable=True)[:MOST_COLUMNS]
-    shown = strongest.sort().values.tolist()
-    scores = attribution.attributions[:, shown].detach().cpu().double().numpy()
-    bound = float(abs(scores).max()) or 1.0
-    size = (3.5 + 0.27 * len(shown), min(2.4 + 0.27 * attribution.t, 24))
-    drawn, axes = plt.subplots(figsize=size, layout="constrained")
-    stops = [hexadecimal(colour) for colour in (AGAINST, PAPER, TOWARDS)]
-    colours = LinearSegmentedColormap.from_list("against to towards", stops)
-    image = axes.pcolormesh(scores, cmap=colours, vmin=-bound, vmax=bound, edgecolors="white", linewidth=0.6)
-    axes.invert_yaxis()
-    lines = range(0, attribution.t, -(-attribution.t // MOST_ROW_LABELS))
-    names = [label(attribution.features[feature].name, fonts) for feature in shown]
-    axes.set_xticks([column + 0.5 for column in range(len(shown))], labels=names, rotation=90, parse_math=False)
-    labels = [label(attribution.targets[line], fonts) for line in lines]
-    axes.set_yticks([line + 0.5 for line in lines], labels=labels, parse_math=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    bar = drawn.colorbar(image, ax=axes, shrink=min(1.0, 3 / size[1] + 0.2), pad=0.02, aspect=18)
-    bar.set_label(quantity(attribution), parse_math=False)
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    which = "each feature" if len(shown) == attribution.n else f"the {len(shown)} strongest of {attribution.n:,} features"
-    _title(axes, f"{attribution.estimand} of {which} (columns) for each {attribution.unit} (rows)")
-    return drawn
-
-
-def _title(axes: Axes, text: str) -> None:
-    axes.set_title(text, loc="left", fontsize=10, parse_math=False)

@@ -67,6 +67,16 @@ class TargetScores:
         scale, error = NumberScale(self.bound), 0.0 if self.errors is None or entry >= len(self.scores) else self.errors[entry]
         return scale.signed(self.value(entry)) + ("" if error == 0 else f" ± {scale.plain(error)}")
 
+    @property
+    def ends(self) -> str:
+        """The values of nothing and of the whole prompt."""
+        scale = NumberScale(max(abs(self.empty), abs(self.full), 1e-300))
+        return f"v(∅) {scale.plain(self.empty)} → v(N) {scale.plain(self.full)}"
+
+    def signed(self, value: float) -> str:
+        """A number on the scale of the scores, with its sign."""
+        return NumberScale(self.bound).signed(value)
+
     def short(self, entry: int) -> str:
         """A score in few characters, with as many decimals as the largest score needs for two digits."""
         decimals = max(0, 1 - math.floor(math.log10(self.bound))) if self.bound else 0

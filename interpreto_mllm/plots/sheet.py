@@ -89,7 +89,7 @@ class Sheet:
 
     def title(self, heading: str) -> Block:
         row = self.row
-        subtitle = f"{quantity(self.attribution)}     v(∅) {row.empty:.3g} → v(N) {row.full:.3g}".replace("-", "−")
+        subtitle = f"{quantity(self.attribution)}     {row.ends}"
 
         def draw(bottom: float) -> None:
             self.write(MARGIN, bottom + 0.27, heading, fontsize=12, fontweight="bold", va="bottom")

@@ -238,7 +238,7 @@ def test_long_prompts_show_their_strongest_features():
     pytest.importorskip("matplotlib")
     [axes] = explained([[float(i) for i in range(100)]], worded("w " * 100), "w " * 100).plot().axes
     assert [bar.get_width() for bar in axes.patches] == [float(i) for i in range(60, 100)]
-    assert "40 strongest of 100" in axes.get_title(loc="left")
+    assert "40 strongest of 100" in axes.figure.get_suptitle()
 
 
 def test_the_heat_map_is_centred_on_zero():
@@ -302,7 +302,7 @@ def test_a_wide_heat_map_shows_the_strongest_features_in_prompt_order():
     axes, _ = explained(scores, worded("w " * 100), "w " * 100).plot().axes
     [image] = [c for c in axes.collections if c.get_array() is not None]
     assert image.get_array()[0].tolist() == [float(i) for i in range(40, 100)]
-    assert "the 60 strongest of 100 features" in axes.get_title(loc="left")
+    assert "the 60 strongest of 100 features" in axes.figure.get_suptitle()
 
 
 def test_labels_are_never_read_as_formulas(tmp_path):
