@@ -15,6 +15,9 @@ NAME_OF_KEY = "\u0000key"
 LISTED = ("tools", "documents")
 """Fields of a chat whose entries can be left out one by one."""
 
+OWN = ("trusted",)
+"""Fields of messages, tools and documents that neither templates nor servers are shown."""
+
 TRUSTED = {"system": True, "developer": True, "user": True, "tools": True}
 UNTRUSTED = dict.fromkeys(("tool", "function", "ipython", "observation", "documents"), False)
 

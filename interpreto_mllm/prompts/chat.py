@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from interpreto_mllm.chats import documents, tools
@@ -11,7 +12,7 @@ from interpreto_mllm.chats.parts import Part, trust
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.processing import Processing
 
-__all__ = ["Chat", "Message", "Part", "check_chat", "ends_with_assistant", "is_chat", "parts_of", "texts_of"]
+__all__ = ["Chat", "Message", "Part", "check_chat", "ends_with_assistant", "is_chat", "parts_of", "texts_beside", "texts_of"]
 
 MEDIA_KEYS = {kind: (kind, "url", "path") for kind in ("image", "audio", "video")}
 """The keys that may hold the content of a part, by type."""
@@ -78,12 +79,19 @@ def texts_of(chat: Chat) -> list[Part]:
     found = [part for part in parts_of(chat.messages) if part.kind == "text"]
     for turn, message in enumerate(chat.messages):
         source, label = _named(chat.messages, turn)
-        told: dict[str, Any] = {"source": source, "label": label, "trusted": trust(message["role"], message)}
-        thoughts = [(name, message[name]) for name in THOUGHTS if isinstance(message.get(name), str)]
-        path = ("messages", turn)
-        found += [Part(turn, message["role"], "text", text, (*path, name), part="thoughts", **told) for name, text in thoughts]
-        found += tools.calls_of(message, turn)
+        found += [
+            replace(part, source=part.source or source, label=part.label or label) for part in texts_beside(message, turn)
+        ]
     return [*found, *tools.texts_of(chat.tools or ()), *documents.texts_of(chat.documents or ())]
+
+
+def texts_beside(message: Message, turn: int) -> list[Part]:
+    """The texts of a message beside its content: its thoughts, and its calls."""
+    thoughts = [(name, message[name]) for name in THOUGHTS if isinstance(message.get(name), str)]
+    told: dict[str, Any] = {"part": "thoughts", "trusted": trust(message["role"], message)}
+    path = ("messages", turn)
+    found = [Part(turn, message["role"], "text", text, (*path, name), **told) for name, text in thoughts]
+    return [*found, *tools.calls_of(message, turn)]
 
 
 def _named(messages: Sequence[Message], turn: int) -> tuple[str | None, str | None]:

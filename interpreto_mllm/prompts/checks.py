@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from interpreto_mllm.chats.chat import Chat
 from interpreto_mllm.chats.parts import LISTED
 from interpreto_mllm.core.shown import shown
+from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.chat import RESULTS
 from interpreto_mllm.prompts.mapping import MEDIA
 from interpreto_mllm.prompts.processing import Processing
@@ -37,6 +38,15 @@ def check_roles(chat: Chat, roles: Collection[str]) -> None:
     strange = sorted(set(roles) - present - ROLES)
     if strange:
         raise ValueError(f"roles names {strange[0]!r}, which no message has; the chat has {sorted(present)}.")
+
+
+def check_sizes(media: Sequence[Medium]) -> None:
+    """Raise a ValueError if one of some images and clips can be left out, for a granularity under which tokens stay."""
+    if not all(medium.keeps_size for medium in media):
+        raise ValueError(
+            "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
+            "Fill() for images and Mute() for clips, or another granularity."
+        )
 
 
 def check_text(text: str, tokenizer: Any, positions: int | None) -> None:

@@ -18,8 +18,9 @@ from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.tokens import Tokens
 
-Render = Callable[[Collection[int]], tuple[str, Sequence[Span | None]]]
-"""From the indices of the images and clips to leave out to the text, and the spans of its written parts, None for one gone."""
+Render = Callable[[Collection[int], Collection[int]], tuple[str, Sequence[Span | None]]]
+"""From the indices of the images and clips to leave out, and of the tools and documents, to the text, and the spans of its
+written parts, None for one that is gone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,7 @@ class Mixed:
 
     Args:
         processing: of the model.
-        render: the text, and where its written parts are, without some of the images and clips.
+        render: the text, and where its written parts are, without some of the images and clips, and some tools and documents.
         media: the images and clips.
         special: whether the tokenizer adds its special tokens; None for a text without placeholders, where the processor
             finds a place for its image and decides.
@@ -41,19 +42,24 @@ class Mixed:
     _known: dict[Any, tuple[Tokens, Any, Sequence[Span | None]]] = field(default_factory=dict)
     _blanks: dict[Any, Blanks | None] = field(default_factory=dict)
 
-    def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
+    def tokens(
+        self, states: Sequence[State], unlisted: tuple[int, ...] = ()
+    ) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
         """The tokens with the media in these states, their types if the processor gives some, and the spans of the parts.
 
-        Tokens that the processor inserts for an image or a clip count as special.
+        Tokens that the processor inserts for an image or a clip count as special. `unlisted` are the tools and documents that
+        are left out.
         """
-        key = tuple(state.size for state in states)
+        key = (*(state.size for state in states), unlisted)
         if key not in self._known:
-            tokens, _, spans = self._known[key] = self._tokens(states)
+            tokens, _, spans = self._known[key] = self._tokens(states, unlisted)
             self._blanks[key] = Blanks.of(tokens, _there(spans), self.processing.tokenizer)
         return self._known[key]
 
-    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
-        text, spans = self.render([index for index, state in enumerate(states) if state.dropped])
+    def _tokens(
+        self, states: Sequence[State], unlisted: tuple[int, ...]
+    ) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
+        text, spans = self.render([index for index, state in enumerate(states) if state.dropped], unlisted)
         plain = Tokens.of_text(text, self.processing.tokenizer, add_special_tokens=self.special is not False)
         kept = [state for state in states if not state.dropped]
         if not kept and self.processing.needs_image:
@@ -86,11 +92,11 @@ class Mixed:
         return np.flatnonzero(np.isin(plain.ids, ids)).tolist()
 
     def layout(
-        self, states: Sequence[State], features: Sequence[Feature]
+        self, states: Sequence[State], features: Sequence[Feature], unlisted: tuple[int, ...] = ()
     ) -> tuple[ModelInput, Int[np.ndarray, "l"], Blanks | None]:
         """The tokens with the media in these states, the feature that owns each, or -1, and the blanks among them."""
         _, _, whole = self.tokens([State.whole(medium) for medium in self.media])
-        tokens, types, spans = self.tokens(states)
+        tokens, types, spans = self.tokens(states, unlisted)
         moved, owners = [], []
         for index, feature in enumerate(features):
             for start, end in feature.spans:
@@ -101,7 +107,7 @@ class Mixed:
         of_span = tokens.owners(moved, _there(spans))
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
-        return ModelInput(tokens.ids, None, types), owner, self._blanks[tuple(state.size for state in states)]
+        return ModelInput(tokens.ids, None, types), owner, self._blanks[*(state.size for state in states), unlisted]
 
 
 def _there(spans: Sequence[Span | None]) -> list[Span]:

@@ -23,8 +23,11 @@ Agreed = TypeVar("Agreed")
 
 Hierarchy = list["int | Hierarchy"]
 
-Layouts = Callable[[Sequence[State], Sequence[Feature]], tuple[ModelInput, Int[np.ndarray, "l"], Blanks | None]]
-"""From what is left of the images and clips, and the features, to the tokens, their owners and the blanks among them."""
+Layouts = Callable[
+    [Sequence[State], Sequence[Feature], tuple[int, ...]], tuple[ModelInput, Int[np.ndarray, "l"], Blanks | None]
+]
+"""From what is left of the images and clips, the features, and the tools and documents that are left out, to the tokens, their
+owners and the blanks among them."""
 
 
 @runtime_checkable
@@ -77,12 +80,13 @@ class TokenPrompt:
         occlusion: how an absent feature of the text disappears.
         regions: the pieces of `text` that were written in one go, one per part of a chat message.
         media: the images and clips.
-        layouts: gives the tokens and their owners when some of `media` take fewer tokens, or none.
+        layouts: gives the tokens and their owners when some of `media` take fewer tokens, or none, and without some `entries`.
         conversation: the chat that it is, if it is one.
         notes: what the reader of a result must know of it.
         retokenizer: tokenises the text without its absent features; None where the tokens that are left stay as they are.
         blanks: tokens that are left out where nothing is left before them; None where all tokens stay.
         effect: which effects its features have: "direct" where it goes on with thoughts that are held fixed.
+        entries: for each tool and document the positions of its tokens that may be absent: where all are, it is not listed.
     """
 
     text: str
@@ -98,6 +102,7 @@ class TokenPrompt:
     retokenizer: Retokenizer | None = None
     blanks: Blanks | None = None
     effect: str = ""
+    entries: tuple[Int[np.ndarray, "_"], ...] = ()
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         with_none = np.concatenate([coalitions.cpu().numpy(), np.ones((len(coalitions), 1), dtype=bool)], axis=1)
@@ -106,12 +111,10 @@ class TokenPrompt:
     def _input_for(self, coalition: Bool[np.ndarray, "_"]) -> ModelInput:
         if self.retokenizer is not None and not coalition.all():
             return self.retokenizer.input_for(self.features, coalition[: len(self.features)])
-        if not self.media:
-            return self._occluded(self.whole, coalition, self.owner, self.blanks)
-        states = self._states(coalition)
+        states, unlisted = self._states(coalition), self._unlisted(coalition)
         whole, owner, blanks = self.whole, self.owner, self.blanks
-        if self.layouts is not None and not all(state.medium.keeps_size for state in states):
-            whole, owner, blanks = self.layouts(states, self.features)
+        if self.layouts is not None and (unlisted or not all(state.medium.keeps_size for state in states)):
+            whole, owner, blanks = self.layouts(states, self.features, unlisted)
         occluded = self._occluded(whole, coalition, owner, None if self.blanks is None else blanks)
         return replace(occluded, media=tuple(state for state in states if not state.dropped))
 
@@ -120,6 +123,11 @@ class TokenPrompt:
     ) -> ModelInput:
         present = coalition[owner]
         return self.occlusion.apply(whole, present if blanks is None else blanks.dropped(present), owner)
+
+    def _unlisted(self, coalition: Bool[np.ndarray, "_"]) -> tuple[int, ...]:
+        """The tools and documents of which nothing is present."""
+        held = ((index, coalition[self.owner[positions]]) for index, positions in enumerate(self.entries))
+        return tuple(index for index, present in held if len(present) and not present.any())
 
     def _states(self, coalition: Bool[np.ndarray, "_"]) -> list[State]:
         """What is left of each image and clip."""

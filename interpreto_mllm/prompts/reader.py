@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from interpreto_mllm.chats.parts import Path
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.core.which import about
@@ -17,7 +18,7 @@ from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State, features_of, notes_of
 from interpreto_mllm.prompts.blanks import Blanks
 from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, parts_of
-from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_text
+from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_sizes, check_text
 from interpreto_mllm.prompts.clip_length import check_clip_length
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
@@ -45,6 +46,7 @@ from interpreto_mllm.prompts.parts import plain
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Layouts, Prompt, TokenPrompt
 from interpreto_mllm.prompts.reading_size import as_read
+from interpreto_mllm.prompts.regions import owned
 from interpreto_mllm.prompts.rendering import Rendering
 from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.selection import Cut, Groups, selected
@@ -92,7 +94,6 @@ class PromptReader:
 
     @property
     def tokenizer(self) -> Any:
-        """The model's tokenizer, None if it reads no text."""
         return self.processing.tokenizer
 
     def read(self, inputs: Any) -> list[Prompt]:
@@ -153,8 +154,8 @@ class PromptReader:
         check_roles(chat, self.roles)
         written = self._of_chat(chat, read)
         written.check(self.roles)
-        regions = written.regions(self.granularity)
-        prompt = self._mixed(written.mixed(read), regions, [(part.role, part.turn) for part in media])
+        of_media = [(part.role, part.turn) for part in media]
+        prompt = self._mixed(written.mixed(read), written.regions(self.granularity), of_media, written.entries)
         return replace(prompt, conversation=conversation, notes=(*prompt.notes, *written.notes))
 
     def _check_chat(self, chat: Chat) -> None:
@@ -188,7 +189,7 @@ class PromptReader:
         written = [part for region in messages or [Region((0, len(text)))] for part in within(region, gaps)]
         spans, held = [region.span for region in written], markup.left_out(text, places, kinds, messages or [])
         special = None if media and not held else True
-        mixed = Mixed(self.processing, lambda dropped: without(text, held, spans, dropped if held else ()), media, special)
+        mixed = Mixed(self.processing, lambda dropped, _: without(text, held, spans, dropped if held else ()), media, special)
         around = [message_around(place, messages or []) for place in places] or [(None, None)] * len(media)
         prompt = self._mixed(mixed, written, around)
         return prompt if messages is None else replace(prompt, notes=(*prompt.notes, self.rendered))
@@ -205,8 +206,10 @@ class PromptReader:
         """A prompt of a single image or clip, without text."""
         return with_something_left(self._selected(media_only(media, self.occlusion, self.processing.modalities)))
 
-    def _mixed(self, mixed: Mixed, written: Sequence[Region | None], of_media: Sequence[Origin]) -> TokenPrompt:
-        """The prompt of a text with images and clips, the parts of it that may be features, and role and turn of the media."""
+    def _mixed(
+        self, mixed: Mixed, written: Sequence[Region | None], of_media: Sequence[Origin], entries: Sequence[Path] = ()
+    ) -> TokenPrompt:
+        """The prompt of a text with images and clips, of its parts that may be features, and of role and turn of the media."""
         whole = [State.whole(medium) for medium in mixed.media]
         tokens, types, spans = mixed.tokens(whole)
         regions = [one for one in placed(written, spans, tokens.text) if self._plays(one.role, one.turn)]
@@ -218,13 +221,10 @@ class PromptReader:
         ]
         if not regions and not pieces:
             raise ValueError("The messages to explain are empty: there is nothing to explain.")
-        if self.granularity is Granularity.ALL_TOKENS and not all(medium.keeps_size for medium in mixed.media):
-            raise ValueError(
-                "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
-                "Fill() for images and Mute() for clips, or another granularity."
-            )
-        layouts = mixed.layout if mixed.media else None
-        return self._cut(tokens, regions, types, pieces, mixed.media, layouts, None if mixed.media else mixed.special)
+        if self.granularity is Granularity.ALL_TOKENS:
+            check_sizes(mixed.media)
+        layouts = mixed.layout if mixed.media or entries else None
+        return self._cut(tokens, regions, types, pieces, mixed.media, layouts, mixed.special, entries)
 
     def _plays(self, role: str | None, turn: int | None) -> bool:
         """Whether messages of this role and turn are explained."""
@@ -275,6 +275,7 @@ class PromptReader:
         media: tuple[Medium, ...] = (),
         layouts: Layouts | None = None,
         special: bool | None = None,
+        entries: Sequence[Path] = (),
     ) -> TokenPrompt:
         """The prompt whose features are the pieces of its images and clips, and those of these regions of its text."""
         self._check_placeholders(tokens, {medium.modality for medium in media})
@@ -287,7 +288,9 @@ class PromptReader:
         prompt = TokenPrompt(tokens.text, whole, owner, every, self.occlusion, spans, media, layouts, blanks=blanks)
         prompt = replace(prompt, notes=notes_of(media))
         if isinstance(self.occlusion, Drop) and self.occlusion.retokenize:
-            prompt = replace(prompt, retokenizer=self._retokenizer(prompt, special))
+            prompt = replace(prompt, retokenizer=self._retokenizer(prompt, None if media else special))
+        elif isinstance(self.occlusion, Drop):
+            prompt = replace(prompt, entries=owned(entries, regions, tokens, owner))
         return self._selected(prompt)
 
     def _selected(self, prompt: Cut) -> Cut:

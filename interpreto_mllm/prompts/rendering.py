@@ -9,14 +9,11 @@ from typing import Any
 
 from interpreto_mllm.chats.chat import Chat
 from interpreto_mllm.chats.marks import Marked, Origin, chunks
-from interpreto_mllm.chats.parts import LISTED, Part, Path, rewritten, without
+from interpreto_mllm.chats.parts import LISTED, OWN, Part, Path, rewritten, without
 from interpreto_mllm.chats.places import Place, lost, places
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.chat import MEDIA_KEYS, texts_of
 from interpreto_mllm.prompts.processing import Processing
-
-OWN = ("trusted",)
-"""Fields of messages, tools and documents that templates are not shown."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int
 
+from interpreto_mllm.chats.parts import Path
 from interpreto_mllm.chats.places import Place
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.prompts.granularity import BY_TOKEN, Granularity, Span, Splitter, check_spans
@@ -34,6 +35,7 @@ class Region:
             they were written.
         written: what was written, where there is a place.
         whole: whether it is one feature at granularities coarser than words.
+        entry: the path to the tool or document that it is in.
     """
 
     span: Span
@@ -46,6 +48,7 @@ class Region:
     place: Place | None = None
     written: str = ""
     whole: bool = False
+    entry: Path | None = None
 
     def read(self, text: str) -> str:
         """What was written, of the text of the whole prompt."""

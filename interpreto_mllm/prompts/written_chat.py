@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from interpreto_mllm.chats.extents import member_around, object_around
-from interpreto_mllm.chats.parts import LISTED, Part, Path
+from interpreto_mllm.chats.parts import LISTED, Path
 from interpreto_mllm.chats.places import Place
 from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.mixed import Mixed
+from interpreto_mllm.prompts.regions import Key, regions_of
 from interpreto_mllm.prompts.rendering import Rendering
-from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.prompts.splitter import Region
 
-Key = tuple[object, ...]
-"""Names a piece: ("text", index, which of its places), ("member", entry, name) or ("entry", entry)."""
+Reach = Callable[[str, Span, Span], Span]
+"""From a rendering, a stretch of it and the room around that to how far it reaches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class WrittenChat:
         begins = self.whole.processing.tokenizer.bos_token
         return bool(self.whole.processing.modalities) and not (begins is not None and self.whole.text.startswith(begins))
 
-    def texts(self, dropped: Collection[int]) -> tuple[str, list[Span]]:
+    def texts(self, dropped: Collection[int], unlisted: Collection[int] = ()) -> tuple[str, list[Span]]:
         """The chat without some images and clips: its text, and from where to where each text of it reaches."""
         rendering = replace(self.whole, dropped=dropped) if dropped else self.whole
         spans: list[Span] = [(0, 0)] * len(rendering.parts)
@@ -83,40 +83,18 @@ class WrittenChat:
 
     def regions(self, granularity: Granularity | Splitter | list[Span]) -> list[Region | None]:
         """For each of `keys` the region that is cut into features, None where it is in another one or has none of its own."""
-        found = _pieces(self.whole)
-        coarse = granularity in (Granularity.TURN, Granularity.ALL_TOKENS)
-        members = granularity is Granularity.SENTENCE or isinstance(granularity, Sentences)
-        taken: set[int] = set()
-        regions: dict[Key, Region] = {}
-        for key in reversed(self.keys):  # entries, then members, then texts
-            kind, first, *_ = key
-            parts = self.whole.parts
-            if kind == "text":
-                assert isinstance(first, int)
-                if first not in taken:
-                    regions[key] = self._text(first, key)
-                continue
-            if not (coarse if kind == "entry" else members):
-                continue
-            mine = [
-                index for index, part in enumerate(parts) if part.entry == first and (kind == "entry" or part.member == key[2])
-            ]
-            taken |= set(mine)
-            part = parts[mine[0]]
-            label = part.label if kind == "member" else (part.label or "").partition(" · ")[0]
-            regions[key] = replace(_region(part, found[key]), label=label, whole=True)
-        return [regions.get(key) for key in self.keys]
+        found = regions_of(self.whole.parts, _pieces(self.whole), granularity)
+        return [self._read(key, found[key]) for key in self.keys]
 
-    def _text(self, index: int, key: Key) -> Region:
-        part = self.whole.parts[index]
-        place = [place for place in self.whole.places if place.text == index][key[2]]  # type: ignore[call-overload]
-        region = _region(part, place.span)
-        plain = self.whole.text[slice(*place.span)] == part.content[slice(*place.within)]
-        return region if plain else replace(region, place=place, written=part.content)
-
-
-def _region(part: Part, span: Span) -> Region:
-    return Region(span, part.role, part.turn, part.source, part.label, part.part, part.trusted)
+    def _read(self, key: Key, region: Region | None) -> Region | None:
+        """A region with where its characters are, if the template has written them otherwise."""
+        if region is None or key[0] != "text":
+            return region
+        _, index, which = key
+        place = [place for place in self.whole.places if place.text == index][int(str(which))]
+        content = self.whole.parts[place.text].content
+        plain = self.whole.text[slice(*place.span)] == content[slice(*place.within)]
+        return region if plain else replace(region, place=place, written=content)
 
 
 def _pieces(rendering: Rendering) -> dict[Key, Span]:
@@ -144,7 +122,7 @@ def _pieces(rendering: Rendering) -> dict[Key, Span]:
     return found
 
 
-def _around(rendering: Rendering, first: dict[int, Place], mine: Sequence[int], reach) -> Span | None:
+def _around(rendering: Rendering, first: dict[int, Place], mine: Sequence[int], reach: Reach) -> Span | None:
     """From the first to the last of some texts, and as far as they reach; None where others are between."""
     spans = sorted(first[index].span for index in mine)
     held = spans[0][0], max(end for _, end in spans)

@@ -108,6 +108,7 @@ class Server:
         if not chat:
             return self.tokenizer(body["prompt"], return_tensors="pt")["input_ids"]
         ways = {name: body[name] for name in ("add_generation_prompt", "continue_final_message") if name in body}
+        ways |= {name: body[name] for name in ("tools", "documents") if name in body} | body.get("chat_template_kwargs", {})
         text = self.tokenizer.apply_chat_template(body["messages"], tokenize=False, **{"add_generation_prompt": True, **ways})
         return self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
 

@@ -82,5 +82,16 @@ def arguments_with_answer(model_input: ModelInput, answer: str, route: str, stan
     prompt = prompt_arguments(model_input, route, stand_in)
     if route == "completion":
         return {"prompt": prompt["prompt"] + answer}
-    body = {"add_generation_prompt": False, "continue_final_message": True}
-    return {"messages": [*prompt["messages"], {"role": "assistant", "content": answer}], "extra_body": body}
+    extra, messages = prompt.pop("extra_body", {}), prompt.pop("messages")
+    continued = messages[-1] if extra.get("continue_final_message") else {"role": "assistant", "content": ""}
+    before = messages[:-1] if continued is messages[-1] else messages
+    body = {**extra, "add_generation_prompt": False, "continue_final_message": True}
+    return {**prompt, "messages": [*before, _longer(continued, answer)], "extra_body": body}
+
+
+def _longer(message: dict[str, Any], answer: str) -> dict[str, Any]:
+    """A message that goes on with an answer."""
+    content = message["content"]
+    if isinstance(content, list):
+        return {**message, "content": [*content, {"type": "text", "text": answer}]}
+    return {**message, "content": (content or "") + answer}

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from interpreto_mllm.adapters.remote.entries import FIELD, MESSAGE, REQUEST, decode_entry, with_call_ids
 from interpreto_mllm.adapters.remote.media import encoded
-from interpreto_mllm.prompts.chat import Message, parts_of
-from interpreto_mllm.prompts.granularity import Span
+from interpreto_mllm.prompts.chat import Message
 from interpreto_mllm.prompts.model_input import ModelInput
-from interpreto_mllm.prompts.tokens import Tokens
 
 ROLE = 0x200000
 """Added to the code points of a role; this id itself ends the role."""
@@ -62,60 +59,41 @@ class Characters:
         return "".join(chr(index) for index in ids)
 
 
-def encode_chat(messages: Sequence[Message], headed: bool = True) -> tuple[Tokens, list[Span]]:
-    """A chat as ids for roles, parts and characters, and the span of each text in the text of the whole.
-
-    Args:
-        messages: with texts or lists of parts as their content.
-        headed: whether the text shows roles before their messages.
-    """
-    text, spans, media = "", [], 0
-    ids: list[int] = []
-    offsets: list[Span] = []
-    for message in messages:
-        ids += [ROLE + ord(character) for character in message["role"]] + [ROLE]
-        text += f"{message['role']}: " if headed else ""
-        for number, part in enumerate(parts_of([message])):
-            if part.kind != "text":
-                ids.append(MEDIUM + media)
-                media += 1
-                continue
-            ids += [TEXT] if isinstance(message["content"], list) else []
-            text += "\n" if number and text[-1:] not in ("", "\n") else ""
-            offsets += [(0, 0)] * (len(ids) - len(offsets))
-            spans.append((len(text), len(text) + len(part.content)))
-            offsets += [(index, index + 1) for index in range(*spans[-1])]
-            ids += Characters().encode(part.content)
-            text += part.content
-        text += "\n" if headed else ""
-    offsets += [(0, 0)] * (len(ids) - len(offsets))
-    numbers = np.asarray(ids, dtype=np.int64)
-    return Tokens(text, numbers, tuple(offsets), numbers >= ROLE), spans
-
-
 def prompt_arguments(model_input: ModelInput, route: str, stand_in: str | None = None) -> dict[str, Any]:
-    """The arguments of a request that hold the prompt; `stand_in` is sent where there is no text of it, or of a message."""
+    """The arguments of a request that hold the prompt; `stand_in` is sent where there is no text of it, or of a message.
+
+    What the protocol has no field for is in its `extra_body`: documents, arguments of the template, a message to continue.
+    """
     if route == "chat":
-        messages = decode_chat(model_input)
-        return {"messages": [{**each, "content": each["content"] or stand_in or ""} for each in messages]}
+        messages, fields = decode_chat(model_input)
+        filled = [
+            each if each.get("tool_calls") else {**each, "content": each["content"] or stand_in or ""} for each in messages
+        ]
+        tools = {"tools": tools} if (tools := fields.pop("tools", None)) else {}
+        return {"messages": filled, **tools, **({"extra_body": fields} if fields else {})}
     text = Characters().decode(model_input.ids.tolist())
     return {"prompt": stand_in if stand_in and not text.strip() else text}
 
 
-def decode_chat(model_input: ModelInput) -> list[Message]:
-    """Inverse of `encode_chat`; text without a role becomes a message of the user.
+def decode_chat(model_input: ModelInput) -> tuple[list[Message], dict[str, Any]]:
+    """The messages that ids stand for, and what else is sent beside them; text without a role is a message of the user.
 
     In a message of parts, empty texts are left out; a message without parts is empty.
-
-    Example:
-        >>> tokens, _ = encode_chat([{"role": "system", "content": "a"}, {"role": "user", "content": ""}])
-        >>> decode_chat(ModelInput(tokens.ids))
-        [{'role': 'system', 'content': 'a'}, {'role': 'user', 'content': ''}]
     """
     messages: list[Message] = []
+    fields: dict[str, Any] = {}
     states, role = iter(model_input.media), ""
-    for index in model_input.ids.tolist():
-        if index >= TEXT:
+    ids = iter(model_input.ids.tolist())
+    for index in ids:
+        if index == FIELD:
+            name, entry = decode_entry(ids)
+            if name == MESSAGE:
+                messages[-1] |= entry or {}
+            elif name == REQUEST:
+                fields |= entry or {}
+            elif entry is not None:
+                fields.setdefault(name, []).append(entry)
+        elif index >= TEXT:
             part = {"type": "text", "text": ""} if index == TEXT else encoded(next(states))
             messages[-1]["content"] = [*messages[-1]["content"], part]
         elif index > ROLE:
@@ -126,16 +104,18 @@ def decode_chat(model_input: ModelInput) -> list[Message]:
         else:
             messages += [] if messages else [{"role": "user", "content": ""}]
             _append(messages[-1], chr(index))
-    return [{**message, "content": _without_empty_texts(message["content"])} for message in messages]
+    return with_call_ids([{**each, "content": _without_empty_texts(each["content"])} for each in messages]), fields
 
 
 def _append(message: Message, character: str) -> None:
-    if isinstance(message["content"], str):
-        message["content"] += character
+    if not isinstance(message["content"], list):
+        message["content"] = (message["content"] or "") + character
     else:
         message["content"][-1]["text"] += character
 
 
-def _without_empty_texts(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
+def _without_empty_texts(content: str | list[dict[str, Any]] | None) -> str | list[dict[str, Any]] | None:
     """The content without empty text parts."""
-    return content if isinstance(content, str) else [part for part in content if part.get("text") != ""] or ""
+    return (
+        content if content is None or isinstance(content, str) else [part for part in content if part.get("text") != ""] or ""
+    )

@@ -7,18 +7,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
-
-from interpreto_mllm.adapters.remote.messages import MEDIUM, Characters, encode_chat
+from interpreto_mllm.adapters.remote.messages import Characters
 from interpreto_mllm.adapters.remote.model import RemoteModel
+from interpreto_mllm.adapters.remote.sent_chat import SentChat
 from interpreto_mllm.media.picture import Picture
-from interpreto_mllm.media.state import Medium, State
-from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, parts_of, texts_of
+from interpreto_mllm.media.state import Medium
+from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, texts_of
 from interpreto_mllm.prompts.checks import check_characters, check_text
 from interpreto_mllm.prompts.encoding import EncodedPrompt
-from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.known_markup import KNOWN, RENDERED_FOR_SERVER, RENDERED_WITHIN_MESSAGE
-from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.pair import Pair
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
@@ -74,9 +71,9 @@ class RemoteReader(PromptReader):
     def _one(self, one: Any) -> Prompt:
         if isinstance(one, str) and not self.bare:
             check_text(one, self.tokenizer, None)
-            tokens, spans = encode_chat([{"role": "user", "content": one}], headed=False)
+            tokens = SentChat(Chat([{"role": "user", "content": one}]), self.processing, headed=False).tokens
             notes = () if KNOWN.messages(one) is None else (RENDERED_WITHIN_MESSAGE,)
-            return replace(self._cut(tokens, [Region(spans[0])]), notes=notes)
+            return replace(self._cut(tokens, [Region((0, len(tokens.text)))]), notes=notes)
         if isinstance(one, Pair):
             raise TypeError("A remote model takes texts and chats: a Pair is put together by a model's own tokenizer.")
         if (isinstance(one, Chat) or is_chat(one)) and self.bare:
@@ -103,8 +100,6 @@ class RemoteReader(PromptReader):
         """No character stands for an image or a clip."""
 
     def _check_chat(self, chat: Chat) -> None:
-        if not chat.bare or len(texts_of(chat)) > sum(part.kind == "text" for part in parts_of(chat.messages)):
-            raise ValueError("Tools, documents, calls, thoughts and arguments of a template are not sent to servers yet.")
         check_chat(chat.messages, self.processing, chat.continue_final_message)
         live = next((message["role"] for message in chat.messages if not message["role"].isprintable()), None)
         if live is not None:
@@ -114,51 +109,3 @@ class RemoteReader(PromptReader):
 
     def _of_chat(self, chat: Chat, media: tuple[Medium, ...]) -> SentChat:  # type: ignore[override]
         return SentChat(chat, self.processing)
-
-
-@dataclass(frozen=True, eq=False)
-class SentChat:
-    """A chat that a server renders.
-
-    Args:
-        chat: what is sent.
-        processing: of the server.
-    """
-
-    chat: Chat
-    processing: Processing
-    notes: ClassVar[tuple[str, ...]] = ()
-
-    def check(self, roles: Collection[str]) -> None:
-        """A server's template is not known."""
-
-    def regions(self, granularity: object) -> list[Region | None]:
-        """The texts of messages; where they are, `mixed` knows."""
-        texts = [part for part in parts_of(self.chat.messages) if part.kind == "text"]
-        told = ((part.role, part.turn, part.source, part.label, part.part, part.trusted) for part in texts)
-        return [Region((0, 0), *one) for one in told]
-
-    def mixed(self, media: tuple[Medium, ...]) -> Mixed:
-        """The chat with these images and clips."""
-        tokens, spans = encode_chat(self.chat.messages)
-        return _Chat(self.processing, lambda dropped: (tokens.text, spans), media, False, whole=tokens)
-
-    of_texts = mixed
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Chat(Mixed):
-    """A chat whose images and clips are single ids among its characters.
-
-    Args:
-        whole: the tokens with all images and clips.
-    """
-
-    whole: Tokens
-
-    def _tokens(self, states: Sequence[State]) -> tuple[Tokens, None, Sequence[Span | None]]:
-        dropped = [index for index, state in enumerate(states) if state.dropped]
-        kept = ~np.isin(self.whole.ids, [MEDIUM + index for index in dropped])
-        text, spans = self.render(dropped)
-        offsets = tuple(offset for offset, there in zip(self.whole.offsets, kept, strict=True) if there)
-        return Tokens(text, self.whole.ids[kept], offsets, self.whole.special[kept]), None, spans

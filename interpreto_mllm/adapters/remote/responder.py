@@ -90,7 +90,9 @@ class RemoteResponder:
         if self.seed is not None:
             source = f"{self.seed} {query.draw} ".encode() + query.input.key
             drawn["seed"] = int.from_bytes(hashlib.blake2b(source, digest_size=4).digest()) >> 1
-        return {**prompt_arguments(query.input, self.remote.route, self.remote.stand_in), **self.settings, **drawn}
+        prompt = prompt_arguments(query.input, self.remote.route, self.remote.stand_in)
+        extra = {**prompt.pop("extra_body", {}), **self.settings.get("extra_body", {})}
+        return {**prompt, **self.settings, **drawn, **({"extra_body": extra} if extra else {})}
 
 
 def arguments(settings: Mapping[str, Any], route: str) -> dict[str, Any]:
