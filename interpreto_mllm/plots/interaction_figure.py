@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
 from interpreto_mllm.plots.figure import save
 from interpreto_mllm.plots.fonts import installed_fonts, label
+from interpreto_mllm.plots.summary import counted
 from interpreto_mllm.results.interactions import NAMES, SETS, Interaction, SetValues
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _network(interactions: SetValues, target: int, top: int, fonts: dict[str, st
         interactions,
         target,
         fonts,
-        f"\n{len(found)} strongest {SETS[interactions.order]}s, worth more (red) or less (blue) together than apart",
+        f"\n{counted(len(found), f'strongest {SETS[interactions.order]}')}: together more (red) or less (blue)",
     )
     return drawn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
@@ -52,22 +53,28 @@ def fragment(interactions: SetValues, top: int) -> str:
     if interactions.errors is None:
         parts.append('<p class="warning" role="note">Errors are not known: trust the order, not the values.</p>')
     tables = [(label, interactions.top(top, target)) for target, label in enumerate(interactions.targets)]
-    bound = max((abs(one.value) for _, found in tables for one in found), default=0.0) or 1.0
+    bound = max((abs(one.value) + _half(one) for _, found in tables for one in found), default=0.0) or 1.0
     for label, found in tables:
         rows = "".join(_row(one, bound) for one in found)
-        parts.append(f'<h2>{escape(visible(label))}</h2>\n<ol class="bars">{rows}</ol>')
+        parts.append(f'<h2 style="text-transform: none">{escape(visible(label))}</h2>\n<ol class="bars">{rows}</ol>')
     return f'<div class="attribution">\n<style>{stylesheet()}</style>\n' + "\n".join(parts) + "\n</div>"
 
 
 def _row(one: Interaction, bound: float) -> str:
-    share, half = one.value / bound, 2 * (one.standard_error or 0.0) / bound
+    share, half = one.value / bound, _half(one) / bound
     ends = f"--from: {max(share - half, -1):.3f}; --to: {min(share + half, 1):.3f}"
     whisker = f'<s style="{ends}"></s>' if half > 0 else ""
-    kind = "towards" if one.value > 0 else "against"
+    kind, name = "towards" if one.value > 0 else "against", escape(_name(one))
     return (
-        f'<li><span class="name">{escape(_name(one))}</span><span class="score">{escape(one.number)}</span>'
+        f'<li><span class="name" title="{name}">{name}</span><span class="score">{escape(one.number)}</span>'
         f'<span class="track"><i class="{kind}" style="--strength: {abs(share):.3f}"></i>{whisker}</span></li>'
     )
+
+
+def _half(one: Interaction) -> float:
+    """Half the width of an interval, zero where no error is known."""
+    error = one.standard_error
+    return 0.0 if error is None or math.isnan(error) else 2 * error
 
 
 def _facts(interactions: SetValues) -> list[str]:
