@@ -30,6 +30,7 @@ from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.rescore import rescored
 from interpreto_mllm.results.shares import Shares, modality_shares
 from interpreto_mllm.results.synergy import synergy
+from interpreto_mllm.results.tokens import token_rows
 
 if TYPE_CHECKING:
     import pandas
@@ -56,8 +57,10 @@ class Attribution(Record):
     conservation_gap = property(conservation_gap)
 
     def rescore(self, mode: ResponseSimilarity | InferenceModes) -> Attribution:
-        """The answers of a similarity game under another embedding or measure; the model that answered is not called.
+        """The same answers under another value function; the model that answered is not called.
 
+        A result of log-probabilities, probabilities or perplexities under another of these, the mean log-probability
+        (MEAN_LOG_SOFTMAX) or the answer's logit (ANSWER_LOGIT). Or a similarity game under another embedding or measure.
         Embeddings by a model are given it here: `Static(model, tokenizer)`. `InferenceModes.LOG_SOFTMAX` and `SOFTMAX` explain
         how likely the original answer was, where the game was played with `log_probability=True`.
 
@@ -75,6 +78,21 @@ class Attribution(Record):
             [1.0]
         """
         return rescored(self, mode)
+
+    def tokens(self) -> Attribution:
+        """A row for each token, of a result whose rows are whole answers (`rows="answer"`).
+
+        Raises:
+            ValueError: for a result that has no tokens.
+
+        Example:
+            >>> from interpreto_mllm import KernelShap, testbed
+            >>> explainer = KernelShap(*testbed.load_recall(), rows="answer")
+            >>> [explanation] = explainer("the apple is red . what is the apple ?", " red .")
+            >>> explanation.targets, explanation.tokens().targets
+            (['red .'], ['red', ' .'])
+        """
+        return token_rows(self)
 
     def interval(self, level: float = 0.95) -> tuple[Float[Tensor, "t n"], Float[Tensor, "t n"]]:
         """Lower and upper ends of the confidence intervals of the scores, from their standard errors and the normal quantile.

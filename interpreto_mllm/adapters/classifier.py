@@ -26,6 +26,15 @@ from interpreto_mllm.prompts.processing import Processing
 NO_LABEL = "The model gives no label a probability above one half: its strongest one is explained."
 
 
+PROBABILITIES = (
+    InferenceModes.SOFTMAX,
+    InferenceModes.LOG_SOFTMAX,
+    InferenceModes.MEAN_LOG_SOFTMAX,
+    InferenceModes.ANSWER_LOGIT,
+)
+"""Modes that ask for the probability of a class."""
+
+
 class ClassifierAdapter(LocalAdapter[ClassTarget]):
     """Classifiers. An absent feature of a text is replaced by the mask token if there is one, else dropped, by default."""
 
@@ -42,7 +51,7 @@ class ClassifierAdapter(LocalAdapter[ClassTarget]):
     def __init__(self, model: Any, processing: Processing, mode: Mode, generation: Generation, batching: Batching):
         self.model, self.processing = model, processing
         self.classes, self.multi_label = self._count(), self._independent()
-        if mode in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX, InferenceModes.ANSWER_LOGIT):
+        if mode in PROBABILITIES:
             if self.multi_label:
                 self.notes = (self.sigmoid,)
             elif self.classes == 1:

@@ -76,6 +76,7 @@ class LocalAdapter(ModelAdapter[T]):
     def games(self, prompts: Sequence[Prompt], questions: Sequence[Question[T]]) -> list[ModelGame]:
         made = super().games(prompts, questions)
         averaged = Joint.of(mode_name(self.mode)) in (Joint.MEAN, Joint.GEOMETRIC_MEAN)
+        averaged &= self.mode is not InferenceModes.MEAN_LOG_SOFTMAX  # of which means have differences
         if averaged and any(isinstance(column, tuple) for question in questions for column in question.columns):
             raise ValueError(f"A Contrast has no meaning under {mode_name(self.mode)}: use LOG_SOFTMAX, SOFTMAX or LOGITS.")
         return [self._compared_with_whole(game) for game in made] if self.mode is InferenceModes.KL else made

@@ -14,6 +14,7 @@ from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.fingerprint import Fingerprint
 from interpreto_mllm.core.points import Gradients
 from interpreto_mllm.core.responses import Responses
+from interpreto_mllm.core.token_rows import TokenRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +96,8 @@ class Evaluations:
         log_weights: logarithms of the weights, where some exceed the largest float; None elsewhere.
         gradients: what a gradient method knows, at points of its own; its two coalitions are the baseline and the prompt.
         trials: where the sampling was repeated, the number of the trial that made each draw.
+        answers: where columns are tokens of several answers, or were, how many tokens each answer has.
+        tokens: the rows of tokens behind columns that are whole answers.
     """
 
     coalitions: Bool[Tensor, "p n"]
@@ -109,6 +112,8 @@ class Evaluations:
     log_weights: Float[Tensor, "m"] | None = None
     gradients: Gradients | None = None
     trials: Int[Tensor, "m"] | None = None
+    answers: Int[Tensor, "answers"] | None = None
+    tokens: TokenRows | None = None
 
     @property
     def n(self) -> int:
@@ -144,9 +149,9 @@ class Evaluations:
             return self
         draws = (kept.cumsum(0) - 1)[self.draws]
         repeats = None if self.repeats is None else self.repeats[:, kept]
-        return replace(
-            self, coalitions=self.coalitions[kept], values=self.values[kept], draws=draws, responses=None, repeats=repeats
-        )
+        tokens = None if self.tokens is None else self.tokens.of(kept)
+        parts = {"coalitions": self.coalitions[kept], "values": self.values[kept], "repeats": repeats, "tokens": tokens}
+        return replace(self, **parts, draws=draws, responses=None)
 
     def of_trial(self, number: int) -> Evaluations:
         """What one trial drew."""
@@ -154,6 +159,13 @@ class Evaluations:
         logs = None if self.log_weights is None else self.log_weights[mine]
         parts = {"draws": self.draws[mine], "weights": self.weights[mine], "chains": self.chains[mine], "log_weights": logs}
         return replace(self, **parts, trials=None).drawn
+
+    @property
+    def of_tokens(self) -> Evaluations:
+        """The evaluations whose columns are the tokens of answers; these themselves where nothing was joined."""
+        if self.tokens is None:
+            return self
+        return replace(self, values=self.tokens.values, repeats=self.tokens.repeats, tokens=None)
 
     def with_values(self, values: Float[Tensor, "p columns"]) -> Evaluations:
         """The same coalitions under other values, such as the sum of some targets."""

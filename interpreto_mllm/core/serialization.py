@@ -15,12 +15,13 @@ from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.points import COLUMNS, Gradients, Points
 from interpreto_mllm.core.responses import Response, Responses
+from interpreto_mllm.core.token_rows import TokenRows
 
 DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.bool, torch.int32, torch.int64, torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
-OTHERS = ("responses", "fingerprint", "design", "gradients")
+OTHERS = ("responses", "fingerprint", "design", "gradients", "tokens")
 TENSORS = [name for name in Evaluations.__dataclass_fields__ if name not in OTHERS]
 
 
@@ -32,6 +33,7 @@ def pack_evaluations(evaluations: Evaluations) -> dict[str, Any]:
         "responses": _written(evaluations.responses),
         "fingerprint": None if evaluations.fingerprint is None else dict(evaluations.fingerprint),
         **({} if evaluations.gradients is None else {"gradients": _written_gradients(evaluations.gradients)}),
+        **({} if evaluations.tokens is None else {"tokens": _written_tokens(evaluations.tokens)}),
     }
 
 
@@ -44,7 +46,8 @@ def unpack_evaluations(content: dict[str, Any]) -> Evaluations:
     tensors: dict[str, Any] = {name: unpack(one) for name, one in content["evaluations"].items() if one is not None}
     responses, fingerprint = _read_out(content.get("responses")), content.get("fingerprint")
     gradients = _read_gradients(content["gradients"]) if "gradients" in content else None
-    found = Evaluations(**tensors, responses=responses, fingerprint=fingerprint, gradients=gradients)
+    tokens = _read_tokens(content["tokens"]) if "tokens" in content else None
+    found = Evaluations(**tensors, responses=responses, fingerprint=fingerprint, gradients=gradients, tokens=tokens)
     _check(found)
     design = Design(content["design"]) if "design" in content else design_of_old(found)
     return replace(found, design=design)
@@ -155,6 +158,22 @@ def _read_gradients(written: dict[str, Any]) -> Gradients:
     points = Points(**{name: unpack(one) for name, one in written["points"].items() if one is not None})
     values, slopes, rest = (unpack(written[name]) for name in ("values", "slopes", "rest"))
     return Gradients(points, values, slopes, rest)
+
+
+def _written_tokens(tokens: TokenRows) -> dict[str, Any]:
+    return {
+        "values": pack(tokens.values),
+        "repeats": pack(tokens.repeats),
+        "labels": list(tokens.labels),
+        "unit": tokens.unit,
+    }
+
+
+def _read_tokens(written: dict[str, Any]) -> TokenRows:
+    values, repeats = (None if written[name] is None else unpack(written[name]) for name in ("values", "repeats"))
+    if values is None or values.shape[1] != len(written["labels"]) or not values.isfinite().all():
+        raise ValueError("the rows of tokens are not those of their labels")
+    return TokenRows(values, repeats, tuple(written["labels"]), written["unit"])
 
 
 def pack(tensor: Shaped[Tensor, "..."] | None) -> dict[str, Any] | None:

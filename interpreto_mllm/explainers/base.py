@@ -279,17 +279,18 @@ class AttributionExplainer(Reproducible):
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session, evaluations = run.game, run.session, run.evaluations()
+        evaluations, labels, unit = game.rows(evaluations, self.settings.rows == "answer")
         return Attribution.from_evaluations(
             evaluations,
             run.aggregator,
             counts=game.counted(session.counted(spent, run.paid)),
             method=choice.method,
             features=game.features,
-            targets=game.question.labels,
+            targets=labels,
             text=game.prompt.text,
             media=tuple(medium for medium in game.prompt.media if not isinstance(medium, Encoded)),
             mode=mode_name(self._mode),
-            unit=game.question.unit,  # type: ignore[arg-type]
+            unit=unit,  # type: ignore[arg-type]
             notes=(*choice.notes, *notes, *session.notes, *game.notes_on(evaluations)),
             conversation=game.prompt.conversation,
             settings=self.described(self.settings, self._adapter),

@@ -100,7 +100,7 @@ def known_evaluations(earlier: Sequence[Attribution | Evaluations] | None, games
 
 
 def _known(earlier: Attribution | Evaluations, game: ModelGame) -> Known:
-    evaluations = earlier.evaluations if isinstance(earlier, Attribution) else earlier
+    evaluations = (earlier.evaluations if isinstance(earlier, Attribution) else earlier).of_tokens
     if not len(evaluations.coalitions):
         return Known()
     game.check(evaluations)

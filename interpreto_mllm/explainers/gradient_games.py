@@ -92,7 +92,7 @@ def presences_for(
     where = Whereabouts(
         perturbator.start if given is None else given,  # type: ignore[arg-type]
         settings.layer,
-        settings.whole_answer,
+        settings.whole_answer or settings.rows == "answer",
         settings.batched_rows,
         settings.gradient_checkpointing,
         rules,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter, che
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.selection import Groups
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+
+Rows = Literal["tokens", "answer"]
+"""What an answer has a row for: each of its tokens, or the whole."""
 
 
 class Options(TypedDict, total=False):
@@ -59,6 +62,8 @@ class Options(TypedDict, total=False):
         batch_size: rows per forward pass, 32 by default.
         device: the device that the model is on; for another one, an error says how to move the model, which stays where it is.
         seed: of all randomness, 0 by default.
+        rows: "tokens", a row for each token of an answer, by default; or "answer", a row for the whole answer, which is worth
+            what `explanation.span()` says. The rows of tokens are kept: `explanation.tokens()`.
         roles: the chat roles whose messages are explained, `("user",)` by default.
         pinned: features that are always present and get no score: texts, indices, or a filter such as `punctuation`.
         groups: one label per feature, or a callable that returns them; features with equal labels form one player.
@@ -92,6 +97,7 @@ class Options(TypedDict, total=False):
     batch_size: int
     device: str | torch.device | None
     seed: int
+    rows: Rows
     roles: Collection[str]
     pinned: Pins
     groups: Groups | None
@@ -129,6 +135,7 @@ class Settings:
     batch_size: int = 32
     device: str | torch.device | None = None
     seed: int = 0
+    rows: Rows = "tokens"
     roles: Collection[str] = ("user",)
     pinned: Pins = ()
     groups: Groups | None = None
@@ -162,6 +169,8 @@ class Settings:
             raise ValueError(
                 f"pinned must be a list of texts or indices, or a filter such as punctuation; got {shown(self.pinned)}."
             )
+        if self.rows not in get_args(Rows):
+            raise ValueError(f"rows must be 'tokens' or 'answer'; got {shown(self.rows)}.")
         if not is_whole(self.seed):
             raise ValueError(f"seed must be an int; got {shown(self.seed)}.")
         for name, value in (("share_prefixes", self.share_prefixes), ("progress", self.progress)):

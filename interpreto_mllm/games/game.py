@@ -19,6 +19,7 @@ from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.fingerprint import Fingerprint
+from interpreto_mllm.core.token_rows import TokenRows
 from interpreto_mllm.engine.queries import Query, Scorer
 from interpreto_mllm.games.exchange import Remembered, shapiq_game
 from interpreto_mllm.games.fingerprint import ids_fingerprint, prompt_fingerprint, question_fingerprint
@@ -149,12 +150,24 @@ class ModelGame:
         """Evaluations with what else the game knows of them."""
         of_inputs = [self._of_inputs[key] for key in coalition_keys(evaluations.coalitions) if self.draws_inputs]
         repeats = torch.stack(of_inputs, dim=1) if of_inputs else None
-        return replace(evaluations, fingerprint=self.fingerprint if self.verified else None, repeats=repeats)
+        answers = torch.tensor(self.question.widths) if len(self.question.columns) > 1 else None
+        fingerprint = self.fingerprint if self.verified else None
+        return replace(evaluations, fingerprint=fingerprint, repeats=repeats, answers=answers)
 
     def of_answers(self, evaluations: Evaluations) -> Evaluations:
-        """The evaluations with the tokens of each answer as one target."""
-        joined = evaluations.mapped(self.question.of_answers)
-        return evaluations if joined.values.shape == evaluations.values.shape else joined
+        """The evaluations with the tokens of each answer as one target, which they keep."""
+        joined, question = evaluations.mapped(self.question.of_answers), self.question
+        if joined.values.shape == evaluations.values.shape:
+            return evaluations
+        tokens = TokenRows(evaluations.values, evaluations.repeats, tuple(question.labels), question.unit)
+        return replace(joined, tokens=tokens, answers=torch.tensor(question.widths))
+
+    def rows(self, evaluations: Evaluations, of_answers: bool) -> tuple[Evaluations, list[str], str]:
+        """The evaluations with a column for each row of a result, the labels of these, and what a row is."""
+        question = self.question
+        if not of_answers:
+            return evaluations, question.labels, question.unit
+        return self.of_answers(evaluations), question.answer_labels, "response" if question.unit == "token" else question.unit
 
     def counted(self, counts: Counts) -> Counts:
         """The cost of a play, with what only the game knows of it."""

@@ -23,6 +23,9 @@ class InferenceModes(Enum):
     one over the target's probability; KL, the divergence from the prediction after the whole prompt to the one after the
     coalition, in nats.
 
+    MEAN_LOG_SOFTMAX is the log-probability, of which an answer of several tokens has the mean, so that its length does not
+    count.
+
     ANSWER_LOGIT is log(p / (1 − p)) for the probability p of the whole answer, which has one row (Cohen-Wang et al.,
     "ContextCite", NeurIPS 2024). Unlike log p it does not flatten where the answer is all but certain.
 
@@ -39,6 +42,7 @@ class InferenceModes(Enum):
     LOGITS = "logits"
     SOFTMAX = "softmax"
     LOG_SOFTMAX = "log_softmax"
+    MEAN_LOG_SOFTMAX = "mean_log_softmax"
     ENTROPY = "entropy"
     PERPLEXITY = "perplexity"
     KL = "kl"
@@ -60,7 +64,7 @@ class InferenceModes(Enum):
         log_probabilities = chosen - torch.logsumexp(logits, dim=-1)
         if self is InferenceModes.PERPLEXITY:
             return log_probabilities.neg().exp()
-        return log_probabilities if self is InferenceModes.LOG_SOFTMAX else log_probabilities.exp()
+        return log_probabilities.exp() if self is InferenceModes.SOFTMAX else log_probabilities
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,13 @@ class Joint(Enum):
         """
         if mode.startswith(("top-", "TopMass(")):  # on results, and in fingerprints
             return cls.MEAN
-        return {"softmax": cls.PRODUCT, "perplexity": cls.GEOMETRIC_MEAN, "answer_logit": cls.LOGIT}.get(mode, cls.SUM)
+        others = {
+            "softmax": cls.PRODUCT,
+            "mean_log_softmax": cls.MEAN,
+            "perplexity": cls.GEOMETRIC_MEAN,
+            "answer_logit": cls.LOGIT,
+        }
+        return others.get(mode, cls.SUM)
 
     def __call__(self, values: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
         """The value of all columns together."""
@@ -134,6 +144,14 @@ def logit_of_product(logits: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
     logs = torch.nn.functional.logsigmoid(logits.double()).sum(1).clamp_max(-torch.finfo(torch.float64).tiny)
     return logs - (-torch.expm1(logs)).log()
 
+
+OF_LOG_PROBABILITIES: dict[object, Callable[[Tensor], Tensor]] = {
+    InferenceModes.LOG_SOFTMAX: lambda logs: logs,
+    InferenceModes.MEAN_LOG_SOFTMAX: lambda logs: logs,
+    InferenceModes.SOFTMAX: torch.exp,
+    InferenceModes.PERPLEXITY: lambda logs: torch.exp(-logs),
+}
+"""Modes whose value is a function of the target's log-probability, and that function."""
 
 DISTRIBUTION_MODES = (InferenceModes.ENTROPY, InferenceModes.PERPLEXITY, InferenceModes.KL)
 
@@ -179,7 +197,7 @@ def of_independent_labels(mode: Mode) -> Mode:
     """
     if mode is InferenceModes.ANSWER_LOGIT:
         return InferenceModes.LOGITS
-    if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+    if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX, InferenceModes.MEAN_LOG_SOFTMAX):
         return mode
     function = torch.sigmoid if mode is InferenceModes.SOFTMAX else torch.nn.functional.logsigmoid
     return lambda logits, targets: function(logits.gather(-1, targets[..., None])[..., 0])

@@ -207,6 +207,22 @@ class Question(Generic[Kind]):
                 columns += values.unbind(1) if self.whole is None else [self.whole(values)]
         return stack(columns, dim=1)
 
+    @property
+    def widths(self) -> list[int]:
+        """How many columns of the game are of each target or contrast."""
+        if self.whole is not None:
+            return [1] * len(self.columns)
+        return [1 if isinstance(column, tuple) else len(self.targets[column].labels) for column in self.columns]
+
+    @property
+    def answer_labels(self) -> list[str]:
+        """One text for each target and each contrast."""
+        names, start = [], 0
+        for width in self.widths:
+            names.append(joined(self.labels[start : start + width]))
+            start += width
+        return names
+
     def of_answers(self, columns: Float[Tensor, "p t"]) -> Float[Tensor, "p answers"]:
         """One column for each target and each contrast, from those of the game: the tokens of an answer as one.
 
@@ -218,8 +234,7 @@ class Question(Generic[Kind]):
         """
         if self.whole is not None:
             return columns
-        widths = [1 if isinstance(column, tuple) else len(self.targets[column].labels) for column in self.columns]
-        return stack([self.joint(part) for part in columns.split(widths, 1)], dim=1)
+        return stack([self.joint(part) for part in columns.split(self.widths, 1)], dim=1)
 
 
 def pose(given: Sequence[Any], make: Callable[[Any], Made], unit: str, joint: Joint) -> Question[Made]:
@@ -248,7 +263,7 @@ def is_ids(target: Any) -> bool:
     items = _as_lists(target)
     if not isinstance(items, (list, tuple)) or not (items or hasattr(target, "ndim")):
         return False
-    return all(_is_int(_as_lists(item)) for item in items)
+    return all(is_whole(_as_lists(item)) for item in items)
 
 
 def per_input(targets: Any, count: int, single: bool, ids_are_one: bool) -> list[list[Any] | None]:
@@ -283,7 +298,3 @@ def per_input(targets: Any, count: int, single: bool, ids_are_one: bool) -> list
 def _as_lists(given: Any) -> Any:
     """A tensor or an array as (nested) lists, or as a number where it has no dimensions; anything else as it is."""
     return given.tolist() if hasattr(given, "ndim") and hasattr(given, "tolist") else given
-
-
-def _is_int(item: Any) -> bool:
-    return is_whole(item)

@@ -75,7 +75,7 @@ class EvaluatedGame:
             if record.n != n:
                 raise ValueError(f"The game has {n} features, and the result of {record.method} has {record.n}.")
             if evaluated._is_of(record, same_game):
-                known = zip(coalition_keys(record.coalitions), record.values.double(), strict=True)
+                known = zip(coalition_keys(record.coalitions), record.evaluations.of_tokens.values.double(), strict=True)
                 evaluated._values = {**dict(known), **evaluated._values}
         return evaluated
 
@@ -86,7 +86,9 @@ class EvaluatedGame:
             return False
         if not isinstance(game, ModelGame):
             return same_game and record.fingerprint is None
-        return record.fingerprint == game.fingerprint and record.t == len(game.question.labels)
+        return record.fingerprint == game.fingerprint and record.evaluations.of_tokens.values.shape[1] == len(
+            game.question.labels
+        )
 
     def __call__(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The values of coalitions; those that are not known are evaluated together."""

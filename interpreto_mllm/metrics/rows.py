@@ -48,7 +48,9 @@ def column_of(record: Record, index: int, values: Float[Tensor, "p t"]) -> Float
     Raises:
         ValueError: for a game of another number of targets.
     """
-    columns = values.shape[1]
+    columns, answers = values.shape[1], record.evaluations.answers
+    if record.evaluations.tokens is not None and answers is not None and int(answers.sum()) == columns:
+        return Joint.of(record.mode)(values.split(answers.tolist(), 1)[index])
     joined = record.unit == "token" and columns > 1
     if joined and (record.t == 1 or (columns == record.t and whole_answer(record) is not None)):
         return Joint.of(record.mode)(values)

@@ -12,6 +12,7 @@ from torch import Tensor
 from interpreto_mllm.core.responses import Responses
 from interpreto_mllm.games.modes import InferenceModes, check_mode, mode_name
 from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.revalue import revalued
 from interpreto_mllm.similarity.response_similarity import Comparison, ResponseSimilarity
 
 Kept = TypeVar("Kept", bound=Record)
@@ -19,10 +20,9 @@ Kept = TypeVar("Kept", bound=Record)
 
 def rescored(record: Kept, mode: ResponseSimilarity | InferenceModes) -> Kept:
     """The result under another value function; see `Attribution.rescore`."""
-    responses = record.responses
+    responses, checked = record.responses, check_mode(mode)
     if responses is None:
-        raise ValueError("This result holds no answers to compare: only those of a similarity game can be rescored.")
-    checked = check_mode(mode)
+        return revalued(record, checked)
     compares = isinstance(checked, ResponseSimilarity)
     repeats = _similarities(responses, checked) if compares else _likelihoods(responses, checked)
     evaluations = record.evaluations.with_values(repeats.mean(0))

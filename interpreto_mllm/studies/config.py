@@ -90,6 +90,7 @@ class Study(BaseModel):
     until: JsonValue = None
     num_trials: JsonValue = None
     batch_size: JsonValue = None
+    rows: JsonValue = None
     roles: JsonValue = None
     pinned: JsonValue = None
     groups: JsonValue = None

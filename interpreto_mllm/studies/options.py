@@ -38,7 +38,7 @@ AXES = (
 """Options that a list of values sweeps over."""
 
 PLAIN = (
-    *("until", "num_trials", "batch_size", "roles", "pinned", "groups", "generate", "share_prefixes"),
+    *("until", "num_trials", "batch_size", "rows", "roles", "pinned", "groups", "generate", "share_prefixes"),
     *("baseline", "layer", "whole_answer", "batched_rows", "gradient_checkpointing"),
 )
 """Options with one value, which may be a list itself."""

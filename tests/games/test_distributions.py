@@ -112,6 +112,7 @@ def test_what_has_no_distribution_is_refused() -> None:
     for mode in MODES:
         with pytest.raises(ValueError, match=rf"do not exclude one another.*{mode_name(mode)}"):
             ExactShapley(labels, wordpiece(), inference_mode=mode, occlusion=Drop())
+    for mode in (ENTROPY, KL, TopMass(3)):
         with pytest.raises(ValueError, match=f"A server gives no logits for {mode_name(mode)}"):
             ExactShapley(RemoteModel("http://localhost:9", "some"), inference_mode=mode)
     with pytest.raises(ValueError, match="KL compares with the prediction after the whole prompt, where its gradient is zero"):

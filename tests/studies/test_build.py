@@ -71,6 +71,7 @@ SWEPT: dict[str, tuple[dict[str, Any], str, list[str]]] = {
     "until": ({"until": {"TopK": 1}}, "until", ["TopK(k=1"]),
     "num_trials": ({"num_trials": 2}, "num_trials", ["2"]),
     "batch_size": ({"batch_size": 4}, "batch_size", ["4"]),
+    "rows": ({"rows": "answer"}, "rows", ["answer"]),
     "roles": ({"roles": ["user", "system"]}, "roles", ["('user', 'system')"]),
     "groups": ({"groups": [0, 0, 1, 1, 1, 2, 2, 2, 2, 2]}, "groups", ["[0, 0, 1"]),
     "generate": ({"generate": {"max_new_tokens": 2}}, "generate", ["{'max_new_tokens': 2}"]),

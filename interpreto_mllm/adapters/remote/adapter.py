@@ -17,7 +17,7 @@ from interpreto_mllm.adapters.responding import RespondingAdapter, original_targ
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
-from interpreto_mllm.games.modes import InferenceModes, mode_name
+from interpreto_mllm.games.modes import OF_LOG_PROBABILITIES, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.targets import TextTarget
 from interpreto_mllm.media.cuts import Cuts
@@ -121,7 +121,7 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
     answer_tokens = 1
 
     def __init__(self, model: RemoteModel, mode: Mode, generation: Generation):
-        if mode not in (InferenceModes.SOFTMAX, InferenceModes.LOG_SOFTMAX):
+        if mode not in OF_LOG_PROBABILITIES:
             raise ValueError(
                 f"A server gives no logits for {mode_name(mode)}: use LOG_SOFTMAX or SOFTMAX if it returns log-probabilities "
                 "of given answers, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
@@ -129,7 +129,7 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
         _check_generation(generation.arguments)
         super().__init__(model, RemoteProcessing.of(model))
         self.generation = generation
-        self.scorer = RemoteScorer(model, generation.arguments.get("extra_body", {}), mode is InferenceModes.SOFTMAX)
+        self.scorer = RemoteScorer(model, generation.arguments.get("extra_body", {}), OF_LOG_PROBABILITIES[mode])
 
     def scorer_of_call(self) -> RemoteScorer:
         return self.scorer

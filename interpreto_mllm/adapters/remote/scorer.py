@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -36,12 +36,12 @@ class RemoteScorer:
     Args:
         remote: the server and its model.
         extra: what else is in the body of each request.
-        probability: whether values are probabilities.
+        value: of log-probabilities.
     """
 
-    def __init__(self, remote: RemoteModel, extra: Mapping[str, Any], probability: bool):
+    def __init__(self, remote: RemoteModel, extra: Mapping[str, Any], value: Callable[[Tensor], Tensor]):
         self.pool = RequestPool(remote)
-        self.remote, self.extra, self.probability = remote, dict(extra), probability
+        self.remote, self.extra, self.value = remote, dict(extra), value
         self._protocol: LogprobProtocol | None = None
         self._apart: float | None = None
 
@@ -129,8 +129,7 @@ class RemoteScorer:
         return {**given, **protocol.arguments, "extra_body": extra, "max_tokens": 1, "temperature": 0.0}
 
     def _values(self, log_probabilities: Sequence[float]) -> Float[Tensor, "1 t"]:
-        values = torch.tensor([log_probabilities], dtype=torch.float64)
-        return values.exp() if self.probability else values
+        return self.value(torch.tensor([log_probabilities], dtype=torch.float64))
 
 
 def _apart(one: TokenLogProbs, other: TokenLogProbs) -> float:

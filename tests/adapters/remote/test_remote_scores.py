@@ -77,6 +77,15 @@ def test_an_answer_in_a_chat_is_as_likely_as_locally(server: Server, recall: Any
     )
 
 
+@pytest.mark.parametrize("mode", [InferenceModes.MEAN_LOG_SOFTMAX, InferenceModes.PERPLEXITY])
+def test_what_follows_from_log_probabilities_needs_no_logits(server: Server, recall: Any, mode: Any) -> None:
+    options = {**OPTIONS, "inference_mode": mode, "rows": "answer"}
+    [there] = ExactShapley(RemoteModel(server.url, "recall"), **options)(CHAT, "red .")
+    [here] = ExactShapley(*recall, **options)(CHAT, "red .")
+    torch.testing.assert_close(there.values.double(), here.values.double(), rtol=1e-4, atol=1e-5)
+    assert there.t == here.t == 1 and there.tokens().t == 2
+
+
 @pytest.mark.parametrize("offers", [{"prompt_logprobs"}, {"echo", "logprobs"}])
 @pytest.mark.parametrize("mode", each(MODES, MODES[:1]))
 def test_an_answer_to_a_text_is_as_likely_as_locally(server: Server, recall: Any, mode: Any, offers: set[str]) -> None:
