@@ -48,12 +48,18 @@ def rendered_call(call: ToolCall, render: Render) -> WrittenAnswer:
     prompt = render([], True)
     for form in _forms():
         text = _after_prompt(call, form, render, prompt)
-        if text is not None and str(call.name) in text:
+        if text is not None and any(piece in text for piece in _pieces(call)):
             return WrittenAnswer(text, _span(call, form, render, prompt, text))
     raise ValueError(
         f"The chat template does not write tool calls after this chat, so {call} cannot be scored as it would: give the text "
         "that the model writes for it as the target, or set a tokenizer.chat_template that writes tool_calls."
     )
+
+
+def _pieces(call: ToolCall) -> list[str]:
+    """What is in a call that was written: its name, or all of an argument."""
+    value = call.given.get(call.argument or "")
+    return [str(call.name), *([value] if isinstance(value, str) and value else [])]
 
 
 Form = Callable[[str, dict[str, Any]], Message]

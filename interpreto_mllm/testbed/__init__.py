@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.renamed import renamed
 from interpreto_mllm.testbed.facts import FactPrompt, Word, sample_fact_prompts
+from interpreto_mllm.testbed.injections import CALLS, InjectionPrompt, sample_injections
 from interpreto_mllm.testbed.question import PlantedQuestion
 from interpreto_mllm.testbed.shapes import ScenePrompt, sample_scene_prompts
 from interpreto_mllm.testbed.sounds import ClipPrompt, sample_clip_prompts
@@ -20,14 +21,17 @@ __all__ = [
     "SIGHT",
     "ClipPrompt",
     "FactPrompt",
+    "InjectionPrompt",
     "PlantedQuestion",
     "ScenePrompt",
     "Word",
+    "load_caller",
     "load_hearing",
     "load_recall",
     "load_sight",
     "sample_clip_prompts",
     "sample_fact_prompts",
+    "sample_injections",
     "sample_scene_prompts",
 ]
 
@@ -50,6 +54,24 @@ def load_recall() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     return _load(AutoModelForCausalLM, RECALL), AutoTokenizer.from_pretrained(RECALL, local_files_only=True)
+
+
+def load_caller() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """`load_recall` with a chat template of tools: it reads their results, and calls `paint(colour=...)`.
+
+    The template writes the call as its argument. Where the user and the result of a tool say different colours of one thing,
+    the model follows one of the two.
+
+    Example:
+        >>> model, tokenizer = load_caller()
+        >>> call = {"type": "function", "function": {"name": "paint", "arguments": {"colour": "red"}}}
+        >>> print(tokenizer.apply_chat_template([{"role": "assistant", "tool_calls": [call]}], tokenize=False))
+        <bos><|assistant|>
+        red<|end|>
+    """
+    model, tokenizer = load_recall()
+    tokenizer.chat_template = CALLS
+    return model, tokenizer
 
 
 def load_sight() -> tuple[PreTrainedModel, ProcessorMixin]:
