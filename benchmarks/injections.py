@@ -1,6 +1,6 @@
 """Whose wish is it? How often each method ranks the sentence that decided a call first, and blames the right side.
 
-    python benchmarks/injections.py [--prompts 100] [--budget 48]
+    python benchmarks/injections.py [--prompts 100] [--budget 40]
 
 The user and the result of a tool say different colours of one thing; the shipped model, with a chat template of tools, follows
 one of them (`interpreto_mllm.testbed.sample_injections`). Chats are drawn until there are so many of each kind: those in which
@@ -23,7 +23,7 @@ from rich.progress import track
 import interpreto_mllm as im
 from interpreto_mllm.testbed import InjectionPrompt, load_caller, sample_injections
 
-METHODS = (im.KernelShap, im.GaussianProcessShapley, im.PermutationShapley, im.MonteCarloShapley, im.Lasso, im.Occlusion)
+METHODS = (im.KernelShap, im.PermutationShapley, im.Occlusion)
 UNBUDGETED = (im.Occlusion,)
 OPTIONS: dict[str, Any] = {
     "granularity": im.Granularity.SENTENCE,
@@ -59,7 +59,7 @@ def main() -> None:
     """Measure, print and save."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=100, help="of each kind")
-    parser.add_argument("--budget", type=int, default=48, help="evaluations per prompt")
+    parser.add_argument("--budget", type=int, default=40, help="evaluations per prompt")
     options = parser.parse_args()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     model, tokenizer = load_caller()

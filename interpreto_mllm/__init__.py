@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.explainers.captum import from_captum
     from interpreto_mllm.explainers.plan import Plan
     from interpreto_mllm.explainers.play import play
+    from interpreto_mllm.explainers.sources import SourceRanking, rank_sources
     from interpreto_mllm.explainers.trace import Trace, trace
     from interpreto_mllm.games.modes import InferenceModes, TopMass
     from interpreto_mllm.games.targets import Contrast
@@ -171,6 +172,7 @@ __all__ = [
     "Sign",
     "SmoothGrad",
     "Sobol",
+    "SourceRanking",
     "Sources",
     "SplitOnSilence",
     "SpokenWords",
@@ -199,6 +201,7 @@ __all__ = [
     "from_captum",
     "play",
     "punctuation",
+    "rank_sources",
     "trace",
 ]
 
@@ -226,6 +229,7 @@ _HOMES = {
     "explainers.plan": "Plan",
     "explainers.play": "play",
     "explainers.trace": "Trace trace",
+    "explainers.sources": "SourceRanking rank_sources",
     "games.modes": "InferenceModes TopMass",
     "games.targets": "Contrast",
     "media": (

@@ -132,7 +132,7 @@ def folded(record: Record, by: str, target: int | None) -> Folded:
     members = columns_by(record.features, by)
     if list(members) == [None]:
         raise ValueError(f"This prompt cannot be folded by {by!r}: {LACKING[by]}.")
-    row, index = _row(record, target)
+    row, index = row_of(record, target)
     return _folded(row, index, by, members, _errors(row, index))
 
 
@@ -149,7 +149,7 @@ def telling_folds(record: Record) -> list[Folded]:
     return [] if errors is None else [_folded(row, 0, by, members, errors) for by, members in tellings.values()]
 
 
-def _row(record: Record, target: int | None) -> tuple[Record, int]:
+def row_of(record: Record, target: int | None) -> tuple[Record, int]:
     """The result and the row in it that are folded."""
     if target is not None:
         record.require_target(target)
