@@ -14,11 +14,15 @@ from torch import Tensor, stack
 
 @dataclass(frozen=True)
 class Response:
-    """An answer: its text without surrounding space, and where they are known its token ids and its log-probability."""
+    """An answer: its text without surrounding space, and where they are known its token ids and its log-probability.
+
+    `thoughts` are those that were written before it, where a target was a part of an answer with thoughts.
+    """
 
     text: str
     ids: tuple[int, ...] = ()
     log_probability: float | None = None
+    thoughts: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -112,16 +112,22 @@ def _written(responses: Responses | None) -> dict[str, Any] | None:
         for each in (responses.answers, responses.history)
     )
     return {
-        "distinct": [[answer.text, list(answer.ids), answer.log_probability] for answer in numbers],
+        "distinct": [_packed_response(answer) for answer in numbers],
         "said": answers,
         "history": history,
-        "originals": [[answer.text, list(answer.ids), answer.log_probability] for answer in responses.originals],
+        "originals": [_packed_response(answer) for answer in responses.originals],
         "columns": list(responses.columns),
         "repeats": responses.repeats,
         "inputs_drawn": responses.inputs_drawn,
         "generation": dict(responses.generation),
         "original_log_probabilities": pack(responses.original_log_probabilities),
     }
+
+
+def _packed_response(response: Response) -> list[Any]:
+    """An answer, with its thoughts where it has some."""
+    thoughts = [] if response.thoughts is None else [response.thoughts]
+    return [response.text, list(response.ids), response.log_probability, *thoughts]
 
 
 def _read_out(written: dict[str, Any] | None) -> Responses | None:

@@ -54,5 +54,5 @@ def planned(adapter: ModelAdapter[Any], asked: Sequence[Planned], budgets: Seque
         requests += times + thoughts + one.own
         read += times * (longest + (one.most if thoughts else 0)) + (thoughts + one.own) * longest
         generated += times * adapter.answer_tokens
-        thought += (thoughts + one.own) * one.most
+        thought += (thoughts + one.own + (times if one.within else 0)) * one.most
     return Plan(sum(budgets), requests, read, generated, thought)

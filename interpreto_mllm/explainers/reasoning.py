@@ -10,8 +10,12 @@ import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.causal import CausalAdapter
-from interpreto_mllm.adapters.responding import LocalRespondingAdapter
+from interpreto_mllm.adapters.generating import DEFAULT_MAX_THOUGHTS
+from interpreto_mllm.adapters.remote.adapter import RemoteAdapter, RemoteRespondingAdapter
+from interpreto_mllm.adapters.remote.thoughts import RawWriter
+from interpreto_mllm.adapters.responding import LocalRespondingAdapter, RespondingAdapter
 from interpreto_mllm.core.which import about
+from interpreto_mllm.explainers.served_thoughts import NO_TOTAL, raw_writer, served_total
 from interpreto_mllm.games.targets import Contrast, per_input
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -19,7 +23,7 @@ from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
 from interpreto_mllm.prompts.reader import PromptReader
 from interpreto_mllm.thoughts.anew import Rethinking
 from interpreto_mllm.thoughts.held import HeldThoughts
-from interpreto_mllm.thoughts.marks import ThoughtMarks, find_marks
+from interpreto_mllm.thoughts.marks import KNOWN, ThoughtMarks, find_marks
 from interpreto_mllm.thoughts.target import Reasoned
 from interpreto_mllm.thoughts.written import Written
 
@@ -38,6 +42,7 @@ class Planned:
         most: tokens of thoughts at most.
         repeats: how often each coalition thinks.
         own: whether the model's own response is asked for first.
+        within: whether thoughts come with the answers, in one call.
     """
 
     prompt: Prompt
@@ -45,6 +50,7 @@ class Planned:
     most: int = 0
     repeats: int = 1
     own: bool = False
+    within: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,9 @@ class Reasoning:
         target = self._reasoned(targets)
         if target is None:
             return Planned(prompt)
-        own = target.answer is None or target.thoughts is None
+        own = target.answer is None or (target.thoughts is None and target.effect == "direct")
+        if target.effect == "total" and isinstance(self.adapter, RemoteRespondingAdapter):
+            return Planned(prompt, most=target.max_tokens or DEFAULT_MAX_THOUGHTS, own=own, within=True)
         if target.effect == "total":
             return Planned(prompt, True, self._most(prompt, target), target.repeats, own)
         if target.thoughts is None:
@@ -111,6 +119,8 @@ class Reasoning:
         target = self._reasoned(targets)
         if target is None:
             return prompt, targets
+        if isinstance(self.adapter, RemoteRespondingAdapter) and target.effect == "total":
+            return served_total(self.adapter, prompt, target)
         written = self.written(prompt, target)
         return self.direct(prompt, target, written) if target.effect == "direct" else self._total(prompt, target, written)
 
@@ -143,7 +153,7 @@ class Reasoning:
         answer = target.answer if isinstance(target.answer, str) else ""
         if target.thoughts is not None and target.answer is not None:
             return Written.given(target.thoughts, answer, causal.tokenizer, marks, opened)
-        own = self._own(causal, prompt, target, marks, opened)
+        own = self._own(prompt, target, marks, opened)
         if target.thoughts is None and target.answer is None:
             return own
         thoughts = own.text[slice(*own.thoughts)] if target.thoughts is None else target.thoughts
@@ -164,12 +174,15 @@ class Reasoning:
         before = [self.direct(prompt, replace(target, part=part, answer=None), written) for part in parts]
         return [*before, (whole, scored)]
 
-    def causal(self) -> CausalAdapter:
+    def causal(self) -> CausalAdapter | RawWriter:
         """How the language model is asked.
 
         Raises:
             TypeError: for other models.
+            ValueError: for a server that renders chats itself, which may do anything with thoughts that it is given.
         """
+        if isinstance(self.adapter, RemoteAdapter):
+            return raw_writer(self.adapter)
         adapter = self.adapter.generating if isinstance(self.adapter, LocalRespondingAdapter) else self.adapter
         if not isinstance(adapter, CausalAdapter):
             raise TypeError(
@@ -185,6 +198,8 @@ class Reasoning:
             ValueError: for a model that has none.
         """
         marks = target.marks or find_marks(self.adapter.processing)
+        if marks is None and isinstance(self.adapter, RemoteAdapter):
+            return KNOWN[0]
         if marks is None:
             raise ValueError(
                 f"{type(self.adapter.model).__name__} has no thoughts: neither its chat template nor its tokenizer has marks "
@@ -203,8 +218,9 @@ class Reasoning:
             )
         return marks.opens(text)
 
-    def _own(self, causal: CausalAdapter, prompt: Prompt, target: Reasoned, marks: ThoughtMarks, opened: bool) -> Written:
+    def _own(self, prompt: Prompt, target: Reasoned, marks: ThoughtMarks, opened: bool) -> Written:
         """What the model itself writes after the whole prompt."""
+        causal = self.causal()
         whole, most = self._whole(prompt), self._most(prompt, target)
         causal.check_answerable(prompt.conversation)
         ids = causal.response(whole, most, greedy=causal is not self.adapter)
@@ -227,7 +243,7 @@ class Reasoning:
     def direct(self, prompt: Prompt, target: Reasoned, written: Written) -> Asked:
         """The thoughts held fixed, as further features."""
         stop, scored = self._scored(target, written)
-        if stop < written.closing and isinstance(self.adapter, LocalRespondingAdapter):
+        if stop < written.closing and isinstance(self.adapter, RespondingAdapter):
             raise ValueError(
                 "Thoughts are not compared with others as answers are: use InferenceModes.LOG_SOFTMAX for how likely they are, "
                 "or part='answer'."
@@ -252,6 +268,8 @@ class Reasoning:
                 "use effect='direct'."
             )
         ids, causal = written.tokens.ids.tolist(), self.causal()
+        if isinstance(causal, RawWriter):
+            raise ValueError(NO_TOTAL)
         thinker = causal.thinker(self.marks(target), self._most(prompt, target), target.repeats, self.progress)
         return Rethinking(prompt, thinker, tuple(ids[: written.first]), tuple(ids[written.closing : stop])), scored
 
@@ -269,6 +287,6 @@ class Reasoning:
         """The first token that is asked about, and the targets."""
         if isinstance(target.answer, Contrast) and target.part == "answer":
             return len(written.tokens.ids), [target.answer]
-        span = written.span_of(target.part)
-        start, end = written.tokens_of(span)
-        return start, [written.tokens.ids[start:end].tolist()]
+        start, end = written.tokens_of(written.span_of(target.part))
+        ids = written.tokens.ids[start:end].tolist()
+        return start, [self.adapter.tokenizer.decode(ids) if isinstance(self.adapter, RemoteAdapter) else ids]

@@ -10,6 +10,7 @@ from interpreto_mllm.core.responses import Response
 from interpreto_mllm.games.targets import Target, TokenTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity.embeddings import PromptedResponse
+from interpreto_mllm.thoughts.served import ServedPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +22,14 @@ class Original:
         input: the whole prompt, which it answers.
         scored: its tokens, where its log-probability after each coalition is wanted too.
         repeatable: whether the model gives it whenever it reads `input`, so that it need not be generated again.
+        how: the part of a server's answers that is compared with it; None for all of them.
     """
 
     response: Response
     input: ModelInput
     scored: TokenTarget | None = None
     repeatable: bool = False
+    how: ServedPart | None = None
 
     @property
     def prompted_response(self) -> PromptedResponse:

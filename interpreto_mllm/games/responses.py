@@ -19,6 +19,7 @@ from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.response_scorer import ResponseScorer
 from interpreto_mllm.games.targets import Question
 from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.thoughts.anew import Rethinking
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,12 @@ class ResponseGame(ModelGame):
         evaluations = replace(evaluations, fingerprint=self.fingerprint if self.verified else None)
         inputs = self.inputs(evaluations.coalitions)
         prompted = [[(response, input) for input in row for response in self.scorer.responses[input.key]] for row in inputs]
+        if isinstance(self.prompt, Rethinking):
+            told = self.prompt.told(evaluations.coalitions, self.scorer.similarity.repeats)
+            prompted = [
+                [(replace(response, thoughts=thought), input) for (response, input), thought in zip(row, each, strict=True)]
+                for row, each in zip(prompted, told, strict=True)
+            ]
         answers = [tuple(response for response, _ in row) for row in prompted]
         responses = self._responses(answers, self._log_probabilities(evaluations.coalitions))
         if (responses.repeats == 1 and not self.draws_inputs) or not len(responses):

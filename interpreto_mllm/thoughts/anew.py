@@ -100,6 +100,11 @@ class Rethinking:
         begun = self.begun(coalitions)
         return [tuple(one for each in self.thinker.about(inputs) for one in each) for inputs in begun]
 
+    def told(self, coalitions: Bool[Tensor, "p n"], answers: int) -> list[list[str]]:
+        """The text of the thoughts behind each answer to each coalition, so many answers to each thought."""
+        thinker = self.thinker
+        return [[thinker.text(thought) for thought in row for _ in range(answers)] for row in self.thoughts(coalitions)]
+
     def hierarchy(self) -> Hierarchy:
         return self.prompt.hierarchy()
 

@@ -75,6 +75,10 @@ class Thinker:
             self._think(list(missing.values()))
         return [self.known[input.key] for input in inputs]
 
+    def text(self, thought: Thought) -> str:
+        """What a thought says."""
+        return str(self.tokenizer.decode(list(thought.ids), skip_special_tokens=True)).strip()
+
     def _think(self, inputs: list[ModelInput]) -> None:
         queries = [Generate(input, draw) for input in inputs for draw in range(self.repeats)]
         drawn: dict[bytes, dict[int, Thought]] = {}

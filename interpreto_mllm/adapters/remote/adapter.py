@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer, T
@@ -13,22 +14,28 @@ from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, RemoteResponder, arguments
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
+from interpreto_mllm.adapters.remote.thoughts import ServedAnswer, ThoughtfulResponder
 from interpreto_mllm.adapters.responding import RespondingAdapter, original_target
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
+from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import OF_LOG_PROBABILITIES, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
-from interpreto_mllm.games.targets import TextTarget
+from interpreto_mllm.games.response_scorer import ResponseScorer
+from interpreto_mllm.games.responses import ResponseGame
+from interpreto_mllm.games.targets import Question, TextTarget
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import Attend, TextOcclusion
+from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.selection import Groups
 from interpreto_mllm.similarity.contextual import Contextual
 from interpreto_mllm.similarity.embeddings import Static
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
+from interpreto_mllm.thoughts.served import ServedPart
 
 CHARACTERS_PER_TOKEN = 4
 """A guess, for prompts whose tokens only the server knows."""
@@ -82,6 +89,7 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
         ValueError: for a similarity that needs the model itself, or generation arguments that a server does not take.
     """
 
+    responder: RemoteResponder
     greedy_responder: RemoteResponder
 
     def __init__(self, model: RemoteModel, similarity: ResponseSimilarity, generation: Generation):
@@ -98,7 +106,20 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
         self.generation_settings = self._recorded({**given, "max_new_tokens": self.answer_tokens, "model": model.model, **seed})
 
     def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
+        if isinstance(given, ServedAnswer):
+            return original_target(Original(Response(_text(given.text).strip()), input, how=given.how))
         return original_target(Original(Response(_text(given).strip()), input))
+
+    def games(self, prompts: Sequence[Prompt], questions: Sequence[Question[ResponseTarget]]) -> list[ModelGame]:
+        games, scorers = super().games(prompts, questions), dict[ServedPart, ResponseScorer]()
+        for place, (game, question) in enumerate(zip(games, questions, strict=True)):
+            how = question.targets[0].original.how
+            if how is not None and isinstance(game, ResponseGame):
+                responder = ThoughtfulResponder(self.responder, how)
+                scorer = scorers.setdefault(how, ResponseScorer(responder, self.similarity))
+                told = {**self.generation_settings, "max_new_tokens": responder.settings["max_tokens"], "part": how.part}
+                games[place] = replace(game, scorer=scorer, generation=told)
+        return games
 
     def _first_response(self, input: ModelInput) -> tuple[Response, None, tuple[str, ...]]:
         answer = self.greedy_responder.first(input)

@@ -90,12 +90,18 @@ def answer_text(body: ResponseBody) -> str:
         >>> answer_text({"choices": [{"message": {"content": chunks}}]})
         'a b'
     """
+    message = body["choices"][0].get("message") or {}
+    return raw_text(body) or str(message.get("refusal") or "")
+
+
+def raw_text(body: ResponseBody) -> str:
+    """The same, empty where the model refused."""
     choice = body["choices"][0]
     message = choice.get("message") or {}
     content = message.get("content", choice.get("text"))
     if isinstance(content, list):
         content = "".join(_chunk(chunk) for chunk in content)
-    return str(content or message.get("refusal") or "")
+    return str(content or "")
 
 
 def is_cut(body: ResponseBody) -> bool:
