@@ -96,6 +96,14 @@ class Footage:
             self, frames=frames, indices=self.indices[: len(kept)], total=max(total, self.indices[len(kept) - 1] + 1)
         )
 
+    def padded(self, count: int) -> Footage:
+        """With its last frame repeated until there are so many."""
+        more = count - self.count
+        if more <= 0:
+            return self
+        frames = np.concatenate([self.frames, np.repeat(self.frames[-1:], more, axis=0)])
+        return replace(self, frames=frames, indices=(*self.indices, *[self.indices[-1]] * more))
+
     @property
     def metadata(self) -> dict[str, Any]:
         """What processors of transformers are told about it."""

@@ -44,8 +44,8 @@ def check_sizes(media: Sequence[Medium]) -> None:
     """Raise a ValueError if one of some images and clips can be left out, for a granularity under which tokens stay."""
     if not all(medium.keeps_size for medium in media):
         raise ValueError(
-            "Under ALL_TOKENS an image or a clip cannot be left out of the prompt, which changes the tokens around it: use "
-            "Fill() for images and Mute() for clips, or another granularity."
+            "Under ALL_TOKENS an image, a clip or a video cannot be left out of the prompt, which changes the tokens around "
+            "it: use Fill() for images and videos and Mute() for clips, or another granularity."
         )
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
 from interpreto_mllm.media.clip import Clip
-from interpreto_mllm.media.state import State
+from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.processing import Processing, Tensors
 
 TAIL_SECONDS = 0.025
 """How much of a clip is changed to see whether the output changes: more than one step of any spectrogram."""
+
+
+def check_clips(media: Sequence[Medium], processing: Processing) -> None:
+    """Raise a ValueError if one of these is a clip that is too short or too long for the processor."""
+    for medium in media:
+        if isinstance(medium, Clip):
+            check_clip_length(medium, processing)
 
 
 def check_clip_length(clip: Clip, processing: Processing) -> None:

@@ -17,7 +17,7 @@ from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.read_video import Sampler
 from interpreto_mllm.media.state import State, tensors_of
 from interpreto_mllm.prompts.frame_sampling import FrameSampling
-from interpreto_mllm.prompts.media_readers import PLACEHOLDERS, SOFT_IDS, reads, video_arguments
+from interpreto_mllm.prompts.media_readers import PLACEHOLDERS, SOFT_IDS, fewest_frames, reads, video_arguments
 
 TYPES = ("mm_token_type_ids", "token_type_ids")
 """Names of the tensors that hold a number per token beside its id."""
@@ -59,6 +59,11 @@ class Processing:
     def video_processor(self) -> Any:
         """What makes tensors of the frames of videos, None for a processor without, or without a placeholder for them."""
         return getattr(self.processor, "video_processor", None) if self._written("video") else None
+
+    @cached_property
+    def fewest_frames(self) -> int:
+        """How many frames a video has to have for this processor."""
+        return fewest_frames(self.processor, self.placeholder("video"))
 
     @cached_property
     def sample(self) -> Sampler | None:
@@ -233,7 +238,8 @@ class Processing:
             arguments["audio"] = clips
         if any(images):
             arguments["images"] = images
-        arguments |= video_arguments([item for row in rendered for modality, item in row if modality == "video" and item])
+        videos = [item for row in rendered for modality, item in row if modality == "video" and item is not None]
+        arguments |= video_arguments(videos, self.fewest_frames if videos else 1)
         if tells and self.tokenizer.is_fast:
             arguments |= {"return_offsets_mapping": True, "return_text_replacement_offsets": True}
         if special is not None:

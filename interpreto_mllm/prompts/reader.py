@@ -13,13 +13,12 @@ from interpreto_mllm.chats.parts import Path
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.core.which import about
-from interpreto_mllm.media.clip import Clip
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State, features_of, notes_of
 from interpreto_mllm.prompts.blanks import Blanks
 from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, parts_of
 from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_sizes, check_text
-from interpreto_mllm.prompts.clip_length import check_clip_length
+from interpreto_mllm.prompts.clip_length import check_clips
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.encoding import EncodedPrompt, encoded_prompts
 from interpreto_mllm.prompts.filters import Pins
@@ -55,6 +54,7 @@ from interpreto_mllm.prompts.template import Template
 from interpreto_mllm.prompts.template_chat import ChatFrame, joined, templates_of, with_texts
 from interpreto_mllm.prompts.template_prompt import NoFrame, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
+from interpreto_mllm.prompts.watching import as_watched
 from interpreto_mllm.prompts.written_chat import WrittenChat
 
 Origin = tuple[str | None, int | None]
@@ -197,10 +197,8 @@ class PromptReader:
     def _media(self, given: Sequence[tuple[str, Any]]) -> tuple[Medium, ...]:
         """These images and clips in their pieces."""
         media = [self.media(kind, item) for kind, item in given]
-        for medium in media:
-            if isinstance(medium, Clip):
-                check_clip_length(medium, self.processing)
-        return as_read(media, self.processing)
+        check_clips(media, self.processing)
+        return as_read(as_watched(media, self.processing), self.processing)
 
     def _media_only(self, media: tuple[Medium, ...]) -> Prompt:
         """A prompt of a single image or clip, without text."""

@@ -50,6 +50,16 @@ def silenced(clip: np.ndarray, spans: Sequence[tuple[float, float]]) -> np.ndarr
     return copy
 
 
+def cut_video(video: dict[str, Any], absent: Sequence[Span], times: str) -> dict[str, Any]:
+    """The video without the frames in these seconds, its gaps closed or the times of the others kept."""
+    count, fps = len(video["frames"]), video["fps"]
+    kept = [n for n in range(count) if not any(start <= n / fps < end for start, end in absent)]
+    indices, total = (kept, count) if times == "kept" else ([*range(len(kept))], len(kept))
+    if len(kept) == 1:  # Qwen3-VL's processor takes pairs, and repeats the last frame of any other odd number
+        kept, indices = kept * 2, indices * 2
+    return {**video, "frames": video["frames"][kept], "indices": indices, "total": total}
+
+
 def painted_video(video: dict[str, Any], pieces: Sequence[tuple[Span, Box | None]]) -> dict[str, Any]:
     """The video with these seconds, or boxes in these seconds, in its mean colour."""
     frames = video["frames"].copy()
@@ -68,10 +78,10 @@ def video_arguments(videos: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return {}
     told = [
         {
-            "total_num_frames": len(video["frames"]),
+            "total_num_frames": video.get("total", len(video["frames"])),
             "fps": video["fps"],
-            "duration": len(video["frames"]) / video["fps"],
-            "frames_indices": list(range(len(video["frames"]))),
+            "duration": video.get("total", len(video["frames"])) / video["fps"],
+            "frames_indices": [*video.get("indices", range(len(video["frames"])))],
         }
         for video in videos
     ]
