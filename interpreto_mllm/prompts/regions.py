@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -9,6 +10,8 @@ import numpy as np
 from jaxtyping import Int
 
 from interpreto_mllm.chats.parts import LISTED, Part, Path
+from interpreto_mllm.chats.places import Place
+from interpreto_mllm.chats.thoughts import told_apart
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.prompts.splitter import Region
@@ -47,6 +50,33 @@ def regions_of(
         if key[0] == "text" and isinstance(key[1], int) and key[1] not in taken:
             regions[key] = region_of(parts[key[1]], span)
     return regions
+
+
+def regions_told(
+    regions: Mapping[Key, Region | None], places: Sequence[Place], parts: Sequence[Part], text: str
+) -> list[Region | None]:
+    """The regions with where their characters are, which of them are thoughts, and which repeat another one.
+
+    Args:
+        regions: of the pieces of a chat.
+        places: of its texts.
+        parts: the texts.
+        text: the whole prompt.
+    """
+    told: dict[Key, tuple[Place, bool]] = {}
+    counts: Counter[int] = Counter()
+    for place, thinks in told_apart(places, parts):
+        told["text", place.text, counts[place.text]] = place, thinks
+        counts[place.text] += 1
+    return [region and (_told(region, *told[key], parts, text) if key in told else region) for key, region in regions.items()]
+
+
+def _told(region: Region, place: Place, thinks: bool, parts: Sequence[Part], text: str) -> Region:
+    content = parts[place.text].content
+    origin = (place.text, place.within[0])
+    region = replace(region, origin=origin, part="thoughts" if thinks else region.part)
+    plain = text[slice(*place.span)] == content[slice(*place.within)]
+    return region if plain else replace(region, place=place, written=content)
 
 
 def region_of(part: Part, span: Span) -> Region:

@@ -14,6 +14,7 @@ from interpreto_mllm.chats.places import Place
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.prompts.granularity import BY_TOKEN, Granularity, Span, Splitter, check_spans
 from interpreto_mllm.prompts.processing import Processing
+from interpreto_mllm.prompts.prompt import merge_features
 from interpreto_mllm.prompts.sentences import Sentences
 from interpreto_mllm.prompts.sources import Sources
 from interpreto_mllm.prompts.tokens import Tokens
@@ -36,6 +37,7 @@ class Region:
         written: what was written, where there is a place.
         whole: whether it is one feature at granularities coarser than words.
         entry: the path to the tool or document that it is in.
+        origin: which text of a chat it is, and where in that it begins: a template may write one twice.
     """
 
     span: Span
@@ -49,6 +51,7 @@ class Region:
     written: str = ""
     whole: bool = False
     entry: Path | None = None
+    origin: tuple[int, int] | None = None
 
     def read(self, text: str) -> str:
         """What was written, of the text of the whole prompt."""
@@ -60,6 +63,12 @@ class Region:
             return text[start:end]
         low, high = (bisect_left(self.place.starts, edge) for edge in (start, end))
         return self.read(text)[low:high]
+
+    def origin_of(self, start: int) -> tuple[int, int]:
+        """Which text it is, and where in that the character is that is written here."""
+        text, first = self.origin or (-1, 0)
+        at = start - self.span[0] if self.place is None else bisect_left(self.place.starts, start)
+        return text, first + at
 
     def span_of(self, start: int, end: int) -> Span:
         """Where a stretch of what was written is in the prompt."""
@@ -105,7 +114,7 @@ class TextSplitter:
         """The feature of each token, or -1, and the features."""
         if self.granularity in BY_TOKEN:
             return self._by_token(tokens, regions)
-        return self._by_span(tokens, regions)
+        return _written_once(*self._by_span(tokens, regions), regions)
 
     def _by_token(self, tokens: Tokens, regions: list[Region]) -> tuple[np.ndarray, list[Feature]]:
         every = self.granularity is Granularity.ALL_TOKENS
@@ -185,3 +194,23 @@ class TextSplitter:
         else:
             spans = check_spans(self.granularity(read), read)
         return [region.span_of(start, end) for start, end in spans]
+
+
+def _written_once(
+    owner: Int[np.ndarray, "l"], features: list[Feature], regions: Sequence[Region]
+) -> tuple[Int[np.ndarray, "l"], list[Feature]]:
+    """The owners and features when those that are the same piece of a text, which a template writes twice, are one."""
+    known = [region for region in regions if region.origin is not None]
+    if len({region.origin[0] for region in known if region.origin}) == len(known):
+        return owner, features
+    origins: list[tuple[int, int]] = []
+    for index, feature in enumerate(features):
+        start = feature.spans[0][0]
+        region = next((one for one in known if one.span[0] <= start < one.span[1]), None)
+        origins.append((-1, index) if region is None else region.origin_of(start))
+    if len(set(origins)) == len(origins):
+        return owner, features
+    owners, merged = merge_features(owner, features, range(len(features)), origins)
+    first = dict(reversed([*zip(origins, features, strict=True)]))
+    once = [replace(one, text=first[origin].text) for one, origin in zip(merged, dict.fromkeys(origins), strict=True)]
+    return owners, once

@@ -9,10 +9,11 @@ from functools import cached_property
 from interpreto_mllm.chats.extents import member_around, object_around
 from interpreto_mllm.chats.parts import LISTED, Path
 from interpreto_mllm.chats.places import Place
+from interpreto_mllm.chats.thoughts import told_apart
 from interpreto_mllm.media.state import Medium
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.mixed import Mixed
-from interpreto_mllm.prompts.regions import Key, regions_of
+from interpreto_mllm.prompts.regions import Key, regions_of, regions_told
 from interpreto_mllm.prompts.rendering import Rendering
 from interpreto_mllm.prompts.splitter import Region
 
@@ -84,17 +85,7 @@ class WrittenChat:
     def regions(self, granularity: Granularity | Splitter | list[Span]) -> list[Region | None]:
         """For each of `keys` the region that is cut into features, None where it is in another one or has none of its own."""
         found = regions_of(self.whole.parts, _pieces(self.whole), granularity)
-        return [self._read(key, found[key]) for key in self.keys]
-
-    def _read(self, key: Key, region: Region | None) -> Region | None:
-        """A region with where its characters are, if the template has written them otherwise."""
-        if region is None or key[0] != "text":
-            return region
-        _, index, which = key
-        place = [place for place in self.whole.places if place.text == index][int(str(which))]
-        content = self.whole.parts[place.text].content
-        plain = self.whole.text[slice(*place.span)] == content[slice(*place.within)]
-        return region if plain else replace(region, place=place, written=content)
+        return regions_told(found, self.whole.places, self.whole.parts, self.whole.text)
 
 
 def _pieces(rendering: Rendering) -> dict[Key, Span]:
@@ -103,9 +94,10 @@ def _pieces(rendering: Rendering) -> dict[Key, Span]:
     counts: dict[int, int] = {}
     first: dict[int, Place] = {}
     for place in rendering.places:
+        first.setdefault(place.text, place)
+    for place, _ in told_apart(rendering.places, rendering.parts):
         found["text", place.text, counts.get(place.text, 0)] = place.span
         counts[place.text] = counts.get(place.text, 0) + 1
-        first.setdefault(place.text, place)
     entries: dict[Path, list[int]] = {}
     members: dict[tuple[Path, str], list[int]] = {}
     for index, part in enumerate(rendering.parts):

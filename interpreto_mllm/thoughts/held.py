@@ -52,9 +52,11 @@ class HeldThoughts:
         layouts = prompt.layouts
         blanks = self._blanks(prompt)
 
-        def extended(states: Sequence[State], every: Sequence[Feature]) -> tuple[ModelInput, np.ndarray, Blanks | None]:
+        def extended(
+            states: Sequence[State], every: Sequence[Feature], unlisted: tuple[int, ...]
+        ) -> tuple[ModelInput, np.ndarray, Blanks | None]:
             assert layouts is not None
-            whole, owners, before = layouts(states, every[:n])
+            whole, owners, before = layouts(states, every[:n], unlisted)
             return whole.continued(ids), _owners(owners, owner, n), _both(before, blanks, len(whole.ids), len(ids))
 
         start, end = self._region

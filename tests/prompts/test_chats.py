@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 from support import zoo
 from support.chat_templates import QWEN, asked, clock, weather
 
@@ -109,3 +110,27 @@ def test_a_whole_tool_call_and_message_is_a_turn() -> None:
 def test_what_is_no_chat_is_refused(given: dict[str, Any], kind: type[Exception], message: str) -> None:
     with pytest.raises(kind, match=message):
         Chat(**{"messages": asked(), **given})
+
+
+TWICE = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}!{{ messages[0].content }}"
+
+
+def test_what_a_template_writes_twice_is_one_feature() -> None:
+    prompt = read([{"role": "user", "content": "the sky"}], TWICE, Granularity.WORD)
+    assert [one.text for one in prompt.features] == ["the", "sky"]
+    assert [len(one.spans) for one in prompt.features] == [2, 2]
+    [[left]] = prompt.inputs_for(torch.tensor([[True, False]]))
+    assert zoo.byte_bpe().decode(left.ids) == "[user]the!the"
+
+
+def test_thoughts_within_an_answer_are_told_apart_and_their_marks_are_no_features() -> None:
+    prompt = read(asked()[:3] + asked()[3:4], QWEN, Granularity.WORD, ("assistant",))
+    assert [(one.text, one.part) for one in prompt.features][:7] == [
+        ("hm", "thoughts"),
+        (",", "thoughts"),
+        ("hm", "thoughts"),
+        ("I", None),
+        ("look", None),
+        (".", None),
+        ("weather", None),
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,12 +24,14 @@ from interpreto_mllm.adapters.remote.entries import (
 from interpreto_mllm.adapters.remote.messages import MEDIUM, ROLE, TEXT, Characters
 from interpreto_mllm.chats.chat import Chat
 from interpreto_mllm.chats.parts import NAME_OF_KEY, OWN, Path
+from interpreto_mllm.chats.places import Place
+from interpreto_mllm.chats.thoughts import told_apart
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.chat import Message, parts_of, texts_of
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.mixed import Mixed
 from interpreto_mllm.prompts.processing import Processing
-from interpreto_mllm.prompts.regions import Key, regions_of
+from interpreto_mllm.prompts.regions import Key, regions_of, regions_told
 from interpreto_mllm.prompts.splitter import Region
 from interpreto_mllm.prompts.tokens import Tokens
 
@@ -143,7 +146,11 @@ class SentChat:
         """Where the texts are, then the parameters and arguments, then whole tools, documents and calls."""
         parts = texts_of(self.chat)
         spans = {index: self._ids.spans[part.path] for index, part in enumerate(parts) if part.path in self._ids.spans}
-        found: dict[Key, Span] = {("text", index, 0): span for index, span in spans.items()}
+        found: dict[Key, Span] = {}
+        counts: Counter[int] = Counter()
+        for place, _ in told_apart(self._places, parts):
+            found["text", place.text, counts[place.text]] = place.span
+            counts[place.text] += 1
         members: dict[Key, list[Span]] = {}
         entries: dict[Key, list[Span]] = {}
         for index, span in spans.items():
@@ -156,6 +163,12 @@ class SentChat:
             found[key] = held[0][0], held[-1][1]
         return found
 
+    @cached_property
+    def _places(self) -> list[Place]:
+        """Where the texts are."""
+        spans = [(index, self._ids.spans.get(part.path)) for index, part in enumerate(texts_of(self.chat))]
+        return [Place(index, (0, span[1] - span[0]), (*range(span[0], span[1] + 1),)) for index, span in spans if span]
+
     def check(self, roles: Collection[str]) -> None:
         """A server's template is not known."""
 
@@ -163,11 +176,12 @@ class SentChat:
         """The pieces that are cut into features. A tool's name is there where anything of the tool is."""
         parts = texts_of(self.chat)
         found = regions_of(parts, self._pieces, granularity)
+        told = regions_told(found, self._places, parts, self._ids.text)
         if granularity is Granularity.TURN:
-            return list(found.values())
+            return told
         sent = [index for index, part in enumerate(parts) if part.path in self._ids.spans]
         kept = {sent[index] for index in deciding([parts[index] for index in sent])}
-        return [region if key[0] != "text" or key[1] in kept else None for key, region in found.items()]
+        return [region if key[0] != "text" or key[1] in kept else None for key, region in zip(found, told, strict=True)]
 
     def mixed(self, media: tuple[Medium, ...]) -> Mixed:
         """The chat with these images and clips."""
