@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from interpreto_mllm.adapters.remote.model import RemoteModel
     from interpreto_mllm.aggregators import Aggregator, Estimate, GradientAggregator
-    from interpreto_mllm.attribution import Attribution, Comparison, Counts, compare
+    from interpreto_mllm.attribution import Attribution, Comparison, Counts, Summary, compare
     from interpreto_mllm.calls.tool_call import ToolCall
     from interpreto_mllm.chats.chat import Chat
     from interpreto_mllm.core.callbacks import Callback, JsonLines, Progress
@@ -178,6 +178,7 @@ __all__ = [
     "SpokenWords",
     "SquareGrad",
     "StopPhrases",
+    "Summary",
     "Superpixels",
     "Template",
     "ThoughtMarks",
@@ -208,7 +209,7 @@ __all__ = [
 _HOMES = {
     "adapters.remote.model": "RemoteModel",
     "aggregators": "Aggregator Estimate GradientAggregator",
-    "attribution": "Attribution Comparison Counts compare",
+    "attribution": "Attribution Comparison Counts Summary compare",
     "calls.tool_call": "ToolCall",
     "chats.chat": "Chat",
     "core.callbacks": "Callback JsonLines Progress",

@@ -17,6 +17,7 @@ from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.plots.compared import Comparison, compare
 from interpreto_mllm.plots.interactions import Interactions
+from interpreto_mllm.plots.summarised import Summary
 from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
 from interpreto_mllm.results.exchange import to_captum, to_shap
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.games.modes import InferenceModes
     from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
-__all__ = ["Attribution", "Comparison", "Counts", "Interactions", "compare"]
+__all__ = ["Attribution", "Comparison", "Counts", "Interactions", "Summary", "compare"]
 
 
 class Attribution(Record):

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.files import replace_file
-from interpreto_mllm.core.numbers import is_number
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.plots.budget import budget
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
-from interpreto_mllm.plots.fonts import installed_fonts, label
+from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.force import force
 from interpreto_mllm.plots.heat_map import heat_map
-from interpreto_mllm.plots.paper import Paper
+from interpreto_mllm.plots.paper import Paper, drawing
 from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.sheet import sheet
 from interpreto_mllm.plots.summary import quantity
@@ -24,9 +23,6 @@ from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-WIDTH = 7.5
-"""Inches, unless told."""
 
 MOST_BARS = 40
 
@@ -51,29 +47,13 @@ def figure(
         attribution.require_target(target)
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind is {', '.join(map(repr, KINDS))} or None; got {shown(kind)}.")
-    if width is not None and not (is_number(width) and 2 <= width <= 40):
-        raise ValueError(f"width is a number of inches from 2 to 40; got {shown(width)}.")
     if kind is None:
         one = attribution.t == 1 or target is not None
         kind = "prompt" if attribution.media else "bars" if one else "heat map"
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    paper = Paper(WIDTH if width is None else float(width), installed_fonts())
-    with plt.rc_context(
-        {
-            "font.family": list(paper.fonts),
-            "font.size": paper.points,
-            "axes.unicode_minus": True,
-            "svg.fonttype": "none",
-            "pdf.fonttype": 42,
-        }
-    ):
+    with drawing(width) as paper:
         drawn = _drawn(attribution, target, numbers, kind, paper, width is not None)
         if path is not None:
             save(drawn, path, dpi=160, facecolor="white")
-    plt.close(drawn)
     return drawn
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from interpreto_mllm.core.numbers import is_number
+from interpreto_mllm.core.shown import shown
+from interpreto_mllm.plots.fonts import installed_fonts
 from interpreto_mllm.plots.text import shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+USUAL, NARROWEST, WIDEST = 7.5, 2, 40
+"""Widths in inches."""
 
 COLUMN = 4.5
 """Inches up to which a figure is for a column of a paper: its letters are smaller."""
@@ -60,3 +68,35 @@ class Paper:
     def _letter(self) -> float:
         """Width of a letter in inches."""
         return LETTER * self.points / 72
+
+
+@contextmanager
+def drawing(width: int | float | None) -> Iterator[Paper]:
+    """The paper of a figure that is drawn within, under settings of its own; figures leave pyplot's list.
+
+    Raises:
+        ImportError: without matplotlib.
+        ValueError: for a width that is none.
+    """
+    if width is not None and not (is_number(width) and NARROWEST <= width <= WIDEST):
+        raise ValueError(f"width is a number of inches from {NARROWEST} to {WIDEST}; got {shown(width)}.")
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
+    paper = Paper(USUAL if width is None else float(width), installed_fonts())
+    open_before = plt.get_fignums()
+    with plt.rc_context(
+        {
+            "font.family": list(paper.fonts),
+            "font.size": paper.points,
+            "axes.unicode_minus": True,
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,
+        }
+    ):
+        try:
+            yield paper
+        finally:
+            for number in set(plt.get_fignums()) - set(open_before):
+                plt.close(number)

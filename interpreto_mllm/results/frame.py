@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.results.interactions import SetValues
 from interpreto_mllm.results.record import Record
+from interpreto_mllm.results.summarised import SummarisedResults
 from interpreto_mllm.results.trace import ThoughtFlow
 
 if TYPE_CHECKING:
@@ -88,6 +89,30 @@ def trace_frame(flow: ThoughtFlow) -> pandas.DataFrame:
             "total": total,
             "kept": [math.nan] * flow.n + flow.kept.tolist(),
         }
+    )
+
+
+def entries_frame(summary: SummarisedResults) -> pandas.DataFrame:
+    """One line per entry; the ends of intervals are NaN where there are none.
+
+    Raises:
+        ImportError: without pandas.
+    """
+    nothing = (math.nan, math.nan)
+    return _pandas().DataFrame(
+        [
+            {
+                summary.by: entry.name,
+                "prompts": len(entry.scores),
+                "share": entry.share,
+                "share_low": (entry.share_interval or nothing)[0],
+                "share_high": (entry.share_interval or nothing)[1],
+                "mean": entry.mean,
+                "mean_low": (entry.mean_interval or nothing)[0],
+                "mean_high": (entry.mean_interval or nothing)[1],
+            }
+            for entry in summary.entries
+        ]
     )
 
 
