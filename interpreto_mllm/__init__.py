@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         PermutationShapley,
         Relevance,
         Saliency,
+        ScreenedShapley,
         SmoothGrad,
         Sobol,
         SquareGrad,
@@ -168,6 +169,7 @@ __all__ = [
     "Responses",
     "Rule",
     "Saliency",
+    "ScreenedShapley",
     "Sentences",
     "Sign",
     "SmoothGrad",
@@ -222,7 +224,7 @@ _HOMES = {
     "explainers": (
         "AutoShapley Banzhaf ComplementaryShapley ExactShapley GaussianProcessShapley GradientShap "
         "HierarchicalShapley InputXGradient IntegratedGradients KernelShap Lasso Lime MonteCarloShapley "
-        "NeymanShapley Occlusion PermutationShapley Relevance Saliency SmoothGrad Sobol SquareGrad VarGrad "
+        "NeymanShapley Occlusion PermutationShapley Relevance Saliency ScreenedShapley SmoothGrad Sobol SquareGrad VarGrad "
         "explain"
     ),
     "explainers.base": "AttributionExplainer",

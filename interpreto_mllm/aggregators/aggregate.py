@@ -48,7 +48,7 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
     if errors is None or (repeats is None and (whole.exact or evaluations.complete)):
         return whole
     if repeats is not None and len(repeats) == 1:
-        return Estimate(whole.attributions)
+        return Estimate(whole.attributions, notes=whole.notes)
     drawn: list[Tensor] = []
     if repeats is not None:
         drawn = [aggregator.aggregate(evaluations.with_values(values).copied()).attributions for values in repeats]
@@ -56,7 +56,7 @@ def aggregate(evaluations: Evaluations, aggregator: Aggregator) -> Estimate:
         spread = moderated(spread, len(drawn) - 1) if whole.exact or evaluations.complete else spread
         errors = (errors.square() + spread).sqrt()
     errors = seen_errors(errors, evaluations.values)
-    return Estimate(whole.attributions, errors, sums=_with_spread(whole, drawn, evaluations, errors))
+    return Estimate(whole.attributions, errors, sums=_with_spread(whole, drawn, evaluations, errors), notes=whole.notes)
 
 
 def _with_spread(

@@ -23,12 +23,14 @@ class Estimate:
             said where all coalitions are known.
         sums: gives the standard errors of sums of attributions, which the covariance of these decides; None where that is
             not known.
+        notes: what a reader must know of them.
     """
 
     attributions: Float[Tensor, "t n"]
     standard_errors: Float[Tensor, "t n"] | None = None
     exact: bool = False
     sums: Sums | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Aggregator(ABC):

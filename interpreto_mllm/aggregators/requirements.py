@@ -11,6 +11,7 @@ REASONS = {
     Design.BLOCKS: "these are Saltelli blocks: aggregate with SobolAggregator",
     Design.PAIRS: "these are pairs without weights: aggregate with ComplementaryAggregator or KernelAggregator",
     Design.CHOSEN: "these were chosen by a Gaussian process: aggregate with GaussianProcessAggregator or KernelAggregator",
+    Design.SCREENED: "these screen many features for a few: aggregate with ScreenedAggregator",
     Design.ORDERS: "these are those of random orders: aggregate with MarginalAggregator or KernelAggregator",
     Design.SAMPLE: "these are a random sample: aggregate with KernelAggregator or ShapleyAggregator",
     Design.UNKNOWN: "how these were drawn is not known: yield a Draw with weights, or aggregate with KernelAggregator",

@@ -20,6 +20,7 @@ class Design(Enum):
         BLOCKS: Saltelli blocks.
         HIERARCHY: chains that follow groups of features; weights say how much a chain counts in the mean of its group.
         CHOSEN: those that a model of the game found most informative.
+        SCREENED: chains that look for the features that matter, and coalitions of these with all others.
 
     Example:
         >>> Design.SAMPLE.independent, Design.ORDERS.independent, Design.ORDERS.unbiased, Design.HIERARCHY.alike
@@ -34,6 +35,7 @@ class Design(Enum):
     BLOCKS = "blocks"
     HIERARCHY = "hierarchy"
     CHOSEN = "chosen"
+    SCREENED = "screened"
 
     @property
     def unbiased(self) -> bool:
@@ -53,4 +55,4 @@ class Design(Enum):
     @property
     def alike(self) -> bool:
         """Whether all coalitions of one size may be taken to be drawn alike: certainly, or as nothing is said against it."""
-        return self not in (Design.FIXED, Design.HIERARCHY)
+        return self not in (Design.FIXED, Design.HIERARCHY, Design.SCREENED)

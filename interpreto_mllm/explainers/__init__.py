@@ -14,6 +14,7 @@ from interpreto_mllm.explainers.hierarchical import HierarchicalShapley
 from interpreto_mllm.explainers.others import Banzhaf, Occlusion, Sobol
 from interpreto_mllm.explainers.regression import KernelShap, Lasso, Lime
 from interpreto_mllm.explainers.relevance import Relevance
+from interpreto_mllm.explainers.screened import ScreenedShapley
 from interpreto_mllm.explainers.shapley import (
     ComplementaryShapley,
     ExactShapley,
@@ -42,6 +43,7 @@ __all__ = [
     "PermutationShapley",
     "Relevance",
     "Saliency",
+    "ScreenedShapley",
     "SmoothGrad",
     "Sobol",
     "SquareGrad",

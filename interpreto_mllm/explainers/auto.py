@@ -8,7 +8,7 @@ from interpreto_mllm.aggregators import (
     Aggregator,
     GaussianProcessAggregator,
     KernelAggregator,
-    OwenAggregator,
+    ScreenedAggregator,
     ShapleyAggregator,
 )
 from interpreto_mllm.attribution import Attribution
@@ -21,13 +21,15 @@ from interpreto_mllm.explainers.options import Options
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
     ExactPerturbator,
-    HierarchicalPerturbator,
     KernelPerturbator,
     Perturbator,
+    ScreeningPerturbator,
 )
 from interpreto_mllm.prompts.prompt import Prompt
 
-MOST_UNGROUPED_FEATURES = 256
+MOST_UNSCREENED_FEATURES = 256
+MANY_EVALUATIONS_PER_FEATURE = 16
+"""From which on no feature needs to be screened out."""
 MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS = 4096
 
 
@@ -67,8 +69,8 @@ def explain(
 class AutoShapley(Method):
     """Shapley values by the method that suits the number of features and the budget; the choice is in the result's notes.
 
-    Exact values when the budget covers all coalitions; Owen values over turns and sentences above 256 features, where
-    coalitions of single words carry too little information each; otherwise the estimator with the lowest error in
+    Exact values when the budget covers all coalitions. Above 256 features, unless the budget has 16 evaluations for each, the
+    few that matter are found first, by groups, and the others screened out. Otherwise the estimator with the lowest error in
     `benchmarks/accuracy.py`, the Gaussian process. That takes a few milliseconds per evaluation, so that above 4096 evaluations
     the regression takes over. For models that answer in microseconds, choose `KernelShap` yourself.
 
@@ -93,10 +95,13 @@ class AutoShapley(Method):
         if until is None and covers_all_coalitions(budget, n):
             reason += f"ExactShapley, as these are all 2^{n} coalitions."
             return Choice(ExactPerturbator(), ShapleyAggregator(), "ExactShapley", (reason,))
-        if until is None and n > MOST_UNGROUPED_FEATURES:
-            reason += f"HierarchicalShapley (Owen values), as there are more than {MOST_UNGROUPED_FEATURES} features."
-            groups = prompt.hierarchy()
-            return Choice(HierarchicalPerturbator(groups), OwenAggregator(groups), "HierarchicalShapley", (reason,))
+        given = self.settings.budget
+        if n > MOST_UNSCREENED_FEATURES and (given is None or budget < MANY_EVALUATIONS_PER_FEATURE * n):
+            screening = ScreeningPerturbator(prompt.hierarchy())
+            budget = resolve_budget(screening, n, given)
+            reason = f"Chosen for {n} features and {budget:,} evaluations: ScreenedShapley, as there are more than "
+            reason += f"{MOST_UNSCREENED_FEATURES} features."
+            return Choice(screening, ScreenedAggregator(), "ScreenedShapley", (reason,))
         if budget > MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS:
             reason += f"KernelShap, as there are more than {MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS:,} evaluations."
             return Choice(KernelPerturbator(), KernelAggregator(), "KernelShap", (reason,))

@@ -18,6 +18,7 @@ from interpreto_mllm.perturbators.neyman import NeymanPerturbator
 from interpreto_mllm.perturbators.occlusion import OcclusionPerturbator
 from interpreto_mllm.perturbators.permutation import PermutationPerturbator
 from interpreto_mllm.perturbators.perturbator import Drawing, Perturbator
+from interpreto_mllm.perturbators.screening import ScreeningPerturbator
 from interpreto_mllm.perturbators.sobol import SobolPerturbator
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "PathPerturbator",
     "PermutationPerturbator",
     "Perturbator",
+    "ScreeningPerturbator",
     "SobolPerturbator",
     "UniformPerturbator",
 ]

@@ -140,7 +140,7 @@ class Record:
             text=text,
             aggregator=aggregator,
             unit=unit,
-            notes=notes,
+            notes=(*notes, *estimate.notes),
             media=media,
             conversation=conversation,
             settings=settings,

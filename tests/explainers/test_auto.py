@@ -43,16 +43,18 @@ def test_the_regression_where_evaluations_are_plenty(recall, monkeypatch):
     assert found.method == "KernelShap" and "KernelShap, as there are more than 100 evaluations." in found.notes[0]
 
 
-def test_hierarchical_above_many_features(recall, monkeypatch):
+def test_screened_above_many_features(recall, monkeypatch):
     monkeypatch.setattr(
-        "interpreto_mllm.explainers.auto.MOST_UNGROUPED_FEATURES", 40
+        "interpreto_mllm.explainers.auto.MOST_UNSCREENED_FEATURES", 40
     )  # the shipped model does not read as many as 256
-    [found] = explain(*recall, "the apple is red . " * 9, " red", budget=60, progress=False)
-    assert found.n == 45 and found.method == "HierarchicalShapley" and found.estimand == "Owen value"
-    assert (
-        "for 45 features and 60 evaluations: HierarchicalShapley (Owen values), as there are more than 40 features."
-        in found.notes[0]
-    )
+    prompt = "the apple is red . " * 9
+    [found] = explain(*recall, prompt, " red", budget=60, progress=False)
+    assert found.n == 45 and found.method == "ScreenedShapley"
+    assert found.estimand == "Shapley value of the kept features, all others present"
+    assert "for 45 features and 60 evaluations: ScreenedShapley, as there are more than 40 features." in found.notes[0]
+    for options, method in (({"budget": 45 * 16}, "GaussianProcessShapley"), ({"until": TopK(1)}, "ScreenedShapley")):
+        explainer = AutoShapley(*recall, **options)
+        assert explainer.choose(explainer.game(prompt, " red").prompt).method == method
 
 
 def test_each_prompt_gets_its_own_method(recall):

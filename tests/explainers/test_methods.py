@@ -24,6 +24,7 @@ from interpreto_mllm import (
     NeymanShapley,
     Occlusion,
     PermutationShapley,
+    ScreenedShapley,
     Sobol,
     play,
 )
@@ -119,6 +120,7 @@ METHODS = {
         {"hierarchy": [[0, 1], [2, 3, 4], 5]},
         lambda table, n: owen(table, [[0, 1], [2, 3, 4], [5]]),
     ),
+    "screened": (ScreenedShapley, {}, shapley),
     "banzhaf": (Banzhaf, {}, banzhaf),
     "lasso": (Lasso, {"penalty": 0.0}, banzhaf),
     "lime": (Lime, {"alpha": 0.0}, lime),

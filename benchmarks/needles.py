@@ -1,0 +1,229 @@
+"""Which of many sentences holds the fact that a real model answers with: needles in haystacks, at equal numbers of evaluations.
+
+    python benchmarks/sources.py --needles 20 100 400 [--contexts 8] [--out FOLDER]
+
+Among n short sentences one, the needle, answers the question; kept are contexts in which SmolLM2-135M-Instruct answers right.
+The sentences are the features, under Drop(). Measured for each method, with n evaluations, 100 at most: whether the needle
+comes first, or among the first three; the fall of the answer's log-probability without the strongest one and three; the rank
+correlation with held-out values of coin flips (LDS); tokens that the model reads, also as a share of those of one plain forward
+per evaluation; and CPU seconds.
+
+Beside `ScreenedShapley`: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, and TokenSHAP's mean
+with a sentence minus the mean without it, over ContextCite's coin flips. Every round of evaluations is kept in the folder
+`needles`, and never repeated, so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+from report import Report
+from torch import Tensor
+
+from interpreto_mllm import Attribution, KernelShap
+from interpreto_mllm.aggregators import BanzhafAggregator, LassoAggregator, LeaveOneOutAggregator, ScreenedAggregator
+from interpreto_mllm.explainers.play import play
+from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.metrics.correlations import spearman
+from interpreto_mllm.perturbators import BernoulliPerturbator, OcclusionPerturbator, ScreeningPerturbator
+
+NAMES = (
+    "Alma Bruno Clara Dario Elsa Felix Greta Hugo Irma Jonas Karla Leon Marta Nils Olga Pavel Rosa Simon Tilda Ugo Vera Walter "
+    "Yara Zeno Anton Berta Cyril Dora Emil Frida"
+).split()
+VERBS = "sold bought painted drew found lost hid kept moved counted fixed cleaned dropped carried wanted saw".split()
+THINGS = "boats lamps shoes books coins chairs plates gloves maps stamps ropes apples clocks knives spoons hats".split()
+FACTS = (
+    (
+        "The password of the cellar is {}.",
+        "What is the password of the cellar?",
+        "walnut velvet copper magnet pepper",
+    ),
+    ("The red suitcase belongs to Doctor {}.", "To which doctor does the red suitcase belong?", "Keller Moreau Santos Ivanov"),
+    (
+        "The museum bought the statue for {} dollars.",
+        "What did the museum pay for the statue?",
+        "9400 3700 5200 8100",
+    ),
+    ("The night train departs from platform {}.", "From which platform does the night train depart?", "seven twelve nine four"),
+    ("The orchids need water every {} days.", "How often do the orchids need water?", "five eight three eleven"),
+    ("The lost ring was found inside a {}.", "Where was the lost ring found?", "teapot piano drawer helmet"),
+)
+
+
+@dataclass(frozen=True)
+class Needle:
+    """A context: its sentences, the question, what a right answer holds, and the index of the sentence that gives it."""
+
+    name: str
+    sentences: list[str]
+    question: str
+    answer: str
+    place: int
+
+
+def make_needle(n: int, seed: int) -> Needle:
+    """A context of n sentences, the needle anywhere among them."""
+    chance = random.Random(seed)
+    others = chance.sample(list(product(NAMES, VERBS, THINGS)), n - 1)
+    fact, question, answers = FACTS[seed % len(FACTS)]
+    answer, place = chance.choice(answers.split()), chance.randrange(n)
+    sentences = [f"{name} {verb} {things}." for name, verb, things in others]
+    sentences.insert(place, fact.format(answer))
+    return Needle(f"needle-{n}-{seed}", sentences, question, answer, place)
+
+
+HELD_OUT, MOST_EVALUATIONS, MOST_LEFT_OUT, ANSWER_TOKENS = 64, 100, 200, 16
+"""Coalitions that judge, half as many in long contexts; evaluations where there are more sentences; sentences up to which each
+is left out in turn; tokens of an answer."""
+SAMPLED_AT_ONCE = 8
+"""Coalitions that are evaluated, and kept, together where they share nothing."""
+OURS, CONTEXT_CITE, TOKEN_SHAP = "ScreenedShapley", "ContextCite's Lasso", "TokenSHAP's difference of means"
+
+
+class Rounds:
+    """The values of a game, the log-probability of the whole answer, and what each round of them cost; kept in a file."""
+
+    def __init__(self, game: ModelGame, path: Path, at_once: int):
+        self.game, self.path, self.at_once = game, path, at_once
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines() if path.exists() else []
+        self.rounds = [json.loads(line) for line in lines if line.endswith("}")]
+        self.known = {key: value for one in self.rounds for key, value in zip(one["keys"], one["values"], strict=True)}
+
+    def __call__(self, coalitions: Tensor) -> Tensor:
+        keys = ["".join(map(str, row)) for row in coalitions.int().tolist()]
+        new = [key for key in dict.fromkeys(keys) if key not in self.known]
+        for some in (new[start : start + self.at_once] for start in range(0, len(new), self.at_once)):
+            rows = torch.tensor([[digit == "1" for digit in key] for key in some])
+            counter, started = self.game.scorer.counter, time.process_time()
+            before = counter.tokens
+            values = self.game(rows).sum(1).tolist()
+            cost = {"tokens": counter.tokens - before, "seconds": time.process_time() - started}
+            queries: Any = self.game.queries(rows)
+            plain = sum(query.length for [query] in queries)
+            self.rounds.append({"keys": some, "values": values, "plain": plain} | cost)
+            with self.path.open("a") as file:
+                file.write(json.dumps(self.rounds[-1]) + "\n")
+            self.known |= dict(zip(some, values, strict=True))
+        return torch.tensor([self.known[key] for key in keys], dtype=torch.float64)
+
+    def total(self, name: str) -> float:
+        """Tokens, plain tokens or seconds of all rounds."""
+        return sum(one[name] for one in self.rounds)
+
+
+def game_of(model: Any, tokenizer: Any, needle: Needle) -> ModelGame | None:
+    """The game of a context's sentences; None where the model's answer is wrong."""
+    text = " ".join(needle.sentences)
+
+    def sources(prompt: str) -> list[tuple[int, int]]:
+        spans, start = [], prompt.index(text)
+        for sentence in needle.sentences:
+            spans.append((start, start + len(sentence)))
+            start += len(sentence) + 1
+        return spans
+
+    size = 4 if len(needle.sentences) > 200 else 16
+    options: dict[str, Any] = {"granularity": sources, "generate": {"max_new_tokens": ANSWER_TOKENS}, "batch_size": size}
+    explainer = KernelShap(model, tokenizer, progress=False, **options)
+    game = explainer.game([{"role": "user", "content": f"Context: {text}\n\nQuery: {needle.question}"}])
+    return game if needle.answer.lower() in "".join(game.question.labels).lower() else None
+
+
+def logits(values: Tensor) -> Tensor:
+    """Of probabilities that are given by their logarithms."""
+    return values - torch.log(-torch.expm1(values.clamp(max=-1e-12)))
+
+
+def results(game: ModelGame, folder: Path) -> Iterator[tuple[str, Attribution, Rounds]]:
+    """Each method's result, and its rounds."""
+    n, tokens = game.n, len(game.question.labels)
+    options: dict[str, Any] = {"n_features": n, "progress": False, "budget": min(n, MOST_EVALUATIONS)}
+    rounds = Rounds(game, folder / "coin-flips.jsonl", SAMPLED_AT_ONCE)
+    flips = BernoulliPerturbator(paired=False)
+    lasso = LassoAggregator(0.01 * tokens)
+    yield CONTEXT_CITE, play(lambda rows: logits(rounds(rows)), flips, lasso, **options), rounds
+    yield TOKEN_SHAP, play(rounds, flips, BanzhafAggregator(), **options), rounds
+    rounds = Rounds(game, folder / "screened.jsonl", n)
+    yield OURS, play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds
+    if n <= MOST_LEFT_OUT:
+        rounds = Rounds(game, folder / "leave-one-out.jsonl", n)
+        everything: dict[str, Any] = options | {"budget": n + 2}
+        yield "leave-one-out", play(rounds, OcclusionPerturbator(), LeaveOneOutAggregator(), **everything), rounds
+
+
+def measure(game: ModelGame, needle: Needle, folder: Path) -> Iterator[dict[str, Any]]:
+    """A record for each method."""
+    n = game.n
+    judging = Rounds(game, folder / "held-out.jsonl", SAMPLED_AT_ONCE)
+    held_out = (
+        torch.rand(HELD_OUT if n <= MOST_LEFT_OUT else HELD_OUT // 2, n, generator=torch.Generator().manual_seed(1000)) < 0.5
+    )
+    truth, full = judging(held_out), torch.ones(1, n, dtype=torch.bool)
+    for method, result, rounds in results(game, folder):
+        scores = result.attributions[0]
+        order = scores.argsort(descending=True, stable=True)
+        record = {"context": needle.name, "n": n, "method": method, "evaluations": result.counts.evaluations}
+        for k in (1, 3):
+            without = full.clone()
+            without[0, order[:k]] = False
+            record[f"drop@{k}"] = float(judging(full) - judging(without))
+            record[f"top-{k}"] = float(needle.place in order[:k].tolist())
+        record["lds"] = spearman(truth, held_out.double() @ scores)
+        record |= {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
+        yield record
+
+
+COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
+    "needle first": lambda some: f"{statistics.fmean(one['top-1'] for one in some):.0%}",
+    "in the top 3": lambda some: f"{statistics.fmean(one['top-3'] for one in some):.0%}",
+    "drop@1": lambda some: f"{statistics.fmean(one['drop@1'] for one in some):.2f}",
+    "drop@3": lambda some: f"{statistics.fmean(one['drop@3'] for one in some):.2f}",
+    "LDS": lambda some: f"{statistics.fmean(one['lds'] for one in some):.3f}",
+    "evaluations": lambda some: f"{statistics.fmean(one['evaluations'] for one in some):.0f}",
+    "tokens": lambda some: f"{statistics.fmean(one['tokens'] for one in some):,.0f}",
+    "of plain forwards": lambda some: f"{sum(one['tokens'] for one in some) / sum(one['plain'] for one in some):.0%}",
+    "CPU seconds": lambda some: f"{statistics.fmean(one['seconds'] for one in some):.0f}",
+}
+
+
+def show(records: Sequence[dict[str, Any]], report: Report) -> None:
+    """A table for each number of sentences."""
+    for n in dict.fromkeys(record["n"] for record in records):
+        of_size = [record for record in records if record["n"] == n]
+        rows = []
+        for method in dict.fromkeys(record["method"] for record in of_size):
+            some = [record for record in of_size if record["method"] == method]
+            rows.append([method, *(column(some) for column in COLUMNS.values())])
+        count = len({record["context"] for record in of_size})
+        report.add(f"needles in {n} sentences, {count} contexts", list(COLUMNS), rows, f"{n} sentences")
+
+
+def run(model: Any, tokenizer: Any, sizes: Sequence[int], contexts: int, out: Path) -> None:
+    """Measure so many contexts of each size in which the model answers right."""
+    records: list[dict[str, Any]] = []
+    for n in sizes:
+        seed, kept = 0, 0
+        while kept < contexts:
+            needle = make_needle(n, seed)
+            seed += 1
+            game = game_of(model, tokenizer, needle)
+            if game is None:
+                continue
+            kept += 1
+            for record in measure(game, needle, out / "needles" / needle.name):
+                records.append(record)
+                print(json.dumps(record), flush=True)
+    report = Report("needles", out)
+    show(records, report)
+    report.save()
