@@ -25,10 +25,12 @@ class Trace(ThoughtFlow):
     Example:
         >>> from interpreto_mllm import KernelShap, Granularity, trace
         >>> from interpreto_mllm.testbed import load_thoughts, sample_chain_prompts
-        >>> [prompt] = sample_chain_prompts(1, seed=4)
+        >>> [prompt] = sample_chain_prompts(1, seed=1)
         >>> found = trace(KernelShap(*load_thoughts(), granularity=Granularity.SENTENCE, budget=64), prompt.messages)
         >>> [thought.text for thought in found.thoughts]
-        >>> found.features[int(found.total.argmax())].text
+        ['the house is like the cat .', 'the cat is red .']
+        >>> sorted(found.features[part].text for part in found.total.topk(3).indices)
+        ['the cat is red .', 'the house is like the cat .', 'what colour is the house ?']
     """
 
     def plot(self, path: str | PathLike[str] | None = None) -> Any:

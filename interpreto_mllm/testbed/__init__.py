@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.renamed import renamed
+from interpreto_mllm.testbed.chains import ChainPrompt, sample_chain_prompts
 from interpreto_mllm.testbed.facts import FactPrompt, Word, sample_fact_prompts
 from interpreto_mllm.testbed.injections import CALLS, InjectionPrompt, sample_injections
 from interpreto_mllm.testbed.question import PlantedQuestion
@@ -19,6 +20,8 @@ __all__ = [
     "HEARING",
     "RECALL",
     "SIGHT",
+    "THOUGHTS",
+    "ChainPrompt",
     "ClipPrompt",
     "FactPrompt",
     "InjectionPrompt",
@@ -29,13 +32,15 @@ __all__ = [
     "load_hearing",
     "load_recall",
     "load_sight",
+    "load_thoughts",
+    "sample_chain_prompts",
     "sample_clip_prompts",
     "sample_fact_prompts",
     "sample_injections",
     "sample_scene_prompts",
 ]
 
-RECALL, SIGHT, HEARING = (Path(__file__).parent / name for name in ("recall", "sight", "hearing"))
+RECALL, SIGHT, HEARING, THOUGHTS = (Path(__file__).parent / name for name in ("recall", "sight", "hearing", "thoughts"))
 """The folders of the shipped models, as written by `save_pretrained`."""
 
 
@@ -72,6 +77,26 @@ def load_caller() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
     model, tokenizer = load_recall()
     tokenizer.chat_template = CALLS
     return model, tokenizer
+
+
+def load_thoughts() -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """The shipped language model that thinks before it answers, in evaluation mode and fp32, and its tokenizer.
+
+    It is told the colours of things and which thing is like which other, and asked for a colour. In its thoughts it goes from
+    the thing asked about to the one whose colour is stated, a sentence each, and then it answers with the colour that the last
+    thought names. It is trained so that a thing or a colour that is not stated is thought of as any, and that without the last
+    thought every colour is about equally likely, whatever the prompt says.
+
+    Example:
+        >>> model, tokenizer = load_thoughts()
+        >>> chat = [{"role": "user", "content": "the sky is like the hat . the hat is red . what colour is the sky ?"}]
+        >>> prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+        >>> tokenizer.decode(model.generate(**prompt)[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True)
+        '<think> the sky is like the hat . the hat is red . </think> red'
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    return _load(AutoModelForCausalLM, THOUGHTS), AutoTokenizer.from_pretrained(THOUGHTS, local_files_only=True)
 
 
 def load_sight() -> tuple[PreTrainedModel, ProcessorMixin]:

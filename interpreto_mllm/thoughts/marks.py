@@ -29,8 +29,8 @@ class ThoughtMarks:
         TypeError, ValueError: for marks that are no texts, empty or equal.
 
     Example:
-        >>> ThoughtMarks("<think>", "</think>").closed("<think>It rains.</think>Yes"), ThoughtMarks("[T]", "[/T]").end
-        (True, '[/T]')
+        >>> ThoughtMarks("<think>", "</think>").opens("What now? <think>")
+        True
     """
 
     start: str
@@ -49,10 +49,6 @@ class ThoughtMarks:
     def opens(self, text: str) -> bool:
         """Whether a text ends where thoughts begin, as a prompt does whose template opens them."""
         return text.rstrip().endswith(self.start.strip())
-
-    def closed(self, text: str) -> bool:
-        """Whether a text ends after thoughts that are closed."""
-        return 0 <= text.rfind(self.start) < text.rfind(self.end)
 
 
 KNOWN = (

@@ -38,8 +38,15 @@ class Reasoned:
         TypeError, ValueError: for anything else.
 
     Example:
-        >>> Reasoned(effect="total").part, Reasoned("thoughts").effect
-        ('answer', 'direct')
+        >>> from interpreto_mllm import ExactShapley, Granularity
+        >>> from interpreto_mllm.testbed import load_thoughts
+        >>> explainer = ExactShapley(*load_thoughts(), granularity=Granularity.SENTENCE)
+        >>> chat = [{"role": "user", "content": "the hat is red . the sky is blue . what colour is the hat ?"}]
+        >>> for effect in ("direct", "total"):
+        ...     [explanation] = explainer(chat, Reasoned(effect=effect))
+        ...     print(effect, explanation.features[int(explanation.attributions[0].argmax())].name)
+        direct thought 1: the hat is red .
+        total the hat is red .
     """
 
     part: str | Span = "answer"
