@@ -129,6 +129,16 @@ def calls_read(message: Mapping[str, Any], turn: int) -> dict[str, Any]:
     return {**message, "tool_calls": [_call_read(call, turn) for call in calls]}
 
 
+def arguments_as_text(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message whose calls have their arguments as JSON."""
+    calls = []
+    for call in message.get("tool_calls") or ():
+        function, inside = function_of(call)
+        made = {**function, "arguments": json.dumps(function.get("arguments", {}), ensure_ascii=False)}
+        calls.append({**call, "function": made} if inside else made)
+    return {**message, "tool_calls": calls} if calls else dict(message)
+
+
 def _call_read(call: Any, turn: int) -> dict[str, Any]:
     if not isinstance(call, Mapping) or not isinstance(function_of(call)[0].get("name"), str):
         raise ValueError(

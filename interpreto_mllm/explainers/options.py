@@ -195,6 +195,18 @@ class Settings:
         return Cuts(*images, *audio, **of_video, rate=rate)
 
 
+_OF_TEMPLATE = (
+    ' Arguments of the chat template are given with the chat: explainer(Chat(messages, template={"enable_thinking": False})).'
+)
+_BESIDE_MESSAGES = " Tools and documents are given with the chat: explainer(Chat(messages, tools=[...], documents=[...]))."
+OF_CHATS = {
+    **dict.fromkeys(("chat_template_kwargs", "template_kwargs", "template", "enable_thinking"), _OF_TEMPLATE),
+    **dict.fromkeys(("tools", "documents"), _BESIDE_MESSAGES),
+    "continue_final_message": " A begun answer is given with the chat: explainer(Chat(messages, continue_final_message=True)).",
+}
+"""What is said about names that are no options, but fields of a `Chat`."""
+
+
 def check_names(options: Mapping[str, Any], method: type) -> None:
     """Raise a TypeError for an option that a method does not have; the message lists those that it has.
 
@@ -210,6 +222,8 @@ def check_names(options: Mapping[str, Any], method: type) -> None:
     if unknown:
         parameters = inspect.signature(method).parameters.values()
         own = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+        hint = "".join(dict.fromkeys(OF_CHATS[name] for name in unknown if name in OF_CHATS))
         raise TypeError(
-            f"{method.__name__} has no option {', '.join(map(repr, unknown))}. Its options are: {', '.join([*own, *shared])}."
+            f"{method.__name__} has no option {', '.join(map(repr, unknown))}.{hint} Its options are: "
+            f"{', '.join([*own, *shared])}."
         )

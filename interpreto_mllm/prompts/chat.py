@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,7 +13,18 @@ from interpreto_mllm.chats.parts import Part, trust
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.processing import Processing
 
-__all__ = ["Chat", "Message", "Part", "check_chat", "ends_with_assistant", "is_chat", "parts_of", "texts_beside", "texts_of"]
+__all__ = [
+    "Chat",
+    "Message",
+    "Part",
+    "check_chat",
+    "check_template",
+    "ends_with_assistant",
+    "is_chat",
+    "parts_of",
+    "texts_beside",
+    "texts_of",
+]
 
 MEDIA_KEYS = {kind: (kind, "url", "path") for kind in ("image", "audio", "video")}
 """The keys that may hold the content of a part, by type."""
@@ -53,6 +65,24 @@ def check_chat(messages: Sequence[Message], processing: Processing, may_be_answe
         raise ValueError(ENDS_WITH_ASSISTANT)
 
 
+def check_template(chat: Chat, processing: Processing) -> None:
+    """Raise a ValueError for an argument of the template that it does not read, or a message to continue that is none."""
+    last = chat.messages[-1]
+    if chat.continue_final_message and not (ends_with_assistant(chat.messages) and last.get("content")):
+        raise ValueError(
+            "continue_final_message goes on from what the assistant has begun to say, but the last message is "
+            f"{shown(last.get('content'))} of {last['role']!r}: end the chat with a message of the assistant."
+        )
+    given = getattr(processing.templater, "chat_template", None)
+    template = " ".join(given.values()) if isinstance(given, dict) else str(given or "")
+    for name in chat.template or ():
+        if name != "chat_template" and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", template):
+            raise ValueError(
+                f"template holds {name!r}, which the chat template does not read, so it would change nothing: leave it out, or "
+                "look for its name in tokenizer.chat_template."
+            )
+
+
 def ends_with_assistant(messages: Sequence[Message]) -> bool:
     """Whether the last message is the assistant's."""
     return messages[-1]["role"] == "assistant"
@@ -74,11 +104,17 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
     return parts
 
 
-def texts_of(chat: Chat) -> list[Part]:
-    """All texts of a chat: those of its messages, their thoughts and calls, of tools and of documents."""
-    found = [part for part in parts_of(chat.messages) if part.kind == "text"]
-    for turn, message in enumerate(chat.messages):
-        source, label = _named(chat.messages, turn)
+def texts_of(chat: Chat, messages: Sequence[Message] | None = None) -> list[Part]:
+    """All texts of a chat: those of its messages, their thoughts and calls, of tools and of documents.
+
+    Args:
+        chat: the chat.
+        messages: its messages in another form.
+    """
+    given = chat.messages if messages is None else messages
+    found = [part for part in parts_of(given) if part.kind == "text"]
+    for turn, message in enumerate(given):
+        source, label = _named(given, turn)
         found += [
             replace(part, source=part.source or source, label=part.label or label) for part in texts_beside(message, turn)
         ]

@@ -78,6 +78,12 @@ def _bare(text: str) -> str:
     return re.sub(r"\s+", " ", text.strip().lower())
 
 
+def _is_called(feature: Feature, name: object) -> bool:
+    """Whether a feature has this label, or is a piece of what has it, as "document 3 · sentence 2" is of "document 3"."""
+    label = feature.label
+    return label is not None and isinstance(name, str) and (label == name or label.startswith(f"{name} · "))
+
+
 def unpinned(features: Sequence[Feature], pinned: Pins) -> list[int]:
     """Indices of the features that remain players.
 
@@ -94,11 +100,19 @@ def unpinned(features: Sequence[Feature], pinned: Pins) -> list[int]:
         for pin in pinned:
             if not isinstance(pin, str) and not is_whole(pin):
                 raise TypeError(f"pinned holds texts and indices of features; got {shown(pin)}.")
-            if (pin not in range(len(features))) if is_whole(pin) else (_bare(str(pin)) not in texts):
-                known = shown(texts) if len(texts) > 20 else texts
-                raise ValueError(f"pinned names {shown(pin)}, which is not a feature of this prompt; its features are {known}.")
+            if is_whole(pin):
+                known = pin in range(len(features))
+            else:
+                known = _bare(str(pin)) in texts or any(_is_called(feature, pin) for feature in features)
+            if not known:
+                told = shown(texts) if len(texts) > 20 else texts
+                raise ValueError(f"pinned names {shown(pin)}, which is not a feature of this prompt; its features are {told}.")
         words = {_bare(pin) for pin in pinned if isinstance(pin, str)}
-        kept = [index for index, text in enumerate(texts) if index not in pinned and text not in words]
+        kept = [
+            index
+            for index, (text, feature) in enumerate(zip(texts, features, strict=True))
+            if index not in pinned and text not in words and not any(_is_called(feature, pin) for pin in pinned)
+        ]
     if not kept:
         raise ValueError("Nothing is left to explain: every feature of the prompt is pinned.")
     return kept

@@ -16,7 +16,7 @@ from interpreto_mllm.core.which import about
 from interpreto_mllm.media.cuts import Cuts
 from interpreto_mllm.media.state import Medium, State, features_of, notes_of
 from interpreto_mllm.prompts.blanks import Blanks
-from interpreto_mllm.prompts.chat import Chat, check_chat, is_chat, parts_of
+from interpreto_mllm.prompts.chat import Chat, check_chat, check_template, is_chat, parts_of
 from interpreto_mllm.prompts.checks import check_modalities, check_placeholders, check_roles, check_sizes, check_text
 from interpreto_mllm.prompts.clip_length import check_clips
 from interpreto_mllm.prompts.conversation import Conversation
@@ -154,17 +154,18 @@ class PromptReader:
         check_roles(chat, self.roles)
         written = self._of_chat(chat, read)
         written.check(self.roles)
-        of_media = [(part.role, part.turn) for part in media]
-        prompt = self._mixed(written.mixed(read), written.regions(self.granularity), of_media, written.entries)
+        of_media, regions = [(part.role, part.turn) for part in media], written.regions(self.granularity)
+        prompt = self._mixed(written.mixed(read, regions), regions, of_media, written.entries)
         return replace(prompt, conversation=conversation, notes=(*prompt.notes, *written.notes))
 
     def _check_chat(self, chat: Chat) -> None:
         check_chat(chat.messages, self.processing, self.may_be_answered or chat.continue_final_message)
+        check_template(chat, self.processing)
         check_modalities([part.kind for part in parts_of(chat.messages) if part.kind != "text"], self.processing)
 
     def _of_chat(self, chat: Chat, media: tuple[Medium, ...]) -> WrittenChat:
         """A chat as the model reads it."""
-        rendering = Rendering(chat, self.processing, (), (), self.fixed, self.generation_prompt)
+        rendering = Rendering(chat, self.processing, (), (), self.fixed, self.generation_prompt).with_calls_read()
         check_text(rendering.text, self.tokenizer, self.positions)
         return WrittenChat(rendering)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from interpreto_mllm.chats.chat import Chat
+from interpreto_mllm.chats import tools
+from interpreto_mllm.chats.chat import Chat, Message
 from interpreto_mllm.chats.marks import Marked, Origin, chunks
 from interpreto_mllm.chats.parts import LISTED, OWN, Part, Path, rewritten, without
 from interpreto_mllm.chats.places import Place, lost, places
@@ -30,6 +31,7 @@ class Rendering:
         unlisted: paths of the tools and documents to leave out.
         fixed: indices of messages whose texts are not looked for.
         generation_prompt: whether the text goes on to where the model's answer begins.
+        calls_as_text: whether the template is given the arguments of calls as JSON rather than as mappings.
     """
 
     chat: Chat
@@ -38,11 +40,33 @@ class Rendering:
     unlisted: Collection[Path] = ()
     fixed: Collection[int] = ()
     generation_prompt: bool = True
+    calls_as_text: bool = False
+
+    def with_calls_read(self) -> Rendering:
+        """The same, with the arguments of calls in the form that the template takes."""
+        given = [
+            tools.function_of(call)[0].get("arguments") for one in self.chat.messages for call in one.get("tool_calls") or ()
+        ]
+        if not given:
+            return self
+        as_text = replace(self, calls_as_text=True)
+        try:
+            written = self.text
+        except ValueError:
+            as_text.text  # noqa: B018  # its error is the one of a template that takes neither
+            return as_text
+        return as_text if any(one and str(one) in written for one in given) else self
+
+    @cached_property
+    def messages(self) -> list[Message]:
+        """Those of the chat, with calls as the template takes them."""
+        given = list(self.chat.messages)
+        return list(map(tools.arguments_as_text, given)) if self.calls_as_text else given
 
     @cached_property
     def parts(self) -> list[Part]:
         """The texts of the chat."""
-        return texts_of(self.chat)
+        return texts_of(self.chat, self.messages)
 
     @cached_property
     def text(self) -> str:
@@ -179,7 +203,7 @@ class Rendering:
     def _rendered(self, texts: Mapping[Path, str]) -> str:
         """The chat with these texts in place of its own; images and clips as parts, or as placeholders for a plain template."""
         chat = self.chat
-        filled = _Media(self.processing, self.dropped).filled(chat.messages)
+        filled = _Media(self.processing, self.dropped).filled(self.messages)
         messages = [rewritten(message, texts, ("messages", turn)) for turn, message in enumerate(filled)]
         plain = [_written(message, self.processing.takes_parts) for message in messages]
         listed = {

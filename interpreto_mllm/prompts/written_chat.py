@@ -60,9 +60,14 @@ class WrittenChat:
         """What the template leaves out."""
         return self.whole.notes
 
-    def mixed(self, media: tuple[Medium, ...]) -> Mixed:
-        """The chat with these images and clips; its spans are those of the pieces."""
-        return Mixed(self.whole.processing, self.without, media, self._special)
+    def mixed(self, media: tuple[Medium, ...], regions: Sequence[Region | None]) -> Mixed:
+        """The chat with these images and clips; its spans are those of the pieces that are regions."""
+
+        def render(dropped: Collection[int], unlisted: Collection[int]) -> tuple[str, list[Span | None]]:
+            text, spans = self.without(dropped, unlisted)
+            return text, [region and span for region, span in zip(regions, spans, strict=True)]
+
+        return Mixed(self.whole.processing, render, media, self._special)
 
     def of_texts(self, media: tuple[Medium, ...]) -> Mixed:
         """The same, but its spans are those of whole texts."""

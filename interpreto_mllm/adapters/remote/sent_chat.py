@@ -183,9 +183,9 @@ class SentChat:
         kept = {sent[index] for index in deciding([parts[index] for index in sent])}
         return [region if key[0] != "text" or key[1] in kept else None for key, region in zip(found, told, strict=True)]
 
-    def mixed(self, media: tuple[Medium, ...]) -> Mixed:
-        """The chat with these images and clips."""
-        spans = list(self._pieces.values())
+    def mixed(self, media: tuple[Medium, ...], regions: Sequence[Region | None]) -> Mixed:
+        """The chat with these images and clips; its spans are those of the pieces that are regions."""
+        spans = [region and span for region, span in zip(regions, self._pieces.values(), strict=True)]
         return _Sent(self.processing, lambda *_: (self.tokens.text, spans), media, False, whole=self.tokens)
 
     def of_texts(self, media: tuple[Medium, ...]) -> Mixed:
