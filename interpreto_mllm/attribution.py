@@ -25,7 +25,7 @@ from interpreto_mllm.results.fidelity import Fidelity, fidelity
 from interpreto_mllm.results.folding import Folded, folded
 from interpreto_mllm.results.frame import frame
 from interpreto_mllm.results.gradients import completeness_gap, conservation_gap
-from interpreto_mllm.results.interactions import set_values
+from interpreto_mllm.results.interactions import SetValues, set_values
 from interpreto_mllm.results.intervals import interval
 from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.rescore import rescored
@@ -200,11 +200,19 @@ class Attribution(Record):
 
         return figure(self, path, target, numbers, kind, width)
 
-    def to_html(self, path: str | PathLike[str]) -> None:
-        """Write one self-contained HTML page with the coloured prompt; hovering shows scores, clicking a segment plays it."""
+    def to_html(self, path: str | PathLike[str], interactions: SetValues | None = None) -> None:
+        """Write one self-contained HTML page with the coloured prompt; hovering shows scores, clicking a segment plays it.
+
+        Args:
+            path: of the page.
+            interactions: pairs that are drawn as arcs over the prompt, such as `explanation.span().interactions()`.
+
+        Raises:
+            ValueError: for interactions of other features, or of more than two.
+        """
         from interpreto_mllm.plots.html import page
 
-        replace_file(path, page(self).encode())
+        replace_file(path, page(self, interactions).encode())
 
     def to_latex(self, path: str | PathLike[str] | None = None, target: int | None = None) -> str:
         """The prompt as a LaTeX paragraph with each feature on its colour, for one target or for the whole answer.

@@ -10,6 +10,7 @@ from importlib.resources import files
 from interpreto_mllm.core.labels import joined
 from interpreto_mllm.media import Clip
 from interpreto_mllm.plots.answers import answers
+from interpreto_mllm.plots.arcs import check_pairs, pairs_list
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.certainty import warning
 from interpreto_mllm.plots.number_scale import NumberScale, duration
@@ -20,6 +21,7 @@ from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence
 from interpreto_mllm.results.folding import telling_folds
+from interpreto_mllm.results.interactions import SetValues
 from interpreto_mllm.results.record import Record
 from interpreto_mllm.results.shares import modality_shares
 from interpreto_mllm.results.whole import whole_answer
@@ -35,9 +37,16 @@ FIDELITY_MEANING = (
 )
 
 
-def page(attribution: Record) -> str:
-    """One self-contained page."""
-    return document(f"{attribution.estimand}: {shortened(visible(joined(attribution.targets)), 60)}", fragment(attribution))
+def page(attribution: Record, interactions: SetValues | None = None) -> str:
+    """One self-contained page.
+
+    Raises:
+        ValueError: for interactions of other features, or of more than two.
+    """
+    if interactions is not None:
+        check_pairs(interactions, attribution)
+    title = f"{attribution.estimand}: {shortened(visible(joined(attribution.targets)), 60)}"
+    return document(title, fragment(attribution, interactions))
 
 
 def document(title: str, body: str) -> str:
@@ -57,20 +66,22 @@ def stylesheet() -> str:
     return _asset("page.css")
 
 
-def fragment(attribution: Record) -> str:
+def fragment(attribution: Record, interactions: SetValues | None = None) -> str:
     """The body of a page or a notebook cell. Without scripts it shows the first target, or the whole answer if there is one."""
     whole = whole_answer(attribution)
     row = target_scores(attribution if whole is None else whole, 0)
     what = "Prompt" if attribution.text or attribution.media else "Features"
+    scripts = ["page.js", "page_tools.js", *([] if interactions is None else ["page_arcs.js"])]
     return (
         f'<div class="attribution">\n<style>{stylesheet()}</style>\n{_facts(attribution)}{_warning(attribution, row)}'
         f'<div class="answer"><h2>{SUBJECTS[attribution.unit]}</h2>\n'
         f"{_targets(attribution, whole is not None)}{_reading(row)}</div>\n"
         f'<div class="columns"><div class="reading"><h2>{what}</h2>\n{_tools(attribution)}'
         f'<div class="prompt">{transcript(attribution, row)}</div></div>\n{_strongest(attribution, row)}</div>\n'
+        f"{'' if interactions is None else pairs_list(interactions, attribution)}"
         f"{_folds(attribution)}{_shares(attribution)}{answers(attribution)}{_notes(attribution)}{_settings(attribution)}\n"
         f'<script type="application/json">{page_data(attribution, whole)}</script>\n'
-        f"<script>{_asset('page.js')}{_asset('page_tools.js')}</script>\n</div>"
+        f"<script>{''.join(map(_asset, scripts))}</script>\n</div>"
     )
 
 
@@ -143,6 +154,7 @@ def _tools(attribution: Record) -> str:
         '<button type="button" class="previous" title="stronger (k)">↑ stronger</button>'
         '<button type="button" class="next" title="next strongest (j)">↓ next strongest</button>'
         '<label><input type="checkbox" class="fold"> fold what did little</label>'
+        '<label hidden><input type="checkbox" class="link" checked> pairs</label>'
         '<label class="markups" hidden><input type="checkbox" class="markup"> show markup</label>'
         f"{heat}{listen}</div>\n"
     )

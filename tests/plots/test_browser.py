@@ -45,8 +45,8 @@ def opened(browser, tmp_path):
     """Opens a result's page; the test fails on any error of its script."""
     pages, errors = [], []
 
-    def open_page(attribution: Attribution, width: int = 1440, scheme: str = "light"):
-        attribution.to_html(tmp_path / "page.html")
+    def open_page(attribution: Attribution, width: int = 1440, scheme: str = "light", interactions=None):
+        attribution.to_html(tmp_path / "page.html", interactions)
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -184,3 +184,34 @@ def test_a_thousand_words_and_two_hundred_tokens_are_usable(opened):
     page = opened(long(1000, 200))
     page.click(".target >> nth=100")
     assert page.locator(".bars li").count() == 12 and page.locator(".minimap a").count() > 0
+
+
+def test_pairs_are_arcs_between_their_words(opened):
+    """From the middle of one word to that of the other, also after folding and at another width; the list lights its arc."""
+    from interpreto_mllm import ExactShapley
+    from interpreto_mllm.testbed import load_recall
+
+    explainer = ExactShapley(*load_recall(), pinned=["what", "is", "the", "?"], progress=False)
+    [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?", " red")
+    page = opened(explanation, interactions=explanation.interactions())
+    listed = page.locator(".pairs [data-pair]")
+    assert listed.count() == page.locator(".arcs path").count() >= 3
+    for width in (1440, 420):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(200)
+        apart = page.evaluate(
+            """() => [...document.querySelectorAll(".pairs [data-pair]")].map(pair => {
+              const path = document.querySelector(`.arcs path[data-of="${pair.dataset.pair}"]`);
+              const matrix = path.getScreenCTM(), ends = [0, path.getTotalLength()].map(at => path.getPointAtLength(at));
+              return Math.max(...["first", "second"].map((which, index) => {
+                const box = document.querySelector(`.prompt [data-feature="${pair.dataset[which]}"]`).getBoundingClientRect();
+                const end = ends[index].matrixTransform(matrix);
+                return Math.abs(end.x - box.x - box.width / 2) + Math.abs(end.y - box.y - 2);
+              }));
+            })"""
+        )
+        assert max(apart) < 2, width
+    listed.first.focus()
+    assert page.locator(".arcs path.lit").count() == 1
+    page.locator(".link").uncheck()
+    assert page.locator(".arcs").evaluate("sheet => getComputedStyle(sheet).display") == "none"

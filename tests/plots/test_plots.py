@@ -315,3 +315,23 @@ def test_labels_are_never_read_as_formulas(tmp_path):
     (tmp_path / "forged.json").write_text(json.dumps(content), encoding="utf-8")
     Attribution.load(tmp_path / "forged.json").plot(tmp_path / "forged.png")
     assert (tmp_path / "forged.png").stat().st_size
+
+
+def test_pairs_are_listed_on_the_page_of_their_result(tmp_path: Path) -> None:
+    from interpreto_mllm import ExactShapley
+    from interpreto_mllm.testbed import load_recall
+
+    explainer = ExactShapley(*load_recall(), pinned=["what", "is", "the", "?", "."], progress=False)
+    [one], [other] = (explainer(f"the {thing} is red . what is the {thing} ?", " red") for thing in ("apple", "sky"))
+    pairs = one.interactions()
+    one.to_html(tmp_path / "page.html", pairs)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    listed = [(int(a), int(b)) for a, b in re.findall(r'data-first="(\d+)" data-second="(\d+)"', page)]
+    strongest = [pair for pair in pairs.top(12) if abs(pair.value) >= 0.1 * abs(pairs.top(1)[0].value)]
+    assert listed == [pair.members for pair in strongest] and len(listed) > 1
+    one.to_html(tmp_path / "page.html")
+    assert "data-pair" not in (tmp_path / "page.html").read_text(encoding="utf-8").partition("<script")[0]
+    with pytest.raises(ValueError, match="interactions are of other features"):
+        one.to_html(tmp_path / "page.html", other.interactions())
+    with pytest.raises(ValueError, match="Arcs join two features"):
+        one.to_html(tmp_path / "page.html", one.interactions(order=3))
