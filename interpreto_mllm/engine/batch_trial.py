@@ -52,8 +52,9 @@ class BatchTrial(Generic[Item]):
     itself. In half precision, four times as much is rounding where a row differs beside copies of itself too; results say so,
     and how far rows were seen to differ in a mixture of experts.
 
-    What was found is kept with the model. Lengths beyond those compared are tried again, all of them: a model may change its
-    ways with the length. A trial takes a forward over a batch, and one for each row that is compared.
+    Rows so long that each has a batch to itself are not tried. What was found is kept with the model. Lengths beyond those
+    compared are tried again, all of them: a model may change its ways with the length. A trial takes a forward over a batch,
+    and one for each row that is compared.
 
     Args:
         model: for what is known of it.
@@ -85,6 +86,7 @@ class BatchTrial(Generic[Item]):
     def __call__(self, rows: Sequence[Item]) -> None:
         """Try what is not known yet of rows such as these."""
         known = finding(self.model, ("batches", self.kind), _Known)
+        rows = [row for row in rows if self.batches.most(self.length(row)) > 1]
         if self.batches.size > 1 and len(rows) > 1 and known.grouping is not Grouping.ALONE:
             with self.counter.trying():
                 self._try(known, rows)
@@ -162,8 +164,10 @@ class BatchTrial(Generic[Item]):
     def _together(self, rows: Sequence[Item]) -> tuple[list[int], Float[Tensor, "b t"]]:
         """As many of the rows as fit into memory, the first and the last of two, and their values in one forward."""
         places = list(range(len(rows)))
+        longest = max(self.length(row) for row in rows)
         while True:
-            some = places if len(places) <= self.batches.size else [*places[: self.batches.size - 1], places[-1]]
+            most = self.batches.most(longest)
+            some = places if len(places) <= most else [*places[: most - 1], places[-1]]
             try:
                 return some, self.values([rows[place] for place in some])
             except (RuntimeError, MemoryError) as error:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from itertools import takewhile
+from itertools import groupby
 from typing import TypeVar
 
 import torch
+
+from interpreto_mllm.engine.batch_cuts import batch_sizes
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -24,8 +27,17 @@ class Grouping(Enum):
     ALONE = "one row"
 
 
+FORWARD_TOKENS = 96
+"""What a forward costs beyond its tokens, in tokens, unless it is known better."""
+
+
 class Batches:
     """Cuts work into batches of at most `size`; after an out-of-memory error the size is halved and the work goes on.
+
+    Args:
+        size: the most rows in a batch.
+        tokens: the most positions in a batch of several rows.
+        forward_tokens: what a forward costs beyond its tokens, in tokens; batches are cut where padding would cost more.
 
     Attributes:
         grouping: which rows go together.
@@ -35,8 +47,8 @@ class Batches:
         [([1, 2], 2), ([3], 1)]
     """
 
-    def __init__(self, size: int):
-        self.size = size
+    def __init__(self, size: int, tokens: int = sys.maxsize, forward_tokens: int = FORWARD_TOKENS):
+        self.size, self.tokens, self.forward_tokens = size, tokens, forward_tokens
         self.grouping = Grouping.ANY
 
     def run(
@@ -45,6 +57,7 @@ class Batches:
         work: Callable[[list[Item]], Result],
         order: Callable[[Item], int] | None = None,
         rows_each: float = 1.0,
+        held: int = 0,
     ) -> Iterator[tuple[list[Item], Result]]:
         """Each batch with what `work` made of it.
 
@@ -53,10 +66,12 @@ class Batches:
             work: from a batch to its result.
             order: the length of an item, by which they are sorted; they are of one length and stay in their order without it.
             rows_each: how many rows' memory an item takes.
+            held: positions that each item holds beyond its length, in a cache.
         """
         waiting = sorted(items, key=order) if order is not None else list(items)
+        sizes = self._sizes(waiting, order, rows_each, held)
         while waiting:
-            batch = self._next(waiting, order, rows_each)
+            batch = waiting[: sizes.pop(0)]
             try:
                 result = work(batch)
             except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -67,6 +82,7 @@ class Batches:
                 result = None
             if result is None:
                 free_memory()
+                sizes = self._sizes(waiting, order, rows_each, held)
                 continue
             waiting = waiting[len(batch) :]
             yield batch, result
@@ -79,14 +95,18 @@ class Batches:
         free_memory()
         return True
 
-    def _next(self, waiting: list[Item], order: Callable[[Item], int] | None, rows_each: float) -> list[Item]:
-        """The first of the waiting items that may go together."""
+    def most(self, length: int) -> int:
+        """How many rows of this length may go together."""
+        return max(1, min(self.size, self.tokens // max(length, 1)))
+
+    def _sizes(self, waiting: Sequence[Item], order: Callable[[Item], int] | None, rows_each: float, held: int) -> list[int]:
+        """How many of the waiting items go together, batch by batch."""
         if self.grouping is Grouping.ALONE:
-            return waiting[:1]
-        batch = waiting[: max(1, int(self.size / rows_each))]
-        if self.grouping is Grouping.EQUAL and order is not None:
-            return list(takewhile(lambda item: order(item) == order(batch[0]), batch))
-        return batch
+            return [1] * len(waiting)
+        rows = max(1, int(self.size / rows_each))
+        lengths = [0 if order is None else order(item) for item in waiting]
+        groups = [list(group) for _, group in groupby(lengths)] if self.grouping is Grouping.EQUAL else [lengths]
+        return [size for group in groups for size in batch_sizes(group, rows, self.tokens, held, self.forward_tokens)]
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -71,3 +71,8 @@ def _join_tensor(tensors: list[Tensor], rows: list[list[int]], order: Tensor | N
     picked = [tensor.index_select(0, index) for tensor, index in zip(tensors, indices, strict=True)]
     joined = torch.cat(picked) if len(picked) > 1 else picked[0]
     return joined if order is None else joined.index_select(0, order.to(joined.device))
+
+
+def cached_length(cached: CacheRow | None) -> int:
+    """Number of positions that a cache holds."""
+    return 0 if cached is None else cached.length

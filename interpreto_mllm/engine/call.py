@@ -40,6 +40,11 @@ def new_block() -> Iterator[None]:
         _BLOCK.reset(token)
 
 
+def in_call() -> bool:
+    """Whether this thread is within a call, after which what belongs to it is forgotten."""
+    return _CURRENT.get() is not None or _BLOCK.get() is not None
+
+
 def within_block(context: AbstractContextManager[None]) -> AbstractContextManager[None]:
     """The context where a block is evaluated; elsewhere one that does nothing."""
     return nullcontext() if _BLOCK.get() is None else context

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.engine.cache import CacheRow, cached_length
 from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.experts_trial import ExpertsTrial
 from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
 from interpreto_mllm.engine.rounding import log_probabilities
-from interpreto_mllm.engine.runner import CausalRunner, cached_length
+from interpreto_mllm.engine.runner import CausalRunner
 
 
 class CausalScorer:
@@ -44,8 +45,7 @@ class CausalScorer:
     def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
         symbols = self.runner.inputs.symbols(queries)
         trial = CausalScorer(self.runner, log_probabilities)
-        root = self.runner.plan(queries, symbols, lambda leaves: trial.score_batch(leaves, queries))
-        for leaves in self.runner.leaves(root, queries):
+        for leaves in self.runner.leaves(queries, symbols, lambda leaves: trial.score_batch(leaves, queries)):
             yield from self.score_leaves(leaves, queries)
 
     def score_leaves(self, leaves: Sequence[Leaf], queries: Sequence[Score]) -> Iterator[Scored]:
@@ -53,9 +53,12 @@ class CausalScorer:
         same_start: dict[int, list[Leaf]] = {}
         for leaf, cached in leaves:
             same_start.setdefault(cached_length(cached), []).append((leaf, cached))
-        for group in same_start.values():
+        for start, group in same_start.items():
             work = self.runner.batches.run(
-                group, lambda batch: self.score_batch(batch, queries), lambda item: queries[item[0]].length
+                group,
+                lambda batch: self.score_batch(batch, queries),
+                lambda item, s=start: queries[item[0]].length - s,
+                held=start,
             )
             for batch, values in work:
                 yield [leaf for leaf, _ in batch], values
@@ -67,15 +70,29 @@ class CausalScorer:
         ids = pad([[*query.input.ids[start:].tolist(), *query.continuation] for query in asked])
         begins = torch.tensor([len(query.input.ids) - 1 - start for query in asked])
         targets = pad([query.target for query in asked])
-        kept = torch.arange(int(begins.min()), min(int(begins.max()) + targets.shape[1], ids.shape[1]))
-        logits = self.runner.forward(asked, ids, [cached for _, cached in batch], kept, keep_cache=False).logits
-        if not self.runner.keeps_logits:
-            logits = logits[:, kept.to(logits.device) + logits.shape[1] - ids.shape[1]]  # prompt tuning puts tokens before them
-        at = (begins - begins.min())[:, None] + torch.arange(targets.shape[1])[None]
-        if not (at == at[0]).all() or at.shape[1] != logits.shape[1]:
-            rows = torch.arange(len(asked), device=logits.device)[:, None]
-            logits = logits[rows, at.clamp_max(logits.shape[1] - 1).to(logits.device)]
+        at = (begins[:, None] + torch.arange(targets.shape[1])).clamp_max(ids.shape[1] - 1)
+        logits = self._logits(asked, ids, [cached for _, cached in batch], at)
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
+
+    def _logits(
+        self,
+        asked: Sequence[Score],
+        ids: Int[Tensor, "b l"],
+        cached: Sequence[CacheRow | None],
+        at: Int[Tensor, "b t"],
+    ) -> Float[Tensor, "b t v"]:
+        """The logits at these positions of what is left to read, in one forward."""
+        runner = self.runner
+        if runner.gathers(at, ids.shape[1]):
+            return runner.forward(asked, ids, cached, at, keep_cache=False).logits
+        kept = torch.arange(int(at.min()), int(at.max()) + 1)
+        logits = runner.forward(asked, ids, cached, kept, keep_cache=False).logits
+        if not runner.keeps_logits:
+            logits = logits[:, kept.to(logits.device) + logits.shape[1] - ids.shape[1]]  # prompt tuning puts tokens before them
+        places = at - at.min()
+        if logits.shape[1] == at.shape[1] and bool((places == places[0]).all()):
+            return logits
+        return logits[torch.arange(len(asked), device=logits.device)[:, None], places.to(logits.device)]
 
 
 def compared(single: CausalScorer, queries: Sequence[Score], scored: Iterator[Scored]) -> Iterator[Scored]:

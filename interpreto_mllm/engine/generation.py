@@ -8,16 +8,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from interpreto_mllm.engine.cache import cached_length
 from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.decoding_state import DecodingRows
 from interpreto_mllm.engine.decoding_support import UNSUPPORTED, DecodingSupport, SupportProbe, crosses_switch
 from interpreto_mllm.engine.plain_generation import PlainGenerator
-from interpreto_mllm.engine.prefixes import Node
+from interpreto_mllm.engine.prefix_walk import leaves_under
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
 from interpreto_mllm.engine.row_decoder import RowDecoder
-from interpreto_mllm.engine.runner import CausalRunner, cached_length
+from interpreto_mllm.engine.runner import CausalRunner
 
 COMPARED = 8
 """Logits that are compared where a cache is checked."""
@@ -59,9 +60,9 @@ class CausalGenerator:
             return
         symbols = self.runner.inputs.symbols(queries)
         root = self.runner.plan(queries, symbols, lambda leaves: self.largest_logits(leaves, queries))
-        extended = self.runner.extend([(child, None) for child in root.children], queries)
-        leaves: list[Leaf] = [(leaf, None) for leaf in root.leaves]
-        leaves += [(leaf, cached) for node, cached in extended for leaf in _leaves_under(node)]
+        extended, rest = self.runner.extended_below(root, queries)
+        leaves: list[Leaf] = [(leaf, None) for leaf in rest]
+        leaves += [(leaf, cached) for node, cached in extended for leaf in leaves_under(node)]
         work = self.runner.batches.run(
             leaves,
             lambda batch: self._generate_batch(batch, queries, support),
@@ -134,7 +135,3 @@ class CausalGenerator:
             for (row, answer), values in zip(some, (chosen - logits.logsumexp(-1)).cpu(), strict=True):
                 scored[row].append(values[: len(answer)])
         return [tuple(values) for values in scored]
-
-
-def _leaves_under(node: Node) -> list[int]:
-    return [*node.leaves, *(leaf for child in node.children for leaf in _leaves_under(child))]

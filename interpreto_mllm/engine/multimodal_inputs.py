@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -45,6 +47,7 @@ class MultimodalInputs:
         self.model, self.processing = model, processing
         self.device = input_device(model)
         self._encodings = Encodings(model, processing, Batches(batch_size), ForwardCounter() if counter is None else counter)
+        self._ends = count(1)
         self._types_name = next((name for name in TYPES if name in forward_parameters(model)), None)
 
     @property
@@ -69,6 +72,16 @@ class MultimodalInputs:
         key += len(heads).to_bytes(8, "little") if head == len(symbols) else b""
         known = heads.setdefault(key, len(heads))
         return np.concatenate([np.full(head, -1 - known), symbols[head:]])
+
+    def lasting(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]]) -> list[Int[np.ndarray, "_"]]:
+        """What is read up to the last image or clip by a number made of its content."""
+        return [self._lasting(row.input, each) if row.input.media else each for row, each in zip(rows, symbols, strict=True)]
+
+    def _lasting(self, input: ModelInput, symbols: Int[np.ndarray, "l"]) -> Int[np.ndarray, "l"]:
+        read = text_symbols(input)
+        ends = next(self._ends) if not self.is_text(input)[-1] else 0
+        key = read[: int((symbols < 0).sum())].tobytes() + b"".join(state.key for state in input.media) + ends.to_bytes(8)
+        return np.where(symbols < 0, -1 - int.from_bytes(hashlib.blake2b(key, digest_size=7).digest()), symbols)
 
     def is_text(self, input: ModelInput) -> Bool[np.ndarray, "l"]:
         """Those that are no placeholders of images and clips."""

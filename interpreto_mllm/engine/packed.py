@@ -14,16 +14,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import out_of_memory
-from interpreto_mllm.engine.cache import CacheRow, join
+from interpreto_mllm.engine.cache import CacheRow, cached_length, join
 from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.causal import CausalScorer, compared, surviving
 from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.hidden_tokens import HiddenTokens
 from interpreto_mllm.engine.packed_rows import PackedRows
 from interpreto_mllm.engine.packing import PackedSequence, pack
 from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
 from interpreto_mllm.engine.rounding import log_probabilities
-from interpreto_mllm.engine.runner import CausalRunner, cached_length
+from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class PackedScorer:
         self._trials = CausalTrials(runner)
         self._packs: bool | None = None if runner.may_continue and runner.takes_positions else False
         self._reach = _reach(runner.model)
+        self._hidden = HiddenTokens(runner, self._reach)
 
     @property
     def counter(self) -> ForwardCounter:
@@ -70,6 +72,7 @@ class PackedScorer:
         yield from compared(self._single, queries, surviving(self.runner, self._scored, queries))
 
     def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
+        queries = self._hidden.left_out(queries)
         symbols = self.runner.inputs.symbols(queries)
         packed = pack(queries, symbols, self._capacity(queries))
         several = next((sequence for sequence in packed if len(sequence.queries) > 1), None)
@@ -78,8 +81,7 @@ class PackedScorer:
             packed = packed if self._packs else pack(queries, symbols, 0)
         first = [sequence.queries[0] for sequence in packed]
         prefixes = [symbols[sequence.members[0]][: sequence.prefix_length + 1] for sequence in packed]
-        root = self.runner.plan(packed, prefixes, lambda leaves: self._trial.score_batch(leaves, first))
-        for leaves in self.runner.leaves(root, packed):
+        for leaves in self.runner.leaves(packed, prefixes, lambda leaves: self._trial.score_batch(leaves, first)):
             yield from self._score_leaves(leaves, packed)
 
     def _capacity(self, queries: Sequence[Score]) -> int:
@@ -110,7 +112,9 @@ class PackedScorer:
             yield [packed[leaf].members[0] for leaf in chosen], values
         for (start, _), group in similar.items():
             rows_each = max(1.0, max(self._plain_rows(sequence, start) for sequence, _ in group))
-            work = self.runner.batches.run(group, self._score_groups, lambda item, s=start: item[0].width(s), rows_each)
+            work = self.runner.batches.run(
+                group, self._score_groups, lambda item, s=start: item[0].width(s), rows_each, held=start
+            )
             for batch, values in work:
                 yield [member for sequence, _ in batch for member in sequence.members], values
 

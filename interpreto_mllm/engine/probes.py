@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.gathered_logits import gathered_logits
 from interpreto_mllm.engine.preserved_state import preserved_state
 from interpreto_mllm.engine.signature import forward_parameters, unwrapped
 from interpreto_mllm.engine.vocabulary import vocabulary_size
@@ -110,6 +111,28 @@ def keeps_chosen_logits(model: Any) -> bool:
             logger.info("%s gives all logits (%s).", type(model).__name__, error)
             return False
     return first.shape[1] == 1 and every.shape[1] == ids.shape[1] and _equal(first, every[:, :1])
+
+
+def gathers_logits(model: Any) -> bool:
+    """Whether a model whose output layer reads some positions of each row gives the logits that it gives there otherwise.
+
+    Two forwards. Models that refuse a text alone do not.
+
+    Args:
+        model: a language model.
+    """
+    ids = torch.cat([_plain_ids(model, 2 * FEW, ()).flip(1), _plain_ids(model, 2 * FEW, ())])
+    at = torch.tensor([[-1, -3], [-2, -4]])
+    with preserved_state(model):
+        try:
+            every = model(input_ids=ids).logits
+            with gathered_logits(model, at):
+                some = model(input_ids=ids).logits
+        except Exception as error:  # a model may refuse in any way it likes
+            logger.info("%s gives all logits (%s).", type(model).__name__, error)
+            return False
+    expected = every[torch.arange(2)[:, None], at + every.shape[1]]
+    return some.shape == expected.shape and _equal(some, expected)
 
 
 def _states(model: Any, ids: Int[Tensor, "1 l"], seen: Int[Tensor, "1 l"], gives_positions: bool) -> Float[Tensor, "1 l d"]:

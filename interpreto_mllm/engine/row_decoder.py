@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from interpreto_mllm.engine.cache import CacheRow
+from interpreto_mllm.engine.cache import CacheRow, cached_length
 from interpreto_mllm.engine.decoding_state import DecodingRows, visible_entries
 from interpreto_mllm.engine.queries import Row, pad
 from interpreto_mllm.engine.ragged_cache import join_left_padded, join_right_padded
-from interpreto_mllm.engine.runner import CausalRunner, cached_length
+from interpreto_mllm.engine.runner import CausalRunner
 
 
 class RowDecoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -13,16 +14,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
-from interpreto_mllm.engine.cache import CacheRow, join
+from interpreto_mllm.engine.cache import CacheRow, cached_length, join
 from interpreto_mllm.engine.cache_trial import Branch, CacheTrial, Leaf, Values
-from interpreto_mllm.engine.call import within_block
+from interpreto_mllm.engine.call import PerCall, in_call, within_block
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.findings import finding
+from interpreto_mllm.engine.gathered_logits import MIN_LOGITS, gathered_logits, output_layer
+from interpreto_mllm.engine.kept_states import KeptStates
+from interpreto_mllm.engine.memory import Memory, batch_tokens
+from interpreto_mllm.engine.prefix_reader import PrefixReader
+from interpreto_mllm.engine.prefix_walk import PrefixWalk, leaves_under
 from interpreto_mllm.engine.prefixes import Node, plan_prefixes
-from interpreto_mllm.engine.probes import keeps_chosen_logits
+from interpreto_mllm.engine.probes import gathers_logits, keeps_chosen_logits
 from interpreto_mllm.engine.queries import Row
 from interpreto_mllm.engine.rounding import excess, quantises_inputs, tolerance
+from interpreto_mllm.engine.row_tensors import attention_mask, row_positions
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_inputs import RowInputs, TextInputs
 from interpreto_mllm.engine.vocabulary import vocabulary_size
@@ -30,14 +37,16 @@ from interpreto_mllm.engine.vocabulary import vocabulary_size
 logger = logging.getLogger(__name__)
 
 BATCHES_OF_PREFIXES = 8
-"""Prefixes are continued together in blocks of this many batches, which bounds the memory that their caches take."""
+"""Prefixes are continued together in blocks of at most this many batches."""
+
+AHEAD = 8
+"""A prefix is read by itself for later rounds where it takes as many times the tokens that a forward costs."""
 
 NO_POSITIONS = torch.empty(0, dtype=torch.int64)
 """The positions whose logits are wanted of a forward that only fills a cache."""
 
-FORWARD_TOKENS = {"cpu": 96}
-"""What a forward costs beyond its tokens, in tokens, by type of device."""
-FORWARD_TOKENS_ELSEWHERE = 2048
+KEPT_SHARE = 0.5
+"""The part of the states held at a time that those kept for later rounds may take."""
 
 QUANTISED = "This model quantises what its layers read as it runs, so that every prompt is read whole, as in plain forwards."
 
@@ -66,7 +75,7 @@ class CausalRunner:
         counter: ForwardCounter | None = None,
         inputs: RowInputs | None = None,
     ):
-        self.model, self.batches = model, Batches(batch_size)
+        self.model, self.memory = model, Memory.of(model)
         self.counter = ForwardCounter() if counter is None else counter
         self.inputs = TextInputs(model) if inputs is None else inputs
         self.device = input_device(model)
@@ -80,8 +89,10 @@ class CausalRunner:
         self._continues: bool | None = None if share_prefixes and self.cache_name else False
         self._tried_length = 0
         self._failed = False
-        vocabulary = vocabulary_size(model) or 0
-        self._forward_tokens = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS_ELSEWHERE) + vocabulary // 512
+        forward_tokens = self.memory.forward_tokens(self.device, vocabulary_size(model) or 0)
+        self.batches = Batches(batch_size, batch_tokens(self.device), forward_tokens)
+        kept = int(KEPT_SHARE * self.memory.kept_positions)
+        self._kept: PerCall[KeptStates] = PerCall(lambda: KeptStates(kept), of_block=True)
 
     @cached_property
     def keeps_logits(self) -> bool:
@@ -91,6 +102,22 @@ class CausalRunner:
     def _try_keeping_logits(self) -> bool:
         self.counter.tried(2)
         return keeps_chosen_logits(self.model)
+
+    def gathers(self, at: Int[Tensor, "b t"], length: int) -> bool:
+        """Whether logits at these positions of each row are computed alone, as those between them are many.
+
+        Args:
+            at: where they are wanted.
+            length: of the rows.
+        """
+        between = (int(at.max()) + 1 - int(at.min()) if self.keeps_logits else length) - at.shape[1]
+        if len(at) * between * (vocabulary_size(self.model) or 0) < MIN_LOGITS or output_layer(self.model) is None:
+            return False
+        return finding(self.model, "gathers logits", self._try_gathering)
+
+    def _try_gathering(self) -> bool:
+        self.counter.tried(2)
+        return gathers_logits(self.model)
 
     @property
     def may_continue(self) -> bool:
@@ -102,23 +129,42 @@ class CausalRunner:
         """Whether prompts may share a row or a batch of different lengths, as far as is known."""
         return not self._failed and self.batches.grouping is Grouping.ANY
 
-    def plan(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]], values: Values) -> Node:
+    def plan(
+        self,
+        rows: Sequence[Row],
+        symbols: list[Int[np.ndarray, "_"]],
+        values: Values,
+        lasting: Sequence[Int[np.ndarray, "_"]] | None = None,
+    ) -> Node:
         """Which prefixes to read once: none where that does not pay, or the model's caches cannot be continued.
 
         Args:
             rows: what is read.
             symbols: of each row, as for `plan_prefixes`.
             values: what is computed from rows; equal with and without a cache, or no cache is continued.
+            lasting: where states are kept for later rounds, symbols that stand for the same there.
         """
         if self._reads_whole:
             self.counter.note(QUANTISED)
-        if self.may_continue and len(rows) > 1:
-            root = plan_prefixes(symbols, self.batches.size, self._forward_tokens)
+        if self.may_continue and (len(rows) > 1 or lasting is not None):
+            root = plan_prefixes(symbols, self.batches.size, self.batches.forward_tokens) if len(rows) > 1 else plain_plan(1)
+            if lasting is not None:
+                self._plan_ahead(root, lasting)
             if root.children:
                 self._try_caches(root, rows, values)
             if self.may_continue:
                 return root
         return plain_plan(len(rows))
+
+    def _plan_ahead(self, root: Node, symbols: Sequence[Int[np.ndarray, "_"]]) -> None:
+        """Let the longest row that shares nothing in this round have a prefix, as later rounds may share it."""
+        leaf = max(root.leaves, key=lambda leaf: len(symbols[leaf]), default=None)
+        if leaf is None:
+            return
+        known = self._kept.value.longest(symbols[leaf][:-1])
+        if len(symbols[leaf]) - cached_length(known) > AHEAD * self.batches.forward_tokens:
+            root.leaves.remove(leaf)
+            root.children.append(Node(len(symbols[leaf]) - 1, leaf, leaves=[leaf]))
 
     def without_caches(self, error: Exception) -> bool:
         """Go on by plain forwards after an error of a faster way; False where there was none, or memory is out."""
@@ -139,7 +185,7 @@ class CausalRunner:
 
     def _try_caches(self, root: Node, rows: Sequence[Row], values: Values) -> None:
         """Compare with plain forwards on the first use, and again with longer rows; only the first comparison is counted."""
-        longest = max(len(row.input.ids) + len(row.continuation) for row in rows)
+        longest = _longest(rows)
         trial = CacheTrial(self.model, self.batches, lambda nodes: self.extend(nodes, rows), values)
         if self._continues is None:
             with within_block(self.inputs.trial()):
@@ -148,16 +194,30 @@ class CausalRunner:
             with self.counter.trying(), self.inputs.trial():
                 self._continues, self._tried_length = trial.deep(root), longest
 
-    def leaves(self, root: Node, rows: Sequence[Row]) -> Iterator[list[Leaf]]:
-        """All rows of a plan, each with the cache of its longest planned prefix, a block of prefixes at a time."""
-        yield from self._walk([(root, None)], rows)
+    def leaves(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]], values: Values) -> Iterator[list[Leaf]]:
+        """All rows, each with the cache of its longest planned prefix, or of a longer one of an earlier round of the call.
 
-    def _walk(self, block: list[Branch], rows: Sequence[Row]) -> Iterator[list[Leaf]]:
-        yield [(leaf, cached) for node, cached in block for leaf in node.leaves]
-        children = [(child, cached) for node, cached in block for child in node.children]
-        step = BATCHES_OF_PREFIXES * self.batches.size
-        for start in range(0, len(children), step):
-            yield from self._walk(self.extend(children[start : start + step], rows), rows)
+        Args:
+            rows, symbols, values: see `plan`.
+        """
+        lasting = self.inputs.lasting(rows, symbols) if in_call() else None
+        root = self.plan(rows, symbols, values, lasting)
+        reuses = lasting is not None and self.may_continue and _longest(rows) <= self._tried_length
+        kept = self._kept.value if reuses else KeptStates(0)
+        reader = PrefixReader(lambda nodes: self.extend(nodes, rows), lasting or symbols, kept, self.batches.forward_tokens)
+        room, together = self.memory.kept_positions - kept.held, BATCHES_OF_PREFIXES * self.batches.size
+        yield from PrefixWalk(reader.extend, reader.resume, room, together).leaves(root)
+
+    def extended_below(self, root: Node, rows: Sequence[Row]) -> tuple[list[Branch], list[int]]:
+        """The shortest prefixes of a plan with their caches, as many as may be held at a time, and the rows that have none."""
+        held, fitting, rest = 0, list[Branch](), list(root.leaves)
+        for child in root.children:
+            if held and held + child.length > self.memory.kept_positions:
+                rest += leaves_under(child)
+                continue
+            held += child.length
+            fitting.append((child, None))
+        return self.extend(fitting, rows), rest
 
     def extend(self, nodes: list[Branch], rows: Sequence[Row]) -> list[Branch]:
         """Read on from each node's parent to the node; rows of equal lengths go together, so nothing is padded."""
@@ -166,7 +226,13 @@ class CausalRunner:
         for node, cached in nodes:
             same_lengths.setdefault((cached_length(cached), node.length), []).append((node, cached))
         for (start, end), group in same_lengths.items():
-            for batch, output in self.batches.run(group, lambda batch, a=start, b=end: self._fill(batch, rows, a, b)):
+            work = self.batches.run(
+                group,
+                lambda batch, a=start, b=end: self._fill(batch, rows, a, b),
+                lambda _, width=end - start: width,
+                held=start,
+            )
+            for batch, output in work:
                 cache = output[self.cache_name]
                 extended += [(node, CacheRow(cache, row, end)) for row, (node, _) in enumerate(batch)]
         return extended
@@ -181,7 +247,7 @@ class CausalRunner:
         rows: Sequence[Row],
         ids: Int[Tensor, "b l"],
         cached: Sequence[CacheRow | None],
-        kept: Int[Tensor, "_"],
+        kept: Int[Tensor, "_"] | Int[Tensor, "b t"],
         keep_cache: bool,
     ) -> Any:
         """One forward of the model over a part of these rows, continuing caches if there are any.
@@ -194,7 +260,8 @@ class CausalRunner:
             rows: what is read.
             ids: the part of it that the caches do not hold, padded on the right.
             cached: for each row the cache that it continues, all of one length.
-            kept: the positions among `ids` whose logits are wanted; a model may give all of them.
+            kept: the positions among `ids` whose logits are wanted, where a model may give all of them; or those in each row,
+                where it `gathers` them.
             keep_cache: whether the output needs a cache.
         """
         start = cached_length(cached[0])
@@ -205,13 +272,14 @@ class CausalRunner:
             arguments[str(self.cache_name)] = join([row for row in cached if row is not None])
         masked = any(row.input.seen is not None or row.input.positions is not None for row in rows)
         if self.takes_positions and (start or masked):
-            arguments["position_ids"] = _positions(rows, start, ids.shape[1]).to(self.device)
-        if self.keeps_logits:
+            arguments["position_ids"] = row_positions(rows, start, ids.shape[1]).to(self.device)
+        if self.keeps_logits and kept.ndim == 1:
             arguments["logits_to_keep"] = kept.to(self.device)
         if masked:
-            arguments["attention_mask"] = _attention_mask(rows, start + ids.shape[1]).to(self.device)
+            arguments["attention_mask"] = attention_mask(rows, start + ids.shape[1]).to(self.device)
         self.counter.add(ids.numel())
-        return self.inputs.call(rows, start, arguments)
+        with nullcontext() if kept.ndim == 1 else gathered_logits(self.model, kept - ids.shape[1]):
+            return self.inputs.call(rows, start, arguments)
 
     def agrees(self, fast: Float[Tensor, "*_"], plain: Float[Tensor, "*_"], what: str) -> bool:
         """Whether a faster path gives the plain one's numbers up to rounding; logged where not."""
@@ -222,27 +290,10 @@ class CausalRunner:
         return over <= 1
 
 
+def _longest(rows: Sequence[Row]) -> int:
+    return max(len(row.input.ids) + len(row.continuation) for row in rows)
+
+
 def plain_plan(rows: int) -> Node:
     """A plan in which nothing is shared."""
     return Node(0, 0, leaves=list(range(rows)))
-
-
-def _positions(rows: Sequence[Row], start: int, length: int) -> Int[Tensor, "b l"]:
-    """Where the tokens from place `start` on stand, and the padding on the right after them."""
-    following = [max(start + length - len(row.input.ids), 0) for row in rows]
-    places = [row.input.places(more)[start : start + length] for row, more in zip(rows, following, strict=True)]
-    return torch.from_numpy(np.stack(places))
-
-
-def _attention_mask(rows: Sequence[Row], length: int) -> Int[Tensor, "b l"]:
-    """1 for tokens that attention may see; those of answers and the padding on the right count as seen."""
-    mask = torch.ones(len(rows), length, dtype=torch.int64)
-    for row, seen in enumerate(row.input.seen for row in rows):
-        if seen is not None:
-            mask[row, : len(seen)] = torch.from_numpy(seen[:length])
-    return mask
-
-
-def cached_length(cached: CacheRow | None) -> int:
-    """Number of positions that a cache holds."""
-    return 0 if cached is None else cached.length

@@ -25,6 +25,10 @@ class RowInputs(Protocol):
         """For each row one number per token of its input; equal numbers stand for what the model reads equally."""
         ...
 
+    def lasting(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]]) -> list[Int[np.ndarray, "_"]]:
+        """The symbols of some rows as numbers that stand for the same in every round of a call."""
+        ...
+
     def call(self, rows: Sequence[Row], start: int, arguments: dict[str, Any]) -> Any:
         """Call the model; `arguments` hold the ids of these rows from position `start` on."""
         ...
@@ -61,6 +65,10 @@ class TextInputs:
     def symbols(self, rows: Sequence[Row]) -> list[Int[np.ndarray, "_"]]:
         """A number for each token, its type, where it stands, and whether attention may see it."""
         return [text_symbols(row.input) for row in rows]
+
+    def lasting(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]]) -> list[Int[np.ndarray, "_"]]:
+        """They are such numbers."""
+        return symbols
 
     def call(self, rows: Sequence[Row], start: int, arguments: dict[str, Any]) -> Any:
         """Call the model, with the types of tokens where prompts have some."""
