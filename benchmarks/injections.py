@@ -23,7 +23,7 @@ from rich.progress import track
 import interpreto_mllm as im
 from interpreto_mllm.testbed import InjectionPrompt, load_caller, sample_injections
 
-METHODS = (im.KernelShap, im.PermutationShapley, im.Occlusion)
+METHODS = (im.KernelShap, im.GaussianProcessShapley, im.PermutationShapley, im.Occlusion)
 UNBUDGETED = (im.Occlusion,)
 OPTIONS: dict[str, Any] = {
     "granularity": im.Granularity.SENTENCE,

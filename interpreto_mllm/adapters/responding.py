@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer
 from interpreto_mllm.adapters.cut_answers import is_thinking, notes_on_cut, text_before
 from interpreto_mllm.adapters.generating import GeneratingAdapter
+from interpreto_mllm.calls.own import own_call
+from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.queries import Score, Scorer
@@ -20,11 +23,13 @@ from interpreto_mllm.games.response_scorer import ResponseScorer
 from interpreto_mllm.games.responses import ResponseGame
 from interpreto_mllm.games.rollout import Rollout, RolloutGame
 from interpreto_mllm.games.targets import Question, TokenTarget
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.occlusion import TextOcclusion
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.prompt import Prompt
 from interpreto_mllm.prompts.tokens import stand_in
+from interpreto_mllm.similarity.calls import SameCall
 from interpreto_mllm.similarity.response_similarity import ResponseSimilarity
 
 
@@ -55,6 +60,22 @@ class RespondingAdapter(ModelAdapter[ResponseTarget]):
         response, scored, notes = self._first_response(input)
         original = Original(response, input, scored, repeatable=self.greedy_responder is self.responder)
         return OwnAnswer((original_target(original),), notes)
+
+    def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> ResponseTarget:
+        measure = self.similarity.similarity
+        if isinstance(measure, SameCall):
+            measure.check(given)
+        elif given.argument is not None or given.scores_name:
+            raise ValueError(f"{given} is one part of a call, which ResponseSimilarity(similarity=SameCall(...)) compares.")
+        if given.own:
+            response, scored, _ = self._first_response(input)
+            own_call(given, response.text)
+            return original_target(Original(response, input, scored, repeatable=self.greedy_responder is self.responder))
+        return self._given_call(given, chat, text, input)
+
+    @abstractmethod
+    def _given_call(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> ResponseTarget:
+        """A call that the user gave, as the model would answer it."""
 
     def scorer_of_call(self) -> ResponseScorer:
         return ResponseScorer(self.responder, self.similarity, self._answer_scorer())
@@ -123,6 +144,11 @@ class LocalRespondingAdapter(RespondingAdapter):
         scored = tuple(tokens.ids[index] for index in tokens.scored)
         answer = given.strip() if isinstance(given, str) else decode_response(list(scored), self.tokenizer).text
         response = Response(answer, scored)
+        return original_target(Original(response, input, tokens if self.similarity.log_probability else None))
+
+    def _given_call(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> ResponseTarget:
+        tokens = self.generating.call_target(replace(given, argument=None, part="call"), chat, text, input)
+        response = Response(decode_response(list(tokens.ids), self.tokenizer).text, tokens.ids)
         return original_target(Original(response, input, tokens if self.similarity.log_probability else None))
 
     def default_occlusion(self) -> TextOcclusion:

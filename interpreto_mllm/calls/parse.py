@@ -21,6 +21,9 @@ NAMED = regex.compile(
 )
 """What stands before arguments that are JSON on their own: Mistral's, DeepSeek's, Kimi's, Llama's tags, and `name({...})`."""
 
+BARE = regex.compile(r"\s*(?P<name>[\w.\-]*\w)")
+"""The same, where tokens between the name and the arguments are not shown."""
+
 XML = regex.compile(r"<function=(?P<name>[^>\s]+)>(?P<body>.*?)</function>", regex.DOTALL)
 MEMBER = regex.compile(r"<parameter=(?P<name>[^>\s]+)>\n?(?P<value>.*?)\n?</parameter>", regex.DOTALL)
 OPENING = regex.compile(
@@ -106,7 +109,7 @@ def _arguments(text: str, value: Any, span: Span) -> tuple[dict[str, Any], dict[
 
 def _after_name(text: str, start: int) -> WrittenCall | None:
     """A JSON object of arguments after the name of the function."""
-    named, members = NAMED.search(text[:start]), _members(text, start)
+    named, members = NAMED.search(text[:start]) or BARE.fullmatch(text[:start]), _members(text, start)
     if named is None or members is None:
         return None
     values, spans, end = members

@@ -35,18 +35,19 @@ class WrittenAnswer:
     span: Span
 
 
-def rendered_call(call: ToolCall, render: Render) -> WrittenAnswer:
+def rendered_call(call: ToolCall, render: Render, as_text: Sequence[bool] = (False, True)) -> WrittenAnswer:
     """The call as it follows the prompt, and the part of it that is scored.
 
     Args:
         call: it.
         render: renders the chat with further messages.
+        as_text: the ways to give arguments that are tried: as a mapping, as JSON.
 
     Raises:
         ValueError: where the template writes no calls, or writes what comes before them in another way when one follows.
     """
     prompt = render([], True)
-    for form in _forms():
+    for form in _forms(as_text):
         text = _after_prompt(call, form, render, prompt)
         if text is not None and any(piece in text for piece in _pieces(call)):
             return WrittenAnswer(text, _span(call, form, render, prompt, text))
@@ -66,9 +67,9 @@ Form = Callable[[str, dict[str, Any]], Message]
 """From the name and the arguments of a call to a message that makes it."""
 
 
-def _forms() -> Iterator[Form]:
+def _forms(ways: Sequence[bool]) -> Iterator[Form]:
     """The ways in which templates take a call."""
-    for as_text in (False, True):
+    for as_text in ways:
         for content in ("", None):
 
             def form(name: str, arguments: dict[str, Any], as_text: bool = as_text, content: Any = content) -> Message:

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 from jaxtyping import Float
 from torch import Tensor, stack
 
-from interpreto_mllm.core.labels import joined, labels
+from interpreto_mllm.core.labels import joined
 from interpreto_mllm.core.numbers import is_whole
-from interpreto_mllm.engine.queries import Classify, Query, Score, ScoreText
+from interpreto_mllm.engine.queries import Classify, Query, Score
 from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.prompts.model_input import ModelInput
 
@@ -123,40 +123,6 @@ class ClassTarget(Target):
 
     def query(self, input: ModelInput) -> Classify:
         return Classify(input, (self.index,))
-
-
-@dataclass(frozen=True, eq=False)
-class TextTarget(Target):
-    """A text that a server scores, whose tokens are known only by where they end.
-
-    Args:
-        text: the answer.
-        ends: where each token of it ends, in characters, when it follows `asked`.
-        asked: the input after which the server was asked for `ends`.
-        known: the values that came with them.
-    """
-
-    text: str
-    ends: tuple[int, ...]
-    asked: ModelInput
-    known: tuple[float, ...]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        starts = (0, *self.ends[:-1])
-        completed = (next((later for later in self.ends[place:] if later > start), start) for place, start in enumerate(starts))
-        return tuple(labels(self.text, list(zip(starts, completed, strict=True))))
-
-    @property
-    def length(self) -> int:
-        return len(self.ends)
-
-    @property
-    def content(self) -> tuple[Any, ...]:
-        return self.text, self.ends
-
-    def query(self, input: ModelInput) -> ScoreText:
-        return ScoreText(input, self.text, self.ends, self.known if input.key == self.asked.key else None)
 
 
 Kind = TypeVar("Kind", bound=Target, covariant=True)

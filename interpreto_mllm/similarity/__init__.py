@@ -1,5 +1,6 @@
 """The similarity of answers: embeddings, their reduction, and measures."""
 
+from interpreto_mllm.similarity.calls import SameCall
 from interpreto_mllm.similarity.contextual import Contextual
 from interpreto_mllm.similarity.embeddings import Embedding, External, Static
 from interpreto_mllm.similarity.measures import Cosine, Euclidean, Measure, TokenMatch
@@ -18,6 +19,7 @@ __all__ = [
     "Measure",
     "ResponseSimilarity",
     "RougeL",
+    "SameCall",
     "Static",
     "TextMeasure",
     "TfIdf",

@@ -109,7 +109,8 @@ class Server:
             return self.tokenizer(body["prompt"], return_tensors="pt")["input_ids"]
         ways = {name: body[name] for name in ("add_generation_prompt", "continue_final_message") if name in body}
         ways |= {name: body[name] for name in ("tools", "documents") if name in body} | body.get("chat_template_kwargs", {})
-        text = self.tokenizer.apply_chat_template(body["messages"], tokenize=False, **{"add_generation_prompt": True, **ways})
+        messages = [_with_read_arguments(message) for message in body["messages"]]
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False, **{"add_generation_prompt": True, **ways})
         return self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
 
     def _said(self, ids: Any, body: dict[str, Any]) -> tuple[str, list[tuple[str, float]]]:
@@ -151,6 +152,15 @@ class Server:
             told = [(token, value, start) for (token, _, start), (_, value, _) in pairwise(told)]
         names = ("tokens", "token_logprobs", "text_offset")
         return {name: [one[place] for one in told] for place, name in enumerate(names)}
+
+
+def _with_read_arguments(message: dict[str, Any]) -> dict[str, Any]:
+    """A message whose calls have their arguments as mappings, as vLLM gives them to templates."""
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.loads(call["function"]["arguments"])}}
+        for call in message.get("tool_calls") or ()
+    ]
+    return {**message, "tool_calls": calls} if calls else message
 
 
 class _Patient(ThreadingHTTPServer):

@@ -12,10 +12,14 @@ from interpreto_mllm.adapters.cut_answers import notes_on_cut
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
-from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, RemoteResponder, arguments
+from interpreto_mllm.adapters.remote.rendered import server_render
+from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, FirstAnswer, RemoteResponder, arguments
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
 from interpreto_mllm.adapters.remote.thoughts import ServedAnswer, ThoughtfulResponder
 from interpreto_mllm.adapters.responding import RespondingAdapter, original_target
+from interpreto_mllm.calls.own import call_made
+from interpreto_mllm.calls.rendered import rendered_call
+from interpreto_mllm.calls.tool_call import ToolCall, check_offered
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
@@ -24,8 +28,10 @@ from interpreto_mllm.games.modes import OF_LOG_PROBABILITIES, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.response_scorer import ResponseScorer
 from interpreto_mllm.games.responses import ResponseGame
-from interpreto_mllm.games.targets import Question, TextTarget
+from interpreto_mllm.games.targets import Question
+from interpreto_mllm.games.text_target import TextTarget
 from interpreto_mllm.media.cuts import Cuts
+from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.filters import Pins
 from interpreto_mllm.prompts.granularity import Granularity, Span, Splitter
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -121,6 +127,10 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
                 games[place] = replace(game, scorer=scorer, generation=told)
         return games
 
+    def _given_call(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> ResponseTarget:
+        check_offered(given, () if chat is None else chat.tools)
+        return original_target(Original(Response(given.text), input))
+
     def _first_response(self, input: ModelInput) -> tuple[Response, None, tuple[str, ...]]:
         answer = self.greedy_responder.first(input)
         notes = notes_on_cut(self.answer_tokens, answer.text) if answer.cut else ()
@@ -160,11 +170,29 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
             raise ValueError("The target is empty: give a text, or None to let the model answer.")
         return self.scorer.target(given, input)
 
-    def own_answer(self, input: ModelInput) -> OwnAnswer[TextTarget]:
+    def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> TextTarget:
+        if self.model.route != "chat":
+            raise ValueError(
+                "The completion route takes texts: give the text of the call as the target, or use RemoteModel(..., "
+                "route='chat')."
+            )
+        call = given
+        if given.own:
+            call = call_made(given, self._answer(input)[0].text)
+        else:
+            check_offered(given, () if chat is None else chat.tools)
+        written = rendered_call(call, server_render(self.scorer, input), as_text=(True,))
+        return self.scorer.target(written.text, input).within(*written.span)
+
+    def _answer(self, input: ModelInput) -> tuple[FirstAnswer, dict[str, Any]]:
+        """The model's own answer, and the arguments under which it was given."""
         given, route = self.generation.arguments, self.model.route
         seed = self.generation.seed if given.get("do_sample") else None
         settings = arguments(given, route)
-        answer = RemoteResponder(self.model, settings, seed).first(input)
+        return RemoteResponder(self.model, settings, seed).first(input), settings
+
+    def own_answer(self, input: ModelInput) -> OwnAnswer[TextTarget]:
+        (answer, settings), route = self._answer(input), self.model.route
         text = answer.text
         if not text.strip():
             raise ValueError("The model answered nothing to this prompt: give a target to explain.")

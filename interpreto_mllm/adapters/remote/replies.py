@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any
 
+from interpreto_mllm.calls.tool_call import canonical
+
 ResponseBody = dict[str, Any]
 """The JSON of a server's reply."""
 
@@ -83,12 +85,15 @@ def read(text: str, status: int, headers: Mapping[str, str], kind: str = "") -> 
 
 
 def answer_text(body: ResponseBody) -> str:
-    """The text that a server answered with, on either route, in one piece or in chunks.
+    """The text that a server answered with, on either route, in one piece or in chunks, and the calls of tools after it.
 
     Example:
         >>> chunks = [{"type": "thinking", "thinking": "so"}, {"type": "text", "text": "a "}, {"type": "text", "text": "b"}]
         >>> answer_text({"choices": [{"message": {"content": chunks}}]})
         'a b'
+        >>> call = {"function": {"name": "weather", "arguments": '{"day": 3, "city": "Oslo"}'}}
+        >>> answer_text({"choices": [{"message": {"content": None, "tool_calls": [call]}}]})
+        'weather({"city": "Oslo", "day": 3})'
     """
     message = body["choices"][0].get("message") or {}
     return raw_text(body) or str(message.get("refusal") or "")
@@ -101,7 +106,20 @@ def raw_text(body: ResponseBody) -> str:
     content = message.get("content", choice.get("text"))
     if isinstance(content, list):
         content = "".join(_chunk(chunk) for chunk in content)
-    return str(content or "")
+    calls = [_call(call) for call in message.get("tool_calls") or () if isinstance(call, dict)]
+    return "\n".join(filter(None, (str(content or ""), *calls)))
+
+
+def _call(call: Mapping[str, Any]) -> str:
+    """A call of a tool in one form, whatever the order of its arguments."""
+    function = call.get("function") or call.get("custom") or {}
+    given = function.get("arguments", function.get("input")) or "{}"
+    try:
+        arguments = json.loads(given) if isinstance(given, str) else given
+    except ValueError:
+        arguments = None
+    name = str(function.get("name"))
+    return canonical(name, arguments) if isinstance(arguments, dict) else f"{name}({given})"
 
 
 def is_cut(body: ResponseBody) -> bool:

@@ -16,7 +16,7 @@ from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import RemoteError, RequestPool
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.queries import Scored, ScoreText
-from interpreto_mllm.games.targets import TextTarget
+from interpreto_mllm.games.text_target import TextTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 
 REFUSING_STATUSES = (400, 404, 405, 415, 422, 500, 501)
@@ -85,7 +85,9 @@ class RemoteScorer:
                 yield [index], self._values(query.known)
         protocol = self._protocol or PROTOCOLS[self.remote.route][0]
         asked = [queries[index] for index in unknown]
-        with closing(self.pool.send(asked, lambda query: self._body(protocol, query.input, query.answer))) as replies:
+        with closing(
+            self.pool.send(asked, lambda query: self._body(protocol, self._given(query.input, query.answer)))
+        ) as replies:
             for place, reply in replies:
                 query = asked[place]
                 tokens = protocol.parse(reply, len(query.input.ids) + len(query.answer))
@@ -103,12 +105,25 @@ class RemoteScorer:
         return chr(int(input.ids[-1])) if self.remote.route == "completion" and len(input.ids) else ""
 
     def _first_tokens(self, input: ModelInput, answer: str) -> TokenLogProbs:
-        """The tokens of the prompt and the answer, by the first protocol that the server supports, which is remembered."""
+        """The tokens of the prompt and the answer."""
+        return self.tokens_of(self._given(input, answer), len(input.ids) + len(answer))
+
+    def tokens_of(self, given: Mapping[str, Any], length: int) -> TokenLogProbs:
+        """The tokens that the server reads of a request, by the first protocol that it supports, which is remembered.
+
+        Args:
+            given: arguments of the request.
+            length: characters of the text, where it is one.
+
+        Raises:
+            ValueError: when the server scores no given answers.
+            RemoteError: when the server fails.
+        """
         protocols, told = [self._protocol] if self._protocol else PROTOCOLS[self.remote.route], ""
         for protocol in protocols:
             try:
-                reply = self.pool.one(self._body(protocol, input, answer))
-                tokens = protocol.parse(reply, len(input.ids) + len(answer))
+                reply = self.pool.one(self._body(protocol, given))
+                tokens = protocol.parse(reply, length)
             except RemoteError as error:
                 if error.status not in REFUSING_STATUSES:
                     raise
@@ -123,9 +138,11 @@ class RemoteScorer:
             f"lacks {missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf())."
         )
 
-    def _body(self, protocol: LogprobProtocol, input: ModelInput, answer: str) -> dict[str, Any]:
-        given = arguments_with_answer(input, answer, self.remote.route, self.remote.stand_in)
-        extra = {**given.pop("extra_body", {}), **self.extra, **protocol.extra}
+    def _given(self, input: ModelInput, answer: str) -> dict[str, Any]:
+        return arguments_with_answer(input, answer, self.remote.route, self.remote.stand_in)
+
+    def _body(self, protocol: LogprobProtocol, given: Mapping[str, Any]) -> dict[str, Any]:
+        extra = {**given.get("extra_body", {}), **self.extra, **protocol.extra}
         return {**given, **protocol.arguments, "extra_body": extra, "max_tokens": 1, "temperature": 0.0}
 
     def _values(self, log_probabilities: Sequence[float]) -> Float[Tensor, "1 t"]:

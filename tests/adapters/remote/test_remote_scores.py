@@ -31,7 +31,7 @@ from interpreto_mllm import (
 from interpreto_mllm.adapters.remote import RemoteError
 from interpreto_mllm.adapters.remote.alignment import align, merge
 from interpreto_mllm.core.labels import joined
-from interpreto_mllm.games.targets import TextTarget
+from interpreto_mllm.games.text_target import TextTarget
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.similarity import ExactMatch
 

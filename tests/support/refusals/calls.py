@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support import zoo
 from support.refusals.row import CHAT, SKY, Row, explain, llama
 
-from interpreto_mllm import KernelShap, ToolCall
+from interpreto_mllm import Chat, Granularity, KernelShap, RemoteModel, ResponseSimilarity, ToolCall, rank_sources
+from interpreto_mllm.similarity import SameCall, TfIdf
 
 PLAIN = "{% for message in messages %}{{ message.role }}: {{ message.content or '' }}\n{% endfor %}assistant:"
 
 
-def asked(template: str, target: ToolCall) -> None:
+def asked(template: str, target: ToolCall, **further: Any) -> None:
     tokenizer = zoo.byte_bpe()
     tokenizer.chat_template = template
-    KernelShap(llama(), tokenizer, generate={"max_new_tokens": 2})(CHAT, target)
+    KernelShap(llama(), tokenizer, generate={"max_new_tokens": 2})(Chat(CHAT, **further), target)
+
+
+def compared(measure: Any, target: ToolCall) -> None:
+    KernelShap(RemoteModel("http://127.0.0.1:1/v1", "m"), inference_mode=ResponseSimilarity(similarity=measure))(CHAT, target)
 
 
 CALLS = [
@@ -40,4 +47,32 @@ CALLS = [
         "The model's answer is no tool call that can be read",
         after=True,
     ),
+    Row(
+        "a tool that the chat does not have",
+        lambda: asked(
+            "{% for tool in tools %}{{ tool.name }}{% endfor %}" + PLAIN, ToolCall("weather"), tools=[{"name": "clock"}]
+        ),
+        "The chat has no tool 'weather': its tools are 'clock'.",
+    ),
+    Row(
+        "a part of a call under a similarity of whole calls",
+        lambda: compared(SameCall(), ToolCall("weather")),
+        "this similarity compares something else: use SameCall(part='name')",
+    ),
+    Row(
+        "a part of a call under a similarity of texts",
+        lambda: compared(TfIdf(), ToolCall("weather")),
+        "is one part of a call, which ResponseSimilarity(similarity=SameCall(...)) compares",
+    ),
+    Row(
+        "a tool call on the completion route of a server",
+        lambda: KernelShap(RemoteModel("http://127.0.0.1:1/v1", "m", route="completion"))(SKY, ToolCall("weather")),
+        "The completion route takes texts: give the text of the call",
+    ),
+    Row(
+        "an option that says what a feature is, where sources are ranked",
+        lambda: rank_sources(llama(), zoo.byte_bpe(), SKY, [SKY], granularity=Granularity.WORD),
+        "rank_sources says itself what a feature is",
+    ),
+    Row("no sources to rank", lambda: rank_sources(llama(), zoo.byte_bpe(), SKY), "There are no sources: give texts"),
 ]
