@@ -55,7 +55,7 @@ MEDIA = [
     Row(
         "a part of an unknown type",
         lambda: explain([{"role": "user", "content": [{"type": "smell", "smell": 1}]}]),
-        "parts are of the type text, image or audio",
+        "parts are of the type text, image, audio or video",
     ),
     Row("a missing file", lambda: Picture.of("nowhere.png"), "There is no image file at nowhere.png", FileNotFoundError),
     Row("a folder", lambda: clip("."), "it is a folder", FileNotFoundError),
