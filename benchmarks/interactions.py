@@ -1,13 +1,14 @@
-"""Relative squared error of pairwise Shapley interactions against exact ones, beside shapiq's estimators.
+"""Relative squared error of Shapley interactions of pairs or triples against exact ones, beside shapiq's estimators.
 
-    python benchmarks/interactions.py [--games model sight tuning judging ...] [--seeds 3] [--peers PYTHON]
+    python benchmarks/interactions.py [--order 2] [--features 12] [--games model sight tuning judging ...] [--seeds 3]
+        [--peers PYTHON]
 
 Every estimator pays for distinct coalitions only: shapiq's are given the largest budget of theirs whose distinct evaluations
 stay within the same count. shapiq is the one installed here, or that of another interpreter given by --peers: ProxySHAP needs
 1.8, which needs Python 3.12. The halves "tuning" and "judging" are games of real models that `real_games.py` has made; the
-shipped models' games have 12 features. Cells are geometric means over games and seeds, errors below 1e-6 counting as that; then
-the share of the three truly strongest pairs among the three found, the rank correlation, and how often nominal 95 % intervals
-of ours hold the truth.
+other games have as many features as asked. Cells are geometric means over games and seeds, errors below 1e-6 counting as that;
+then the share of the three truly strongest sets among the three found, the rank correlation, and how often nominal 95 %
+intervals of ours hold the truth.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -26,30 +28,39 @@ from report import Report
 from shapiq_process import Shapiq
 from tables import SOURCES, Tabulated, tables
 
-from interpreto_mllm.aggregators.interactions import interactions, sum_over_coalitions
 from interpreto_mllm.aggregators.kernel import KernelAggregator
-from interpreto_mllm.aggregators.pair_regression import PairEstimate, regress_pairs
+from interpreto_mllm.aggregators.pair_regression import regress_pairs
+from interpreto_mllm.aggregators.set_estimate import SetEstimate
+from interpreto_mllm.aggregators.set_interactions import set_interactions
+from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.set_sums import ORDERS, all_sets
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import ActivePerturbator, ExactPerturbator, KernelPerturbator
 
-FEATURES = 12
 BUDGETS = (5, 10, 20)
 FLOOR = 1e-6
 OURS = {
-    "GaussianProcessShapley": (ActivePerturbator, None),
-    "KernelShap": (KernelPerturbator, None),
-    "KernelShap, regression": (KernelPerturbator, regress_pairs),
+    "GaussianProcessShapley": (ActivePerturbator, set_interactions),
+    "KernelShap": (KernelPerturbator, set_interactions),
+    "KernelShap, regression": (KernelPerturbator, lambda evaluations, order: regressed(evaluations)),
 }
 Record = dict[str, Any]
 
 
-def games(source: str, seeds: int) -> Iterator[tuple[str, Tabulated]]:
+def regressed(evaluations: Evaluations) -> SetEstimate:
+    """Pairs by regression."""
+    found, sets = regress_pairs(evaluations, "SII"), all_sets(evaluations.n, 2)
+    errors = None if found.standard_errors is None else found.standard_errors[:, sets[:, 0], sets[:, 1]]
+    return SetEstimate(sets, found.interactions[:, sets[:, 0], sets[:, 1]], errors)
+
+
+def games(source: str, seeds: int, features: int) -> Iterator[tuple[str, Tabulated]]:
     """The games of a source: one for each seed, or those of a half."""
     if source in HALVES:
         yield from real_tables(source)
         return
     for seed in range(seeds):
-        yield from tables(source, FEATURES, seed)
+        yield from tables(source, features, seed)
 
 
 def scores(values: torch.Tensor, truth: torch.Tensor) -> Record:
@@ -60,27 +71,28 @@ def scores(values: torch.Tensor, truth: torch.Tensor) -> Record:
     return {"error": max(error, FLOOR), "rank": float(torch.corrcoef(ranks)[0, 1]), "top": len(top[0] & top[1]) / 3}
 
 
-def measure(game: Tabulated, budget: int, seed: int, shapiq: Shapiq) -> Iterator[Record]:
+def measure(game: Tabulated, budget: int, seed: int, order: int, shapiq: Shapiq) -> Iterator[Record]:
     """One record per estimator."""
-    first, second = torch.triu_indices(game.n, game.n, 1)
-
-    def upper(matrices: torch.Tensor) -> torch.Tensor:
-        return matrices[0, first, second]
 
     def run(perturbator: Any, budget: int) -> Any:
         return play(game, perturbator(), KernelAggregator(), n_features=game.n, budget=budget, seed=seed, progress=False)
 
-    truth = upper(sum_over_coalitions(run(ExactPerturbator, 2**game.n).evaluations, "SII").interactions)
+    truth = set_interactions(run(ExactPerturbator, 2**game.n).evaluations, order).values[0]
     for name, (perturbator, estimate) in OURS.items():
-        found: PairEstimate = interactions(run(perturbator, budget).evaluations, "SII", estimate)
-        record = {"estimator": name, **scores(upper(found.interactions), truth)}
+        if order == 3 and "regression" in name:
+            continue
+        evaluations = run(perturbator, budget).evaluations
+        started = time.process_time()
+        found = estimate(evaluations, order)
+        record = {"estimator": name, **scores(found.values[0], truth), "seconds": time.process_time() - started}
         if found.standard_errors is not None:
-            inside = (upper(found.interactions) - truth).abs() <= 1.96 * upper(found.standard_errors)
+            inside = (found.values[0] - truth).abs() <= 1.96 * found.standard_errors[0]
             record["cover"] = float(inside.double().mean())
         yield record
-    job = {"path": str(game.path), "budget": budget, "seed": seed, "order": 2}
+    job = {"path": str(game.path), "budget": budget, "seed": seed, "order": order}
     for name, answer in shapiq.answers(job).items():
-        yield {"estimator": name, **scores(torch.tensor(answer["values"], dtype=torch.float64), truth)}
+        values = torch.tensor(answer["values"], dtype=torch.float64)
+        yield {"estimator": name, **scores(values, truth), "seconds": answer["seconds"]}
 
 
 def add(report: Report, source: str, records: list[Record]) -> None:
@@ -92,6 +104,7 @@ def add(report: Report, source: str, records: list[Record]) -> None:
         "rank": "rank correlation",
         "top": "top 3 found",
         "cover": "95 % intervals cover",
+        "seconds": "seconds",
     }
     for kind, title in kinds.items():
         rows = []
@@ -109,17 +122,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--games", choices=[*SOURCES, *HALVES], nargs="+", default=[*SOURCES, *HALVES])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--order", type=int, choices=ORDERS, default=2)
+    parser.add_argument("--features", type=int, default=12)
     parser.add_argument("--peers", default=os.environ.get("SHAPIQ_PYTHON", sys.executable), metavar="PYTHON")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
-    shapiq, report = Shapiq(arguments.peers), Report("interactions")
+    order = arguments.order
+    shapiq, report = Shapiq(arguments.peers), Report("interactions" if order == 2 else "triples")
     for source in arguments.games:
         records = []
-        for number, (_, game) in enumerate(games(source, arguments.seeds)):
+        for number, (_, game) in enumerate(games(source, arguments.seeds, arguments.features)):
             for times in BUDGETS:
                 for seed in range(arguments.seeds) if source in HALVES else (number,):
-                    found = measure(game, min(times * game.n, 2**game.n), seed, shapiq)
+                    found = measure(game, min(times * game.n, 2**game.n), seed, order, shapiq)
                     records += [{"times": times, **record} for record in found]
         if records:
             add(report, source, records)

@@ -1,8 +1,9 @@
 """shapiq's Shapley estimators in a process of their own: needs only shapiq, of any version, and numpy.
 
 The first line written is shapiq's version. Each line read is a job {"path", "budget", "seed"}; the answer is a line with every
-estimator's attributions and seconds, or with {"order": 2} its Shapley interactions of the pairs (i, j), i < j, in order. Games
-are passed as files, so that this script can run under another Python than the benchmarks: later versions of shapiq need 3.12.
+estimator's attributions and seconds, or with {"order": 2} or 3 its Shapley interactions of all pairs or triples, in order.
+Games are passed as files, so that this script can run under another Python than the benchmarks: later versions of shapiq need
+3.12.
 A game too large to tabulate is given as {"n", ...}; for its values the script writes lines {"coalitions"} of ones and zeros,
 and reads lines {"values"}.
 """
@@ -14,6 +15,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from itertools import combinations
 from typing import Any
 
@@ -22,6 +24,8 @@ import shapiq
 from shapiq import approximator
 
 TRIES = 6
+ANSWERS = sys.stdout
+"""Where lines for the parent process go."""
 
 
 def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
@@ -51,9 +55,9 @@ def estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
     return {f"shapiq {name}": make for name, make in found.items()}
 
 
-def pair_estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
-    """The estimators of pairwise Shapley interactions, as factories."""
-    known = {"max_order": 2, "index": "SII", "random_state": seed}
+def set_estimators(n: int, seed: int, order: int) -> dict[str, Callable[[], Any]]:
+    """The estimators of Shapley interactions of pairs or triples, as factories."""
+    known = {"max_order": order, "index": "SII", "random_state": seed}
     found = {
         "KernelSHAP-IQ": lambda: approximator.KernelSHAPIQ(n, pairing_trick=True, **known),
         "KernelSHAP-IQ, inconsistent": lambda: approximator.InconsistentKernelSHAPIQ(n, pairing_trick=True, **known),
@@ -65,6 +69,10 @@ def pair_estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
             "ProxySHAP": lambda: approximator.ProxySHAP(n, **known),
             "ProxySHAP, adjusted": lambda: approximator.ProxySHAP(n, adjustment=True, **known),
         }
+    if order == 3:
+        found["SHAP-IQ"] = lambda: approximator.SHAPIQ(n, pairing_trick=True, **known)
+    if order == 3 and hasattr(approximator, "ProxySPEX"):
+        found["ProxySPEX"] = lambda: approximator.ProxySPEX(n=n, hpo=False, **known)
     return {f"shapiq {name}": make for name, make in found.items()}
 
 
@@ -91,7 +99,7 @@ class Asked:
         rows = ["".join(map(str, row)) for row in np.atleast_2d(coalitions).astype(int).tolist()]
         self.asked.update(rows)
         started = time.perf_counter()
-        print(json.dumps({"coalitions": rows}), flush=True)
+        print(json.dumps({"coalitions": rows}), file=ANSWERS, flush=True)
         values = np.array(json.loads(sys.stdin.readline())["values"])
         self.waited += time.perf_counter() - started
         return values
@@ -106,7 +114,8 @@ def attributions(
         game.asked = set()
         started = time.process_time()
         try:
-            values = make().approximate(calls, game)
+            with redirect_stdout(sys.stderr):  # LightGBM writes to it
+                values = make().approximate(calls, game)
         except (ValueError, ZeroDivisionError, np.linalg.LinAlgError):
             break
         if len(game.asked) > budget:
@@ -126,7 +135,7 @@ def main() -> None:
         game = Counted(job["path"]) if "path" in job else Asked(job["n"])
         order = job.get("order", 1)
         sets = list(combinations(range(game.n), order))
-        makers = (estimators if order == 1 else pair_estimators)(game.n, job["seed"])
+        makers = estimators(game.n, job["seed"]) if order == 1 else set_estimators(game.n, job["seed"], order)
         found = {name: attributions(make, game, job["budget"], sets) for name, make in makers.items()}
         print(json.dumps({name: answer for name, answer in found.items() if answer}), flush=True)
 
