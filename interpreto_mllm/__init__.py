@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Occlusion,
         PermutationShapley,
         Relevance,
+        Ridge,
         Saliency,
         ScreenedShapley,
         SmoothGrad,
@@ -167,6 +168,7 @@ __all__ = [
     "Response",
     "ResponseSimilarity",
     "Responses",
+    "Ridge",
     "Rule",
     "Saliency",
     "ScreenedShapley",
@@ -224,8 +226,8 @@ _HOMES = {
     "explainers": (
         "AutoShapley Banzhaf ComplementaryShapley ExactShapley GaussianProcessShapley GradientShap "
         "HierarchicalShapley InputXGradient IntegratedGradients KernelShap Lasso Lime MonteCarloShapley "
-        "NeymanShapley Occlusion PermutationShapley Relevance Saliency ScreenedShapley SmoothGrad Sobol SquareGrad VarGrad "
-        "explain"
+        "NeymanShapley Occlusion PermutationShapley Relevance Ridge Saliency ScreenedShapley SmoothGrad Sobol SquareGrad "
+        "VarGrad explain"
     ),
     "explainers.base": "AttributionExplainer",
     "explainers.captum": "from_captum",

@@ -18,6 +18,7 @@ from interpreto_mllm.aggregators.leave_one_out import LeaveOneOutAggregator
 from interpreto_mllm.aggregators.lime import LimeAggregator
 from interpreto_mllm.aggregators.marginal import MarginalAggregator
 from interpreto_mllm.aggregators.owen import OwenAggregator
+from interpreto_mllm.aggregators.ridge_surrogate import RidgeAggregator
 from interpreto_mllm.aggregators.screened import ScreenedAggregator
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.aggregators.sobol import SobolAggregator
@@ -39,6 +40,7 @@ __all__ = [
     "OwenAggregator",
     "PathAggregator",
     "RelevanceAggregator",
+    "RidgeAggregator",
     "ScreenedAggregator",
     "ShapleyAggregator",
     "SobolAggregator",

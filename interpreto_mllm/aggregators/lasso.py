@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Float, Float64
@@ -12,14 +10,12 @@ from torch import Tensor
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.requirements import require_alike
 from interpreto_mllm.aggregators.split_evaluations import log_population_weights
-from interpreto_mllm.core.coalitions import pair_numbers
+from interpreto_mllm.aggregators.standardised import Standardised, checked_penalty, cross_validated
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.core.numbers import is_number
 
 PENALTIES = 40
 LEAST_PENALTY = 1e-3
 """Of the largest one, at which every weight is zero; between the two are those that are tried."""
-FOLDS = 5
 SWEEPS = 2_000
 PRECISION = 1e-10
 """Of weights, relative to the largest, up to which sweeps go on."""
@@ -52,67 +48,42 @@ class LassoAggregator(Aggregator):
     estimand = "surrogate weights"
 
     def __init__(self, penalty: float | None = None):
-        if penalty is not None and (not is_number(penalty) or not 0 <= penalty < float("inf")):
-            raise ValueError(f"penalty must be a number, at least 0, or None for cross-validation; got {penalty!r}.")
-        self.penalty = penalty
+        self.penalty = checked_penalty(penalty)
 
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         require_alike(evaluations, self, "BernoulliPerturbator or ExactPerturbator")
         logs = log_population_weights(evaluations)
-        standard = _Standardised.of(evaluations.coalitions.double(), evaluations.values, torch.exp(logs - logs.max()))
+        standard = Standardised.of(evaluations.coalitions.double(), evaluations.values, torch.exp(logs - logs.max()))
         if self.penalty is not None:
             penalties = torch.full((evaluations.values.shape[1],), float(self.penalty), dtype=torch.float64)
         else:
-            penalties = _cross_validated(evaluations, torch.exp(logs - logs.max()), standard.penalties())
-        return Estimate(standard.weights(penalties))
+            penalties = cross_validated(evaluations, torch.exp(logs - logs.max()), tried(standard), nearly)
+        return Estimate(weights(standard, penalties))
 
 
-@dataclass(frozen=True, eq=False)
-class _Standardised:
-    """A regression on columns of mean 0 and variance 1.
+def tried(standard: Standardised) -> Float[Tensor, "t tried"]:
+    """Penalties that are tried for each target, from the one at which all weights are zero down."""
+    most = standard.products.abs().amax(1).clamp_min(1e-300)
+    return most[:, None] * torch.logspace(0, np.log10(LEAST_PENALTY), PENALTIES, dtype=torch.float64)
 
-    Args:
-        centre, scale: of the columns; a scale of 0 where a feature is always there, or never.
-        middle: the mean of each target.
-        gram: the products of the columns.
-        products: of the columns with each target.
-    """
 
-    centre: Float[Tensor, "n"]
-    scale: Float[Tensor, "n"]
-    middle: Float[Tensor, "t"]
-    gram: Float[Tensor, "n n"]
-    products: Float[Tensor, "t n"]
+def weights(standard: Standardised, penalties: Float[Tensor, "t"]) -> Float[Tensor, "t n"]:
+    """The weights of the features for each target."""
+    found = coordinate_descent(standard.gram.numpy(), standard.products.numpy(), penalties.numpy())
+    return standard.unscaled(torch.from_numpy(found))
 
-    @classmethod
-    def of(cls, present: Float[Tensor, "p n"], values: Float[Tensor, "p t"], weights: Float[Tensor, "p"]) -> _Standardised:
-        share = weights / weights.sum()
-        centre, middle = share @ present, share @ values
-        scale = (share @ (present - centre).square()).sqrt()
-        columns = (present - centre) / torch.where(scale > 1e-12, scale, torch.inf)
-        weighted = columns * share[:, None]
-        return cls(centre, scale, middle, weighted.T @ columns, (values - middle).T @ weighted)
 
-    def penalties(self) -> Float[Tensor, "t tried"]:
-        """Those that are tried for each target, from the one at which all weights are zero down."""
-        most = self.products.abs().amax(1).clamp_min(1e-300)
-        return most[:, None] * torch.logspace(0, np.log10(LEAST_PENALTY), PENALTIES, dtype=torch.float64)
-
-    def weights(self, penalties: Float[Tensor, "t"]) -> Float[Tensor, "t n"]:
-        """The weights of the features, not standardised, for each target."""
-        found = coordinate_descent(self.gram.numpy(), self.products.numpy(), penalties.numpy())
-        return torch.from_numpy(found) / torch.where(self.scale > 1e-12, self.scale, torch.inf)
-
-    def nearly(self, penalties: Float[Tensor, "t tried"]) -> Float[Tensor, "t tried n"]:
-        """The same for many penalties at once, nearly: by alternating directions (Boyd et al. 2011)."""
-        inverse = torch.linalg.inv(self.gram + torch.eye(len(self.gram), dtype=torch.float64))
-        products, bound = self.products[:, None], penalties[:, :, None]
-        kept = dual = torch.zeros(*penalties.shape, len(self.gram), dtype=torch.float64)
-        for _ in range(ROUNDS):
-            free = (products + kept - dual) @ inverse
-            kept = (free + dual).sign() * ((free + dual).abs() - bound).clamp_min(0)
-            dual = dual + free - kept
-        return kept / torch.where(self.scale > 1e-12, self.scale, torch.inf)
+def nearly(standard: Standardised, penalties: Float[Tensor, "t tried"]) -> Float[Tensor, "t tried n"]:
+    """The same for many penalties at once, nearly: by alternating directions (Boyd et al. 2011)."""
+    n = len(standard.gram)
+    inverse = torch.linalg.inv(standard.gram + torch.eye(n, dtype=torch.float64))
+    products, bound = standard.products[:, None], penalties[:, :, None]
+    kept = dual = torch.zeros(*penalties.shape, n, dtype=torch.float64)
+    for _ in range(ROUNDS):
+        free = (products + kept - dual) @ inverse
+        kept = (free + dual).sign() * ((free + dual).abs() - bound).clamp_min(0)
+        dual = dual + free - kept
+    return standard.unscaled(kept)
 
 
 def coordinate_descent(
@@ -134,22 +105,3 @@ def coordinate_descent(
         if (furthest <= PRECISION * np.abs(weights).max(1)).all():
             break
     return weights
-
-
-def _cross_validated(
-    evaluations: Evaluations, counts: Float[Tensor, "p"], penalties: Float[Tensor, "t tried"]
-) -> Float[Tensor, "t"]:
-    """For each target the penalty whose predictions of held-out coalitions are best; with two pairs or fewer the smallest."""
-    pairs = pair_numbers(evaluations.coalitions)
-    number = int(pairs.max()) + 1
-    if number < 3:
-        return penalties[:, -1]
-    fold = (torch.randperm(number, generator=torch.Generator().manual_seed(0)) % min(FOLDS, number))[pairs]
-    present, errors = evaluations.coalitions.double(), torch.zeros_like(penalties)
-    for held in range(int(fold.max()) + 1):
-        out = fold == held
-        standard = _Standardised.of(present[~out], evaluations.values[~out], counts[~out])
-        weights = standard.nearly(penalties)
-        said = standard.middle[:, None, None] + weights @ (present[out] - standard.centre).T
-        errors += (said - evaluations.values[out].T[:, None]).square() @ counts[out]
-    return penalties.gather(1, errors.argmin(1, keepdim=True))[:, 0]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -14,10 +17,21 @@ from interpreto_mllm.aggregators.requirements import require_alike
 from interpreto_mllm.aggregators.split_evaluations import effective_number, log_population_weights, population_weights
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
+from interpreto_mllm.core.shown import shown
 
 COALITIONS_PER_FEATURE = 3
 """Coalitions of equal weight, per feature, from which on there are standard errors."""
 
+
+@runtime_checkable
+class Estimator(Protocol):
+    """A linear regression as scikit-learn's: `fit` leaves the weights in `coef_`."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any: ...
+
+
+Surrogate = Callable[[Tensor, Tensor, Tensor], Any] | Estimator
+"""From presences, values and weights to the weights of the features; or an estimator."""
 
 LEAST_VARIATION = 0.01
 """Weighted variance of the features, 0.25 at most, below which next to all weight lies on the full coalition."""
@@ -36,6 +50,9 @@ class LimeAggregator(Aggregator):
         alpha: strength of the ridge.
         distance: another distance of coalitions `Bool[p n]` from the full one, `Float[p]`.
         kernel: another weight of coalitions by their distance, `Float[p]` to `Float[p]`; `kernel_width` has no effect then.
+        surrogate: another regression in the place of the ridge: a callable from the features present `Float[p n]`, the values
+            of one target `Float[p]` and the weights `Float[p]` to the weights of the features `Float[n]`; or an estimator of
+            scikit-learn with `fit(X, y, sample_weight)` and `coef_`, which is copied. There are no standard errors then.
 
     Raises:
         ValueError: when `kernel_width` is not positive or `alpha` is negative; for a distance or a kernel that does not return
@@ -58,10 +75,17 @@ class LimeAggregator(Aggregator):
         alpha: float = 1e-3,
         distance: Callable[[Tensor], Tensor] | None = None,
         kernel: Callable[[Tensor], Tensor] | None = None,
+        surrogate: Surrogate | None = None,
     ):
+        if surrogate is not None and (isinstance(surrogate, type) or not isinstance(surrogate, (Callable, Estimator))):
+            raise TypeError(
+                "surrogate must be a callable from presences, values and weights to one weight for each feature, or an "
+                f"instance of an estimator with fit(X, y, sample_weight) and coef_; got {shown(surrogate)}."
+            )
         if kernel_width <= 0 or alpha < 0:
             raise ValueError(f"kernel_width must be positive and alpha at least 0; got {kernel_width} and {alpha}.")
         self.kernel_width, self.alpha, self.distance, self.kernel = kernel_width, alpha, distance, kernel
+        self.surrogate = surrogate
 
     def nearness(self, coalitions: Bool[Tensor, "p n"]) -> Float[Tensor, "p"]:
         """The weight of each coalition by its distance from the full one."""
@@ -82,6 +106,9 @@ class LimeAggregator(Aggregator):
             relative = torch.exp(logs - logs.max())
         weights = relative * self.nearness(evaluations.coalitions)
         share = weights / weights.sum()
+        if self.surrogate is not None:
+            fitted = [_fitted(self.surrogate, design, value, share) for value in evaluations.values.T]
+            return Estimate(torch.stack(fitted))
         unseen = (1 - 1 / population).clamp_min(0)
         centred, values = design - share @ design, evaluations.values - share @ evaluations.values
         alpha = 0.0 if evaluations.n == 1 else self.alpha
@@ -96,6 +123,32 @@ class LimeAggregator(Aggregator):
         enough = effective_number(weights[2:]) >= COALITIONS_PER_FEATURE * evaluations.n
         known = evaluations.complete or (evaluations.design is Design.SAMPLE and enough)
         return Estimate(estimate, errors, sums=sums) if known else Estimate(estimate)
+
+
+def _fitted(
+    surrogate: Surrogate, design: Float[Tensor, "p n"], value: Float[Tensor, "p"], weights: Float[Tensor, "p"]
+) -> Float[Tensor, "n"]:
+    """The weights of the features by a surrogate of the user's, of one target.
+
+    Raises:
+        ValueError: for one that does not give one number for each feature.
+    """
+    present, values, counts = design.clone(), value.clone(), weights.clone()
+    found: object
+    if isinstance(surrogate, Estimator):
+        fitted = deepcopy(surrogate)
+        fitted.fit(present.numpy(), values.numpy(), sample_weight=counts.numpy())
+        found = getattr(fitted, "coef_", None)
+    else:
+        found = surrogate(present, values, counts)
+    made = torch.as_tensor(np.asarray(found, dtype=float)).squeeze() if found is not None else torch.zeros(0)
+    made = made.reshape(-1) if design.shape[1] == 1 else made
+    if made.shape != (design.shape[1],) or not bool(made.isfinite().all()):
+        raise ValueError(
+            f"The surrogate of LimeAggregator gives one number for each of the {design.shape[1]} features (an estimator, as "
+            f"its coef_); this one gave {shown(found)}."
+        )
+    return made.double()
 
 
 def _one_each(found: object, coalitions: Bool[Tensor, "p n"], what: str) -> Float[Tensor, "p"]:

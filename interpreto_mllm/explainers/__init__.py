@@ -12,7 +12,7 @@ from interpreto_mllm.explainers.gradients import (
 )
 from interpreto_mllm.explainers.hierarchical import HierarchicalShapley
 from interpreto_mllm.explainers.others import Banzhaf, Occlusion, Sobol
-from interpreto_mllm.explainers.regression import KernelShap, Lasso, Lime
+from interpreto_mllm.explainers.regression import KernelShap, Lasso, Lime, Ridge
 from interpreto_mllm.explainers.relevance import Relevance
 from interpreto_mllm.explainers.screened import ScreenedShapley
 from interpreto_mllm.explainers.shapley import (
@@ -42,6 +42,7 @@ __all__ = [
     "Occlusion",
     "PermutationShapley",
     "Relevance",
+    "Ridge",
     "Saliency",
     "ScreenedShapley",
     "SmoothGrad",

@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from interpreto_mllm.aggregators import KernelAggregator, LassoAggregator, LimeAggregator
+from interpreto_mllm.aggregators import KernelAggregator, LassoAggregator, LimeAggregator, RidgeAggregator
+from interpreto_mllm.aggregators.lime import Surrogate
 from interpreto_mllm.explainers.method import Method
 from interpreto_mllm.explainers.options import Options
 from interpreto_mllm.perturbators import BernoulliPerturbator, KernelPerturbator
@@ -48,6 +49,7 @@ class Lime(Method):
         kernel_width: how slowly the weight of a coalition decreases with its distance from the whole prompt.
         alpha: ridge penalty.
         distance, kernel: others than LIME's, as callables; see `LimeAggregator`.
+        surrogate: another regression, as a callable or an estimator of scikit-learn; see `LimeAggregator`.
 
     Example:
         >>> from interpreto_mllm.testbed import load_recall
@@ -67,9 +69,10 @@ class Lime(Method):
         alpha: float = 1e-3,
         distance: Callable[[Tensor], Tensor] | None = None,
         kernel: Callable[[Tensor], Tensor] | None = None,
+        surrogate: Surrogate | None = None,
         **options: Unpack[Options],
     ):
-        self.aggregator = LimeAggregator(kernel_width, alpha, distance, kernel)
+        self.aggregator = LimeAggregator(kernel_width, alpha, distance, kernel, surrogate)
         super().__init__(model, tokenizer, **options)
 
 
@@ -94,4 +97,27 @@ class Lasso(Method):
     def __init__(self, model: Any, tokenizer: Any = None, *, penalty: float | None = None, **options: Unpack[Options]):
         self.perturbator = BernoulliPerturbator(paired=False)
         self.aggregator = LassoAggregator(penalty)
+        super().__init__(model, tokenizer, **options)
+
+
+class Ridge(Method):
+    """Weights of a linear surrogate that shrinks all of them, fitted to coin flips; Banzhaf values without a penalty.
+
+    Hoerl, Kennard: Ridge regression: biased estimation for nonorthogonal problems, 1970.
+
+    Args:
+        model, tokenizer, options: see `AttributionExplainer`.
+        penalty: on the squared weights of standardised features; 1 halves them. None: by cross-validation.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> [explanation] = Ridge(*load_recall(), budget=120)("the apple is red . what is the apple ?", " red")
+        >>> explanation.features[int(explanation.attributions[0].argmax())].text in "the apple is red"
+        True
+    """
+
+    perturbator = BernoulliPerturbator()
+
+    def __init__(self, model: Any, tokenizer: Any = None, *, penalty: float | None = None, **options: Unpack[Options]):
+        self.aggregator = RidgeAggregator(penalty)
         super().__init__(model, tokenizer, **options)

@@ -11,7 +11,8 @@ from support.games import dense_game, exact_banzhaf
 from support.results import run
 
 from interpreto_mllm.aggregators import LassoAggregator
-from interpreto_mllm.aggregators.lasso import _Standardised, coordinate_descent
+from interpreto_mllm.aggregators.lasso import coordinate_descent, nearly, tried, weights
+from interpreto_mllm.aggregators.standardised import Standardised
 from interpreto_mllm.perturbators import BernoulliPerturbator, ExactPerturbator, OcclusionPerturbator
 
 
@@ -88,9 +89,9 @@ def test_odd_games(unchecked):
 
 def test_penalties_are_compared_by_weights_that_are_near_enough():
     result = run(dense_game(20), BernoulliPerturbator(paired=False), n=20, budget=40)
-    standard = _Standardised.of(result.coalitions.double(), result.values, torch.ones(40).double())
-    penalties = standard.penalties()[:, ::4]
-    near = standard.nearly(penalties)
+    standard = Standardised.of(result.coalitions.double(), result.values, torch.ones(40).double())
+    penalties = tried(standard)[:, ::4]
+    near = nearly(standard, penalties)
     for place in range(penalties.shape[1]):
-        exact = standard.weights(penalties[:, place])
+        exact = weights(standard, penalties[:, place])
         torch.testing.assert_close(near[:, place], exact, atol=0.02 * float(exact.abs().max()) + 1e-9, rtol=0)
