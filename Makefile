@@ -83,7 +83,7 @@ thorough: .venv/.dev ## the tests that repeat, on further models and sizes, what
 	$(BIN)/python -m pytest -q -n 2 -m thorough
 
 browser: .venv/.dev ## the result page in Chromium, which must be installed
-	$(PIP) playwright
+	$(PIP) playwright axe-playwright-python
 	$(BIN)/python -m pytest -q -rs tests/plots/test_browser.py
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install

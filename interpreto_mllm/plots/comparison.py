@@ -83,6 +83,6 @@ def _table(title: str, heads: list[str], lines: list[list[str]]) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return (
-        f'<h2>{escape(title)}</h2>\n<div class="wide"><table class="scores"><thead><tr><th></th>{head}</tr></thead>'
+        f'<h2>{escape(title)}</h2>\n<div class="wide"><table class="scores"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>\n"
     )

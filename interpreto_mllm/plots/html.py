@@ -56,8 +56,9 @@ def document(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>body {{ margin: 0 auto; max-width: 76rem; background: #fff; }}\n"
-        "@media (prefers-color-scheme: dark) { body { background: #15171b; } }</style>\n"
-        f"</head>\n<body>\n<main>{body}</main>\n</body>\n</html>\n"
+        "@media (prefers-color-scheme: dark) { body { background: #15171b; } }\n"
+        "h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }</style>\n"
+        f"</head>\n<body>\n<main><h1>{escape(title)}</h1>{body}</main>\n</body>\n</html>\n"
     )
 
 

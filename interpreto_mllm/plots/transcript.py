@@ -33,7 +33,7 @@ class Turn:
 
 def transcript(attribution: Record, row: TargetScores) -> str:
     """The whole prompt as HTML, coloured for one target."""
-    return "".join(_turn(attribution, turn, row) for turn in turns(attribution))
+    return "".join(_turn(attribution, turn, row, number) for number, turn in enumerate(turns(attribution), start=1))
 
 
 def turns(attribution: Record) -> list[Turn]:
@@ -71,7 +71,7 @@ def _with_messages(piece: Piece, silent: list[tuple[str, str]]) -> Iterator[Piec
         yield replace(piece, text=rest)
 
 
-def _turn(attribution: Record, turn: Turn, row: TargetScores) -> str:
+def _turn(attribution: Record, turn: Turn, row: TargetScores, number: int) -> str:
     runs = ((media, list(run)) for media, run in groupby(turn.pieces, lambda piece: piece.medium is not None))
     inside = "".join(
         _media(attribution, run, row) if media else "".join(_pieces(run, row, turn.role is not None)) for media, run in runs
@@ -80,7 +80,7 @@ def _turn(attribution: Record, turn: Turn, row: TargetScores) -> str:
         return f'<div class="turn">{inside}</div>'
     role = escape(turn.role)
     heading = f'<span class="heading">{role}</span>'
-    return f'<section class="turn chat" data-role="{role}" aria-label="{role}">{heading}{inside}</section>'
+    return f'<section class="turn chat" data-role="{role}" aria-label="{number}: {role}">{heading}{inside}</section>'
 
 
 def _media(attribution: Record, run: list[Piece], row: TargetScores) -> str:

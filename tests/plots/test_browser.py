@@ -16,6 +16,7 @@ if CHROMIUM is None:
 
 from support.pages import chat_with_media, explained, worded  # noqa: E402
 
+from interpreto_mllm import Summary, compare  # noqa: E402
 from interpreto_mllm.attribution import Attribution  # noqa: E402
 
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -45,8 +46,8 @@ def opened(browser, tmp_path):
     """Opens a result's page; the test fails on any error of its script."""
     pages, errors = [], []
 
-    def open_page(attribution: Attribution, width: int = 1440, scheme: str = "light", interactions=None):
-        attribution.to_html(tmp_path / "page.html", interactions)
+    def open_page(shown, width: int = 1440, scheme: str = "light", **options):
+        shown.to_html(tmp_path / "page.html", **options)
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
@@ -215,3 +216,16 @@ def test_pairs_are_arcs_between_their_words(opened):
     assert page.locator(".arcs path.lit").count() == 1
     page.locator(".link").uncheck()
     assert page.locator(".arcs").evaluate("sheet => getComputedStyle(sheet).display") == "none"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(opened, scheme):
+    """Neither in a chat with images and a clip, a long answer with a token picked, results side by side, nor a summary."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    picked, together = [chat_with_media(), long(60, 12)], [long(9, 2), long(9, 2)]
+    for shown in (*picked, compare(together, ["one", "two"]), Summary([one.span() for one in together])):
+        page = opened(shown, scheme=scheme)
+        if shown in picked:
+            page.locator(".target").nth(1).click()
+        found = axe.run(page).response["violations"]
+        assert [(one["impact"], one["id"], one["nodes"][0]["html"][:120]) for one in found] == []
