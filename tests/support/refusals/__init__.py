@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from support.refusals.calls import CALLS
+from support.refusals.chats import CHATS
 from support.refusals.files import FILES
 from support.refusals.media import MEDIA
 from support.refusals.metrics import METRIC_ROWS
@@ -16,6 +17,7 @@ from support.refusals.studies import STUDIES
 
 ROWS: dict[str, list[Row]] = {
     "Prompts and targets": PROMPTS,
+    "Chats": CHATS,
     "Tool calls": CALLS,
     "Options": SETTINGS,
     "Images and clips": MEDIA,
