@@ -30,6 +30,7 @@ class Recording:
 
     def __init__(self, container: Any, stream: Any, name: str):
         self.container, self.stream, self.name = container, stream, name
+        self._begun = False
         self.rate = float(stream.average_rate or stream.guessed_rate or 24.0)
         self.height, self.width = stream.codec_context.height, stream.codec_context.width
         self.total = stream.frames or self._counted()
@@ -94,7 +95,9 @@ class Recording:
         """All frames from the first on."""
         av = optional("av", "Reading a video file", "video")
         try:
-            self.container.seek(0)
+            if self._begun:
+                self.container.seek(0)
+            self._begun = True
             yield from self.container.decode(self.stream)
         except av.error.EOFError:
             return
@@ -105,8 +108,8 @@ class Recording:
 def _video_of(container: Any, name: str) -> Any:
     """The video in a file."""
     if not container.streams.video:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-        raise ValueError(f"{name} holds no video, only {' and '.join(kinds)}.")
+        kinds = " and ".join(sorted({stream.type for stream in container.streams}))
+        raise ValueError(f"{name} holds no video, only {kinds}." if kinds else f"{name} holds nothing that PyAV can decode.")
     stream = container.streams.video[0]
     if stream.codec_context is None:
         raise ValueError(

@@ -25,6 +25,9 @@ logger = logging.getLogger(__name__)
 ASSUMED_RATE = 24.0
 """Frames per second of frames without times, as processors of transformers assume."""
 
+JITTER = 0.05
+"""By so many seconds frames may be off a steady rate."""
+
 FILES = ("video", "url", "path", "bytes", "data")
 """Keys of a mapping under which a file comes."""
 
@@ -120,7 +123,7 @@ def _of_file(file: Any, name: str, wish: Wish, sample: Sampler) -> ReadVideo:
                 break
             total = recording.checked(found, total)
     told = [index / rate for index in chosen]
-    steady = np.allclose(times, told, rtol=0, atol=0.5 / rate)
+    steady = np.allclose(times, told, rtol=0, atol=min(0.5 / rate, JITTER))
     footage = Footage(frames, tuple(chosen), rate, total) if steady else Footage.timed(frames, times)
     uneven = () if steady else ("its frames are not at equal distances: their own times are used",)
     return ReadVideo(footage, (*_said(len(chosen), total, why), *uneven))

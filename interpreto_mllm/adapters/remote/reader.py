@@ -85,7 +85,7 @@ class RemoteReader(PromptReader):
 
     def _parts(self, one: Mapping[str, Any]) -> Prompt:
         raise TypeError(
-            "A remote model takes images and clips as parts of a chat: [{'role': 'user', 'content': [{'type': 'image', "
+            "A remote model takes images, clips and videos as parts of a chat: [{'role': 'user', 'content': [{'type': 'image', "
             "'image': picture}, {'type': 'text', 'text': 'Hello'}]}]."
         )
 

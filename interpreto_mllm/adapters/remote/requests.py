@@ -11,7 +11,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
-from interpreto_mllm.adapters.remote.dialect import NO_TEMPERATURE, Dialect
+from interpreto_mllm.adapters.remote.dialect import NO_TEMPERATURE, REFUSING, Dialect
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.replies import Refused, ResponseBody, read
 from interpreto_mllm.adapters.remote.secrets import SHORTEST, api_key_of, basic_authorization, harmless, without_secrets
@@ -26,6 +26,11 @@ SECONDS_TO_STOP = 0.8
 EMPTY_MESSAGE = (
     " The message was empty, as it is where every feature is absent: pin a feature, or let RemoteModel(..., stand_in='…') say "
     "what is sent instead."
+)
+
+NO_VIDEO = (
+    " The message holds a video as a part of the type video_url, which only some servers and models take: give its frames as "
+    "images, or leave it out."
 )
 
 Reply = tuple[int, ResponseBody]
@@ -218,6 +223,7 @@ class RequestPool:
         if isinstance(error, Refused):
             words = harmless(without_secrets(error.words, self.remote))
             hint = EMPTY_MESSAGE if error.status in (400, 422) and _has_empty_message(arguments) else ""
+            hint = hint or (NO_VIDEO if error.status in REFUSING and _has_video(arguments) else "")
             found = RemoteError(f'"{words}", says {who} (HTTP {error.status}{error.kind}).{hint}')
             found.status = error.status
             return found
@@ -238,6 +244,11 @@ def _passes(error: Exception) -> bool:
 
 def _has_empty_message(arguments: dict[str, Any]) -> bool:
     return arguments.get("prompt") == "" or any(not message["content"] for message in arguments.get("messages", ()))
+
+
+def _has_video(arguments: dict[str, Any]) -> bool:
+    contents = [message["content"] for message in arguments.get("messages", ())]
+    return any(part.get("type") == "video_url" for content in contents if isinstance(content, list) for part in content)
 
 
 def _openai() -> Any:

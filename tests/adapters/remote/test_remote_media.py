@@ -15,10 +15,25 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.misbehaving import Told, misbehaving
 from support.server import Server
 
 from interpreto_mllm import Attribution, ExactShapley, Granularity, Plan, RemoteModel, ResponseSimilarity
-from interpreto_mllm.media import CutOut, DropImage, Fill, Mute, Patches, ReplaceImage, WhiteNoise, WholeImage, Windows
+from interpreto_mllm.adapters.remote.requests import RemoteError
+from interpreto_mllm.media import (
+    CutOut,
+    DropFrames,
+    DropImage,
+    Fill,
+    Frames,
+    Mute,
+    Patches,
+    ReplaceImage,
+    Video,
+    WhiteNoise,
+    WholeImage,
+    Windows,
+)
 from interpreto_mllm.similarity import TfIdf
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -52,6 +67,13 @@ def sound(part: dict[str, Any]) -> np.ndarray:
     with wave.open(io.BytesIO(base64.b64decode(part["input_audio"]["data"]))) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
         return np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
+
+
+def frames(part: dict[str, Any]) -> Video:
+    assert part["type"] == "video_url"
+    kind, data = part["video_url"]["url"].split(",")
+    assert kind == "data:video/mp4;base64"
+    return Video.of(base64.b64decode(data), Frames())
 
 
 def as_sent(samples: np.ndarray) -> np.ndarray:
@@ -178,10 +200,41 @@ def test_a_plan_guesses_what_images_and_clips_take() -> None:
     [
         ({"text": "a", "images": PIXELS}, "as parts of a chat"),
         (Image.fromarray(PIXELS), "as parts of a chat"),
-        ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "parts are of the type text, image or audio"),
+        ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "parts are of the type text, image, audio or video"),
         ([{"role": "user", "content": [{"type": "image", "image": "https://example.org/a.png"}]}], "Nothing is downloaded"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_before_asking(inputs: Any, words: str) -> None:
     with pytest.raises((TypeError, ValueError), match=words):
         ExactShapley(RemoteModel("http://127.0.0.1:9/v1", "m"), **OPTIONS)(inputs, "x")
+
+
+def test_a_video_is_sent_as_what_is_left_of_it(server: Server) -> None:
+    """Each frame by itself, at its time; where no frame is left, the message is without it."""
+    film = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 3), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    part = {"type": "video_url", "video_url": {"frames": film, "times": [0.0, 0.5, 2.0]}}
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": "What happens?"}]}]
+    for occlusion in (Fill("red"), DropFrames("kept")):
+        pinned = {"pinned": lambda feature: feature.modality == "text"}
+        told = sent(server, messages, video_granularity=Frames(), video_occlusion=occlusion, **pinned)
+        server.asked.clear()
+        assert len(told) == 8
+        for row, [message] in told.items():
+            kept = [0, 1, 2] if isinstance(occlusion, Fill) else np.flatnonzero(row).tolist()
+            if not kept:
+                assert message["content"] == [{"type": "text", "text": "What happens?"}]
+                continue
+            expected = np.stack([film[n] if row[n] else np.full_like(film[n], (255, 0, 0)) for n in kept])
+            video, times = frames(message["content"][0]), np.array([0.0, 0.5, 2.0])[kept]
+            assert np.abs(video.footage.frames.astype(int) - expected).mean() < 2
+            np.testing.assert_allclose(video.footage.times, times - times[0], atol=2e-3)
+
+
+def test_a_server_that_takes_no_videos_says_so() -> None:
+    part = {"type": "video", "video": {"frames": np.zeros((2, 16, 16, 3)), "fps": 1}}
+    messages = [{"role": "user", "content": [part, {"type": "text", "text": "What happens?"}]}]
+    refusal = Told({"error": {"message": "Invalid value: 'video_url'."}}, 400)
+    with misbehaving(lambda number, path, body: refusal) as served:
+        explainer = ExactShapley(RemoteModel(served.url, "m"), **{**OPTIONS, "video_granularity": Frames()})
+        with pytest.raises(RemoteError, match=r"Invalid value: 'video_url'.*which only some servers and models take"):
+            explainer(messages, "1")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import wave
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from interpreto_mllm import (
     Blur,
     Boxes,
     Clip,
+    DropFrames,
     DropImage,
     Fill,
     KernelShap,
@@ -23,10 +26,14 @@ from interpreto_mllm import (
     Picture,
     RemoteModel,
     SpokenWords,
+    Tubes,
+    Video,
     Windows,
 )
 
 PHOTO = np.zeros((8, 9, 3), dtype=np.uint8)
+PART = {"type": "image", "image": PHOTO}
+FILM = np.zeros((3, 64, 64, 3), dtype=np.uint8)
 WAVE = np.zeros(800, dtype=np.float32)
 LONG = base64.b64encode(b"no image at all" * 500).decode()
 
@@ -43,6 +50,37 @@ def clip(given: Any, *cut: Any) -> Any:
 
 def part(content: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": [{"type": "image", "image": content}, {"type": "text", "text": "what?"}]}]
+
+
+def watched(*before: dict[str, Any]) -> list[dict[str, Any]]:
+    """A chat with a video."""
+    video = {"type": "video", "video": {"frames": FILM, "fps": 1}}
+    return [{"role": "user", "content": [*before, video, {"type": "text", "text": "what?"}]}]
+
+
+def recording() -> bytes:
+    """A sound file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(8000))
+    return file.getvalue()
+
+
+@cache
+def film(count: int, kind: str = "matroska") -> bytes:
+    """A video file of so many frames."""
+    import av
+
+    file, noise = io.BytesIO(), np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    with av.open(file, "w", format=kind) as container:
+        stream: Any = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 64
+        container.start_encoding()
+        for number in range(count):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(noise, number, 0), format="rgb24")))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 MEDIA = [
@@ -136,5 +174,51 @@ MEDIA = [
         lambda: KernelShap(family("vit").model, family("vit").processor)(CHAT, 0),
         "This model reads no text: give",
         TypeError,
+    ),
+    Row("a missing video file", lambda: Video.of("nowhere.mp4"), "There is no video file at nowhere.mp4", FileNotFoundError),
+    Row("the address of a video", lambda: Video.of("https://example.org/a.mp4"), "Nothing is downloaded: save the video at"),
+    Row("a text as a video file", lambda: Video.of(b"no video at all"), "is not a video that can be read"),
+    Row("a sound as a video file", lambda: Video.of(recording()), "holds no video, only audio"),
+    Row("a video in an unknown format", lambda: Video.of(film(4, "mp4").replace(b"avc1", b"what")), "PyAV has no decoder for"),
+    Row("a video file without frames", lambda: Video.of(film(0, "avi")), "without frames"),
+    Row("a video file that was cut off", lambda: Video.of(film(30)[:-1500]), "was cut off"),
+    Row("a video of no frames", lambda: Video.of([]), "The video has no frames"),
+    Row("one frame as a video", lambda: Video.of(PHOTO), "one frame is frames[None]"),
+    Row("frames of several sizes", lambda: Video.of([PHOTO, FILM[0]]), "The frames of a video have one size"),
+    Row("a number as a video", lambda: Video.of(5), "Cannot read a video from int", TypeError),
+    Row(
+        "times that go back",
+        lambda: Video.of({"frames": FILM, "times": [0.0, 2.0, 1.0]}),
+        "a number of seconds for each of its 3 frames, each later than the one before",
+    ),
+    Row("a video at no frames per second", lambda: Video.of({"frames": FILM, "fps": 0}), "fps of a video is a positive number"),
+    Row(
+        "two wishes for the frames of a file",
+        lambda: Video.of({"path": "a.mp4", "fps": 1, "num_frames": 4}),
+        "Give num_frames or fps of a video file, not both",
+    ),
+    Row(
+        "parts of frames left out",
+        lambda: Video.of({"frames": FILM, "fps": 1}, Tubes(2, 2), DropFrames()),
+        "DropFrames() leaves out whole frames",
+    ),
+    Row(
+        "an occlusion of images alone for a video",
+        lambda: Video.of({"frames": FILM, "fps": 1}, None, DropImage()),
+        "The video occlusion must be Fill(...)",
+        TypeError,
+    ),
+    Row(
+        "a span that leaves the video", lambda: Video.of({"frames": FILM, "fps": 1}, lambda f, t: [(0, 9)]), "leaves the video"
+    ),
+    Row(
+        "a video for a model of texts and images",
+        lambda: KernelShap(family("llava").model, family("llava").processor)(watched(), ANSWER),
+        "has a part of the type video, which LlavaProcessor does not read",
+    ),
+    Row(
+        "an image beside a video for SmolVLM2",
+        lambda: KernelShap(family("smolvlm").model, family("smolvlm").processor)(watched(PART), ANSWER),
+        "loses the images of a prompt that has videos",
     ),
 ]
