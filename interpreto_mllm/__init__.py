@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from interpreto_mllm.explainers.play import play
     from interpreto_mllm.explainers.sources import SourceRanking, rank_sources
     from interpreto_mllm.explainers.trace import Trace, trace
+    from interpreto_mllm.games.answer_span import AnswerSpan
     from interpreto_mllm.games.modes import InferenceModes, TopMass
     from interpreto_mllm.games.targets import Contrast
     from interpreto_mllm.media import (
@@ -102,6 +103,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aggregator",
+    "AnswerSpan",
     "Attend",
     "Attribution",
     "AttributionExplainer",
@@ -235,6 +237,7 @@ _HOMES = {
     "explainers.play": "play",
     "explainers.trace": "Trace trace",
     "explainers.sources": "SourceRanking rank_sources",
+    "games.answer_span": "AnswerSpan",
     "games.modes": "InferenceModes TopMass",
     "games.targets": "Contrast",
     "media": (

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.engine.queries import Scorer
 from interpreto_mllm.engine.responders import Responder
+from interpreto_mllm.games.answer_span import AnswerSpan
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.targets import Question, Target
 from interpreto_mllm.media.cuts import Cuts
@@ -115,6 +116,15 @@ class ModelAdapter(ABC, Generic[T]):
             ValueError: for a call that the chat template does not write, or where the model's own answer is none.
         """
         raise TypeError(f"{given} is no target of this model: tool calls are answers of models that generate text.")
+
+    def span_target(self, given: AnswerSpan, text: str, input: ModelInput) -> T:
+        """A part of an answer as a target, after a prompt of this text.
+
+        Raises:
+            TypeError: for a model whose values are not of the tokens of answers.
+            ValueError: for a part that is not in the model's own answer.
+        """
+        raise TypeError(f"{given} is no target here: parts are of the log-probabilities of answers; give the whole target.")
 
     def check_answerable(self, conversation: Conversation | None) -> None:
         """Raise a ValueError for a chat to which the model gives no answer of its own."""

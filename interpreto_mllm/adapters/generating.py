@@ -26,6 +26,7 @@ from interpreto_mllm.engine.plain_generation import generate, seeded_by
 from interpreto_mllm.engine.queries import Generator, Mode
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.vocabulary import vocabulary_size
+from interpreto_mllm.games.answer_span import AnswerSpan
 from interpreto_mllm.games.targets import TokenTarget, is_ids
 from interpreto_mllm.prompts.chat import ENDS_WITH_ASSISTANT, ends_with_assistant
 from interpreto_mllm.prompts.checks import check_characters
@@ -71,17 +72,24 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
 
     def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> TokenTarget:
         if given.own:
-            written, ids = self._own_call(given, input)
-            return self._excerpt(ids, written)
+            ids, answer = self._own_tokens(input)
+            return self._excerpt(ids, own_call(given, answer))
         written = rendered_call(given, self._renderer(given, chat))
         check_characters(written.text, "target")
         return self._excerpt(list(self._text_target(written.text, text, input).ids), written)
 
-    def _own_call(self, given: ToolCall, input: ModelInput) -> tuple[WrittenAnswer, list[int]]:
-        """The model's own answer, whose tokens these are, and the call in it."""
+    def span_target(self, given: AnswerSpan, text: str, input: ModelInput) -> TokenTarget:
+        if given.answer is None:
+            ids, answer = self._own_tokens(input)
+        else:
+            check_characters(given.answer, "target")
+            ids, answer = list(self._text_target(given.answer, text, input).ids), given.answer
+        return self._excerpt(ids, WrittenAnswer(answer, given.place(answer)))
+
+    def _own_tokens(self, input: ModelInput) -> tuple[list[int], str]:
+        """The tokens of the model's own answer, and what they say."""
         ids = list(self.target_of_response(self._generate(input).ids).ids)
-        answer = _decoded(ids, self.tokenizer)
-        return own_call(given, answer), ids
+        return ids, _decoded(ids, self.tokenizer)
 
     def _renderer(self, given: ToolCall, chat: Conversation | None) -> Render:
         """Renders the chat with further messages."""

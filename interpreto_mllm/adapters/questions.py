@@ -11,6 +11,7 @@ import torch
 from interpreto_mllm.adapters.base import ModelAdapter, T
 from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.which import about
+from interpreto_mllm.games.answer_span import AnswerSpan
 from interpreto_mllm.games.modes import Joint
 from interpreto_mllm.games.targets import Question, pose
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -66,8 +67,12 @@ def _target(adapter: ModelAdapter[T], given: Any, prompt: Prompt, full: ModelInp
     """One target; the call of a tool is one that follows the chat.
 
     Raises:
-        ValueError: for a call after a prompt that is no chat, or of a tool that the chat does not have.
+        TypeError: for a call or a part of an answer, of a model that gives none.
+        ValueError: for a call after a prompt that is no chat, or of a tool that the chat does not have; for a part that is not
+            in the answer.
     """
+    if isinstance(given, AnswerSpan):
+        return adapter.span_target(given, prompt.text, full)
     if not isinstance(given, ToolCall):
         return adapter.target(given, prompt.text, full)
     return adapter.call_target(given, prompt.conversation, prompt.text, full)

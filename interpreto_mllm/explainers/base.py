@@ -129,8 +129,8 @@ class AttributionExplainer(Reproducible):
             inputs: a text, a chat (a list of messages), a tokenizer's encoding, a `Template`, or a list of texts, chats or
                 templates.
             targets: what the attribution is of. None: the model's own answer, or the class it predicts. A text, ids, a class
-                index or name, a `ToolCall`, a `Contrast`, or a list of them for several rows. With a list of inputs, one
-                target (or one list of targets) per input, or a single one for all.
+                index or name, an `AnswerSpan`, a `ToolCall`, a `Contrast`, or a list of them for several rows. With a list of
+                inputs, one target (or one list of targets) per input, or a single one for all.
             evaluations: per input, an earlier result or `unfinished` evaluations of the same game, which are not repeated.
                 Their fingerprint says which game that is; without one, only what they hold is compared, and the notes say so.
             checkpoint: a file to which every evaluation is appended; the same call resumes from it, also in another process.

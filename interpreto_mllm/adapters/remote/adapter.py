@@ -23,6 +23,7 @@ from interpreto_mllm.calls.tool_call import ToolCall, check_offered
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
+from interpreto_mllm.games.answer_span import AnswerSpan
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.games.modes import OF_LOG_PROBABILITIES, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
@@ -183,6 +184,13 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
             check_offered(given, () if chat is None else chat.tools)
         written = rendered_call(call, server_render(self.scorer, input), as_text=(True,))
         return self.scorer.target(written.text, input).within(*written.span)
+
+    def span_target(self, given: AnswerSpan, text: str, input: ModelInput) -> TextTarget:
+        answer = given.answer
+        if answer is None:
+            own = self._answer(input)[0].text
+            answer = own.strip() if self.model.route == "chat" else own
+        return self.scorer.target(answer, input).within(*given.place(answer))
 
     def _answer(self, input: ModelInput) -> tuple[FirstAnswer, dict[str, Any]]:
         """The model's own answer, and the arguments under which it was given."""
