@@ -65,7 +65,7 @@ INPUTS: dict[str, tuple[str, Any, str]] = {
         "has a part of the type image, which Qwen2AudioProcessor does not",
     ),
     "clip in a mapping": (SEEING, {"text": QUESTION, "audio": clip(0)}, "has a part of the type audio"),
-    "an unknown part": (BOTH, user({"type": "video", "video": "a.mp4"}, TEXT), "parts are of the type text, image or audio"),
+    "an unknown part": (BOTH, user({"type": "smell", "smell": 1}, TEXT), "parts are of the type text, image, audio"),
     "a part without content": (
         BOTH,
         user({"type": "image"}, TEXT),
@@ -234,7 +234,7 @@ SETTINGS: dict[str, tuple[str, dict[str, Any], str]] = {
     "tokens around what is left out": (
         HEARING,
         {"granularity": Granularity.ALL_TOKENS, "audio_occlusion": CutOut()},
-        "Under ALL_TOKENS an image or a clip cannot be left out of the prompt",
+        "Under ALL_TOKENS an image, a clip or a video cannot be left out of the prompt",
     ),
     "no role": (BOTH, {"roles": ["system"]}, "No message has a role to explain"),
 }

@@ -347,7 +347,7 @@ def test_only_the_modalities_that_are_named_are_explained():
     }
     assert kept == {("text",): ["sky", "!"], ("image",): ["patch"], ("audio", "text"): ["sky", "!", "clip"]}
     assert [f.text for f in features if not OtherModalities("text", "image", also=punctuation)(f)] == ["sky", "patch"]
-    for wrong in [(), ("video",)]:
+    for wrong in [(), ("smell",)]:
         with pytest.raises(ValueError, match="Modalities are text, image, audio"):
             OtherModalities(*wrong)
 

@@ -128,7 +128,7 @@ def test_words_such_as_no_stay_texts(tmp_path: Path) -> None:
         ({"similarity": "CosinSimilarity"}, "similarity has no 'CosinSimilarity'"),
         ({"reducer": "maen"}, "reducer has no 'maen'; did you mean 'mean'?"),
         ({"normaliser": "abssum"}, "normaliser has no 'abssum'; did you mean 'abs_sum'?"),
-        ({"modality": "video"}, "modality has no 'video'. Accepted: text, image, audio, all"),
+        ({"modality": "smell"}, "modality has no 'smell'. Accepted: text, image, audio, video, all"),
         ({"batch_size": [8, 16]}, "batch_size must be a positive int; got [8, 16]"),
         ({"metrics": ["gini", "ginni"]}, "metrics[1]: metrics has no 'ginni'; did you mean 'gini'?"),
         ({"metrics": [{"name": "gini", "arguments": {"x": 1}}]}, "metrics[0]: gini has no argument 'x'. It has none."),

@@ -200,7 +200,7 @@ def test_a_plan_guesses_what_images_and_clips_take() -> None:
     [
         ({"text": "a", "images": PIXELS}, "as parts of a chat"),
         (Image.fromarray(PIXELS), "as parts of a chat"),
-        ([{"role": "user", "content": [{"type": "video", "video": "a.mp4"}]}], "parts are of the type text, image, audio or video"),
+        ([{"role": "user", "content": [{"type": "smell", "smell": 1}]}], "parts are of the type text, image, audio"),
         ([{"role": "user", "content": [{"type": "image", "image": "https://example.org/a.png"}]}], "Nothing is downloaded"),
     ],
 )
