@@ -9,6 +9,7 @@ from support.refusals.media import MEDIA
 from support.refusals.metrics import METRIC_ROWS
 from support.refusals.parts import MODELS
 from support.refusals.prompts import PROMPTS
+from support.refusals.readings import READINGS
 from support.refusals.row import Row
 from support.refusals.runs import RUNS
 from support.refusals.servers import REPLIES, REQUESTS
@@ -22,6 +23,7 @@ ROWS: dict[str, list[Row]] = {
     "Options": SETTINGS,
     "Images and clips": MEDIA,
     "Models, methods and games": MODELS,
+    "Interactions, rows and surrogates": READINGS,
     "Checkpoints and results": FILES,
     "What is asked of a server": REQUESTS,
     "What a server replies": REPLIES,
