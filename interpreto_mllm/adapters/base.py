@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from interpreto_mllm.calls.tool_call import ToolCall
+from interpreto_mllm.engine.memory import PeakMemory
 from interpreto_mllm.engine.queries import Scorer
 from interpreto_mllm.engine.responders import Responder
 from interpreto_mllm.games.answer_span import AnswerSpan
@@ -206,6 +207,10 @@ class ModelAdapter(ABC, Generic[T]):
     def prompt_tokens(self, input: ModelInput) -> int:
         """How many tokens the model reads of an input."""
         return len(input.ids)
+
+    def peak_memory(self, input: ModelInput) -> PeakMemory | None:
+        """The most that scoring answers to such an input takes; None where it is not known."""
+        return None
 
     @abstractmethod
     def preserved_state(self) -> AbstractContextManager[None]:

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.generating import GeneratingAdapter
 from interpreto_mllm.engine.decoding import Decoding
+from interpreto_mllm.engine.device import input_device
 from interpreto_mllm.engine.generation import CausalGenerator
+from interpreto_mllm.engine.memory import Memory, PeakMemory
 from interpreto_mllm.engine.multimodal import MultimodalRunner, MultimodalScorer
 from interpreto_mllm.engine.multimodal_generation import MultimodalGenerator
 from interpreto_mllm.engine.packed import PackedScorer
@@ -52,6 +54,10 @@ class CausalAdapter(GeneratingAdapter):
         if self.processing.modalities:
             return MultimodalGenerator(self._multimodal_runner(), decoding)
         return CausalGenerator(self._runner(), decoding)
+
+    def peak_memory(self, input: ModelInput) -> PeakMemory:
+        batching, device = self.batching, input_device(self.model)
+        return Memory.of(self.model).peak(batching.rows, len(input.ids), device, batching.share_prefixes)
 
     def check_occlusion(self, occlusion: TextOcclusion) -> None:
         layers = set(getattr(self.model.config.get_text_config(), "layer_types", None) or ()) - ATTENTION_LAYERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from os import PathLike
@@ -66,15 +67,22 @@ class Callback:
 
 
 class ProgressBar(Callback):
-    """A bar of evaluations that appears once the work has taken longer than a second."""
+    """A bar of evaluations that appears once the work has taken longer than a second.
 
-    def __init__(self) -> None:
+    Args:
+        said: a line that is written before it, on standard error; nothing where it is empty.
+    """
+
+    def __init__(self, said: str = "") -> None:
         self._bar: Any = None
+        self._said = said
 
     def on_round(self, progress: Progress) -> None:
         from tqdm.auto import tqdm
 
         if self._bar is None:
+            if self._said:
+                tqdm.write(self._said, file=sys.stderr)
             self._bar = tqdm(total=progress.budget, unit=progress.unit, delay=1.0, leave=False, dynamic_ncols=True)
 
     def on_batch(self, progress: Progress) -> None:

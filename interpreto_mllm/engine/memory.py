@@ -32,6 +32,34 @@ LOGITS_COPIES = 3
 """Logits of an answer's token: the model's, in single precision, and their normalised values."""
 
 
+ANSWER_TOKENS = 32
+"""Tokens of an answer whose logits are allowed for."""
+
+
+@dataclass(frozen=True)
+class PeakMemory:
+    """Bytes that scoring answers takes at most, beside what Python and its libraries take.
+
+    Args:
+        model: its weights and buffers, which are there already.
+        states: keys and values of shared prefixes that are held between forwards.
+        batch: what a forward over one batch makes, its own keys and values and the logits of answers of 32 tokens included.
+
+    Example:
+        >>> PeakMemory(model=2_000, states=1_000, batch=500).total
+        3500
+    """
+
+    model: int
+    states: int
+    batch: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.model + self.states + self.batch
+
+
 @dataclass(frozen=True)
 class Memory:
     """Bytes of a model and of what it computes.
@@ -90,9 +118,18 @@ class Memory:
         """Positions whose states they are."""
         return self.kept // max(self.state, 1)
 
-    def batch(self, positions: int, answer_tokens: int) -> int:
-        """Bytes of a forward over so many positions, at so many of which logits are computed."""
-        return positions * (self.state + self.activation) + answer_tokens * self.logits
+    def peak(self, rows: int, length: int, device: torch.device, shares: bool) -> PeakMemory:
+        """The most that scoring answers to prompts may take.
+
+        Args:
+            rows: the most prompts in a batch.
+            length: tokens of the longest.
+            device: of the model.
+            shares: whether states of prefixes are held.
+        """
+        together = max(1, min(rows, batch_tokens(device) // max(length, 1)))
+        activations = together * length * (self.state + self.activation)
+        return PeakMemory(self.model, self.kept if shares else 0, activations + together * ANSWER_TOKENS * self.logits)
 
 
 def batch_tokens(device: torch.device) -> int:

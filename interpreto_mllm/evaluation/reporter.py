@@ -20,6 +20,7 @@ class Reporter:
         counter: of the model's forwards; without one there are none.
         progress: whether a bar is shown too.
         unit: what the budget counts: evaluations, or points at which gradients are taken.
+        said: what the call may spend, written before the bar.
     """
 
     def __init__(
@@ -30,8 +31,9 @@ class Reporter:
         counter: ForwardCounter | None = None,
         progress: bool = False,
         unit: str = "evaluation",
+        said: str = "",
     ):
-        self.callbacks = [*([ProgressBar()] if progress else []), *callbacks]
+        self.callbacks = [*([ProgressBar(said)] if progress else []), *callbacks]
         self.watch, self.budget, self.unit = watch, budget, unit
         self._spent = (ForwardCounter() if counter is None else counter).of_call
         self._before = self._spent.forwards, self._spent.tokens

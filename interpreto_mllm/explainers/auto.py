@@ -14,6 +14,7 @@ from interpreto_mllm.aggregators import (
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.evaluation.budget import covers_all_coalitions, resolve_budget
+from interpreto_mllm.evaluation.stopping import Tolerance
 from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.method import Method
@@ -30,6 +31,8 @@ from interpreto_mllm.prompts.prompt import Prompt
 MOST_UNSCREENED_FEATURES = 256
 MANY_EVALUATIONS_PER_FEATURE = 16
 """From which on no feature needs to be screened out."""
+MOST_UNSTOPPED_FEATURES = 64
+"""Above which evaluations end once standard errors are small, unless a budget or a rule is given."""
 MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS = 4096
 
 
@@ -72,7 +75,8 @@ class AutoShapley(Method):
     Exact values when the budget covers all coalitions. Above 256 features, unless the budget has 16 evaluations for each, the
     few that matter are found first, by groups, and the others screened out. Otherwise the estimator with the lowest error in
     `benchmarks/accuracy.py`, the Gaussian process. That takes a few milliseconds per evaluation, so that above 4096 evaluations
-    the regression takes over. For models that answer in microseconds, choose `KernelShap` yourself.
+    the regression takes over. Either ends once standard errors are 5 % of the scores, where there are more than 64 features and
+    neither a budget nor a rule is given. For models that answer in microseconds, choose `KernelShap` yourself.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
@@ -102,12 +106,14 @@ class AutoShapley(Method):
             reason = f"Chosen for {n} features and {budget:,} evaluations: ScreenedShapley, as there are more than "
             reason += f"{MOST_UNSCREENED_FEATURES} features."
             return Choice(screening, ScreenedAggregator(), "ScreenedShapley", (reason,))
+        stops = n > MOST_UNSTOPPED_FEATURES and given is None and until is None and self.settings.num_trials == 1
+        rule = Tolerance() if stops else None
         if budget > MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS:
             reason += f"KernelShap, as there are more than {MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS:,} evaluations."
-            return Choice(KernelPerturbator(), KernelAggregator(), "KernelShap", (reason,))
+            return Choice(KernelPerturbator(), KernelAggregator(), "KernelShap", (reason,), rule)
         why = f"2^{n} coalitions are too many to evaluate" if until is None else f"{until} can stop it early"
         reason += f"GaussianProcessShapley, as {why}."
-        return Choice(self.perturbator, self.aggregator, "GaussianProcessShapley", (reason,))
+        return Choice(self.perturbator, self.aggregator, "GaussianProcessShapley", (reason,), rule)
 
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator that suit this prompt."""

@@ -29,7 +29,7 @@ from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.extension import check_played, extended
 from interpreto_mllm.explainers.gradient_games import check_gradients, presences_for, working
 from interpreto_mllm.explainers.options import Options, Settings, check_names
-from interpreto_mllm.explainers.plan import Plan, planned
+from interpreto_mllm.explainers.plan import Plan, announced, planned
 from interpreto_mllm.explainers.reasoning import Asked, Reasoning
 from interpreto_mllm.explainers.reproduction import Reproducible
 from interpreto_mllm.explainers.setting import reader_for, setting, text_occlusion
@@ -267,7 +267,7 @@ class AttributionExplainer(Reproducible):
             budget=budget,
             seed=self.settings.seed,
             known=known.evaluations,
-            until=self.settings.until,
+            until=self.settings.until or choice.until,
             extra=modality_coalitions(game.features),
             trials=self.settings.num_trials,
         )
@@ -275,7 +275,8 @@ class AttributionExplainer(Reproducible):
     def _reporter(self, runs: list[Run[ModelGame]], watch: Stopwatch) -> Reporter:
         budget, settings = sum(run.session.budget for run in runs), self.settings
         counter, unit = runs[0].game.scorer.counter, runs[0].session.unit
-        return Reporter(settings.callbacks, watch, budget, counter, settings.progress, unit)
+        said = announced(self._adapter, runs) if settings.progress and self._presences is None else ""
+        return Reporter(settings.callbacks, watch, budget, counter, settings.progress, unit, said)
 
     def _result(self, run: Run[ModelGame], choice: Choice, spent: Spent, notes: tuple[str, ...]) -> Attribution:
         game, session, evaluations = run.game, run.session, run.evaluations()

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from interpreto_mllm.adapters.base import ModelAdapter
+from interpreto_mllm.engine.memory import PeakMemory
 from interpreto_mllm.evaluation.budget import budget_of_trials
+from interpreto_mllm.evaluation.run import Run
 from interpreto_mllm.explainers.reasoning import Planned
+from interpreto_mllm.games.game import ModelGame
+
+COUNTS = ("evaluations", "requests", "prompt_tokens", "answer_tokens", "thought_tokens")
+"""What of plans adds up."""
+
+ANNOUNCED_TOKENS = 100_000
+"""Tokens from which on a call says what it may spend before it begins."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +35,8 @@ class Plan:
         thought_tokens: tokens of thoughts, generated before answers where each coalition thinks anew, or once where the model's
             own response is asked about.
 
+        memory: the bytes that it takes at most, None where that is not known.
+
     Example:
         >>> Plan(evaluations=100, requests=100, prompt_tokens=50_000, answer_tokens=3_200).cost(prompt=2.0, answer=8.0)
         0.1256
@@ -36,6 +47,7 @@ class Plan:
     prompt_tokens: int
     answer_tokens: int
     thought_tokens: int = 0
+    memory: PeakMemory | None = field(default=None, compare=False)
 
     def cost(self, *, prompt: float, answer: float) -> float:
         """The price, given prices per million tokens read and generated."""
@@ -46,8 +58,10 @@ def planned(adapter: ModelAdapter[Any], asked: Sequence[Planned], budgets: Seque
     """The most that these prompts can cost under these budgets, of each trial."""
     budgets = [budget_of_trials(budget, len(one.prompt.features), trials) for one, budget in zip(asked, budgets, strict=True)]
     requests, read, generated, thought = 0, 0, 0, 0
+    memory: list[PeakMemory | None] = []
     for one, budget in zip(asked, budgets, strict=True):
         [inputs] = one.prompt.inputs_for(torch.ones(1, len(one.prompt.features), dtype=torch.bool))
+        memory += [adapter.peak_memory(input) for input in inputs]
         longest = max(adapter.prompt_tokens(input) for input in inputs)
         thoughts = budget * len(inputs) * one.repeats if one.anew else 0
         times = budget * len(inputs) * max(one.repeats, 1) * adapter.draws
@@ -55,4 +69,31 @@ def planned(adapter: ModelAdapter[Any], asked: Sequence[Planned], budgets: Seque
         read += times * (longest + (one.most if thoughts else 0)) + (thoughts + one.own) * longest
         generated += times * adapter.answer_tokens
         thought += (thoughts + one.own + (times if one.within else 0)) * one.most
-    return Plan(sum(budgets), requests, read, generated, thought)
+    return Plan(sum(budgets), requests, read, generated, thought, _most(memory))
+
+
+def announced(adapter: ModelAdapter[Any], runs: Sequence[Run[ModelGame]]) -> str:
+    """What these runs are about to spend, in words; nothing where that is little."""
+    asked = [Planned(run.game.prompt) for run in runs]
+    return in_words(planned(adapter, asked, [run.session.budget for run in runs]), max(run.game.n for run in runs))
+
+
+def in_words(plan: Plan, features: int) -> str:
+    """What a call is about to spend; nothing where that is little.
+
+    Example:
+        >>> in_words(Plan(evaluations=400, requests=400, prompt_tokens=669_600, answer_tokens=0), 80).split(". ")[0]
+        '80 features: at most 400 evaluations, 669,600 tokens'
+    """
+    if plan.prompt_tokens < ANNOUNCED_TOKENS:
+        return ""
+    memory = "" if plan.memory is None else f", {plan.memory.total / 1e9:.1f} GB of memory"
+    return (
+        f"{features} features: at most {plan.evaluations:,} evaluations, {plan.prompt_tokens:,} tokens{memory}. "
+        "A smaller budget, until=TopK(3) or a coarser granularity costs less."
+    )
+
+
+def _most(memory: Sequence[PeakMemory | None]) -> PeakMemory | None:
+    known = [one for one in memory if one is not None]
+    return max(known, key=lambda one: one.total, default=None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from interpreto_mllm.explainers.base import AttributionExplainer
-from interpreto_mllm.explainers.plan import Plan
+from interpreto_mllm.explainers.plan import COUNTS, Plan
 from interpreto_mllm.perturbators.gradient import GradientPerturbator
 from interpreto_mllm.studies.build import build_explainer, explain_sample, load_model, sample_game
 from interpreto_mllm.studies.data import Sample, Samples, load_samples
@@ -100,9 +100,9 @@ def total(plans: Sequence[RunPlan]) -> Plan:
 
     Example:
         >>> total([])
-        Plan(evaluations=0, requests=0, prompt_tokens=0, answer_tokens=0, thought_tokens=0)
+        Plan(evaluations=0, requests=0, prompt_tokens=0, answer_tokens=0, thought_tokens=0, memory=None)
     """
-    return Plan(*(sum(getattr(one, field.name) for one in plans) for field in fields(Plan)))
+    return Plan(*(sum(getattr(one, name) for one in plans) for name in COUNTS))
 
 
 def seconds_of_an_evaluation(explainer: AttributionExplainer, run: RunSpec, sample: Sample) -> float:
@@ -169,7 +169,7 @@ def _planned(run: RunSpec, trials: Trials, measure: bool) -> tuple[RunPlan, floa
         except (TypeError, ValueError, OSError) as error:
             problems.append(f"{sample.identity}: {error}")
     share = len(samples) / len(looked_at)
-    counts = {field.name: round(share * sum(getattr(one, field.name) for one in plans)) for field in fields(Plan)}
+    counts = {name: round(share * sum(getattr(one, name) for one in plans)) for name in COUNTS}
     refused, first = len(problems), problems[0] if problems else ""
     return RunPlan(run, len(samples), **counts, refused=refused, problem=first, looked_at=len(looked_at)), seconds
 
