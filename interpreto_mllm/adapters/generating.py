@@ -11,12 +11,13 @@ from typing import Any, ClassVar
 import torch
 
 from interpreto_mllm.adapters.base import Batching, Generation
+from interpreto_mllm.adapters.calls import excerpt, renderer, written
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.generation_arguments import check_generation
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.calls.own import own_call
-from interpreto_mllm.calls.rendered import Message, Render, WrittenAnswer, rendered_call
-from interpreto_mllm.calls.tool_call import ToolCall, check_offered
+from interpreto_mllm.calls.rendered import rendered_call
+from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.description import describe
 from interpreto_mllm.core.labels import labels
 from interpreto_mllm.core.shown import shown
@@ -33,8 +34,6 @@ from interpreto_mllm.prompts.checks import check_characters
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES, Processing
-from interpreto_mllm.prompts.rendering import Rendering
-from interpreto_mllm.prompts.tokens import decoded_offsets
 from interpreto_mllm.thoughts.marks import ThoughtMarks
 from interpreto_mllm.thoughts.thinker import Thinker
 
@@ -72,45 +71,25 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
 
     def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> TokenTarget:
         if given.own:
-            ids, answer = self._own_tokens(input)
-            return self._excerpt(ids, own_call(given, answer))
-        written = rendered_call(given, self._renderer(given, chat))
-        check_characters(written.text, "target")
-        return self._excerpt(list(self._text_target(written.text, text, input).ids), written)
+            target, answer, notes = self._own_words(input)
+            return excerpt(target, own_call(given, answer, notes), self.tokenizer)
+        call = rendered_call(given, renderer(given, chat, self.processing))
+        check_characters(call.text, "target")
+        return excerpt(self._text_target(call.text, text, input), call, self.tokenizer)
 
     def span_target(self, given: AnswerSpan, text: str, input: ModelInput) -> TokenTarget:
         if given.answer is None:
-            ids, answer = self._own_tokens(input)
+            target, answer, _ = self._own_words(input)
         else:
             check_characters(given.answer, "target")
-            ids, answer = list(self._text_target(given.answer, text, input).ids), given.answer
-        return self._excerpt(ids, WrittenAnswer(answer, given.place(answer)))
+            target, answer = self._text_target(given.answer, text, input), given.answer
+        return excerpt(target, WrittenAnswer(answer, given.place(answer)), self.tokenizer)
 
-    def _own_tokens(self, input: ModelInput) -> tuple[list[int], str]:
-        """The tokens of the model's own answer, and what they say."""
-        ids = list(self.target_of_response(self._generate(input).ids).ids)
-        return ids, _decoded(ids, self.tokenizer)
-
-    def _renderer(self, given: ToolCall, chat: Conversation | None) -> Render:
-        """Renders the chat with further messages."""
-        if chat is None:
-            raise ValueError(
-                f"The prompt is no chat, after which {given} could be written: give a list of messages or a Chat, or the text "
-                "of the call as the target."
-            )
-        check_offered(given, chat.tools)
-
-        def render(more: Sequence[Message], answered: bool) -> str:
-            messages = [*chat.messages, *more] if more or not answered else None
-            return Rendering(chat.chat(messages), self.processing, generation_prompt=answered).text
-
-        return render
-
-    def _excerpt(self, ids: list[int], written: WrittenAnswer) -> TokenTarget:
-        """The tokens of an answer, of which those of a part are scored."""
-        start, end = written.span
-        offsets = decoded_offsets(ids, written.text, self.tokenizer, False)
-        return self._token_target(ids, [index for index, (low, high) in enumerate(offsets) if low < end and high > start])
+    def _own_words(self, input: ModelInput) -> tuple[TokenTarget, str, tuple[str, ...]]:
+        """The model's own answer, what its tokens say, and notes on it."""
+        answer = self.own_answer(input)
+        [target] = answer.targets
+        return target, written(target, self.tokenizer), answer.notes
 
     def check_answerable(self, conversation: Conversation | None) -> None:
         if conversation is not None and not conversation.continued_message and ends_with_assistant(conversation.messages):

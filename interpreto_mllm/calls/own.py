@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from interpreto_mllm.calls.parse import Span, WrittenCall, calls_in
@@ -10,8 +11,13 @@ from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.shown import shown
 
 
-def own_call(wanted: ToolCall, answer: str) -> WrittenAnswer:
+def own_call(wanted: ToolCall, answer: str, notes: Sequence[str] = ()) -> WrittenAnswer:
     """An answer, and the part of its first call that is wanted.
+
+    Args:
+        wanted: the part.
+        answer: it.
+        notes: on the answer, such as that it was cut.
 
     Raises:
         ValueError: for an answer that is no call, or a call without the argument that is wanted.
@@ -22,8 +28,7 @@ def own_call(wanted: ToolCall, answer: str) -> WrittenAnswer:
         >>> answer[slice(*written.span)]
         'Oslo'
     """
-    call = _first(answer)
-    return WrittenAnswer(answer, _part(wanted, call))
+    return WrittenAnswer(answer, _part(wanted, _first(answer, notes)))
 
 
 def call_made(wanted: ToolCall, answer: str) -> ToolCall:
@@ -37,13 +42,13 @@ def call_made(wanted: ToolCall, answer: str) -> ToolCall:
     return replace(wanted, name=call.name, arguments=call.arguments, part="name" if wanted.scores_name else wanted.part)
 
 
-def _first(answer: str) -> WrittenCall:
+def _first(answer: str, notes: Sequence[str] = ()) -> WrittenCall:
     """The first call in an answer."""
     calls = calls_in(answer)
     if not calls:
         raise ValueError(
             f"The model's answer is no tool call that can be read: {shown(answer)}. Give the call to explain, ToolCall(name, "
-            "arguments), or leave the target out to explain this answer."
+            f"arguments), or leave the target out to explain this answer.{''.join(f' {note}' for note in notes)}"
         )
     return calls[0]
 

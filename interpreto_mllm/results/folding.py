@@ -180,9 +180,10 @@ def _errors(row: Record, index: int) -> Errors:
     if row.standard_errors is None:
         return lambda columns: None
     own = row.standard_errors[index].double()
-    sums = None if not own.any() or row.normalisation else _sums(row)
+    rescaled = row.normalisation not in ("", "identity")
+    sums = None if not own.any() or rescaled else _sums(row)
     gap = float(row.efficiency_gap[index].abs())
-    efficient = not row.normalisation and gap <= ROUNDING * float(row.values[:, index].abs().max())
+    efficient = not rescaled and gap <= ROUNDING * float(row.values[:, index].abs().max())
 
     def errors(columns: Float[Tensor, "n sums"]) -> tuple[Float[Tensor, "sums"], bool]:
         found = own @ columns if sums is None else sums(columns)[index]

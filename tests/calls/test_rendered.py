@@ -9,6 +9,8 @@ from support import zoo
 from support.call_templates import QWEN, TEMPLATES, WRITTEN
 
 from interpreto_mllm import Chat, Contrast, ExactShapley, Granularity, KernelShap, ToolCall
+from interpreto_mllm.adapters.base import OwnAnswer
+from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.calls.own import own_call
 from interpreto_mllm.calls.rendered import rendered_call
 
@@ -134,3 +136,22 @@ def test_the_call_follows_tools_documents_and_template_arguments(llama: Any) -> 
     assert {(feature.role, feature.trusted) for feature in game.features} == {("tools", True), ("user", True), ("tool", False)}
     with pytest.raises(ValueError, match="no tool 'wether': its tools are 'weather'"):
         KernelShap(model, tokenizer).game(chat, ToolCall("wether"))
+
+
+def test_the_models_own_call_is_scored_in_its_own_answer(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = llama
+    tokenizer.chat_template = QWEN
+    answer = f"I look. {WRITTEN['Mistral']}"
+    monkeypatch.setattr(CausalAdapter, "own_answer", lambda self, input: OwnAnswer((self.target(answer, "", input),)))
+    explainer = ExactShapley(model, tokenizer, granularity=Granularity.TURN, progress=False)
+    [whole] = explainer(CHAT, answer)
+    for call, piece in (
+        (ToolCall(), WRITTEN["Mistral"]),
+        (ToolCall(part="name"), "weather"),
+        (ToolCall(argument="city"), "Oslo"),
+    ):
+        [own] = explainer(CHAT, call)
+        start = answer.index(piece)
+        ends = [len("".join(whole.targets[: row + 1])) for row in range(whole.t)]
+        rows = [row for row in range(whole.t) if ends[row] > start and (ends[row - 1] if row else 0) < start + len(piece)]
+        assert own.values.equal(whole.values[:, rows]) and own.targets == [whole.targets[row] for row in rows]

@@ -121,6 +121,15 @@ def test_a_single_score_and_all_of_them_keep_their_errors():
     assert dict(whole.standard_errors) == {"user": 0.0} and not whole.bounds
 
 
+def test_the_whole_answer_has_errors_of_its_own():
+    result = several(budget=40, features=[Feature(str(i), role="user" if i < 3 else "tool") for i in range(6)])
+    tokens = replace(result, unit="token", mode="log_softmax", targets=["a", "b"])
+    roles, whole = tokens.by("role"), tokens.span()
+    assert roles.target == "ab" and roles["user"] == pytest.approx(float(whole.attributions[0, :3].sum()))
+    assert not roles.bounds and roles.standard_errors["user"] == pytest.approx(roles.standard_errors["tool"])
+    assert 0 < roles.standard_errors["user"] < float(whole.standard_errors[0, :3].sum())
+
+
 def test_errors_without_a_covariance_are_bounds():
     result = several(budget=40, features=marked()).normalized("max_abs")
     roles = result.by("role", target=0)

@@ -13,7 +13,7 @@ from support.call_templates import QWEN, WRITTEN
 from support.misbehaving import Told, choice, misbehaving
 from support.server import Server
 
-from interpreto_mllm import ExactShapley, Granularity, KernelShap, RemoteModel, ResponseSimilarity, ToolCall
+from interpreto_mllm import Contrast, ExactShapley, Granularity, KernelShap, RemoteModel, ResponseSimilarity, ToolCall
 from interpreto_mllm.similarity import SameCall, TfIdf
 
 CHAT = [{"role": "system", "content": "answer the question ."}, {"role": "user", "content": "the sky is blue . what is it ?"}]
@@ -38,10 +38,10 @@ def server(llama: Any) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "call",
-    [OSLO, ToolCall("weather"), ToolCall("weather", OSLO.arguments, argument="city")],
-    ids=["call", "name", "argument"],
+    [OSLO, ToolCall("weather"), Contrast(ToolCall("weather", OSLO.arguments, argument="city"), ToolCall("clock"))],
+    ids=["call", "name", "choice"],
 )
-def test_a_call_is_as_likely_as_locally(server: Server, llama: Any, call: ToolCall) -> None:
+def test_a_call_is_as_likely_as_locally(server: Server, llama: Any, call: Any) -> None:
     there = ExactShapley(RemoteModel(server.url, "m"), **OPTIONS).game(CHAT, call)
     here = ExactShapley(*llama, **OPTIONS).game(CHAT, call)
     assert there.question.labels == here.question.labels
