@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from interpreto_mllm.calls.rendered import Message, Render, WrittenAnswer
@@ -40,13 +39,12 @@ def written(target: TokenTarget, tokenizer: Any) -> str:
     return str(tokenizer.decode(_scored(target), clean_up_tokenization_spaces=False))
 
 
-def excerpt(target: TokenTarget, answer: WrittenAnswer, tokenizer: Any) -> TokenTarget:
-    """An answer of which only the tokens of a part are scored."""
+def within(target: TokenTarget, answer: WrittenAnswer, tokenizer: Any) -> list[int]:
+    """The positions of those scored tokens of an answer that its part touches."""
     start, end = answer.span
     offsets = decoded_offsets(_scored(target), answer.text, tokenizer, False)
-    kept = [place for place, (low, high) in enumerate(offsets) if low < end and high > start]
-    scored, texts = (tuple(each[place] for place in kept) for each in (target.scored, target.texts))
-    return replace(target, scored=scored, texts=texts)
+    spans = zip(target.scored, offsets, strict=True)
+    return [position for position, (low, high) in spans if low < end and high > start]
 
 
 def _scored(target: TokenTarget) -> list[int]:

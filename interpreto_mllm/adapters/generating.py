@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, ClassVar
 
 import torch
 
 from interpreto_mllm.adapters.base import Batching, Generation
-from interpreto_mllm.adapters.calls import excerpt, renderer, written
+from interpreto_mllm.adapters.calls import renderer, within, written
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.generation_arguments import check_generation
 from interpreto_mllm.adapters.local import LocalAdapter
 from interpreto_mllm.calls.own import own_call
-from interpreto_mllm.calls.rendered import rendered_call
+from interpreto_mllm.calls.rendered import WrittenAnswer, rendered_call
 from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.description import describe
 from interpreto_mllm.core.labels import labels
@@ -72,10 +72,10 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
     def call_target(self, given: ToolCall, chat: Conversation | None, text: str, input: ModelInput) -> TokenTarget:
         if given.own:
             target, answer, notes = self._own_words(input)
-            return excerpt(target, own_call(given, answer, notes), self.tokenizer)
+            return self._excerpt(target, own_call(given, answer, notes))
         call = rendered_call(given, renderer(given, chat, self.processing))
         check_characters(call.text, "target")
-        return excerpt(self._text_target(call.text, text, input), call, self.tokenizer)
+        return self._excerpt(self._text_target(call.text, text, input), call)
 
     def span_target(self, given: AnswerSpan, text: str, input: ModelInput) -> TokenTarget:
         if given.answer is None:
@@ -83,7 +83,13 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         else:
             check_characters(given.answer, "target")
             target, answer = self._text_target(given.answer, text, input), given.answer
-        return excerpt(target, WrittenAnswer(answer, given.place(answer)), self.tokenizer)
+        return self._excerpt(target, WrittenAnswer(answer, given.place(answer)))
+
+    def _excerpt(self, target: TokenTarget, answer: WrittenAnswer) -> TokenTarget:
+        """An answer of which only the tokens of a part are scored."""
+        scored = within(target, answer, self.tokenizer)
+        texts = _token_labels([target.ids[position] for position in scored], self.tokenizer)
+        return replace(target, scored=tuple(scored), texts=tuple(texts))
 
     def _own_words(self, input: ModelInput) -> tuple[TokenTarget, str, tuple[str, ...]]:
         """The model's own answer, what its tokens say, and notes on it."""
