@@ -6,7 +6,8 @@ The shipped model that thinks is told which thing is like which other and the co
 thoughts it goes from the thing asked about to the one whose colour is stated (`interpreto_mllm.testbed.sample_chain_prompts`).
 What decides is known: directly the last thought; in all the sentences of the prompt that were thought of, and the question.
 Every sentence is a feature, and all coalitions are evaluated. *Found* means that the features with the largest scores are
-these; the *share* is that of Σφ which falls on them. Prints a table and writes `benchmarks/results/tables/thoughts.json`.
+these; the *share* is the median one of Σφ which falls on them. Prints a table and writes
+`benchmarks/results/tables/thoughts.json`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 import torch
@@ -54,7 +56,7 @@ def questions(explainer: im.ExactShapley, prompt: ChainPrompt) -> dict[str, tupl
     games = (*traced.sentences, traced.answer)
     parts = judged([feature.text for feature in traced.features], traced.total, causes)
     evaluations = sum(game.counts.evaluations for game in games)
-    found["trace"] = parts, evaluations, max(game.counts.tokens for game in games)
+    found["trace"] = parts, evaluations, sum(game.counts.tokens for game in games)
     return found
 
 
@@ -72,7 +74,7 @@ def main() -> None:
     report = Report("thoughts")
     rows = []
     for name, found in every.items():
-        right, share = sum(one[0] for one, _, _ in found), sum(one[1] for one, _, _ in found) / len(found)
+        right, share = sum(one[0] for one, _, _ in found), median(one[1] for one, _, _ in found)
         evaluations, tokens = (sum(one[place] for one in found) / len(found) for place in (1, 2))
         rows.append([name, f"{right} of {len(found)}", f"{100 * share:.0f} %", f"{evaluations:.0f}", f"{tokens:,.0f}"])
     report.add("question", ["found", "share", "evaluations", "tokens processed"], rows, "thoughts")

@@ -133,7 +133,7 @@ def _bars(flow: ThoughtFlow, shown: list[int], links: list[Link]) -> tuple[dict[
 
     def amount(node: int) -> float:
         out, into = (sum(abs(one.value) for one in links if getattr(one, side) == node) for side in ("start", "end"))
-        return max(out, into)
+        return float(max(out, into))
 
     columns = [shown, list(range(flow.n, end)), [end]]
     most = max(sum(map(amount, column)) for column in columns) or 1.0

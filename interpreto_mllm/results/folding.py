@@ -141,7 +141,7 @@ def telling_folds(record: Record) -> list[Folded]:
     whole = whole_answer(record)
     row = record if whole is None else whole
     tellings: dict[tuple[tuple[int, ...], ...], tuple[str, dict[Hashable, tuple[int, ...]]]] = {}
-    for by in ("source", "trust", "part", "role", "modality"):
+    for by in ("source", "part", "trust", "role", "modality"):
         members = columns_by(record.features, by)
         if 1 < len(members) < record.n:
             tellings.setdefault(tuple(sorted(members.values())), (by, members))

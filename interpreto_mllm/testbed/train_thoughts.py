@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from tokenizers import AddedToken
-from transformers import PreTrainedTokenizerFast
 
 from interpreto_mllm.testbed import THOUGHTS, load_recall
 from interpreto_mllm.testbed.chains import MOST_SENTENCES, QUESTIONS, Chain, sample_chain_prompts
@@ -40,9 +39,9 @@ THOUGHTLESS = (
 """Of templates: thoughts of earlier turns are left out."""
 
 
-def make_thinking_tokenizer() -> PreTrainedTokenizerFast:
+def make_thinking_tokenizer() -> Any:
     """That of the language model, with the marks of thoughts and a word for likeness."""
-    tokenizer = make_tokenizer([*make_words(), "like"])
+    tokenizer: Any = make_tokenizer([*make_words(), "like"])
     tokenizer.add_tokens([AddedToken(mark, special=False, normalized=False) for mark in MARKS])
     template = CHAT_TEMPLATE.replace("{{ '<|'", THOUGHTLESS + "{{ '<|'").replace("CONTENT", "content")
     tokenizer.chat_template = template
@@ -51,6 +50,7 @@ def make_thinking_tokenizer() -> PreTrainedTokenizerFast:
 
 def make_thinking_model(tokenizer: Any) -> Any:
     """The language model with embeddings for the new words."""
+    model: Any
     model, known = load_recall()
     before = model.get_input_embeddings().weight.detach().clone()
     model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -141,7 +141,7 @@ class Thinking:
         return word
 
 
-def train(seed: int, steps: int) -> tuple[Any, PreTrainedTokenizerFast]:
+def train(seed: int, steps: int) -> tuple[Any, Any]:
     """Go on from the language model: whole prompts at first, then more and more occluded.
 
     Args:
@@ -164,7 +164,7 @@ def train(seed: int, steps: int) -> tuple[Any, PreTrainedTokenizerFast]:
 
 def main() -> None:
     """Train, report the accuracy on held-out prompts, and save."""
-    options = read_options(main.__doc__, steps=1500, output=THOUGHTS)
+    options = read_options(main.__doc__, steps=2000, output=THOUGHTS)
     model, tokenizer = train(options.seed, options.steps)
     for links in (0, 1, 2):
         prompts = sample_chain_prompts(500, links=links, seed=10**6 + options.seed)

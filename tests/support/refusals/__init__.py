@@ -15,11 +15,13 @@ from support.refusals.runs import RUNS
 from support.refusals.servers import REPLIES, REQUESTS
 from support.refusals.settings import SETTINGS
 from support.refusals.studies import STUDIES
+from support.refusals.thoughts import THOUGHTS
 
 ROWS: dict[str, list[Row]] = {
     "Prompts and targets": PROMPTS,
     "Chats": CHATS,
     "Tool calls": CALLS,
+    "Thoughts": THOUGHTS,
     "Options": SETTINGS,
     "Images and clips": MEDIA,
     "Models, methods and games": MODELS,
