@@ -92,6 +92,7 @@ def explain(
     chat: parameters.Chat = None,
     image: parameters.Image = None,
     audio: parameters.Audio = None,
+    video: parameters.Video = None,
     target: parameters.Target = None,
     model: parameters.Model = None,
     served_name: parameters.ServedName = None,
@@ -122,7 +123,7 @@ def explain(
     call = {"budget": budget, "granularity": granularity, "occlusion": occlusion, "mode": mode}
     call |= {"pinned": "punctuation"} if pin_punctuation else {}
     call |= {"generate": {"max_new_tokens": max_new_tokens}} if max_new_tokens is not None else {}
-    asked = work.Asked(prompt, chat, tuple(image or ()), tuple(audio or ()), target, plain)
+    asked = work.Asked(prompt, chat, tuple(image or ()), tuple(audio or ()), tuple(video or ()), target, plain)
     wanted = work.Wanted(html, json, plot, quiet)
     spec = work.model_spec(model, served_name, dtype, device, asked)
     work.explain(asked, spec, work.method_spec(method, call, options or []), seed, wanted, checkpoint)

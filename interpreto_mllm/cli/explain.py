@@ -25,7 +25,7 @@ class Asked:
     Args:
         prompt: a text, or "-".
         chat: a file with messages, in place of the prompt.
-        images, clips: files of the prompt.
+        images, clips, videos: files of the prompt.
         target: the answer that is explained; None for the model's own.
         plain: whether the prompt is no message, also of a chat model.
     """
@@ -34,6 +34,7 @@ class Asked:
     chat: Path | None
     images: tuple[Path, ...] = ()
     clips: tuple[Path, ...] = ()
+    videos: tuple[Path, ...] = ()
     target: str | None = None
     plain: bool = False
 
@@ -132,14 +133,17 @@ def read_inputs(asked: Asked) -> Any:
     if (asked.prompt is None) == (asked.chat is None):
         given = "both" if asked.chat else "neither"
         raise Problem(f'Give either a prompt, as in: interpreto-mllm explain "what is it ?", or --chat FILE; got {given}.')
-    for file in (*asked.images, *asked.clips):
+    for file in (*asked.images, *asked.clips, *asked.videos):
         if not file.is_file():
             raise Problem(f"There is no file {file}.")
     media = [{"type": "image", "image": str(one)} for one in asked.images]
     media += [{"type": "audio", "audio": str(one)} for one in asked.clips]
+    media += [{"type": "video", "video": str(one)} for one in asked.videos]
     if asked.chat is not None:
         if media:
-            raise Problem('A chat names its own images and clips: {"type": "image", "path": …}. Leave out --image and --audio.')
+            raise Problem(
+                'A chat names its own images, clips and videos: {"type": "image", "path": …}. Leave these options out.'
+            )
         return read_chat(asked.chat)
     text = _read(STANDARD).rstrip("\n") if asked.prompt == STANDARD else str(asked.prompt)
     return [{"role": "user", "content": [*media, {"type": "text", "text": text}]}] if media else text

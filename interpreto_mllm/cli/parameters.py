@@ -37,6 +37,8 @@ Image = Annotated[list[Path] | None, typer.Option(help="An image of the prompt; 
 
 Audio = Annotated[list[Path] | None, typer.Option(help="A sound clip of the prompt; may be repeated.")]
 
+Video = Annotated[list[Path] | None, typer.Option(help="A video of the prompt; may be repeated.")]
+
 Target = Annotated[
     str | None, typer.Option("--target", "-t", help="The answer or class that is explained; the model's own by default.")
 ]

@@ -18,13 +18,17 @@ USUAL = {
     "prompt": ("prompt", "question", "text", "input", "instruction", "sentence"),
     "image": ("image", "images"),
     "audio": ("audio",),
+    "video": ("video", "videos"),
 }
 """The names under which columns are found that are not named."""
 
 SENDERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system", "tool": "tool"}
 """Roles by what the columns of some data sets call them under "from"."""
 
-MEDIA = ("image", "audio")
+MEDIA = ("image", "audio", "video")
+
+KEYS = {"image": "images", "audio": "audio", "video": "videos"}
+"""The keys of a prompt without a chat, by modality."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Reading:
         if self.columns.chat is not None:
             messages, answer = self._messages(row)
             return _with_media(messages, media), answer if target is None else target
-        given = {"images" if kind == "image" else kind: found for kind, found in media.items() if found}
+        given = {KEYS[kind]: found for kind, found in media.items() if found}
         if self.columns.prompt is None:
             return given, target
         prompt = row[self.columns.prompt]

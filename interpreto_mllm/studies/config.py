@@ -77,9 +77,11 @@ class Study(BaseModel):
     granularity: Swept
     image_granularity: Swept
     audio_granularity: Swept
+    video_granularity: Swept
     occlusion: Swept
     image_occlusion: Swept
     audio_occlusion: Swept
+    video_occlusion: Swept
     mode: Swept
     embedding: Swept
     similarity: Swept

@@ -11,6 +11,7 @@ from typing import Any
 KINDS = {
     "image": (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     "audio": (".wav", ".flac", ".mp3", ".ogg", ".aiff"),
+    "video": (".mp4", ".mkv", ".webm", ".mov", ".avi"),
 }
 """The endings of files, by modality."""
 

@@ -12,7 +12,9 @@ from interpreto_mllm.games.modes import InferenceModes, TopMass
 from interpreto_mllm.media.audio_granularity import AudioGranularity
 from interpreto_mllm.media.audio_occlusion import AudioOcclusion
 from interpreto_mllm.media.image_granularity import ImageGranularity
-from interpreto_mllm.media.image_occlusion import ImageOcclusion
+from interpreto_mllm.media.image_occlusion import Blur, Fill, ImageOcclusion, ReplaceImage
+from interpreto_mllm.media.video_granularity import VideoGranularity
+from interpreto_mllm.media.video_occlusion import VideoOcclusion
 from interpreto_mllm.prompts.baseline import OtherPrompt
 from interpreto_mllm.prompts.filters import MODALITIES, OtherModalities, StopPhrases, punctuation
 from interpreto_mllm.prompts.granularity import Granularity
@@ -31,8 +33,8 @@ from interpreto_mllm.studies.names import imported, is_import_path, suggestion, 
 from interpreto_mllm.studies.objects import called, made, named
 
 AXES = (
-    *("budget", "fraction", "granularity", "image_granularity", "audio_granularity"),
-    *("occlusion", "image_occlusion", "audio_occlusion"),
+    *("budget", "fraction", "granularity", "image_granularity", "audio_granularity", "video_granularity"),
+    *("occlusion", "image_occlusion", "audio_occlusion", "video_occlusion"),
     *("mode", "embedding", "similarity", "reducer", "normaliser", "modality"),
 )
 """Options that a list of values sweeps over."""
@@ -50,9 +52,11 @@ CLASSES_OF: dict[str, dict[str, type]] = {
     "granularity": {"Sentences": Sentences, "Sources": Sources},
     "image_granularity": named(ImageGranularity),
     "audio_granularity": named(AudioGranularity),
+    "video_granularity": named(VideoGranularity),
     "occlusion": named(TextOcclusion),
     "image_occlusion": named(ImageOcclusion),
     "audio_occlusion": named(AudioOcclusion),
+    "video_occlusion": {**named(VideoOcclusion), "Blur": Blur, "Fill": Fill, "ReplaceImage": ReplaceImage},
     "mode": {"TopMass": TopMass},
     "until": named(Rule),
     "embedding": {**named(Embedding), "External": External},

@@ -54,7 +54,7 @@ class Columns(Spec):
     Args:
         prompt: a text.
         chat: a list of messages; in the place of `prompt`.
-        image, audio: of the prompt; a column that holds a list of them gives several.
+        image, audio, video: of the prompt; a column that holds a list of them gives several.
         target: what is explained: a text, or a class; without it the model's own answer is.
         identity: of the sample in files; the row's number by default.
         causes: the texts of the words that truly caused the answer.
@@ -64,6 +64,7 @@ class Columns(Spec):
     chat: str | None = None
     image: str | None = None
     audio: str | None = None
+    video: str | None = None
     target: str | None = None
     identity: str | None = None
     causes: str | None = None

@@ -14,7 +14,7 @@ from support import zoo
 from support.server import Server
 from transformers import AutoModelForCausalLM, AutoProcessor, ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
-from interpreto_mllm import ComplementaryShapley, KernelShap, RemoteModel
+from interpreto_mllm import ComplementaryShapley, Freeze, KernelShap, RemoteModel, Tubes
 from interpreto_mllm.adapters.classifier import ClassifierAdapter
 from interpreto_mllm.results.settings import in_words
 from interpreto_mllm.studies.build import build_explainer, explain_sample, load_model, sample_game
@@ -187,6 +187,12 @@ def test_images_and_clips_of_a_table_are_explained_as_if_given_directly(tmp_path
     assert (
         in_words(options["audio_granularity"]).startswith("Windows(") and in_words(options["audio_occlusion"]) == "MeanLevel()"
     )
+
+
+def test_videos_have_options_of_their_own() -> None:
+    [run] = runs("text", video_granularity={"Tubes": [2, 2]}, video_occlusion="Freeze")
+    options: Any = explainer_options(run.method.call, 0)
+    assert options["video_granularity"] == Tubes(2, 2) and options["video_occlusion"] == Freeze()
 
 
 @pytest.mark.parametrize("folder, kind", [(RECALL, "text"), (SIGHT, "vision"), (HEARING, "audio")])
