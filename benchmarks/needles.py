@@ -19,6 +19,7 @@ import json
 import random
 import statistics
 import time
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -82,9 +83,8 @@ def make_needle(n: int, seed: int) -> Needle:
     return Needle(f"needle-{n}-{seed}", sentences, question, answer, place)
 
 
-HELD_OUT, MOST_EVALUATIONS, MOST_LEFT_OUT, ANSWER_TOKENS = 64, 100, 200, 16
-"""Coalitions that judge, half as many in long contexts; evaluations where there are more sentences; sentences up to which each
-is left out in turn; tokens of an answer."""
+HELD_OUT, MOST_LEFT_OUT, ANSWER_TOKENS = 64, 200, 16
+"""Coalitions that judge, half as many in long contexts; sentences up to which each is left out in turn; tokens of an answer."""
 SAMPLED_AT_ONCE = 8
 """Coalitions that are evaluated, and kept, together where they share nothing."""
 OURS, CONTEXT_CITE, TOKEN_SHAP = "ScreenedShapley", "ContextCite's Lasso", "TokenSHAP's difference of means"
@@ -145,32 +145,33 @@ def logits(values: Tensor) -> Tensor:
     return values - torch.log(-torch.expm1(values.clamp(max=-1e-12)))
 
 
-def results(game: ModelGame, folder: Path) -> Iterator[tuple[str, Attribution, Rounds]]:
+def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[tuple[str, Attribution, Rounds]]:
     """Each method's result, and its rounds."""
     n, tokens = game.n, len(game.question.labels)
-    options: dict[str, Any] = {"n_features": n, "progress": False, "budget": min(n, MOST_EVALUATIONS)}
+    options: dict[str, Any] = {"n_features": n, "progress": False, "budget": min(n, most)}
+    rounds = Rounds(game, folder / "screened.jsonl", n)
+    yield OURS, play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds
+    if alone:
+        return
     rounds = Rounds(game, folder / "coin-flips.jsonl", SAMPLED_AT_ONCE)
     flips = BernoulliPerturbator(paired=False)
     lasso = LassoAggregator(0.01 * tokens)
     yield CONTEXT_CITE, play(lambda rows: logits(rounds(rows)), flips, lasso, **options), rounds
     yield TOKEN_SHAP, play(rounds, flips, BanzhafAggregator(), **options), rounds
-    rounds = Rounds(game, folder / "screened.jsonl", n)
-    yield OURS, play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds
     if n <= MOST_LEFT_OUT:
         rounds = Rounds(game, folder / "leave-one-out.jsonl", n)
         everything: dict[str, Any] = options | {"budget": n + 2}
         yield "leave-one-out", play(rounds, OcclusionPerturbator(), LeaveOneOutAggregator(), **everything), rounds
 
 
-def measure(game: ModelGame, needle: Needle, folder: Path) -> Iterator[dict[str, Any]]:
+def measure(game: ModelGame, needle: Needle, folder: Path, most: int, alone: bool) -> Iterator[dict[str, Any]]:
     """A record for each method."""
     n = game.n
     judging = Rounds(game, folder / "held-out.jsonl", SAMPLED_AT_ONCE)
-    held_out = (
-        torch.rand(HELD_OUT if n <= MOST_LEFT_OUT else HELD_OUT // 2, n, generator=torch.Generator().manual_seed(1000)) < 0.5
-    )
+    count = 0 if alone else HELD_OUT if n <= MOST_LEFT_OUT else HELD_OUT // 2
+    held_out = torch.rand(count, n, generator=torch.Generator().manual_seed(1000)) < 0.5
     truth, full = judging(held_out), torch.ones(1, n, dtype=torch.bool)
-    for method, result, rounds in results(game, folder):
+    for method, result, rounds in results(game, folder, most, alone):
         scores = result.attributions[0]
         order = scores.argsort(descending=True, stable=True)
         record = {"context": needle.name, "n": n, "method": method, "evaluations": result.counts.evaluations}
@@ -179,7 +180,7 @@ def measure(game: ModelGame, needle: Needle, folder: Path) -> Iterator[dict[str,
             without[0, order[:k]] = False
             record[f"drop@{k}"] = float(judging(full) - judging(without))
             record[f"top-{k}"] = float(needle.place in order[:k].tolist())
-        record["lds"] = spearman(truth, held_out.double() @ scores)
+        record["lds"] = float("nan") if alone else spearman(truth, held_out.double() @ scores)
         record |= {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
         yield record
 
@@ -189,7 +190,7 @@ COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
     "in the top 3": lambda some: f"{statistics.fmean(one['top-3'] for one in some):.0%}",
     "drop@1": lambda some: f"{statistics.fmean(one['drop@1'] for one in some):.2f}",
     "drop@3": lambda some: f"{statistics.fmean(one['drop@3'] for one in some):.2f}",
-    "LDS": lambda some: f"{statistics.fmean(one['lds'] for one in some):.3f}",
+    "LDS": lambda some: f"{statistics.fmean(one['lds'] for one in some):.3f}".replace("nan", "–"),
     "evaluations": lambda some: f"{statistics.fmean(one['evaluations'] for one in some):.0f}",
     "tokens": lambda some: f"{statistics.fmean(one['tokens'] for one in some):,.0f}",
     "of plain forwards": lambda some: f"{sum(one['tokens'] for one in some) / sum(one['plain'] for one in some):.0%}",
@@ -209,19 +210,19 @@ def show(records: Sequence[dict[str, Any]], report: Report) -> None:
         report.add(f"needles in {n} sentences, {count} contexts", list(COLUMNS), rows, f"{n} sentences")
 
 
-def run(model: Any, tokenizer: Any, sizes: Sequence[int], contexts: int, out: Path) -> None:
+def run(model: Any, tokenizer: Any, arguments: Namespace, out: Path) -> None:
     """Measure so many contexts of each size in which the model answers right."""
     records: list[dict[str, Any]] = []
-    for n in sizes:
+    for n in arguments.needles:
         seed, kept = 0, 0
-        while kept < contexts:
+        while kept < arguments.contexts:
             needle = make_needle(n, seed)
             seed += 1
             game = game_of(model, tokenizer, needle)
             if game is None:
                 continue
             kept += 1
-            for record in measure(game, needle, out / "needles" / needle.name):
+            for record in measure(game, needle, out / "needles" / needle.name, arguments.evaluations, arguments.alone):
                 records.append(record)
                 print(json.dumps(record), flush=True)
     report = Report("needles", out)

@@ -5,7 +5,7 @@ estimator's attributions and seconds, or with {"order": 2} or 3 its Shapley inte
 Games are passed as files, so that this script can run under another Python than the benchmarks: later versions of shapiq need
 3.12.
 A game too large to tabulate is given as {"n", ...}; for its values the script writes lines {"coalitions"} of ones and zeros,
-and reads lines {"values"}.
+and reads lines {"values"}. With {"sparse": true} it is played by estimators for games of which few features matter.
 """
 
 from __future__ import annotations
@@ -76,6 +76,19 @@ def set_estimators(n: int, seed: int, order: int) -> dict[str, Callable[[], Any]
     return {f"shapiq {name}": make for name, make in found.items()}
 
 
+def sparse_estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
+    """Estimators for many features of which few matter, as factories."""
+    if not hasattr(approximator, "ProxySPEX"):
+        return {}
+    from lightgbm import LGBMRegressor
+
+    def proxy() -> Any:
+        trees = LGBMRegressor(verbose=-1, n_jobs=1, max_depth=5, n_estimators=200)
+        return approximator.ProxySPEX(n=n, max_order=1, index="SV", hpo=False, proxy_model=trees, random_state=seed)
+
+    return {"shapiq ProxySPEX": proxy}
+
+
 class Counted:
     """A tabulated game that records the coalitions it evaluated."""
 
@@ -135,7 +148,8 @@ def main() -> None:
         game = Counted(job["path"]) if "path" in job else Asked(job["n"])
         order = job.get("order", 1)
         sets = list(combinations(range(game.n), order))
-        makers = estimators(game.n, job["seed"]) if order == 1 else set_estimators(game.n, job["seed"], order)
+        makers_of_one = sparse_estimators if job.get("sparse") else estimators
+        makers = makers_of_one(game.n, job["seed"]) if order == 1 else set_estimators(game.n, job["seed"], order)
         found = {name: attributions(make, game, job["budget"], sets) for name, make in makers.items()}
         print(json.dumps({name: answer for name, answer in found.items() if answer}), flush=True)
 

@@ -211,6 +211,9 @@ def main() -> None:
     parser.add_argument("--budgets", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--out", type=Path, default=HERE / "results" / "sources")
     parser.add_argument("--needles", type=int, nargs="+", metavar="N", help="contexts of N sentences, see needles.py")
+    parser.add_argument("--evaluations", type=int, default=100, help="with needles: the most that a method makes")
+    parser.add_argument("--alone", action="store_true", help="with needles: ScreenedShapley alone, without held-out values")
+    parser.add_argument("--bfloat16", action="store_true", help="run the model in bfloat16, in which it shares no prefixes")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     out = arguments.out
@@ -219,7 +222,8 @@ def main() -> None:
     if arguments.needles:
         from needles import run
 
-        run(model, tokenizer, arguments.needles, arguments.contexts, out)
+        model = model.to(torch.bfloat16) if arguments.bfloat16 else model
+        run(model, tokenizer, arguments, out)
         return
     records, links, answers = [], [], []
     for context in CONTEXTS[: arguments.contexts]:

@@ -49,6 +49,16 @@ def low_order(n: int, seed: int) -> Dividends:
     return Dividends(torch.cat([torch.eye(n, dtype=torch.bool), sets]), torch.cat([main, worth]))
 
 
+def few_sets(n: int, seed: int, strong: int, weak: float) -> Dividends:
+    """Some single features, pairs and triples in turn with values from 1 to 2 or −2 to −1, and weak effects of all features."""
+    generator = torch.Generator().manual_seed(seed)
+    members = [torch.randperm(n, generator=generator)[: 1 + k % 3] for k in range(strong)]
+    sets = torch.stack([torch.zeros(n, dtype=torch.bool).scatter(0, m, True) for m in members])
+    worth = (1 + torch.rand(strong, generator=generator)) * (2 * (torch.rand(strong, generator=generator) < 0.7) - 1)
+    effects = weak * torch.randn(n, generator=generator)
+    return Dividends(torch.cat([sets, torch.eye(n, dtype=torch.bool)]), torch.cat([worth, effects])[:, None].double())
+
+
 def sparse(n: int, seed: int) -> Game:
     """Three features matter, through an arbitrary table; the others have small effects."""
     generator = torch.Generator().manual_seed(seed)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.interactions import interactions
+from interpreto_mllm.aggregators.screened import kept_features, settled
 from interpreto_mllm.aggregators.set_estimate import SetEstimate
 from interpreto_mllm.aggregators.set_process import MOST_SEARCHED, SetProcess
 from interpreto_mllm.core.design import Design
@@ -31,7 +32,8 @@ def set_interactions(evaluations: Evaluations, order: int = 2, index: str = "SII
     Pairs are those of `interactions`. Triples are exact where every coalition is known and the posterior of a Gaussian process
     elsewhere. With `top`, the values of weaker sets are computed and forgotten: sets are found by the posterior mean alone, and
     standard errors are computed for those found. Of more than 128 features, only those of the strongest pairs are searched for
-    triples. The spread of repeated draws is part of the standard errors, as in `aggregate`.
+    triples. The spread of repeated draws is part of the standard errors, as in `aggregate`. Where features were screened, the sets
+    are those of kept features, with all others present.
 
     Args:
         evaluations: those to read.
@@ -45,6 +47,8 @@ def set_interactions(evaluations: Evaluations, order: int = 2, index: str = "SII
     """
     evaluations, n = evaluations.drawn, evaluations.n
     check_request(n, evaluations.values.shape[1], order, index, top)
+    if evaluations.design is Design.SCREENED and not evaluations.complete:
+        return _of_kept(evaluations, order, index, top)
     few = top is None or n <= MOST_SEARCHED
     if order == 2 and ((few and index != "Möbius") or evaluations.complete or evaluations.design is Design.FIXED):
         pairs, sets = interactions(evaluations, index), all_sets(n, 2)
@@ -81,6 +85,18 @@ def check_request(n: int, t: int, order: object, index: str, top: object) -> Non
             f"{size / 1e9:,.1f} GB: ask for the strongest with top=100, take span() for the whole answer, explain with a "
             f"coarser granularity or with groups of features{', or ask for pairs' if order > 2 else ''}."
         )
+
+
+def _of_kept(evaluations: Evaluations, order: int, index: str, top: int | None) -> SetEstimate:
+    """The interactions of the features that a screening kept."""
+    kept = kept_features(evaluations).nonzero()[:, 0]
+    if len(kept) < order:
+        raise ValueError(
+            f"Screening kept {len(kept)} of {evaluations.n:,} features, and interactions of order {order} are of {order} kept "
+            "features or more: explain with GaussianProcessShapley or KernelShap for those of all features."
+        )
+    found = set_interactions(settled(evaluations), order, index, None if top is None else min(top, comb(len(kept), order)))
+    return SetEstimate(kept[found.sets], found.values, found.standard_errors)
 
 
 def _exact(evaluations: Evaluations, order: int, index: str, top: int | None) -> SetEstimate:

@@ -10,7 +10,7 @@ from interpreto_mllm import Attribution, TopK
 from interpreto_mllm.aggregators import KernelAggregator, OwenAggregator, ScreenedAggregator
 from interpreto_mllm.aggregators.screened import kept_features
 from interpreto_mllm.explainers.play import play
-from interpreto_mllm.perturbators import KernelPerturbator, ScreeningPerturbator
+from interpreto_mllm.perturbators import ExactPerturbator, KernelPerturbator, ScreeningPerturbator
 
 
 def strong_and_weak(n: int, seed: int, weak: float = 0.02):
@@ -97,3 +97,17 @@ def test_other_designs_are_refused_and_refuse():
     kernel = play(game, KernelPerturbator(), KernelAggregator(), n_features=60, progress=False)
     with pytest.raises(ValueError, match="needs chains and coalitions of what they found, and these are a random sample"):
         kernel.reaggregate(ScreenedAggregator())
+
+
+def test_interactions_are_those_of_kept_features():
+    n, dense, chosen = 400, dense_game(4), torch.tensor([3, 170, 200, 381])
+    screened = played(lambda s: dense(s[:, chosen]), n)
+    exact = play(dense, ExactPerturbator(), ScreenedAggregator(), n_features=4, progress=False)
+    for order, top in ((2, None), (2, 3), (3, 100)):
+        found = screened.interactions(order=order, top=top)
+        expected = exact.interactions(order=order, top=None if top == 100 else top)
+        assert found.sets.tolist() == chosen[expected.sets].tolist()
+        torch.testing.assert_close(found.scores, expected.scores)
+    alone = played(lambda s: s[:, :1].double(), n)
+    with pytest.raises(ValueError, match="Screening kept 1 of 400 features, and interactions of order 2 are of 2 kept features"):
+        alone.interactions()
