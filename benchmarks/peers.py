@@ -80,7 +80,7 @@ def sparse_estimators(n: int, seed: int) -> dict[str, Callable[[], Any]]:
     """Estimators for many features of which few matter, as factories."""
     if not hasattr(approximator, "ProxySPEX"):
         return {}
-    from lightgbm import LGBMRegressor
+    from lightgbm import LGBMRegressor  # pyright: ignore[reportMissingImports]
 
     def proxy() -> Any:
         trees = LGBMRegressor(verbose=-1, n_jobs=1, max_depth=5, n_estimators=200)

@@ -32,8 +32,8 @@ def set_interactions(evaluations: Evaluations, order: int = 2, index: str = "SII
     Pairs are those of `interactions`. Triples are exact where every coalition is known and the posterior of a Gaussian process
     elsewhere. With `top`, the values of weaker sets are computed and forgotten: sets are found by the posterior mean alone, and
     standard errors are computed for those found. Of more than 128 features, only those of the strongest pairs are searched for
-    triples. The spread of repeated draws is part of the standard errors, as in `aggregate`. Where features were screened, the sets
-    are those of kept features, with all others present.
+    triples. The spread of repeated draws is part of the standard errors, as in `aggregate`. Where features were screened, the
+    sets are those of kept features, with all others present.
 
     Args:
         evaluations: those to read.

@@ -109,5 +109,5 @@ def test_interactions_are_those_of_kept_features():
         assert found.sets.tolist() == chosen[expected.sets].tolist()
         torch.testing.assert_close(found.scores, expected.scores)
     alone = played(lambda s: s[:, :1].double(), n)
-    with pytest.raises(ValueError, match="Screening kept 1 of 400 features, and interactions of order 2 are of 2 kept features"):
+    with pytest.raises(ValueError, match="Screening kept 1 of 400 features, and interactions of order 2 are of 2 kept"):
         alone.interactions()
