@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -33,8 +33,8 @@ class Marked:
     origins: dict[str, Origin]
 
     @classmethod
-    def of(cls, texts: Sequence[str], chosen: Sequence[int]) -> Marked:
-        """Mark the chosen ones; no more than `CAPACITY` characters.
+    def of(cls, texts: Sequence[str], chosen: Collection[int], ends: bool = False) -> Marked:
+        """Mark the chosen ones; no more than `CAPACITY` characters. With `ends` the first and the last of each alone.
 
         Example:
             >>> marked = Marked.of(["a <b>", "c"], [0])
@@ -45,7 +45,8 @@ class Marked:
         made, origins = list(texts), {}
         for index in chosen:
             characters = list(texts[index])
-            for place in markable(texts[index]):
+            places = markable(texts[index])
+            for place in dict.fromkeys((*places[:1], *places[-1:])) if ends else places:
                 origins[code := next(codes)] = (index, place)
                 characters[place] = code
             made[index] = "".join(characters)

@@ -35,14 +35,16 @@ class Place:
         return self.starts[0], self.starts[-1]
 
 
-def places(found: Mapping[int, Origin], texts: Sequence[str], rendered: str, stripped: set[int]) -> list[Place]:
+def places(
+    found: Mapping[int, Origin], texts: Sequence[str], rendered: str, stripped: tuple[set[int], set[int]]
+) -> list[Place]:
     """The places of the texts in the order of the rendering.
 
     Args:
         found: the characters of the rendering that are known, and what they are.
         texts: as they were given.
         rendered: the rendering of these.
-        stripped: indices of texts of which the template takes white space off both ends.
+        stripped: indices of texts off whose beginning the template takes white space, and of those off whose end.
     """
     runs = list(_runs(sorted(found.items()), texts, rendered))
     made = []
@@ -51,9 +53,9 @@ def places(found: Mapping[int, Origin], texts: Sequence[str], rendered: str, str
         low = runs[number - 1][-1][0] + 1 if number else 0
         high = runs[number + 1][0][0] if number + 1 < len(runs) else len(rendered)
         starts = [place for place, _ in run]
-        before = _backwards(texts[index][:first], rendered[low : starts[0]], index in stripped)
+        before = _backwards(texts[index][:first], rendered[low : starts[0]], index in stripped[0])
         last = run[-1][1][1]
-        after = _forwards(texts[index][last + 1 :], rendered[starts[-1] + 1 : high], index in stripped)
+        after = _forwards(texts[index][last + 1 :], rendered[starts[-1] + 1 : high], index in stripped[1])
         steps = [*(-step for step in before), 0]
         lead = [starts[0] + sum(steps[at:]) for at in range(len(before))]
         follow = [starts[-1] + 1 + sum(after[:at]) for at in range(len(after) + 1)]

@@ -32,11 +32,13 @@ class Blanks:
     def of(cls, tokens: Tokens, regions: Sequence[Span], tokenizer: Any) -> Blanks | None:
         """Those of some stretches of a prompt; None if there are none."""
         alone, region = np.zeros(len(tokens.ids), dtype=bool), np.full(len(tokens.ids), -1, dtype=np.int64)
+        held = np.full(len(tokens.text) + 1, -1, dtype=np.int64)
+        for index, (start, end) in reversed([*enumerate(regions)]):
+            held[start:end] = index
         for position, (start, end) in enumerate(tokens.offsets):
             if tokens.special[position] or end <= start:
                 continue
-            index = next((r for r, (low, high) in enumerate(regions) if low <= start < high), -1)
-            region[position] = index
+            region[position] = index = int(held[start])
             if index >= 0 and tokens.text[start:end].isspace() and not tokens.text[regions[index][0]].isspace():
                 written = tokenizer.encode(tokens.text[end : end + REST].lstrip(), add_special_tokens=False)
                 alone[position] = list(written[:1]) != [int(tokens.ids[position])]

@@ -22,6 +22,12 @@ Render = Callable[[Collection[int], Collection[int]], tuple[str, Sequence[Span |
 """From the indices of the images and clips to leave out, and of the tools and documents, to the text, and the spans of its
 written parts, None for one that is gone."""
 
+Laid = tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None], Blanks | None]
+"""Tokens, their types, where the written parts are, and the blanks among the tokens."""
+
+REMEMBERED = 64
+"""How many layouts without some tools and documents are kept: there may be one for each coalition."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mixed:
@@ -39,22 +45,25 @@ class Mixed:
     render: Render
     media: tuple[Medium, ...]
     special: bool | None
-    _known: dict[Any, tuple[Tokens, Any, Sequence[Span | None]]] = field(default_factory=dict)
-    _blanks: dict[Any, Blanks | None] = field(default_factory=dict)
+    _known: dict[Any, Laid] = field(default_factory=dict)
 
-    def tokens(
-        self, states: Sequence[State], unlisted: tuple[int, ...] = ()
-    ) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
+    def tokens(self, states: Sequence[State]) -> tuple[Tokens, Int[np.ndarray, "l"] | None, Sequence[Span | None]]:
         """The tokens with the media in these states, their types if the processor gives some, and the spans of the parts.
 
-        Tokens that the processor inserts for an image or a clip count as special. `unlisted` are the tools and documents that
-        are left out.
+        Tokens that the processor inserts for an image or a clip count as special.
         """
+        return self._laid(states)[:3]
+
+    def _laid(self, states: Sequence[State], unlisted: tuple[int, ...] = ()) -> Laid:
+        """The same without some tools and documents, and the blanks among the tokens. The first ones are remembered."""
         key = (*(state.size for state in states), unlisted)
-        if key not in self._known:
-            tokens, _, spans = self._known[key] = self._tokens(states, unlisted)
-            self._blanks[key] = Blanks.of(tokens, _there(spans), self.processing.tokenizer)
-        return self._known[key]
+        if key in self._known:
+            return self._known[key]
+        tokens, types, spans = self._tokens(states, unlisted)
+        laid = tokens, types, spans, Blanks.of(tokens, _there(spans), self.processing.tokenizer)
+        if not unlisted or len(self._known) < REMEMBERED:
+            self._known[key] = laid
+        return laid
 
     def _tokens(
         self, states: Sequence[State], unlisted: tuple[int, ...]
@@ -96,26 +105,37 @@ class Mixed:
     ) -> tuple[ModelInput, Int[np.ndarray, "l"], Blanks | None]:
         """The tokens with the media in these states, the feature that owns each, or -1, and the blanks among them."""
         _, _, whole = self.tokens([State.whole(medium) for medium in self.media])
-        tokens, types, spans = self.tokens(states, unlisted)
+        tokens, types, spans, blanks = self._laid(states, unlisted)
         moved, owners = [], []
+        parts = _parts(whole)
         for index, feature in enumerate(features):
             for start, end in feature.spans:
-                shift = _shift(whole, spans, start, end)
+                shift = _shift(parts, whole, spans, start)
                 if shift is not None:
                     moved.append((start + shift, end + shift))
                     owners.append(index)
         of_span = tokens.owners(moved, _there(spans))
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
-        return ModelInput(tokens.ids, None, types), owner, self._blanks[*(state.size for state in states), unlisted]
+        return ModelInput(tokens.ids, None, types), owner, blanks
 
 
 def _there(spans: Sequence[Span | None]) -> list[Span]:
     return [span for span in spans if span is not None]
 
 
-def _shift(whole: Sequence[Span | None], now: Sequence[Span | None], start: int, end: int) -> int | None:
-    """How far the part moved that a stretch is in; None where it is gone."""
-    inside = (index for index, span in enumerate(whole) if span is not None and span[0] <= start <= span[1] and end <= span[1])
-    before, after = next(((whole[index], now[index]) for index in inside), (None, None))
+def _parts(spans: Sequence[Span | None]) -> Int[np.ndarray, "_"]:
+    """For each character the part that it is in, or -1; that before it where it is at the end of one."""
+    held = np.full(max((span[1] + 1 for span in spans if span is not None), default=0), -1, dtype=np.int64)
+    for index, span in reversed([*enumerate(spans)]):
+        if span is not None:
+            held[span[0] : span[1] + (held[span[1]] < 0)] = index
+    return held
+
+
+def _shift(parts: Int[np.ndarray, "_"], whole: Sequence[Span | None], now: Sequence[Span | None], start: int) -> int | None:
+    """How far the part moved in which something starts; None where it is gone."""
+    index = int(parts[start])
+    assert index >= 0
+    before, after = whole[index], now[index]
     return None if before is None or after is None else after[0] - before[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 from interpreto_mllm.chats import tools
 from interpreto_mllm.chats.chat import Chat, Message
+from interpreto_mllm.chats.margins import stripped
 from interpreto_mllm.chats.marks import Marked, Origin, chunks
 from interpreto_mllm.chats.parts import LISTED, OWN, Part, Path, rewritten, without
 from interpreto_mllm.chats.places import Place, lost, places
@@ -174,19 +175,11 @@ class Rendering:
         return found
 
     @cached_property
-    def _stripped(self) -> set[int]:
-        """The texts of which the template takes white space off both ends."""
-        spaced = [
-            index
-            for index, part in enumerate(self.parts)
-            if self._plays(index) and part.content != part.content.strip() and part.content.strip()
-        ]
-        bare = {index: {self.parts[index].path: self.parts[index].content.strip()} for index in spaced}
-        if not spaced:
-            return set()
-        if self._rendered({path: text for one in bare.values() for path, text in one.items()}) == self.text:
-            return set(spaced)
-        return {index for index in spaced if self._rendered(bare[index]) == self.text} if len(spaced) > 1 else set()
+    def _stripped(self) -> tuple[set[int], set[int]]:
+        """The texts off whose beginning the template takes white space, and those off whose end."""
+        texts = [part.content for part in self.parts]
+        spaced = [index for index, text in enumerate(texts) if self._plays(index) and text.strip() not in ("", text)]
+        return stripped(texts, spaced, lambda new: self._rendered({self.parts[index].path: new[index] for index in new}))
 
     def _plays(self, index: int) -> bool:
         """Whether a text is looked for."""

@@ -19,7 +19,7 @@ def found(
     """For each place the text, what of it, and how that is written; each character is where it should be."""
     marked = Marked.of(texts, range(len(texts)))
     rendered = write(texts)
-    made = places(marked.found(write(marked.texts)), texts, rendered, set(stripped))
+    made = places(marked.found(write(marked.texts)), texts, rendered, (set(stripped), set(stripped)))
     for place in made:
         assert len(place.starts) == place.within[1] - place.within[0] + 1
         for at, (start, end) in enumerate(zip(place.starts, place.starts[1:], strict=False), start=place.within[0]):
@@ -60,5 +60,5 @@ def test_white_space_that_is_stripped_is_the_templates() -> None:
 def test_what_is_left_out_is_told() -> None:
     marked = Marked.of([THOUGHT], [0])
     cut = THOUGHT.split("</think>")[-1]
-    made = places(marked.found(marked.texts[0].split("</think>")[-1]), [THOUGHT], cut, set())
+    made = places(marked.found(marked.texts[0].split("</think>")[-1]), [THOUGHT], cut, (set(), set()))
     assert lost(made, THOUGHT) == ["<think>\nhm, no\n</think>"]
