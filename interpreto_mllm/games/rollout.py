@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from interpreto_mllm.chats.parts import LISTED
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.feature import Feature
@@ -170,14 +171,14 @@ class Rollout:
         Raises:
             ValueError: for a group with parts before a response and after it.
         """
-        if feature.turn is not None:
-            return bisect_right(self.conversation.answered, feature.turn)
+        if feature.turn is not None or feature.role in LISTED:
+            return self._before(feature)
         assert prompt.conversation is not None
         [single] = replace(self.reader, groups=None, pinned=()).read(prompt.conversation.chat())
         mine = [
-            bisect_right(self.conversation.answered, one.turn)
+            self._before(one)
             for one in single.features
-            if one.turn is not None and (set(one.positions) & set(feature.positions) or set(one.pieces) & set(feature.pieces))
+            if set(one.positions) & set(feature.positions) or set(one.pieces) & set(feature.pieces)
         ]
         if len(set(mine)) > 1:
             raise ValueError(
@@ -185,6 +186,10 @@ class Rollout:
                 "and after it apart, as by labels (feature.turn, ...)."
             )
         return mine[0]
+
+    def _before(self, feature: Feature) -> int:
+        """The number of the response before which a feature of one message comes; tools and documents come before all."""
+        return 0 if feature.turn is None else bisect_right(self.conversation.answered, feature.turn)
 
 
 class RolloutGame(ResponseGame):

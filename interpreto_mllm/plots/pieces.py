@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from interpreto_mllm.chats.parts import LISTED
+from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.results.record import Record
 
 
@@ -16,7 +18,7 @@ class Piece:
     Args:
         text: as it stands in the prompt.
         feature: index of the feature, None for text without a score.
-        heading: the role of the chat turn that begins here, None elsewhere.
+        heading: the role of the chat turn that begins here, or the tool or document; None elsewhere.
         loose: whether it has no place in the text and is shown separately.
         medium: index of the image or clip shown here instead of text, None elsewhere.
         turn: index of the chat message it belongs to, None outside chats.
@@ -45,7 +47,18 @@ def pieces(attribution: Record) -> list[Piece]:
 
 def _chip(attribution: Record, index: int) -> Piece:
     feature = attribution.features[index]
-    return Piece(feature.text, index, feature.role, True, turn=feature.turn)
+    return Piece(feature.text, index, heading(feature), True, turn=feature.turn)
+
+
+def heading(feature: Feature) -> str | None:
+    """What stands over a feature: the role of its message, or which tool or document it is of.
+
+    Example:
+        >>> heading(Feature("rain", role="tool", turn=2)), heading(Feature("a", role="documents", label="document 3 · title"))
+        ('tool', 'document 3')
+    """
+    listed = feature.role in LISTED and feature.label is not None
+    return str(feature.label).partition(" · ")[0] if listed else feature.role
 
 
 def _running(attribution: Record, spans: list[tuple[int, int, int]]) -> Iterator[Piece]:
@@ -55,7 +68,7 @@ def _running(attribution: Record, spans: list[tuple[int, int, int]]) -> Iterator
         if start > cursor:
             yield Piece(between(text[cursor:start]), None)
         if end > cursor:
-            yield Piece(text[max(start, cursor) : end], index, feature.role, turn=feature.turn)
+            yield Piece(text[max(start, cursor) : end], index, heading(feature), turn=feature.turn)
             cursor = end
     if cursor < len(text):
         yield Piece(between(text[cursor:]), None)

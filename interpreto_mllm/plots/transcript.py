@@ -54,7 +54,7 @@ def turns(attribution: Record) -> list[Turn]:
 def _silent(attribution: Record, featured: set[int | None]) -> list[tuple[str, str]]:
     """Role and text of the messages of a chat that hold no feature."""
     messages = () if attribution.conversation is None else attribution.conversation.messages
-    found = [(message["role"], message["content"]) for turn, message in enumerate(messages) if turn not in featured]
+    found = [(message["role"], message.get("content")) for turn, message in enumerate(messages) if turn not in featured]
     return [(role, text.strip()) for role, text in found if isinstance(text, str) and text.strip()]
 
 

@@ -12,7 +12,18 @@ from support.families import family
 from support.family_parts import picture
 from support.server import Server
 
-from interpreto_mllm import Attribution, Chat, Granularity, KernelShap, Patches, RemoteModel, ResponseSimilarity
+from interpreto_mllm import (
+    Attribution,
+    Chat,
+    ExactShapley,
+    Granularity,
+    InferenceModes,
+    KernelShap,
+    Patches,
+    RemoteModel,
+    ResponseSimilarity,
+)
+from interpreto_mllm.plots.pieces import pieces
 from interpreto_mllm.similarity import TfIdf
 
 TEMPLATE = (
@@ -79,6 +90,9 @@ def test_everything_in_one_call_on_a_local_model(tmp_path: Any) -> None:
     assert [one.text for one in explanation.features if one.part == "thoughts"] == ["The clip."]
     assert torch.allclose(values, explanation.evaluations.values[:6].to(torch.float64), atol=1e-4)
     assert set(explanation.by("source")) >= {"weather", "clock", "a", "b", "c1"}
+    over = [piece.heading for piece in pieces(explanation) if piece.heading]
+    assert over == ["tool weather", "tool clock", "document a", "document b", "user", "assistant", "tool"]
+    explanation.to_html(tmp_path / "it.html")
     explanation.save(tmp_path / "it.json")
     loaded = Attribution.load(tmp_path / "it.json")
     assert loaded.features == explanation.features
@@ -109,3 +123,30 @@ def test_everything_in_one_call_on_a_server(server: Server) -> None:
     assert [part["type"] for part in sent["messages"][0]["content"]] == ["image_url", "text"]
     assert sent["messages"][1]["reasoning_content"] == "The clip."
     assert [one["id"] for one in sent["documents"]] == ["a", "b"]
+
+
+def test_a_chat_with_documents_goes_on(recall: Any) -> None:
+    """Documents come before all answers, and each coalition's own documents are read in every turn."""
+    model, tokenizer = recall
+    before = tokenizer.chat_template
+    tokenizer.chat_template = (
+        "{% for d in documents or [] %}{{ '<|user|>\n' ~ d.text ~ '<|end|>\n' }}{% endfor %}"
+        "{% for m in messages %}{{ '<|' ~ m.role ~ '|>\n' ~ m.content ~ '<|end|>\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}"
+    )
+    try:
+        documents = [{"id": "market", "text": "the apple is red ."}, {"id": "sea", "text": "the sky is blue ."}]
+        chat = Chat([{"role": "user", "content": "what is the apple ?"}], documents=documents)
+        explainer = ExactShapley(
+            *(model, tokenizer),
+            granularity=Granularity.TURN,
+            roles=("documents", "user"),
+            inference_mode=InferenceModes.SIMILARITY,
+            generate={"max_new_tokens": 2},
+            progress=False,
+        )
+        longer = explainer.extend(explainer(chat)[0], "what is the sky ?")
+    finally:
+        tokenizer.chat_template = before
+    assert [feature.source for feature in longer.features] == ["market", "sea", None, None]
+    assert longer.by("source").ranked[0] == "sea"
