@@ -17,6 +17,8 @@ from torch import Tensor
 
 NODES_PER_ROOT = 4.3
 """Nodes per √n beyond which no more are needed; see `nodes`."""
+AT_ONCE = 32
+"""Features whose factors are held in memory at a time."""
 
 
 @lru_cache(maxsize=32)
@@ -71,13 +73,17 @@ def share_variance_of_sums(rates: Float[Tensor, "n"], members: Float[Tensor, "n 
     """
     points, weights = nodes(len(rates))
     different = points[:, None] + points - 2 * points[:, None] * points
-    apart, edges = -torch.expm1(-rates), 2 * points - 1
-    kept = 1 - apart[:, None, None] * different
-    products = torch.exp(torch.log(kept).sum(0)) * weights[:, None] * weights
-    ratios = apart[:, None, None] / kept
-    own = einsum(members, ratios, "n sums, n i j -> sums i j")
-    pairs = own.square() - einsum(members.square(), ratios.square(), "n sums, n i j -> sums i j")
-    return ((2 * own + edges[:, None] * edges * pairs) * products).sum((1, 2))
+    edges, total = 2 * points - 1, torch.zeros_like(different)
+    own = torch.zeros(members.shape[1], *different.shape, dtype=torch.float64)
+    squares = torch.zeros_like(own)
+    for some, apart in zip(members.split(AT_ONCE), (-torch.expm1(-rates)).split(AT_ONCE), strict=True):
+        kept = 1 - apart[:, None, None] * different
+        ratios = apart[:, None, None] / kept
+        total += torch.log(kept).sum(0)
+        own += einsum(some, ratios, "n sums, n i j -> sums i j")
+        squares += einsum(some.square(), ratios.square(), "n sums, n i j -> sums i j")
+    products = torch.exp(total) * weights[:, None] * weights
+    return ((2 * own + edges[:, None] * edges * (own.square() - squares)) * products).sum((1, 2))
 
 
 @lru_cache(maxsize=32)

@@ -38,7 +38,11 @@ def server(llama: Any) -> Iterator[Server]:
 
 @pytest.mark.parametrize(
     "call",
-    [OSLO, ToolCall("weather"), Contrast(ToolCall("weather", OSLO.arguments, argument="city"), ToolCall("clock"))],
+    [
+        OSLO,
+        pytest.param(ToolCall("weather"), marks=pytest.mark.thorough),
+        Contrast(ToolCall("weather", OSLO.arguments, argument="city"), ToolCall("clock")),
+    ],
     ids=["call", "name", "choice"],
 )
 def test_a_call_is_as_likely_as_locally(server: Server, llama: Any, call: Any) -> None:
