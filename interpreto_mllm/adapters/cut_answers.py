@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from interpreto_mllm.prompts.model_input import ModelInput
+from interpreto_mllm.thoughts.marks import KNOWN
 
-THINKING = (("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<|channel|>analysis", "<|channel|>final"))
+CHANNELS = ("<|channel|>analysis", "<|channel|>final")
+THINKING = (CHANNELS, *((marks.start, marks.end) for marks in KNOWN if not marks.start.startswith(CHANNELS[0])))
 """What models write before and after their thinking."""
 
 TAIL = 8

@@ -216,6 +216,8 @@ class Reasoning:
                 f"The prompt ends with {marks.end!r}: the chat template has turned the model's thoughts off, as by "
                 "enable_thinking=False. Turn them on, or explain the answer itself."
             )
+        if prompt.conversation is not None and prompt.conversation.continued_message:
+            return text.rfind(marks.start) > text.rfind(marks.end)
         return marks.opens(text)
 
     def _own(self, prompt: Prompt, target: Reasoned, marks: ThoughtMarks, opened: bool) -> Written:

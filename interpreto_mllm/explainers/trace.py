@@ -5,11 +5,13 @@ from __future__ import annotations
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
+from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.games.modes import check_mode, mode_name
 from interpreto_mllm.results.trace import ThoughtFlow
+from interpreto_mllm.results.trace_archive import load, save
 from interpreto_mllm.thoughts.target import Reasoned
 
 if TYPE_CHECKING:
@@ -58,6 +60,20 @@ class Trace(ThoughtFlow):
         from interpreto_mllm.results.frame import trace_frame
 
         return trace_frame(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write everything to one JSON file, from which `load` gives back exactly the same numbers."""
+        save(self, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Trace:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: when there is no such file.
+            ValueError: when the file is something else, damaged, or written by a newer version.
+        """
+        return cls(*load(path, Attribution))
 
     def __repr__(self) -> str:
         from interpreto_mllm.plots.trace import summary

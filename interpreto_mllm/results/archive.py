@@ -86,7 +86,11 @@ def load(path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Ke
         FileNotFoundError: when there is no such file.
         ValueError: when the file is something else, damaged, or written by a newer version.
     """
-    content = read_json(Path(path), FORMAT, VERSION, "an attribution file", "Attribution.save")
+    return restored(read_json(Path(path), FORMAT, VERSION, "an attribution file", "Attribution.save"), path, aggregator, kind)
+
+
+def restored(content: dict[str, Any], path: str | PathLike[str], aggregator: Aggregator | None, kind: type[Kept]) -> Kept:
+    """The result in what `written` wrote, which was read from this file."""
     try:
         media = tuple(_medium(data) for data in content.get("media", ()))
         record = kind(

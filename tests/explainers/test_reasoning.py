@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 from itertools import product
 from typing import Any
@@ -14,8 +15,10 @@ from support.zoo import CHAT, SMALL, byte_bpe
 
 from interpreto_mllm import (
     Attribution,
+    Chat,
     Contrast,
     Drop,
+    DropImage,
     ExactShapley,
     Granularity,
     InferenceModes,
@@ -27,9 +30,12 @@ from interpreto_mllm import (
     ResponseSimilarity,
     Template,
     ThoughtMarks,
+    Trace,
+    WholeImage,
     trace,
 )
 from interpreto_mllm.similarity import TfIdf
+from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 
 PROMPT = ["The sky is blue.", "What is the sea?"]
 CHAT_PROMPT = [{"role": "user", "content": " ".join(PROMPT)}]
@@ -86,7 +92,7 @@ def log_probability(ids: list[int], answer: list[int]) -> float:
     return sum(float(logits[len(ids) + place - 1, token]) for place, token in enumerate(answer))
 
 
-def rows(n: int) -> torch.Tensor:
+def rows_of(n: int) -> torch.Tensor:
     return torch.tensor([*product([False, True], repeat=n)])
 
 
@@ -97,11 +103,11 @@ def test_direct_effects_are_of_thoughts_that_are_further_features() -> None:
         (SENTENCES[1], "thoughts", "assistant", 1, "thought 2"),
     ]
     expected = []
-    for first, second, *thought in rows(4).tolist():
+    for first, second, *thought in rows_of(4).tolist():
         kept = [ids_of((" " if place else "") + SENTENCES[place]) for place in range(2) if thought[place]]
         ids = [*ids_of("<think>\n"), *(token for part in kept for token in part), *ids_of("\n</think>\n\n")]
         expected.append(log_probability([*prompt_ids((first, second)), *ids], ids_of(ANSWER)))
-    values = game(rows(4)).sum(1)
+    values = game(rows_of(4)).sum(1)
     assert values.tolist() == pytest.approx(expected, abs=2e-4)
 
 
@@ -124,7 +130,7 @@ def test_total_effects_are_of_thoughts_that_are_thought_anew() -> None:
     target = Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=LIMIT)
     [result] = ExactShapley(*thinking(), **OPTIONS)(CHAT_PROMPT, target)
     expected, cut, thoughts = {}, 0, set()
-    for present in rows(2).tolist():
+    for present in rows_of(2).tolist():
         begun = [*prompt_ids(tuple(present)), *ids_of("<think>\n")]
         thought, was_cut = thought_after(begun)
         expected[tuple(present)] = log_probability([*begun, *thought, *ids_of("\n</think>\n\n")], ids_of(ANSWER))
@@ -296,6 +302,10 @@ def test_an_answer_is_traced_through_its_thoughts(tmp_path: Any) -> None:
     frame = found.to_frame()
     assert frame["direct"].sum() == pytest.approx(whole, abs=1e-4)
     assert frame[frame["part"] == "prompt"]["total"].sum() + frame["kept"].sum() == pytest.approx(whole, abs=1e-4)
+    found.save(tmp_path / "trace.json")
+    loaded = Trace.load(tmp_path / "trace.json")
+    assert torch.equal(loaded.total, found.total) and torch.equal(loaded.kept, found.kept)
+    assert (repr(loaded), loaded.answer.effect) == (repr(found), "direct")
     found.to_html(tmp_path / "trace.html")
     page = (tmp_path / "trace.html").read_text()
     assert "<svg" in page and all(sentence in page for sentence in [*PROMPT, *SENTENCES])
@@ -311,3 +321,71 @@ def test_a_trace_of_something_else_is_refused() -> None:
         trace(ExactShapley(*thinking(), inference_mode=InferenceModes.LOGITS, **OPTIONS), CHAT_PROMPT, GIVEN)
     with pytest.raises(TypeError, match="trace takes an explainer, an input and a Reasoned target"):
         trace(explainer, CHAT_PROMPT, "green")  # type: ignore[arg-type]
+
+
+def test_a_begun_message_goes_on_within_its_thoughts() -> None:
+    """What is begun is a part of the prompt, and the rest of the thoughts follows."""
+    begun = Chat([*CHAT_PROMPT, {"role": "assistant", "content": f"<think>\n{SENTENCES[0]}"}], continue_final_message=True)
+    game = ExactShapley(*thinking(), **OPTIONS).game(begun, Reasoned(thoughts=SENTENCES[1], answer=ANSWER))
+    assert [feature.text for feature in game.features] == [*PROMPT, SENTENCES[1]]
+    [[full]] = game.inputs(torch.ones(1, 3, dtype=torch.bool))
+    assert thinking()[1].decode(full.ids).endswith(f"<think>\n{SENTENCES[0]}{SENTENCES[1]}\n</think>\n\n")
+
+
+@pytest.mark.parametrize("rows", ["answer", "tokens"])
+def test_rows_are_the_answer_or_its_tokens(rows: Any) -> None:
+    [result] = ExactShapley(*thinking(), rows=rows, **OPTIONS)(
+        CHAT_PROMPT, Reasoned(thoughts=THOUGHTS, answer="The sea is green")
+    )
+    assert (result.t == 1) == (rows == "answer")
+    assert (result.effect, result.n) == ("direct", 4)
+
+
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_pictures_are_features_beside_thoughts(effect: Any) -> None:
+    """A picture that is left out changes the tokens before the thoughts, which stay what they are."""
+    model, processor = load_sight()
+    [prompt] = sample_scene_prompts(1, asks="colour", seed=1)
+    target = Reasoned(
+        effect=effect, thoughts="what colour is the star ? what shape is it ?", answer=prompt.answer, max_tokens=6,
+        marks=ThoughtMarks("<|system|>", "<|user|>", " "),
+    )  # fmt: skip
+    options: dict[str, Any] = {"image_granularity": WholeImage(), "image_occlusion": DropImage(), **OPTIONS}
+    fast, plain = (
+        ExactShapley(model, processor, share_prefixes=shared, **options).game(prompt.messages, target)
+        for shared in (True, False)
+    )
+    assert fast.n == (4 if effect == "direct" else 2)
+    assert [feature.modality for feature in fast.features].count("image") == 1
+    every = rows_of(fast.n)
+    assert torch.allclose(fast(every), plain(every), atol=1e-4)
+    tokenizer = processor.tokenizer
+    for [one] in fast.inputs(every):
+        text = tokenizer.decode(one.ids)
+        assert "<|system|>" in text and text.rstrip().endswith("<|user|>")
+        assert ("<image>" in text) == bool(one.media)
+
+
+DOCUMENTS = "{% for one in documents or [] %}<|system|>{{ one.title }}: {{ one.text }}<|end|>\n{% endfor %}"
+TOOLS = "{% for one in tools or [] %}<|system|>{{ one.function.name }}: {{ one.function.description }}<|end|>\n{% endfor %}"
+
+
+def test_tools_and_documents_are_features_beside_thoughts() -> None:
+    """One of which nothing is present is not listed, and the thoughts after it stay what they are."""
+    model, tokenizer = thinking()
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = TOOLS + DOCUMENTS + tokenizer.chat_template
+    tool = {"type": "function", "function": {"name": "look", "description": "Looks at the sea.", "parameters": {}}}
+    documents = [{"id": "a", "title": "Sky", "text": "It is blue."}, {"id": "b", "title": "Sea", "text": "It is green."}]
+    chat, options = Chat(CHAT_PROMPT, tools=[tool], documents=documents), {"roles": ("user", "tools", "documents"), **OPTIONS}
+    game = ExactShapley(model, tokenizer, **options).game(chat, GIVEN)
+    assert {feature.source for feature in game.features} >= {"look", "a", "b"}
+    assert [feature.part for feature in game.features][-2:] == ["thoughts", "thoughts"]
+    of_b = [feature.source == "b" for feature in game.features]
+    [[left]] = game.inputs(~torch.tensor([of_b]))
+    shorter = ExactShapley(model, tokenizer, **options).game(Chat(CHAT_PROMPT, tools=[tool], documents=documents[:1]), GIVEN)
+    [[alone]] = shorter.inputs(torch.ones(1, shorter.n, dtype=torch.bool))
+    assert left.ids.tolist() == alone.ids.tolist()
+    target = Reasoned(effect="total", max_tokens=4, thoughts=THOUGHTS, answer=ANSWER)
+    [result] = KernelShap(model, tokenizer, budget=24, **options)(chat, target)
+    assert (result.effect, result.n) == ("total", game.n - 2)
