@@ -14,6 +14,7 @@ import torch
 from support.zoo import build, byte_bpe, plain_ids, plain_values
 
 from interpreto_mllm import ExactShapley, KernelShap
+from interpreto_mllm.core.indices import INDICES
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 
 with warnings.catch_warnings():
@@ -38,6 +39,11 @@ def test_shapiq_finds_our_shapley_values_and_interactions(explainer: ExactShaple
     np.testing.assert_allclose(exact("SV", 1).get_n_order_values(1), ours.attributions[0].numpy(), atol=1e-5)
     pairs, expected = exact("SII", 2).get_n_order_values(2), ours.interactions().values[0].numpy()
     np.testing.assert_allclose(np.triu(pairs, 1), np.triu(expected, 1), atol=1e-5)
+    for order in (2, 3):
+        for index in INDICES:
+            values, found = exact({"Möbius": "Moebius"}.get(index, index), order), ours.interactions(order, index)
+            known = [values[tuple(members)] for members in found.sets.tolist()]
+            np.testing.assert_allclose(found.scores[0].numpy(), known, atol=1e-5)
 
 
 def test_shap_draws_our_texts(explainer: ExactShapley) -> None:

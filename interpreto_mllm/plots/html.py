@@ -75,7 +75,7 @@ def fragment(attribution: Record, interactions: SetValues | None = None) -> str:
     scripts = ["page.js", "page_tools.js", *([] if interactions is None else ["page_arcs.js"])]
     return (
         f'<div class="attribution">\n<style>{stylesheet()}</style>\n{_facts(attribution)}{_warning(attribution, row)}'
-        f'<div class="answer"><h2>{SUBJECTS[attribution.unit]}</h2>\n'
+        f'<div class="answer"><h2>{_subject(attribution)}</h2>\n'
         f"{_targets(attribution, whole is not None)}{_reading(row)}</div>\n"
         f'<div class="columns"><div class="reading"><h2>{what}</h2>\n{_tools(attribution)}'
         f'<div class="prompt">{transcript(attribution, row)}</div></div>\n{_strongest(attribution, row)}</div>\n'
@@ -122,8 +122,14 @@ def _targets(attribution: Record, whole: bool) -> str:
     hint = "Click a token, drag over several, or use the arrow keys." if running and attribution.t > 1 else ""
     hint = f'<span class="hint">{hint}</span>' if hint else ""
     kind = "running" if running else "choices"
-    group = f'<div class="targets {kind}" role="group" aria-label="{SUBJECTS[attribution.unit]}">{buttons}</div>'
+    group = f'<div class="targets {kind}" role="group" aria-label="{_subject(attribution)}">{buttons}</div>'
     return f"{group}\n{everything}{hint}"
+
+
+def _subject(attribution: Record) -> str:
+    """What the targets are; a row for a whole answer is original where others are compared with it."""
+    kept = attribution.unit == "response" and attribution.responses is None
+    return "Answer" if kept else SUBJECTS[attribution.unit]
 
 
 def _shown(label: str, running: bool) -> str:

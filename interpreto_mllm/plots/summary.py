@@ -68,7 +68,13 @@ def quantity(attribution: Record) -> str:
 def unit(attribution: Record) -> str:
     """Of the numbers."""
     units = {"log_softmax": "nats", "softmax": "probability", "logits": "logits", "game": "units of the game"}
-    units |= {"entropy": "nats", "kl": "nats", "perplexity": "perplexity", "answer_logit": "logits"}
+    units |= {
+        "entropy": "nats",
+        "kl": "nats",
+        "perplexity": "perplexity",
+        "answer_logit": "logits",
+        "mean_log_softmax": "nats per token",
+    }
     return "relative" if attribution.normalisation else units.get(attribution.mode, attribution.mode)
 
 

@@ -17,6 +17,7 @@ from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.renamed import renamed
 from interpreto_mllm.results.gradients import check_coalitions
 from interpreto_mllm.results.groups import group_members
+from interpreto_mllm.results.intervals import normal_quantile
 from interpreto_mllm.results.record import Record
 
 NAMES = {
@@ -154,6 +155,20 @@ class SetValues:
         names = tuple(self.features[member].text.strip() or repr(self.features[member].text) for member in members)
         error = None if self.errors is None else float(self.errors[target, row])
         return Interaction(members, names, float(self.scores[target, row]), error)
+
+    def interval(self, level: float = 0.95) -> tuple[Float[Tensor, "t sets"], Float[Tensor, "t sets"]]:
+        """Lower and upper ends of the confidence intervals of the scores, from their standard errors and the normal quantile.
+
+        Raises:
+            ValueError: for a level outside (0, 1), or where no standard errors are known.
+        """
+        quantile = normal_quantile(level)
+        if self.errors is None:
+            raise ValueError(
+                "These interactions have no standard errors, so there are no intervals: explain with GaussianProcessShapley or "
+                "KernelShap, whose coalitions show how far off they are."
+            )
+        return self.scores - quantile * self.errors, self.scores + quantile * self.errors
 
     def between(self: Kept, *groups: Group) -> Kept:
         """The block of the sets that lie across groups of features: with a feature of each, and none outside them.

@@ -42,6 +42,20 @@ def test_triples_are_named_and_arranged():
     assert len(triples.sets) == 35
 
 
+def test_intervals_are_around_the_scores():
+    found = picture(budget=60).interactions(order=3)
+    assert found.errors is not None
+    low, high = found.interval(0.9)
+    torch.testing.assert_close(high - low, 2 * 1.6448536269514722 * found.errors)
+    torch.testing.assert_close((low + high) / 2, found.scores)
+    for level in (0.0, 1.0):
+        with pytest.raises(ValueError, match="level must lie between 0 and 1"):
+            found.interval(level)
+    fixed = play(game, OcclusionPerturbator(), LeaveOneOutAggregator(), n_features=7, progress=False)
+    with pytest.raises(ValueError, match="no standard errors, so there are no intervals"):
+        fixed.interactions().interval()
+
+
 def test_only_the_strongest_are_kept():
     pairs = picture().interactions(top=2)
     assert len(pairs.sets) == 2 and "2 of 21 pairs" in repr(pairs)

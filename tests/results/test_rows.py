@@ -47,6 +47,7 @@ def test_an_answer_is_worth_what_its_tokens_say(mode):
     whole = explained(rows="answer", inference_mode=mode)
     torch.testing.assert_close(whole.values[:, 0].double(), by_hand(mode, logs), **CLOSE)
     assert (whole.targets, whole.unit, whole.t) == (["red ."], "response", 1)
+    assert "<h2>Answer</h2>" in whole._repr_html_()
 
 
 @pytest.mark.parametrize("mode", [MEAN, SOFTMAX, PERPLEXITY])
