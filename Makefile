@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help cli demo test thorough browser servers interop cluster tracking oldest lint types docs tables bench sweep clean
+.PHONY: help cli app demo test thorough browser servers interop cluster tracking oldest lint types docs tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -55,6 +55,11 @@ $(BIN)/python:
 PURELIB := import sysconfig; print(sysconfig.get_path('purelib'))
 OVERLAY = $(PYTHON) -m venv $(@D) && $(BIN)/python -c "$(PURELIB)" > $$($(@D)/bin/python -c "$(PURELIB)")/shared.pth
 
+.venv-app/.made: .venv/.dev
+	$(OVERLAY)
+	.venv-app/bin/pip install --quiet gradio==6.31.0 pillow==12.3.0
+	@touch $@
+
 .venv-interop/.made: .venv/.dev
 	$(OVERLAY)
 	.venv-interop/bin/pip install --quiet -c constraints.txt shap shapiq torchao
@@ -70,6 +75,9 @@ OVERLAY = $(PYTHON) -m venv $(@D) && $(BIN)/python -c "$(PURELIB)" > $$($(@D)/bi
 	.venv-oldest/bin/pip install --quiet "transformers==$$(grep -oP '"transformers>=\K[0-9.]+' pyproject.toml)"
 	@touch $@
 
+app: .venv-app/.made ## a page in the browser to try explanations on, with the shipped models
+	.venv-app/bin/python -c "from interpreto_mllm.cli.entry import main; main()" app
+
 demo: .venv/.runtime ## explain the shipped models; HTML pages and pictures land in demo_output/
 	$(BIN)/python examples/demo.py
 
@@ -82,9 +90,10 @@ test: lint types ## lint, types and tests, warnings as errors, shapes checked
 thorough: .venv/.dev ## the tests that repeat, on further models and sizes, what make test proves
 	$(BIN)/python -m pytest -q -n 2 -m thorough
 
-browser: .venv/.dev ## the result page in Chromium, which must be installed
+browser: .venv/.dev .venv-app/.made ## the result page and the app in Chromium, which must be installed
 	$(PIP) playwright axe-playwright-python
 	$(BIN)/python -m pytest -q -rs tests/plots/test_browser.py
+	.venv-app/bin/python -m pytest -q -rs tests/playground/test_page.py
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
 	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py
@@ -138,4 +147,4 @@ sweep: .venv/.dev ## every text family of transformers, each number against a pl
 	$(BIN)/python benchmarks/sweep.py
 
 clean: ## remove what was made
-	rm -rf .venv .venv-inseq .venv-llama .venv-vllm .venv-interop .venv-oldest .venv-tracking site demo_output .pytest_cache .ruff_cache
+	rm -rf .venv .venv-app .venv-inseq .venv-llama .venv-vllm .venv-interop .venv-oldest .venv-tracking site demo_output .pytest_cache .ruff_cache

@@ -13,6 +13,8 @@ from interpreto_mllm import __version__
 from interpreto_mllm.cli import parameters
 from interpreto_mllm.cli.problems import told
 
+LOOPBACK = "127.0.0.1"
+
 ONE, STUDY, ALL = "One explanation", "Studies", "What there is"
 
 HELP = """[bold]Which parts of a prompt caused a model's answer?[/bold]
@@ -127,6 +129,28 @@ def explain(
     wanted = work.Wanted(html, json, plot, quiet)
     spec = work.model_spec(model, served_name, dtype, device, asked)
     work.explain(asked, spec, work.method_spec(method, call, options or []), seed, wanted, checkpoint)
+
+
+@app.command("app", rich_help_panel=ONE, epilog="[dim]Example:[/dim] interpreto-mllm app Qwen/Qwen3-0.6B --port 7000")
+@told
+def playground(
+    model: parameters.ServedModel = None,
+    served_name: parameters.ServedName = None,
+    dtype: parameters.Dtype = None,
+    device: parameters.Device = None,
+    host: parameters.Host = LOOPBACK,
+    port: parameters.Port = None,
+    max_upload: parameters.MaxUpload = 20,
+) -> None:
+    """Open a page in the browser to try explanations on: the scores settle while you watch, and can be stopped.
+
+    Without a model, the three that come with the package answer. Uploads are deleted once they are explained.
+    """
+    from interpreto_mllm.cli.explain import Asked, model_spec
+    from interpreto_mllm.playground.page import serve
+
+    spec = None if model is None else model_spec(model, served_name, dtype, device, Asked(None, None))
+    serve(spec, host, port, max_upload)
 
 
 Config = Annotated[Path, typer.Argument(help="A study in YAML or JSON; `interpreto-mllm schema` describes it.")]

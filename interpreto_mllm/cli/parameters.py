@@ -54,6 +54,11 @@ Model = Annotated[
     ),
 ]
 
+ServedModel = Annotated[
+    str | None,
+    typer.Argument(help="A folder, a name on the Hub, a .gguf file, or the URL of a server; the shipped ones by default."),
+]
+
 ServedName = Annotated[str | None, typer.Option(help="The model's name on the server.", rich_help_panel=MODEL)]
 
 Dtype = Annotated[str | None, typer.Option(help="Such as bfloat16.", rich_help_panel=MODEL)]
@@ -149,3 +154,9 @@ SuiteMethod = Annotated[
 ]
 
 SuiteQuiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+
+Host = Annotated[str, typer.Option(help="The address to listen on; only this machine reaches the default one.")]
+
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The first free one from 7860 on by default.")]
+
+MaxUpload = Annotated[int, typer.Option(min=1, help="Megabytes of an image or a clip.")]
