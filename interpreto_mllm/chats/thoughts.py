@@ -1,4 +1,4 @@
-"""Thoughts within what the assistant said, between the marks that models write around them."""
+"""Thoughts of earlier turns: in fields of messages, or between the marks that models write around them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ MARKED = regex.compile(
     r"(?P<thought>.*?)(?:</(?P=tag)>|\[/(?P=word)\]|<\|END_THINKING\|>)",
     regex.DOTALL,
 )
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""The fields of messages that hold thoughts."""
+
 WRITERS = ("assistant", "model")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interpreto_mllm.chats.chat import Chat
 from interpreto_mllm.cli.problems import Problem, say
 from interpreto_mllm.core.optional import optional
 from interpreto_mllm.studies.spec import MethodSpec, ModelSpec
@@ -149,8 +150,8 @@ def read_inputs(asked: Asked) -> Any:
     return [{"role": "user", "content": [*media, {"type": "text", "text": text}]}] if media else text
 
 
-def read_chat(file: Path) -> list[dict[str, Any]]:
-    """The messages in a JSON file: a list of them, or {"messages": [...]} as in requests to servers.
+def read_chat(file: Path) -> Chat | list[dict[str, Any]]:
+    """The chat in a JSON file: a list of messages, or {"messages": [...], "tools": [...]} as in requests to servers.
 
     Raises:
         Problem: when it is something else.
@@ -163,7 +164,13 @@ def read_chat(file: Path) -> list[dict[str, Any]]:
     messages = found.get("messages") if isinstance(found, dict) else found
     if not isinstance(messages, list) or not all(isinstance(one, dict) and "role" in one for one in messages):
         raise Problem(f'{file} must hold a list of messages, such as [{{"role": "user", "content": "Hello"}}].')
-    return messages
+    request = found if isinstance(found, dict) else {}
+    fields = {name: request[name] for name in ("tools", "documents", "continue_final_message") if request.get(name)}
+    try:
+        chat = Chat(messages, template=request.get("chat_template_kwargs"), **fields) if messages else None
+    except (TypeError, ValueError) as error:
+        raise Problem(f"{file}: {error}") from error
+    return messages if chat is None or chat.bare else chat
 
 
 def check_outputs(wanted: Wanted) -> None:

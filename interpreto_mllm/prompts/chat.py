@@ -10,6 +10,7 @@ from typing import Any
 from interpreto_mllm.chats import documents, tools
 from interpreto_mllm.chats.chat import Chat, Message, is_chat
 from interpreto_mllm.chats.parts import Part, trust
+from interpreto_mllm.chats.thoughts import THOUGHTS
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.prompts.processing import Processing
 
@@ -31,9 +32,6 @@ MEDIA_KEYS = {kind: (kind, "url", "path") for kind in ("image", "audio", "video"
 
 SETTINGS = {"fps": "fps", "num_frames": "num_frames", "nframes": "num_frames", "times": "times"}
 """Further keys of a video, and what they are called here."""
-
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")
-"""The fields of messages that hold thoughts."""
 
 RESULTS = ("tool", "function", "ipython", "observation")
 """The roles of messages that hold what a tool returned."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from interpreto_mllm.chats.thoughts import THOUGHTS
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.studies.names import unknown
 from interpreto_mllm.studies.spec import Columns
@@ -26,6 +27,9 @@ SENDERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "as
 """Roles by what the columns of some data sets call them under "from"."""
 
 MEDIA = ("image", "audio", "video")
+
+BESIDE = ("name", "tool_calls", "tool_call_id", *THOUGHTS)
+"""Fields of messages besides role and content that are kept."""
 
 KEYS = {"image": "images", "audio": "audio", "video": "videos"}
 """The keys of a prompt without a chat, by modality."""
@@ -48,7 +52,7 @@ class Reading:
         if self.columns.chat is None:
             return "" if self.columns.prompt is None else str(row[self.columns.prompt])
         messages, _ = self._messages(row)
-        parts = [message["content"] for message in messages]
+        parts = [message["content"] or "" for message in messages]
         return "\n".join(part if isinstance(part, str) else " ".join(map(_words, part)) for part in parts)
 
     def read(self, row: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -74,7 +78,7 @@ class Reading:
         """The messages of a chat up to the model's answer, and the answer that ends it."""
         messages = [_message(one) for one in _listed_chat(row[str(self.columns.chat)], str(self.columns.chat))]
         last = messages[-1]
-        if last["role"] == "assistant" and isinstance(last["content"], str):
+        if last["role"] == "assistant" and isinstance(last["content"], str) and not last.get("tool_calls"):
             return messages[:-1], last["content"]
         return messages, None
 
@@ -141,11 +145,12 @@ def _message(given: Any) -> dict[str, Any]:
     if "from" in given and "value" in given:
         role = str(given["from"])
         return {"role": SENDERS.get(role, role), "content": given["value"]}
-    if given.get("role") is None or given.get("content") is None:
+    beside = {name: given[name] for name in BESIDE if given.get(name)}
+    if given.get("role") is None or (given.get("content") is None and not beside):
         raise ValueError(f"A message has a role and content; got {shown(dict(given))}.")
-    content = given["content"]
+    content = given.get("content")
     parts = [_part(part) for part in content] if isinstance(content, list) else content
-    return {"role": given["role"], "content": parts}
+    return {"role": given["role"], "content": parts, **beside}
 
 
 def _part(given: Any) -> Any:
@@ -166,7 +171,7 @@ def _with_media(messages: list[dict[str, Any]], media: dict[str, list[Any]]) -> 
 
 
 def _filled(content: Any, left: dict[str, list[Any]]) -> Any:
-    if isinstance(content, str):
+    if content is None or isinstance(content, str):
         return content
     filled = []
     for part in content:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from interpreto_mllm import Attribution, KernelShap, punctuation
+from interpreto_mllm import Attribution, Chat, KernelShap, punctuation
 from interpreto_mllm.cli.app import app
-from interpreto_mllm.cli.explain import Asked, method_spec, model_spec, read_inputs
+from interpreto_mllm.cli.explain import Asked, method_spec, model_spec, read_chat, read_inputs
 from interpreto_mllm.cli.problems import UNUSABLE, Problem
 from interpreto_mllm.testbed import sample_scene_prompts
 
@@ -42,6 +42,20 @@ def test_the_standard_streams_hold_a_chat_and_a_result() -> None:
     assert said.exit_code == 0, said.output
     found = json.loads(said.stdout)
     assert found["format"] == "interpreto_mllm attribution" and [one["text"] for one in found["features"]][-1].endswith("?")
+
+
+def test_a_chat_file_may_be_a_request_with_tools_and_documents(tmp_path: Path) -> None:
+    tool = {"type": "function", "function": {"name": "weather"}}
+    message = {"role": "user", "content": "Oslo ?"}
+    request = {"messages": [message], "tools": [tool], "documents": [{"text": "Wet."}], "chat_template_kwargs": {"a": 1}}
+    file = tmp_path / "chat.json"
+    file.write_text(json.dumps({"model": "m", **request}))
+    chat = read_chat(file)
+    assert isinstance(chat, Chat)
+    assert (chat.messages, chat.tools, chat.documents, chat.template) == ([message], [tool], [{"text": "Wet."}], {"a": 1})
+    file.write_text(json.dumps({**request, "tools": [{}]}))
+    with pytest.raises(Problem, match="this one has no name"):
+        read_chat(file)
 
 
 def test_an_image_is_read_and_options_are_set_by_name(tmp_path: Path) -> None:

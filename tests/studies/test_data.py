@@ -130,6 +130,7 @@ def test_a_data_set_that_the_hub_does_not_have() -> None:
 
 def test_chats_of_every_spelling(tmp_path: Path) -> None:
     user, assistant = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}
+    call = {"type": "function", "function": {"name": "f", "arguments": {}}}
     chats = [
         [user],
         [user, assistant],
@@ -138,6 +139,7 @@ def test_chats_of_every_spelling(tmp_path: Path) -> None:
         "hi",
         [],
         [{"role": "user"}],
+        [user, {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "content": "so", "name": None}],
     ]
     texts = [one if isinstance(one, str) else json.dumps(one) for one in chats]
     pandas.DataFrame({"messages": texts}).to_csv(tmp_path / "chats.csv", index=False)
@@ -151,6 +153,7 @@ def test_chats_of_every_spelling(tmp_path: Path) -> None:
     ]
     assert "Row 5 cannot be explained: The column 'messages' holds no chat: []" in str(found[5].problem)
     assert "A message has a role and content" in str(found[6].problem)
+    assert found[7].inputs[1]["tool_calls"] == [call] and found[7].inputs[2] == {"role": "tool", "content": "so"}
     assert len(samples(tmp_path / "chats.csv", select={"max": 2, "max_length": 2})) == 2
 
 
