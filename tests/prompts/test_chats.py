@@ -134,3 +134,25 @@ def test_thoughts_within_an_answer_are_told_apart_and_their_marks_are_no_feature
         (".", None),
         ("weather", None),
     ]
+
+
+def test_trust_is_marked_and_no_template_is_shown_the_mark() -> None:
+    template = "{% for d in documents %}{{ d | tojson }}{% endfor %}{% for m in messages %}{{ m | tojson }}{% endfor %}"
+    messages = [{"role": "user", "content": "So ?", "trusted": False}, {"role": "tool", "content": "Rain.", "trusted": True}]
+    chat = Chat(
+        [*messages, {"role": "tool", "content": "Dry."}], documents=[{"text": "Wet."}, {"text": "Cold.", "trusted": True}]
+    )
+    prompt = read(chat, template, Granularity.TURN)
+    assert "trusted" not in prompt.text
+    told = {feature.text.split('"')[-2]: feature.trusted for feature in prompt.features if feature.role == "documents"}
+    assert told == {"Wet.": False, "Cold.": True}
+    assert [one.trusted for one in prompt.features if one.turn is not None] == [False, True, False]
+
+
+def test_pins_name_whole_documents() -> None:
+    documents = [{"doc_id": "a", "title": "T", "text": "Wet. Dry."}, {"doc_id": "b", "text": "Cold."}]
+    tokenizer = zoo.byte_bpe()
+    tokenizer.chat_template = "{% for d in documents %}{{ d.title }} {{ d.text }}{% endfor %}{{ messages[0].content }}"
+    reader = PromptReader(Processing(tokenizer, None), Granularity.SENTENCE, Drop(), ("documents",), ["document a"], None)
+    [prompt] = reader.read(Chat([{"role": "user", "content": "So ?"}], documents=documents))
+    assert [feature.text for feature in prompt.features] == ["Cold."]
