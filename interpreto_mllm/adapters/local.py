@@ -101,7 +101,8 @@ class LocalAdapter(ModelAdapter[T]):
             return
         if len(input.ids) > limit:
             raise ValueError(
-                f"The prompt has {len(input.ids)} tokens, the model reads {limit}: shorten it (nothing is truncated)."
+                f"The prompt has {len(input.ids)} tokens, the model reads {limit}: shorten it{_fewer_frames(input)} (nothing "
+                "is truncated)."
             )
         if target is not None and needed > limit:
             raise ValueError(
@@ -168,3 +169,9 @@ class LocalAdapter(ModelAdapter[T]):
                         f"The model ends its answers with token id {end}, which the tokenizer ({known} tokens) does not "
                         "have: it is not this model's tokenizer."
                     )
+
+
+def _fewer_frames(input: ModelInput) -> str:
+    """How to shorten a prompt with a video, if it is one."""
+    watches = any(state.medium.modality == "video" for state in input.media)
+    return ', as by {"path": ..., "num_frames": 16} for its video' if watches else ""
