@@ -22,6 +22,8 @@ from interpreto_mllm.gaussian.posterior import Posterior
 
 MOST_CONDITIONED = 2048
 """Observations that the process is conditioned on, as many as `ActivePerturbator` designs; its cost grows with their cube."""
+HALF = torch.tensor([[0.5]], dtype=torch.float64)
+"""How far variances are raised to the jackknife's where coalitions were drawn."""
 
 
 class GaussianProcessAggregator(Aggregator):
@@ -34,12 +36,14 @@ class GaussianProcessAggregator(Aggregator):
     rates. All targets share one set of rates and one factorisation. Exact when every coalition is known; Σφ = v(N) − v(∅)
     always.
 
-    The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised halfway to the
+    The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised part of the way to the
     jackknife's variance where that is larger, which overestimates; then averaged with the mean over all features, because a
     feature that was wrongly found to be irrelevant looks certain; and standard errors are multiplied by 1 + n / u for the n
-    rates learnt from u observations. The jackknife's variance counts by the share of all coalitions that were not
-    evaluated, so that intervals close as the budget covers all. Where coalitions were chosen, some of them near ∅ and N, it
-    never leaves out these two.
+    rates learnt from u observations. Of chosen coalitions that part is twice the logarithm of the kurtosis of the errors about
+    observations that are left out, relative to normal errors: none where the process is as wrong as it expects, all where a
+    few observations surprise it. Of drawn coalitions it is half. The jackknife's variance counts by the share of all coalitions
+    that were not evaluated, so that intervals close as the budget covers all. Where coalitions were chosen, some of them near ∅
+    and N, it never leaves out these two.
 
     There are no standard errors where it is not known how coalitions were drawn, or where these follow blocks, groups or a
     fixed rule: such coalitions may be too much alike to show how far off the posterior is.
@@ -72,7 +76,8 @@ class GaussianProcessAggregator(Aggregator):
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
         chosen, unseen, learning = evaluations.design is Design.CHOSEN, unseen_share(evaluations), 1 + evaluations.n / len(rows)
         jackknife = posterior.jackknife(chosen) * unseen
-        raw, variance = raised(variance, jackknife), widened(variance, jackknife, learning) * scales.square()
+        part = (2 * posterior.kurtosis(chosen).clamp_min(1e-9).log()).clamp(0, 1)[:, None] if chosen else HALF
+        raw, variance = raised(variance, jackknife, part), widened(variance, jackknife, learning, part) * scales.square()
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
@@ -81,7 +86,7 @@ class GaussianProcessAggregator(Aggregator):
 
         def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
             own = posterior.variance_of_sums(members).expand(len(scales), -1)
-            each = raised(own, posterior.jackknife(chosen, members) * unseen)
+            each = raised(own, posterior.jackknife(chosen, members) * unseen, part)
             typical = alike(raw.mean(1), torch.zeros_like(scales), members)
             return learning * ((each + typical) / 2).sqrt() * scales
 
@@ -132,15 +137,19 @@ def unseen_share(evaluations: Evaluations) -> float:
     return 1 - len(evaluations.coalitions) / 2**evaluations.n
 
 
-def widened(posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], learning: float) -> Float[Tensor, "t m"]:
+def widened(
+    posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], learning: float, part: Float[Tensor, "_ 1"] = HALF
+) -> Float[Tensor, "t m"]:
     """The posterior's variances, raised as `GaussianProcessAggregator` describes."""
-    each = raised(posterior, jackknife)
+    each = raised(posterior, jackknife, part)
     return learning**2 * (each + each.mean(1, keepdim=True)) / 2
 
 
-def raised(posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"]) -> Float[Tensor, "t m"]:
-    """The posterior's variances, halfway to those of the jackknife where these are larger."""
-    return posterior + (jackknife - posterior).clamp_min(0) / 2
+def raised(
+    posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], part: Float[Tensor, "_ 1"]
+) -> Float[Tensor, "t m"]:
+    """The posterior's variances, part of the way to those of the jackknife where these are larger."""
+    return posterior + (jackknife - posterior).clamp_min(0) * part
 
 
 def observed_rows(evaluations: Evaluations) -> Int[Tensor, "u side"]:

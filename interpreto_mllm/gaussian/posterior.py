@@ -47,9 +47,25 @@ class Posterior:
             chosen: coalitions were chosen, among them some near ∅ and N, which are always there and never left out then.
             members: sums of Shapley values, in place of each of them.
         """
-        left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
+        left_out = self._solved / self._precisions()
         gain = self._gain if members is None else self._gain @ members
         return (left_out * counted(self.signs, chosen)).square().T @ gain.square()
+
+    def kurtosis(self, chosen: bool) -> Float[Tensor, "t"]:
+        """That of the errors about observations that are left out, in standard deviations, over that of normal errors.
+
+        About 1 where the process is as wrong as it expects, more where a few observations surprise it.
+
+        Args:
+            chosen: see `jackknife`.
+        """
+        mask = counted(self.signs, chosen)
+        squares = (self._solved / self._precisions().sqrt()).square() * mask
+        return squares.square().sum(0) * mask.sum() / (3 * squares.sum(0).square()).clamp_min(1e-300)
+
+    def _precisions(self) -> Float[Tensor, "u 1"]:
+        """One over the variance of each observation, given all others."""
+        return torch.cholesky_inverse(self._lower).diagonal()[:, None]
 
     def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The posterior mean of what the observations observe, at other coalitions."""

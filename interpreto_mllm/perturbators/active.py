@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import ceil
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import coalition_keys, first_occurrences, split_complements, without_first_feature
@@ -35,12 +35,13 @@ STEPS_PER_LOG = 10
 class ActivePerturbator(Perturbator):
     """Complementary pairs (S, N∖S), chosen round by round to lower the uncertainty of the Shapley values the most.
 
-    From a pool of new pairs, half of them drawn by the Shapley kernel and half uniformly over sizes, those are taken one by one
-    that lower Σᵢ Var(φᵢ) most under a Gaussian process. The first n pairs or so, in two rounds, are chosen by its prior, which
-    treats all features alike: rates fitted to few values mislead a design. From then on the process is fitted to all values so
-    far. A round is half as large as all before it together, so there are few rounds, and the model gets full batches. Past
-    2048 pairs the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and one
-    evaluation of an odd budget stays unspent. Fitted logarithms are rounded to a tenth, so that rounding errors of the values
+    Each size of coalition gets its share of the pairs under the Shapley kernel, as with `KernelPerturbator`. Within this, from
+    a pool of new pairs, half of them drawn by the kernel and half uniformly over sizes, those are taken one by one that lower
+    Σᵢ Var(φᵢ) most under a Gaussian process. The first n pairs or so, in two rounds, are chosen by its prior, which treats all
+    features alike: rates fitted to few values mislead a design. From then on the process is fitted to all values so far. A
+    round is half as large as all before it together, so there are few rounds, and the model gets full batches. Past 2048 pairs
+    the rest is drawn by the Shapley kernel. No pair is drawn twice, a budget of 2^n draws all of them, and one evaluation of an
+    odd budget stays unspent. Fitted logarithms are rounded to a tenth, so that rounding errors of the values
     seldom lead to another design. A fit ends after a number of multiplications that grows with that of the pairs, so that the
     time of its own is a bounded share of that of the evaluations, with equal results on every machine.
 
@@ -89,9 +90,8 @@ class _DesignState:
         self.logs = Kernel.prior(n)[0]
         sizes = torch.arange(1, n // 2 + 1, dtype=torch.float64)
         self._kernel_shares, self._equal_shares = 1 / (sizes * (n - sizes)), torch.ones_like(sizes)
-        existing = [pairs_of_size(n, size) for size in range(1, n // 2 + 1)]
-        expected = expected_counts(existing, self._kernel_shares, min(total - 1, sum(existing)))
-        self._weights, self._log_weights = shares([1, *existing], [1.0, *expected.tolist()])
+        self._existing = [pairs_of_size(n, size) for size in range(1, n // 2 + 1)]
+        self._weights, self._log_weights = shares([1, *self._existing], [1.0, *self._expected(total - 1).tolist()])
 
     def first(self) -> Bool[Tensor, "q n"]:
         """(∅, N), and about n/2 pairs."""
@@ -126,10 +126,21 @@ class _DesignState:
         by_each = max(count, POOL_PAIRS // 2)
         pool = torch.cat([self._unseen(self._kernel_shares, by_each), self._unseen(self._equal_shares, by_each)])
         pool = pool[first_occurrences(pool)]
-        chosen = greedy_design(Kernel(self.logs), known.double() * 2 - 1, pool.double() * 2 - 1, count)
+        room = self._room(known, len(known) - 1 + count)
+        chosen = greedy_design(Kernel(self.logs), known.double() * 2 - 1, pool.double() * 2 - 1, count, room)
         others = torch.ones(len(pool), dtype=torch.bool)
         others[chosen] = False
         return torch.cat([pool[chosen], pool[others][: count - len(chosen)]])
+
+    def _expected(self, total: int) -> Float[Tensor, "sizes"]:
+        """The share of each size in so many pairs under the Shapley kernel, (∅, N) aside."""
+        return expected_counts(self._existing, self._kernel_shares, min(total, sum(self._existing)))
+
+    def _room(self, known: Bool[Tensor, "known n"], total: int) -> Int[Tensor, "sizes"]:
+        """How many pairs of each size are lacking from its share of so many, rounded up."""
+        seen = torch.bincount(torch.minimum(known.sum(1), (~known).sum(1)), minlength=self.n // 2 + 1)[1:]
+        lacking = self._expected(total).sub(1e-9).ceil().long() - seen
+        return torch.cat([torch.zeros(1, dtype=torch.int64), lacking.clamp_min(0)])
 
     def _unseen(self, shares: Float[Tensor, "sizes"], count: int) -> Bool[Tensor, "q n"]:
         """`count` pairs never evaluated, or all there are if fewer, sizes in proportion to `shares`."""

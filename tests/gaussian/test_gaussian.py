@@ -194,11 +194,16 @@ def pairwise(coalitions: torch.Tensor) -> torch.Tensor:
 def test_the_design_is_the_greedy_one():
     n = 5
     kernel, sides = random_kernel(n), random_sides(n, 15)
-    known, candidates = sides[:5], sides[5:]
-    chosen, expected = greedy_design(kernel, known.double() * 2 - 1, candidates.double() * 2 - 1, 4).tolist(), []
+    known, candidates = sides[::3], torch.cat([sides[1::3], sides[2::3]])
+    sizes = torch.minimum(candidates.sum(1), (~candidates).sum(1)).tolist()
+    room = torch.tensor([0, 1, 3])
+    assert sizes.count(1) > 1 and sizes.count(2) > 3, "there are limits to hold to"
+    chosen = greedy_design(kernel, known.double() * 2 - 1, candidates.double() * 2 - 1, 4, room).tolist()
+    expected = []
     for _ in range(4):
         left = {}
-        for row in set(range(len(candidates))) - set(expected):
+        full = [size for size in (0, 1, 2) if [sizes[row] for row in expected].count(size) == room[size]]
+        for row in {row for row, size in enumerate(sizes) if size not in full} - set(expected):
             seen = torch.cat([known, candidates[[*expected, row]]])
             left[row] = Posterior(kernel, Observations.of_pairs(seen, torch.zeros(len(seen), 1), torch.zeros(len(seen), 1)))
         expected.append(min(left, key=lambda row: float(left[row].variance().sum())))
@@ -207,7 +212,7 @@ def test_the_design_is_the_greedy_one():
 
 def test_the_design_leaves_what_is_certain_alone():
     kernel, sides = random_kernel(3), random_sides(3, 4).double() * 2 - 1
-    assert len(greedy_design(kernel, sides, sides, 3)) == 0
+    assert len(greedy_design(kernel, sides, sides, 3, torch.tensor([3, 3]))) == 0
 
 
 def rounds_of(game, n: int, budget: int) -> list[torch.Tensor]:
@@ -233,14 +238,31 @@ def test_the_first_n_pairs_are_chosen_by_the_prior_and_the_others_by_what_was_le
         seen = Observations.of_pairs(sides, torch.zeros(len(sides), 1), torch.zeros(len(sides), 1))
         return float(Posterior(Kernel(Kernel.prior(n)[0]), seen).variance().sum())
 
-    assert left_open(torch.cat(early[:2])[1::2]) < 0.5 * left_open(random_sides(n, n))
+    drawn = sum(left_open(random_sides(n, n + 1, seed)) for seed in range(5)) / 5
+    assert left_open(torch.cat(early[:2])[1::2]) < 0.5 * drawn
 
 
 def test_of_candidates_that_tell_as_much_the_first_is_chosen():
     kernel, sides = Kernel(Kernel.prior(6)[0]), torch.eye(6, dtype=torch.float64) * 2 - 1
     nothing = -torch.ones(1, 6, dtype=torch.float64)
     for order in (torch.arange(6), torch.arange(5, -1, -1)):
-        assert greedy_design(kernel, nothing, sides[order], 6).tolist() == list(range(6))
+        assert greedy_design(kernel, nothing, sides[order], 6, torch.full((4,), 6)).tolist() == list(range(6))
+
+
+def test_each_size_of_coalition_gets_its_share_of_the_pairs():
+    """Values that change with the number of features in a way that no stationary covariance foresees."""
+    n, budget = 10, 202
+
+    def bent(coalitions: torch.Tensor) -> torch.Tensor:
+        return ((coalitions.double() @ torch.arange(1.0, n + 1).double()) * coalitions.sum(1)).sqrt()[:, None]
+
+    sides = torch.cat([draws[::2] for draws in rounds_of(bent, n, budget)])[1:]
+    sizes = torch.minimum(sides.sum(1), (~sides).sum(1))
+    shares = torch.tensor([1 / (size * (n - size)) for size in (2, 3, 4, 5)])
+    shares = 90 * shares / shares.sum()  # of the 100 pairs, 10 are all there are of a single feature
+    counts = torch.bincount(sizes)[1:]
+    assert counts.sum() == 100 and counts[0] == 10
+    assert (counts[1:] <= shares.ceil()).all() and (counts[1:] >= shares - 2).all()
 
 
 def test_what_is_predicted_is_what_the_process_over_all_coalitions_expects():
@@ -307,20 +329,39 @@ def test_any_coalitions_serve(perturbator):
     assert gap < (0.6 if isinstance(perturbator, OcclusionPerturbator) else 0.2)
 
 
-def test_errors_count_the_jackknife_the_other_features_and_the_learning():
+@pytest.mark.parametrize("chosen", [False, True])
+def test_errors_count_the_jackknife_the_other_features_and_the_learning(chosen):
     n, m = 6, 13
-    result = run(dense_game(n), KernelPerturbator(), n, budget=2 * m)
+    result = run(dense_game(n), ActivePerturbator() if chosen else KernelPerturbator(), n, budget=2 * m)
     seen = {tuple(row): v for row, v in zip(result.coalitions.tolist(), result.values, strict=True)}
     sides = torch.tensor([row for row in seen if not row[0]])
     values, complements = (torch.stack([seen[tuple(row)] for row in rows.tolist()]) for rows in (sides, ~sides))
     observations = Observations.of_pairs(sides, values, complements)
     posterior = Posterior(fit_kernel(observations), observations)
-    own, held_out = posterior.variance().tolist(), posterior.jackknife(chosen=False)[0].tolist()
+    own, held_out = posterior.variance().tolist(), posterior.jackknife(chosen)[0].tolist()
     unseen = 1 - 2 * m / 2**n
-    raised = [a + max(unseen * b - a, 0) / 2 for a, b in zip(own, held_out, strict=True)]
+    part = min(max(2 * float(posterior.kurtosis(True)[0].log()), 0), 1) if chosen else 0.5
+    raised = [a + max(unseen * b - a, 0) * part for a, b in zip(own, held_out, strict=True)]
     expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]
     assert len(sides) == m and result.standard_errors is not None
     torch.testing.assert_close(result.standard_errors[0].tolist(), expected, atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_the_kurtosis_is_that_of_the_errors_about_each_observation_without_it(chosen):
+    n = 5
+    game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 9)
+    observations, scores = Observations.of_pairs(sides, game(sides), game(~sides)), []
+    parity, values = observations.shapley_block
+    covariance = kernel.covariance(observations.signs, observations.signs, parity)
+    for row in range(1 if chosen else 0, len(sides)):  # the first is N
+        rest = [other for other in range(len(sides)) if other != row]
+        weights = torch.linalg.solve(covariance[rest][:, rest], covariance[rest, row])
+        error = float(values[row, 0] - weights @ values[rest, 0])
+        scores.append(error / float(covariance[row, row] - weights @ covariance[rest, row]) ** 0.5)
+    expected = np.mean(np.power(scores, 4)) / 3 / np.mean(np.square(scores)) ** 2
+    found = Posterior(kernel, observations).kurtosis(chosen)
+    torch.testing.assert_close(float(found[0]), float(expected), atol=1e-6, rtol=1e-5)
 
 
 def test_one_missing_pair_is_all_that_is_uncertain():
