@@ -225,10 +225,10 @@ def test_the_process_is_near_and_knows_how_near(perturbator, index):
 
 @pytest.mark.parametrize("perturbator", [ActivePerturbator(), KernelPerturbator()])
 def test_the_process_is_nearer_than_the_regression(perturbator):
-    n = 9
+    n = 12
     game = chain(n)
     truth = sum_over_coalitions(complete(game, n), "SII").interactions
-    samples = [run(game, perturbator, n, 150, seed).evaluations for seed in range(3)]
+    samples = [run(game, perturbator, n, 200, seed).evaluations for seed in range(3)]
     process, regression = (
         sum(float((read(sample, "SII").interactions - truth).square().sum()) for sample in samples)
         for read in (read_pairs, regress_pairs)
