@@ -1,11 +1,11 @@
 """shapiq's Shapley estimators in a process of their own: needs only shapiq, of any version, and numpy.
 
 The first line written is shapiq's version. Each line read is a job {"path", "budget", "seed"}; the answer is a line with every
-estimator's attributions and seconds, or with {"order": 2} or 3 its Shapley interactions of all pairs or triples, in order.
-Games are passed as files, so that this script can run under another Python than the benchmarks: later versions of shapiq need
-3.12.
-A game too large to tabulate is given as {"n", ...}; for its values the script writes lines {"coalitions"} of ones and zeros,
-and reads lines {"values"}. With {"sparse": true} it is played by estimators for games of which few features matter.
+estimator's attributions and seconds, or with {"order": 2} or 3 its Shapley interactions of all pairs or triples, in order;
+{"only": names} leaves out the other estimators. Games are passed as files, so that this script can run under another Python
+than the benchmarks: later versions of shapiq need 3.12. A game too large to tabulate is given as {"n", ...}; for its values the
+script writes lines {"coalitions"} of ones and zeros, and reads lines {"values"}. With {"sparse": true} it is played by
+estimators for games of which few features matter.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ def main() -> None:
         sets = list(combinations(range(game.n), order))
         makers_of_one = sparse_estimators if job.get("sparse") else estimators
         makers = makers_of_one(game.n, job["seed"]) if order == 1 else set_estimators(game.n, job["seed"], order)
-        found = {name: attributions(make, game, job["budget"], sets) for name, make in makers.items()}
+        only = job.get("only", makers)
+        found = {name: attributions(make, game, job["budget"], sets) for name, make in makers.items() if name in only}
         print(json.dumps({name: answer for name, answer in found.items() if answer}), flush=True)
 
 

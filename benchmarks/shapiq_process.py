@@ -14,10 +14,11 @@ class Shapiq:
 
     Args:
         python: an interpreter that has shapiq.
+        script: beside this one, what answers: peers.py, or shapleig.py.
     """
 
-    def __init__(self, python: str):
-        command = [python, str(Path(__file__).parent / "peers.py")]
+    def __init__(self, python: str, script: str = "peers.py"):
+        command = [python, str(Path(__file__).parent / script)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.version = self._read()
 
