@@ -12,6 +12,7 @@ from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.rendering import Rendering
 from interpreto_mllm.prompts.tokens import decoded_offsets
+from interpreto_mllm.thoughts.marks import KNOWN
 
 
 def renderer(given: ToolCall, chat: Conversation | None, processing: Processing) -> Render:
@@ -32,6 +33,11 @@ def renderer(given: ToolCall, chat: Conversation | None, processing: Processing)
         return Rendering(chat.chat(messages), processing, generation_prompt=answered).text
 
     return render
+
+
+def opens_thoughts(text: str) -> bool:
+    """Whether a prompt ends where a model's thoughts begin."""
+    return any(marks.opens(text) for marks in KNOWN)
 
 
 def written(target: TokenTarget, tokenizer: Any) -> str:

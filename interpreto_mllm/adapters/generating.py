@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 
 from interpreto_mllm.adapters.base import Batching, Generation
-from interpreto_mllm.adapters.calls import renderer, within, written
+from interpreto_mllm.adapters.calls import opens_thoughts, renderer, within, written
 from interpreto_mllm.adapters.cut_answers import notes_on_cut, text_before
 from interpreto_mllm.adapters.generation_arguments import check_generation
 from interpreto_mllm.adapters.local import LocalAdapter
@@ -73,7 +73,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
         if given.own:
             target, answer, notes = self._own_words(input)
             return self._excerpt(target, own_call(given, answer, notes))
-        call = rendered_call(given, renderer(given, chat, self.processing))
+        call = rendered_call(given, renderer(given, chat, self.processing), opens_thoughts)
         check_characters(call.text, "target")
         return self._excerpt(self._text_target(call.text, text, input), call)
 

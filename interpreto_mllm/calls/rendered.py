@@ -35,18 +35,28 @@ class WrittenAnswer:
     span: Span
 
 
-def rendered_call(call: ToolCall, render: Render, as_text: Sequence[bool] = (False, True)) -> WrittenAnswer:
+def rendered_call(
+    call: ToolCall, render: Render, thinks: Callable[[str], bool], as_text: Sequence[bool] = (False, True)
+) -> WrittenAnswer:
     """The call as it follows the prompt, and the part of it that is scored.
 
     Args:
         call: it.
         render: renders the chat with further messages.
+        thinks: whether a prompt ends where thoughts begin.
         as_text: the ways to give arguments that are tried: as a mapping, as JSON.
 
     Raises:
-        ValueError: where the template writes no calls, or writes what comes before them in another way when one follows.
+        ValueError: where the template writes no calls, or writes what comes before them in another way when one follows; and
+            where the model's thoughts come first.
     """
     prompt = render([], True)
+    if thinks(prompt):
+        raise ValueError(
+            f"The prompt ends where the model's thoughts begin, {shown(prompt[-40:])}, and {call} would stand among them: turn "
+            "thinking off, as by Chat(..., template={'enable_thinking': False}), or give the text of the call as "
+            "Reasoned(answer=...)."
+        )
     for form in _forms(as_text):
         text = _after_prompt(call, form, render, prompt)
         if text is not None and any(piece in text for piece in _pieces(call)):

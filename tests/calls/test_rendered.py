@@ -10,6 +10,7 @@ from support.call_templates import QWEN, TEMPLATES, WRITTEN
 
 from interpreto_mllm import Chat, Contrast, ExactShapley, Granularity, KernelShap, ToolCall
 from interpreto_mllm.adapters.base import OwnAnswer
+from interpreto_mllm.adapters.calls import opens_thoughts
 from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.calls.own import own_call
 from interpreto_mllm.calls.rendered import rendered_call
@@ -32,7 +33,7 @@ def renderer(template: str) -> Any:
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_templates_write_the_call_and_its_parts_are_found(name):
     render = renderer(TEMPLATES[name])
-    written = rendered_call(OSLO, render)
+    written = rendered_call(OSLO, render, opens_thoughts)
     assert written.text == WRITTEN[name] and written.span == (0, len(written.text))
     for call, piece in {
         ToolCall("weather"): "weather",
@@ -40,23 +41,30 @@ def test_templates_write_the_call_and_its_parts_are_found(name):
         ToolCall("weather", OSLO.arguments, argument="city"): "Oslo",
         ToolCall("weather", OSLO.arguments, argument="days"): "3",
     }.items():
-        found = rendered_call(call, render)
+        found = rendered_call(call, render, opens_thoughts)
         assert found.text[slice(*found.span)] == piece
         assert found.text[: found.span[0]] == written.text[: found.span[0]]
 
 
 def test_arguments_are_found_in_their_escaped_form():
     call = ToolCall("ask", {"q": 'say "hi"\n', "z": {"a": [1]}, "w": "weather"}, argument="q")
-    found = rendered_call(call, renderer(QWEN))
+    found = rendered_call(call, renderer(QWEN), opens_thoughts)
     assert found.text[slice(*found.span)] == 'say \\"hi\\"\\n'
-    nested = rendered_call(ToolCall("ask", call.given, argument="z"), renderer(QWEN))
+    nested = rendered_call(ToolCall("ask", call.given, argument="z"), renderer(QWEN), opens_thoughts)
     assert nested.text[slice(*nested.span)] == '{"a": [1]}'
+
+
+def test_a_call_among_thoughts_is_refused():
+    opened = TEMPLATES["DeepSeek"].replace("<｜Assistant｜>{% endif %}", "<｜Assistant｜><think>\n{% endif %}")
+    with pytest.raises(ValueError, match=r"thoughts begin.*enable_thinking"):
+        rendered_call(OSLO, renderer(opened), opens_thoughts)
+    assert rendered_call(OSLO, renderer(TEMPLATES["Qwen 3"]), opens_thoughts).text == WRITTEN["Qwen 3"]
 
 
 def test_a_template_without_calls_is_refused():
     template = "{% for m in messages %}{{ m.role }}: {{ m.content or '' }}\n{% endfor %}assistant:"
     with pytest.raises(ValueError, match="does not write tool calls"):
-        rendered_call(OSLO, renderer(template))
+        rendered_call(OSLO, renderer(template), opens_thoughts)
 
 
 def test_arguments_given_as_json_are_read_and_bad_ones_refused():

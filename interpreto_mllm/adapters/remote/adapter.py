@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer, T
+from interpreto_mllm.adapters.calls import opens_thoughts
 from interpreto_mllm.adapters.cut_answers import notes_on_cut
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
@@ -182,7 +183,7 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
             call = call_made(given, self._answer(input)[0].text)
         else:
             check_offered(given, () if chat is None else chat.tools)
-        written = rendered_call(call, server_render(self.scorer, input), as_text=(True,))
+        written = rendered_call(call, server_render(self.scorer, input), opens_thoughts, as_text=(True,))
         return self.scorer.target(written.text, input).within(*written.span)
 
     def span_target(self, given: AnswerSpan, text: str, input: ModelInput) -> TextTarget:

@@ -75,4 +75,9 @@ CALLS = [
         "rank_sources says itself what a feature is",
     ),
     Row("no sources to rank", lambda: rank_sources(llama(), zoo.byte_bpe(), SKY), "There are no sources: give texts"),
+    Row(
+        "a tool call where the model's thoughts come first",
+        lambda: asked(PLAIN + "<think>\n", ToolCall("weather")),
+        "The prompt ends where the model's thoughts begin",
+    ),
 ]
