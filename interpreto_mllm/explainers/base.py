@@ -101,8 +101,8 @@ class AttributionExplainer(Reproducible):
         with self._adapter.turn():
             self._reader = reader_for(self._adapter, settings)
             self._presences = presences_for(self._adapter, perturbator, settings, self.backward_rules, self._reader.read)
-        self.reasoning = Reasoning(self._adapter, self._reader, settings.progress, self._presences is not None)
         self._unfinished = Unfinished()
+        self.reasoning = Reasoning(self._adapter, self._reader, settings.progress, self._unfinished, self._presences)
 
     def __call__(
         self,
@@ -163,6 +163,7 @@ class AttributionExplainer(Reproducible):
                         self._result(run, choice, spent, earlier.notes)
                         for run, choice, earlier in zip(runs, choices, known, strict=True)
                     ]
+                self._unfinished.finish()
                 return timed(found, watch.stages)
             except BaseException:
                 self._unfinished.keep(runs)

@@ -11,11 +11,13 @@ import torch
 from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.adapters.generating import DEFAULT_MAX_THOUGHTS
+from interpreto_mllm.adapters.presences import Presences
 from interpreto_mllm.adapters.remote.adapter import RemoteAdapter, RemoteRespondingAdapter
 from interpreto_mllm.adapters.remote.thoughts import RawWriter
 from interpreto_mllm.adapters.responding import LocalRespondingAdapter, RespondingAdapter
 from interpreto_mllm.core.which import about
 from interpreto_mllm.explainers.served_thoughts import NO_TOTAL, raw_writer, served_total
+from interpreto_mllm.explainers.unfinished import Unfinished
 from interpreto_mllm.games.targets import Contrast, per_input
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -61,13 +63,15 @@ class Reasoning:
         adapter: of the model.
         reader: of its prompts.
         progress: show a progress bar while the model thinks.
-        gradients: whether gradients are taken, which thoughts that are written anew have none of.
+        unfinished: keeps thoughts of an interrupted call.
+        presences: where gradients are taken, which thoughts that are written anew have none of.
     """
 
     adapter: ModelAdapter[Any]
     reader: PromptReader
     progress: bool
-    gradients: bool = False
+    unfinished: Unfinished
+    presences: Presences | None = None
 
     def asked(self, inputs: Any, targets: Any) -> list[Asked]:
         """The prompt of each input and its targets, with thoughts resolved; an error says which input it is about."""
@@ -145,7 +149,7 @@ class Reasoning:
         """
         causal, marks = self.causal(), self.marks(target)
         opened = self._opened(prompt, marks)
-        if self.gradients and target.effect == "total":
+        if self.presences is not None and target.effect == "total":
             raise ValueError(
                 "Thoughts that are written anew have no gradients: use effect='direct', or a method that evaluates coalitions, "
                 "such as KernelShap."
@@ -273,6 +277,7 @@ class Reasoning:
         if isinstance(causal, RawWriter):
             raise ValueError(NO_TOTAL)
         thinker = causal.thinker(self.marks(target), self._most(prompt, target), target.repeats, self.progress)
+        thinker.known = self.unfinished.thoughts((thinker.content, self._whole(prompt).key))
         return Rethinking(prompt, thinker, tuple(ids[: written.first]), tuple(ids[written.closing : stop])), scored
 
     @staticmethod

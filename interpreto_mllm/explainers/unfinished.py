@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from threading import get_ident
 
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.evaluation.run import Run
 from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.thoughts.thinker import Thought
 
 
 class Unfinished:
@@ -25,6 +26,7 @@ class Unfinished:
     def __init__(self) -> None:
         self._of_threads: dict[int, list[Evaluations] | None] = {}
         self._intermediate: dict[int, dict[bytes, Response]] = {}
+        self._thoughts: dict[int, dict[Hashable, dict[bytes, tuple[Thought, ...]]]] = {}
 
     def begin(self) -> None:
         """A call begins in this thread."""
@@ -34,6 +36,14 @@ class Unfinished:
     def keep(self, runs: Sequence[Run[ModelGame]]) -> None:
         """The call of this thread was interrupted after these runs had come so far."""
         self._of_threads[get_ident()] = [_evaluations(run) for run in runs]
+
+    def finish(self) -> None:
+        """The call of this thread was not interrupted."""
+        self._thoughts.pop(get_ident(), None)
+
+    def thoughts(self, of: Hashable) -> dict[bytes, tuple[Thought, ...]]:
+        """Those that coalitions of one prompt led to in this thread's call, for one that goes on after an interruption."""
+        return self._thoughts.setdefault(get_ident(), {}).setdefault(of, {})
 
     @property
     def evaluations(self) -> list[Evaluations] | None:

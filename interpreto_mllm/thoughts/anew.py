@@ -81,10 +81,7 @@ class Rethinking:
     @property
     def content(self) -> str:
         """How thoughts are written, equal for equal games."""
-        marks, thinker = self.thinker.marks, self.thinker
-        begun = describe((self.lead, self.close))
-        how = hashed(marks.start, marks.end, begun, thinker.settings)
-        return f"anew, up to {thinker.limit} tokens, {thinker.repeats} times, {how}"
+        return f"{self.thinker.content} {hashed(describe((self.lead, self.close)))}"
 
     def inputs_for(self, coalitions: Bool[Tensor, "p n"]) -> list[list[ModelInput]]:
         begun = self.begun(coalitions)

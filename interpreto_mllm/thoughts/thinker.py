@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from interpreto_mllm.core.fingerprint import hashed
 from interpreto_mllm.core.progress import progress_bar
 from interpreto_mllm.engine.queries import END_PADDING, Generate, Generator
 from interpreto_mllm.engine.turns import in_turns
@@ -36,6 +37,9 @@ class Thinker:
         settings: of generation, as text.
         repeats: thoughts drawn for each input.
         progress: show a progress bar when that takes longer than a moment.
+
+    Attributes:
+        known: the thoughts about each input, by its key; new ones are added as they come.
     """
 
     def __init__(
@@ -52,6 +56,12 @@ class Thinker:
         self.generator, self.model, self.tokenizer, self.marks = generator, model, tokenizer, marks
         self.limit, self.settings, self.repeats, self.progress = limit, settings, repeats, progress
         self.known: dict[bytes, tuple[Thought, ...]] = {}
+
+    @property
+    def content(self) -> str:
+        """How it thinks, equal for equal thoughts."""
+        how = hashed(self.marks.start, self.marks.end, self.settings)
+        return f"anew, up to {self.limit} tokens, {self.repeats} times, {how}"
 
     @property
     def cut(self) -> int:
@@ -87,8 +97,9 @@ class Thinker:
                 for index, row in zip(indices, generated.ids.tolist(), strict=True):
                     thoughts = drawn.setdefault(queries[index].input.key, {})
                     thoughts[queries[index].draw] = self._thought([token for token in row if token != END_PADDING])
+                    if len(thoughts) == self.repeats:
+                        self.known[queries[index].input.key] = tuple(thoughts[draw] for draw in range(self.repeats))
                 advance(len(indices))
-        self.known |= {key: tuple(each[draw] for draw in range(self.repeats)) for key, each in drawn.items()}
 
     def _thought(self, ids: list[int]) -> Thought:
         """What was generated, up to the end of the thoughts."""

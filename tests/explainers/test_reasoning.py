@@ -15,6 +15,7 @@ from support.zoo import CHAT, SMALL, byte_bpe
 
 from interpreto_mllm import (
     Attribution,
+    Callback,
     Chat,
     Contrast,
     Drop,
@@ -36,6 +37,7 @@ from interpreto_mllm import (
 )
 from interpreto_mllm.similarity import TfIdf
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
+from interpreto_mllm.thoughts.thinker import Thinker
 
 PROMPT = ["The sky is blue.", "What is the sea?"]
 CHAT_PROMPT = [{"role": "user", "content": " ".join(PROMPT)}]
@@ -389,3 +391,62 @@ def test_tools_and_documents_are_features_beside_thoughts() -> None:
     target = Reasoned(effect="total", max_tokens=4, thoughts=THOUGHTS, answer=ANSWER)
     [result] = KernelShap(model, tokenizer, budget=24, **options)(chat, target)
     assert (result.effect, result.n) == ("total", game.n - 2)
+
+
+class Stop(Callback):
+    """Ends a call after so many batches."""
+
+    def __init__(self, after: int):
+        self.left = after
+
+    def on_batch(self, *_: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_thoughts_of_an_interrupted_call_are_not_written_again(monkeypatch: Any) -> None:
+    target = Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=LIMIT)
+    written: list[int] = []
+    think = Thinker._think
+    monkeypatch.setattr(Thinker, "_think", lambda self, inputs: (written.append(len(inputs)), think(self, inputs))[1])
+    [whole] = ExactShapley(*thinking(), batch_size=1, **OPTIONS)(CHAT_PROMPT, target)
+    assert sum(written) == 4
+    explainer = ExactShapley(*thinking(), batch_size=1, callbacks=[stop := Stop(3)], **OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        explainer(CHAT_PROMPT, target)
+    assert sum(written) == 8
+    stop.left = 100
+    [rest] = explainer(CHAT_PROMPT, target, evaluations=explainer.unfinished)
+    assert sum(written) == 8
+    assert torch.equal(rest.attributions, whole.attributions)
+
+
+def test_marks_of_several_tokens_end_thoughts_too() -> None:
+    """The model stops where a mark has been written in whole; what it goes on with is no part of the thought."""
+    _, tokenizer = thinking()
+    torch.manual_seed(0)
+    model = Scripted(thinking()[0].config).eval()
+    model.says = ids_of("The sea is green. [/T] green</s>")
+    model.begin = len(ids_of("the sky is blue") + ids_of("[T]"))
+    target = Reasoned(effect="total", thoughts="x", answer="green", marks=ThoughtMarks("[T]", "[/T]", ""), max_tokens=30)
+    game = ExactShapley(model, tokenizer, occlusion=Replace("_"), **OPTIONS).game("the sky is blue", target)
+    [[full]] = game.inputs(torch.ones(1, 1, dtype=torch.bool))
+    assert tokenizer.decode(full.ids) == "the sky is blue[T]The sea is green.[/T]"
+    assert not any("cut" in note for note in game.notes)
+
+
+class Scripted(hf.LlamaForCausalLM):
+    """Writes a text after so many tokens, whatever they are."""
+
+    says: list[int]
+    begin: int
+
+    def forward(self, input_ids: Any = None, **others: Any) -> Any:
+        cache = others.get("past_key_values")
+        read = 0 if cache is None else cache.get_seq_length()
+        output = super().forward(input_ids, **others)
+        for place in range(input_ids.shape[1]):
+            said = min(max(read + place + 1 - self.begin, 0), len(self.says) - 1)
+            output.logits[:, place, self.says[said]] += 1000
+        return output
