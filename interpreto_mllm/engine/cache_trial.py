@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from jaxtyping import Float
@@ -27,6 +27,37 @@ Values = Callable[[Sequence[Leaf]], Float[Tensor, "b t"]]
 
 ROWS = 3
 """Prefixes that are read side by side in a trial."""
+
+
+SLACK = 1.125
+"""How much longer than those of a trial rows may be, where no setting of the model is a length between."""
+
+
+def holds_for(model: Any, tried: int, length: int) -> bool:
+    """Whether what a trial with rows of one length found holds for another length.
+
+    Example:
+        >>> from interpreto_mllm.testbed import load_recall
+        >>> model = load_recall()[0]
+        >>> holds_for(model, 100, 90), holds_for(model, 100, 110), holds_for(model, 100, 120)
+        (True, True, False)
+        >>> holds_for(model, model.config.hidden_size - 1, model.config.hidden_size)
+        False
+    """
+    if length <= tried:
+        return True
+    return length <= SLACK * tried and not any(tried < number <= length for number in _numbers(model.config.to_dict()))
+
+
+def _numbers(settings: Any) -> Iterator[int]:
+    """All whole numbers of a config and of its parts."""
+    if isinstance(settings, int):
+        yield settings
+    elif isinstance(settings, dict):
+        yield from _numbers(list(settings.values()))
+    elif isinstance(settings, (list, tuple)):
+        for part in settings:
+            yield from _numbers(part)
 
 
 class CacheTrial:

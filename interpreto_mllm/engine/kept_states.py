@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,9 @@ from jaxtyping import Int
 
 from interpreto_mllm.engine.cache import CacheRow, join
 from interpreto_mllm.engine.ragged_cache import holds_every_position
+
+ROUNDS = 4
+"""Rounds whose longest prompt is remembered."""
 
 
 @dataclass(eq=False)
@@ -44,6 +48,15 @@ class KeptStates:
     def __init__(self, positions: int):
         self.positions = positions
         self._kept: list[_Kept] = []
+        self._read: deque[Int[np.ndarray, "_"]] = deque(maxlen=ROUNDS)
+
+    def note(self, symbols: Int[np.ndarray, "_"]) -> None:
+        """These were read in a round, the longest of it."""
+        self._read.append(symbols)
+
+    def read_before(self, symbols: Int[np.ndarray, "_"]) -> int:
+        """How many of these began one of the last rounds' longest prompts too."""
+        return max((_common(read, symbols) for read in self._read), default=0)
 
     @property
     def held(self) -> int:
@@ -76,10 +89,15 @@ class KeptStates:
     @staticmethod
     def _shared(kept: _Kept, symbols: Int[np.ndarray, "_"]) -> int:
         """How much of these symbols the row has read and can be gone on from."""
-        length = min(kept.row.length, len(symbols))
-        differs = np.flatnonzero(kept.symbols[:length] != symbols[:length])
-        shared = int(differs[0]) if len(differs) else length
+        shared = _common(kept.symbols, symbols)
         return 0 if kept.whole_only and shared < kept.row.length else shared
+
+
+def _common(one: Int[np.ndarray, "_"], other: Int[np.ndarray, "_"]) -> int:
+    """How many symbols both begin with."""
+    length = min(len(one), len(other))
+    differs = np.flatnonzero(one[:length] != other[:length])
+    return int(differs[0]) if len(differs) else length
 
 
 def cropped(cached: CacheRow, length: int) -> CacheRow:

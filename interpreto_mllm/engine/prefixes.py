@@ -56,6 +56,11 @@ def plan_prefixes(sequences: Sequence[Int[np.ndarray, "_"]], batch_size: int, fo
     return min(plans, key=lambda plan: _cost(plan, lengths, batch_size, forward_cost))
 
 
+def plain_plan(rows: int) -> Node:
+    """A plan in which nothing is shared."""
+    return Node(0, 0, leaves=list(range(rows)))
+
+
 class PrefixOrder:
     """Sequences in sorted order, in which those with a common prefix are neighbours.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches, Grouping, out_of_memory
 from interpreto_mllm.engine.cache import CacheRow, cached_length, join
-from interpreto_mllm.engine.cache_trial import Branch, CacheTrial, Leaf, Values
+from interpreto_mllm.engine.cache_trial import Branch, CacheTrial, Leaf, Values, holds_for
 from interpreto_mllm.engine.call import PerCall, in_call, within_block
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.device import input_device
@@ -25,7 +25,7 @@ from interpreto_mllm.engine.kept_states import KeptStates
 from interpreto_mllm.engine.memory import Memory, batch_tokens
 from interpreto_mllm.engine.prefix_reader import PrefixReader
 from interpreto_mllm.engine.prefix_walk import PrefixWalk, leaves_under
-from interpreto_mllm.engine.prefixes import Node, plan_prefixes
+from interpreto_mllm.engine.prefixes import Node, plain_plan, plan_prefixes
 from interpreto_mllm.engine.probes import gathers_logits, keeps_chosen_logits
 from interpreto_mllm.engine.queries import Row
 from interpreto_mllm.engine.rounding import excess, quantises_inputs, tolerance
@@ -149,22 +149,27 @@ class CausalRunner:
         if self.may_continue and (len(rows) > 1 or lasting is not None):
             root = plan_prefixes(symbols, self.batches.size, self.batches.forward_tokens) if len(rows) > 1 else plain_plan(1)
             if lasting is not None:
-                self._plan_ahead(root, lasting)
+                self._plan_ahead(root, lasting, self._reuses(rows))
             if root.children:
                 self._try_caches(root, rows, values)
             if self.may_continue:
                 return root
         return plain_plan(len(rows))
 
-    def _plan_ahead(self, root: Node, symbols: Sequence[Int[np.ndarray, "_"]]) -> None:
-        """Let the longest row that shares nothing in this round have a prefix, as later rounds may share it."""
+    def _reuses(self, rows: Sequence[Row]) -> bool:
+        """Whether caches of earlier rounds are known to be continued exactly by such rows."""
+        return bool(self._continues and self._tried_length and holds_for(self.model, self._tried_length, _longest(rows)))
+
+    def _plan_ahead(self, root: Node, symbols: Sequence[Int[np.ndarray, "_"]], reuses: bool) -> None:
+        """Let the longest row that shares nothing in this round have a prefix, where it goes like one of an earlier round."""
+        least, kept = AHEAD * self.batches.forward_tokens, self._kept.value
         leaf = max(root.leaves, key=lambda leaf: len(symbols[leaf]), default=None)
-        if leaf is None:
-            return
-        known = self._kept.value.longest(symbols[leaf][:-1])
-        if len(symbols[leaf]) - cached_length(known) > AHEAD * self.batches.forward_tokens:
-            root.leaves.remove(leaf)
-            root.children.append(Node(len(symbols[leaf]) - 1, leaf, leaves=[leaf]))
+        if leaf is not None and kept.read_before(symbols[leaf]) > least:
+            known = kept.longest(symbols[leaf][:-1]) if reuses else None
+            if len(symbols[leaf]) - cached_length(known) > least:
+                root.leaves.remove(leaf)
+                root.children.append(Node(len(symbols[leaf]) - 1, leaf, leaves=[leaf]))
+        kept.note(max(symbols, key=len))
 
     def without_caches(self, error: Exception) -> bool:
         """Go on by plain forwards after an error of a faster way; False where there was none, or memory is out."""
@@ -202,8 +207,7 @@ class CausalRunner:
         """
         lasting = self.inputs.lasting(rows, symbols) if in_call() else None
         root = self.plan(rows, symbols, values, lasting)
-        reuses = lasting is not None and self.may_continue and _longest(rows) <= self._tried_length
-        kept = self._kept.value if reuses else KeptStates(0)
+        kept = self._kept.value if lasting is not None and self._reuses(rows) else KeptStates(0)
         reader = PrefixReader(lambda nodes: self.extend(nodes, rows), lasting or symbols, kept, self.batches.forward_tokens)
         room, together = self.memory.kept_positions - kept.held, BATCHES_OF_PREFIXES * self.batches.size
         yield from PrefixWalk(reader.extend, reader.resume, room, together).leaves(root)
@@ -292,8 +296,3 @@ class CausalRunner:
 
 def _longest(rows: Sequence[Row]) -> int:
     return max(len(row.input.ids) + len(row.continuation) for row in rows)
-
-
-def plain_plan(rows: int) -> Node:
-    """A plan in which nothing is shared."""
-    return Node(0, 0, leaves=list(range(rows)))
