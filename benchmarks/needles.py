@@ -3,10 +3,10 @@
     python benchmarks/sources.py --needles 20 100 400 [--contexts 8] [--out FOLDER]
 
 Among n short sentences one, the needle, answers the question; kept are contexts in which SmolLM2-135M-Instruct answers right.
-The sentences are the features, under Drop(). Measured for each method, with n evaluations, 100 at most: whether the needle
-comes first, or among the first three; the fall of the answer's log-probability without the strongest one and three; the rank
-correlation with held-out values of coin flips (LDS); tokens that the model reads, also as a share of those of one plain forward
-per evaluation; and CPU seconds.
+The sentences are the features, under Drop(). Measured for each method, with n evaluations, 28 at least and 100 at most: whether
+the needle comes first, or among the first three; the fall of the answer's log-probability without the strongest one and three;
+the rank correlation with held-out values of coin flips (LDS); tokens that the model reads, also as a share of those of a plain
+forward for each evaluation, and of a forward of the whole prompt for each; and CPU seconds.
 
 Beside `ScreenedShapley`: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, and TokenSHAP's mean
 with a sentence minus the mean without it, over ContextCite's coin flips. Every round of evaluations is kept in the folder
@@ -148,7 +148,8 @@ def logits(values: Tensor) -> Tensor:
 def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[tuple[str, Attribution, Rounds]]:
     """Each method's result, and its rounds."""
     n, tokens = game.n, len(game.question.labels)
-    options: dict[str, Any] = {"n_features": n, "progress": False, "budget": min(n, most)}
+    budget = max(min(n, most), ScreeningPerturbator().minimum_budget(n))
+    options: dict[str, Any] = {"n_features": n, "progress": False, "budget": budget}
     rounds = Rounds(game, folder / "screened.jsonl", n)
     yield OURS, play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds
     if alone:
@@ -181,7 +182,8 @@ def measure(game: ModelGame, needle: Needle, folder: Path, most: int, alone: boo
             record[f"drop@{k}"] = float(judging(full) - judging(without))
             record[f"top-{k}"] = float(needle.place in order[:k].tolist())
         record["lds"] = float("nan") if alone else spearman(truth, held_out.double() @ scores)
-        record |= {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
+        queries: Any = game.queries(full)
+        record |= {"whole": queries[0][0].length} | {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
         yield record
 
 
@@ -194,6 +196,9 @@ COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
     "evaluations": lambda some: f"{statistics.fmean(one['evaluations'] for one in some):.0f}",
     "tokens": lambda some: f"{statistics.fmean(one['tokens'] for one in some):,.0f}",
     "of plain forwards": lambda some: f"{sum(one['tokens'] for one in some) / sum(one['plain'] for one in some):.0%}",
+    "of whole prompts": lambda some: (
+        f"{statistics.fmean(one['tokens'] / one['evaluations'] / one['whole'] for one in some):.0%}"
+    ),
     "CPU seconds": lambda some: f"{statistics.fmean(one['seconds'] for one in some):.0f}",
 }
 

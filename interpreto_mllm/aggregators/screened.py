@@ -10,6 +10,7 @@ from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.gaussian_process import GaussianProcessAggregator
 from interpreto_mllm.aggregators.requirements import require
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
+from interpreto_mllm.aggregators.sums import Sums
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 
@@ -53,13 +54,13 @@ class ScreenedAggregator(Aggregator):
         kept = kept_features(evaluations)
         t, n = evaluations.values.shape[1], evaluations.n
         scores, errors = torch.zeros(2, t, n, dtype=torch.float64)
-        if kept.any():
-            inner = GaussianProcessAggregator().aggregate(settled(evaluations))
+        inner = GaussianProcessAggregator().aggregate(settled(evaluations)) if kept.any() else None
+        if inner is not None:
             scores[:, kept] = inner.attributions
-            errors[:, kept] = torch.zeros_like(inner.attributions) if inner.standard_errors is None else inner.standard_errors
-        chains = [_steps(evaluations, kept & bool(number)) for number in range(2 if kept.any() else 1)]
-        gains = torch.stack([gain for gain, _ in chains])
-        sizes = torch.stack([size for _, size in chains])
+            errors[:, kept] = 0.0 if inner.standard_errors is None else inner.standard_errors
+        chains = [_steps(evaluations, kept & bool(number)) for number in range(1 if inner is None else 2)]
+        gains = torch.stack([gained for gained, _ in chains])
+        sizes = torch.stack([(added.sum(1) @ added).clamp_min(1) for _, added in chains])
         largest, alike = gains.abs().amax(0), (gains > 0).all(0) | (gains < 0).all(0)
         single = torch.where((sizes == 1).all(0), largest, 0.0)
         floor = SCREENED_SHARE * torch.maximum(scores.abs().amax(1), single.amax(1))
@@ -69,7 +70,9 @@ class ScreenedAggregator(Aggregator):
         errors = torch.where(kept, errors, torch.maximum(alone, spread[:, None]))
         mass = float((evaluations.full - evaluations.empty - scores.sum(1)).abs().max())
         note = f"Screening kept {int(kept.sum())} of {n} features; {mass:.3g} of v(N) − v(∅) was screened out{_most(t)}."
-        return Estimate(scores, errors if kept.any() else None, notes=(note,))
+        if inner is None:
+            return Estimate(scores, notes=(note,))
+        return Estimate(scores, errors, sums=_sums(inner, kept, errors, chains[0][1]), notes=(note,))
 
 
 def kept_features(evaluations: Evaluations) -> Bool[Tensor, "n"]:
@@ -104,17 +107,34 @@ def _settled_rows(evaluations: Evaluations) -> Int[Tensor, "u"]:
     return torch.cat([torch.ones(1, dtype=torch.int64), evaluations.draws[evaluations.chains == -1]]).unique()
 
 
-def _steps(evaluations: Evaluations, start: Bool[Tensor, "n"]) -> tuple[Float[Tensor, "t n"], Float[Tensor, "n"]]:
-    """Of each feature that joins in the chain from this coalition: what its group gains for each target, and its size."""
+def _steps(evaluations: Evaluations, start: Bool[Tensor, "n"]) -> tuple[Float[Tensor, "t n"], Float[Tensor, "steps n"]]:
+    """Of each feature that joins in the chain from this coalition, what its group gains for each target; and all groups."""
     for number in evaluations.chains.unique().tolist():
         rows = evaluations.draws[evaluations.chains == number].unique()
         rows = rows[evaluations.coalitions[rows].sum(1).argsort()]
         coalitions = evaluations.coalitions[rows]
         if number >= 0 and coalitions[0].equal(start):
             added = (coalitions[1:] & ~coalitions[:-1]).double()
-            sizes = torch.where(added.any(0), added.sum(1) @ added, 1.0)
-            return evaluations.values[rows].double().diff(dim=0).T @ added, sizes
-    return torch.zeros(evaluations.values.shape[1], evaluations.n, dtype=torch.float64), torch.ones(evaluations.n).double()
+            return evaluations.values[rows].double().diff(dim=0).T @ added, added
+    t, n = evaluations.values.shape[1], evaluations.n
+    return torch.zeros(t, n, dtype=torch.float64), torch.zeros(0, n, dtype=torch.float64)
+
+
+def _sums(
+    inner: Estimate, kept: Bool[Tensor, "n"], errors: Float[Tensor, "t n"], groups: Float[Tensor, "steps n"]
+) -> Sums | None:
+    """Standard errors of sums: those of kept features, and those of groups that have a part in them, as if independent."""
+    exact = inner.standard_errors is None or not inner.standard_errors.any()
+    if inner.sums is None and not exact:
+        return None
+    of_groups = (errors[:, None] * groups).amax(2)
+
+    def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
+        touched = (groups @ members.double() > 0).double()
+        settled = torch.zeros(1) if exact or inner.sums is None else inner.sums(members[kept].double())
+        return (settled.square() + of_groups.square() @ touched).sqrt()
+
+    return sums
 
 
 def _spread(gains: Float[Tensor, "chains t n"], sizes: Float[Tensor, "chains n"]) -> Float[Tensor, "t"]:

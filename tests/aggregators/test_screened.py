@@ -8,6 +8,7 @@ from support.games import dense_game, exact_shapley
 
 from interpreto_mllm import Attribution, TopK
 from interpreto_mllm.aggregators import KernelAggregator, OwenAggregator, ScreenedAggregator
+from interpreto_mllm.aggregators.aggregate import aggregate
 from interpreto_mllm.aggregators.screened import kept_features
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import ExactPerturbator, KernelPerturbator, ScreeningPerturbator
@@ -70,6 +71,19 @@ def test_intervals_hold_what_features_are_worth():
         assert float(held.double().mean()) >= 0.95, (n, seed)
         strong = worth.abs() > 0.3
         assert set(strong.nonzero()[:, 0].tolist()) <= set(kept_features(result.evaluations).nonzero()[:, 0].tolist())
+
+
+def test_errors_of_sums_are_those_of_kept_features_and_of_the_groups_they_touch():
+    game, _ = strong_and_weak(100, 1)
+    result = played(game, 100, budget=120)
+    sums = aggregate(result.evaluations, ScreenedAggregator()).sums
+    assert sums is not None and result.standard_errors is not None
+    torch.testing.assert_close(sums(torch.eye(100, dtype=torch.float64)), result.standard_errors)
+    kept, first = kept_features(result.evaluations), int((~kept_features(result.evaluations)).nonzero()[0])
+    some = kept.double()
+    some[first] = 1
+    alone = sums(kept.double()[:, None])
+    torch.testing.assert_close(sums(some[:, None]), (alone.square() + result.standard_errors[:, first].square()).sqrt())
 
 
 def test_groups_that_there_is_no_budget_to_open_keep_their_value():

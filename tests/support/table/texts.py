@@ -29,6 +29,7 @@ from interpreto_mllm import (
     Occlusion,
     PermutationShapley,
     Replace,
+    ScreenedShapley,
     Sobol,
     StopPhrases,
     Template,
@@ -69,6 +70,7 @@ def text_methods() -> list[Case]:
         ),
         text("GaussianProcessShapley", GaussianProcessShapley, budget=40, sensitive=ADAPTIVE),
         text("HierarchicalShapley", HierarchicalShapley, budget=40, sensitive=ADAPTIVE),
+        text("ScreenedShapley", ScreenedShapley, budget=40, sensitive=ADAPTIVE),
         text(
             "HierarchicalShapley, given groups",
             HierarchicalShapley,
