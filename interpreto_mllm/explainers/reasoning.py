@@ -18,7 +18,7 @@ from interpreto_mllm.adapters.responding import LocalRespondingAdapter, Respondi
 from interpreto_mllm.core.which import about
 from interpreto_mllm.explainers.served_thoughts import NO_TOTAL, raw_writer, served_total
 from interpreto_mllm.explainers.unfinished import Unfinished
-from interpreto_mllm.games.targets import Contrast, per_input
+from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.prompts.chat import is_chat
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
@@ -292,7 +292,7 @@ class Reasoning:
 
     def _scored(self, target: Reasoned, written: Written) -> tuple[int, Sequence[Any]]:
         """The first token that is asked about, and the targets."""
-        if isinstance(target.answer, Contrast) and target.part == "answer":
+        if not isinstance(target.answer, str | None) and target.part == "answer":
             return len(written.tokens.ids), [target.answer]
         start, end = written.tokens_of(written.span_of(target.part))
         ids = written.tokens.ids[start:end].tolist()

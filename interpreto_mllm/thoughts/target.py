@@ -27,7 +27,7 @@ class Reasoned:
             characters of the whole response. Of a span within the thoughts only what comes before it is a feature.
         effect: "direct" or "total".
         thoughts: the thoughts to hold fixed; the model's own when None. Total effects need none.
-        answer: the answer, a text, or a `Contrast` of two; the model's own when None.
+        answer: the answer, a text, a `ToolCall`, or a `Contrast` of two; the model's own when None.
         by: what a feature of the thoughts is: sentences by default.
         marks: what the model writes around its thoughts, where neither its chat template nor its tokenizer shows it.
         max_tokens: the most tokens of thoughts: 256 by default, or as many as the context has room for. Thoughts of a coalition

@@ -31,6 +31,7 @@ from interpreto_mllm import (
     ResponseSimilarity,
     Template,
     ThoughtMarks,
+    ToolCall,
     Trace,
     WholeImage,
     trace,
@@ -187,6 +188,32 @@ def test_two_answers_are_told_apart_after_the_same_thoughts() -> None:
     [green], [blue] = (explainer(CHAT_PROMPT, Reasoned(thoughts=THOUGHTS, answer=one)) for one in ("green", "blue"))
     difference = green.span().attributions - blue.span().attributions
     assert contrast.attributions.tolist() == [pytest.approx(difference[0].tolist(), abs=1e-4)]
+
+
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_a_call_after_thoughts_is_an_answer(effect: Any) -> None:
+    """Scored as the template writes it, behind the thoughts; so is one of its arguments."""
+    model, tokenizer = thinking()
+    tokenizer = copy.deepcopy(tokenizer)
+    writes = "{% for c in m.tool_calls or [] %}{{ c.function.name }}({{ c.function.arguments.city }}){% endfor %}"
+    tokenizer.chat_template = tokenizer.chat_template.replace("{{ m.content }}", "{{ m.content or '' }}" + writes)
+    explainer = ExactShapley(model, tokenizer, **OPTIONS)
+    call = ToolCall("look", {"city": "Paris"}, argument="city")
+    values: list[float] = []
+    for answer in (
+        call,
+        ToolCall("look", {"city": "Paris"}),
+        Contrast(call, ToolCall("look", {"city": "sea"}, argument="city")),
+    ):
+        game = explainer.game(CHAT_PROMPT, Reasoned(effect=effect, thoughts=THOUGHTS, answer=answer, max_tokens=3))
+        values.append(float(game(torch.ones(1, game.n, dtype=torch.bool)).sum()))
+    [[full]] = game.inputs(torch.ones(1, game.n, dtype=torch.bool))
+    ids = full.ids.tolist()
+    assert "<think>" in tokenizer.decode(ids)
+    before = ids_of("look(")
+    assert values[0] == pytest.approx(log_probability([*ids, *before], ids_of("Paris")), abs=2e-4)
+    assert values[1] == pytest.approx(log_probability(ids, ids_of("look(Paris)")), abs=2e-4)
+    assert values[2] == pytest.approx(values[0] - log_probability([*ids, *before], ids_of("sea")), abs=4e-4)
 
 
 def test_thoughts_are_cut_into_words_and_pinned_by_filters() -> None:
