@@ -181,3 +181,25 @@ def _schema(one: Any) -> dict[str, Any]:
             f"The function {getattr(one, '__name__', one)!r} cannot be described to the model: {error} Give its arguments "
             "types and a docstring with an 'Args:' section, or give its JSON schema."
         ) from error
+
+
+def with_arguments_as_text(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The messages with the arguments of their calls as JSON, for templates that add them to a text, as DeepSeek's do.
+
+    Example:
+        >>> with_arguments_as_text([{"tool_calls": [{"function": {"name": "clock", "arguments": {"zone": "CET"}}}]}])
+        [{'tool_calls': [{'function': {'name': 'clock', 'arguments': '{"zone": "CET"}'}}]}]
+    """
+    return [
+        {**message, "tool_calls": [_as_text(call) for call in message["tool_calls"]]} if message.get("tool_calls") else message
+        for message in messages
+    ]
+
+
+def _as_text(call: dict[str, Any]) -> dict[str, Any]:
+    function, path = function_of(call)
+    given = function.get("arguments")
+    if not isinstance(given, Mapping):
+        return call
+    told = {**function, "arguments": json.dumps(given, ensure_ascii=False)}
+    return {**call, "function": told} if path else told

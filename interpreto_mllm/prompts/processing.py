@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from interpreto_mllm.chats.tools import with_arguments_as_text
 from interpreto_mllm.media.encoded import Encoded
 from interpreto_mllm.media.read_video import Sampler
 from interpreto_mllm.media.state import State, tensors_of
@@ -122,7 +123,9 @@ class Processing:
         try:
             return str(self.templater.apply_chat_template(messages, tokenize=False, add_generation_prompt=ended, **fields))
         except Exception as error:  # a template fails in its own ways on what it does not expect
-            raise ValueError(f"The chat template cannot write this chat: {error}") from error
+            if (texts := with_arguments_as_text(messages)) == messages:
+                raise ValueError(f"The chat template cannot write this chat: {error}") from error
+        return self.chat(texts, generation_prompt, fields)
 
     @cached_property
     def rate(self) -> int | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+import regex
 from support import zoo
-from support.call_templates import QWEN, TEMPLATES, WRITTEN
+from support.call_templates import DEEPSEEK, LLAMA, QWEN, TEMPLATES, WRITTEN
+from support.quick import each
 
 from interpreto_mllm import Chat, Contrast, ExactShapley, Granularity, KernelShap, ToolCall
 from interpreto_mllm.adapters.base import OwnAnswer
@@ -165,3 +168,26 @@ def test_the_models_own_call_is_scored_in_its_own_answer(llama: Any, monkeypatch
         assert own.values.equal(whole.values[:, rows]) and "".join(own.targets) == "".join(
             whole.targets[row] for row in rows
         ).removeprefix(" ")
+
+
+MARKS = [*regex.findall("<[|｜][^|｜]*[|｜]>", QWEN + LLAMA + DEEPSEEK), "<tool_call>", "</tool_call>", "[TOOL_CALLS]"]
+    *("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|im_start|>", "<|im_end|>"),
+    *regex.findall("<｜[^｜]*｜>", DEEPSEEK),
+]
+
+
+@pytest.mark.parametrize("name", each([*TEMPLATES], ["DeepSeek"]))
+def test_calls_are_scored_where_the_tags_are_special_tokens(llama: Any, name: str) -> None:
+    """The chat before holds a call, too, which DeepSeek's template takes as text alone."""
+    model, tokenizer = copy.deepcopy(llama[0]), zoo.byte_bpe()
+    tokenizer.add_special_tokens({"additional_special_tokens": [*dict.fromkeys(MARKS)]})
+    model.resize_token_embeddings(len(tokenizer))
+    tokenizer.chat_template = TEMPLATES[name]
+    called = {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "id": "callBBBB1", "function": {}}]}
+    called["tool_calls"][0]["function"] = {"name": "clock", "arguments": {"zone": "CET"}}
+    explainer = KernelShap(model, tokenizer, granularity=Granularity.TURN, progress=False)
+    whole = explainer.game([*CHAT, called, *CHAT], OSLO).question
+    assert "".join(whole.labels) == WRITTEN[name]
+    assert (name == "Llama") != bool({*whole.targets[0].ids} & {*tokenizer.all_special_ids})
+    city = explainer.game([*CHAT, called, *CHAT], ToolCall("weather", OSLO.given, argument="city")).question
+    assert "".join(city.labels) == "Oslo" and city.targets[0].ids == whole.targets[0].ids
