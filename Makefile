@@ -25,7 +25,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.docs: .venv/.runtime
-	$(PIP) -e '.[docs]'
+	$(PIP) -e '.[docs,image,audio]'
 	@touch $@
 
 .venv/.bench: .venv/.runtime
