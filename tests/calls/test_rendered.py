@@ -171,9 +171,6 @@ def test_the_models_own_call_is_scored_in_its_own_answer(llama: Any, monkeypatch
 
 
 MARKS = [*regex.findall("<[|｜][^|｜]*[|｜]>", QWEN + LLAMA + DEEPSEEK), "<tool_call>", "</tool_call>", "[TOOL_CALLS]"]
-    *("<tool_call>", "</tool_call>", "[TOOL_CALLS]", "<|im_start|>", "<|im_end|>"),
-    *regex.findall("<｜[^｜]*｜>", DEEPSEEK),
-]
 
 
 @pytest.mark.parametrize("name", each([*TEMPLATES], ["DeepSeek"]))
