@@ -121,7 +121,7 @@ def test_of_many_features_triples_are_sought_among_those_of_the_strongest_pairs(
 
 
 @pytest.mark.parametrize("perturbator", [ActivePerturbator(), KernelPerturbator(), BernoulliPerturbator(paired=False)])
-@pytest.mark.parametrize("index", ["SII", "STII", "BII"])
+@pytest.mark.parametrize("index", ["SII", "STII"])
 def test_triples_of_a_sample_are_near_and_know_how_near(perturbator, index):
     n = 8
     game = threes(n)
