@@ -145,7 +145,7 @@ def logit_of_product(logits: Float[Tensor, "p t"]) -> Float[Tensor, "p"]:
     return logs - (-torch.expm1(logs)).log()
 
 
-OF_LOG_PROBABILITIES: dict[object, Callable[[Tensor], Tensor]] = {
+OF_LOG_PROBABILITIES: dict[InferenceModes, Callable[[Tensor], Tensor]] = {
     InferenceModes.LOG_SOFTMAX: lambda logs: logs,
     InferenceModes.MEAN_LOG_SOFTMAX: lambda logs: logs,
     InferenceModes.SOFTMAX: torch.exp,

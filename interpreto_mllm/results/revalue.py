@@ -30,7 +30,7 @@ def revalued(record: Kept, mode: object) -> Kept:
         ValueError: for values that are no function of log-probabilities, before or after, for contrasts, and for the logit of
             answers that are all but certain, whose log-probabilities are too coarse for it.
     """
-    if mode not in OF_LOG_PROBABILITIES and mode is not InferenceModes.ANSWER_LOGIT:
+    if not isinstance(mode, InferenceModes) or mode not in (*OF_LOG_PROBABILITIES, InferenceModes.ANSWER_LOGIT):
         raise ValueError(
             "This result holds no answers to compare, only how likely they were: rescore with what follows from that, "
             f"InferenceModes.{CONVERTED}."
@@ -47,7 +47,7 @@ def revalued(record: Kept, mode: object) -> Kept:
     if evaluations.answers is not None and int(evaluations.answers.sum()) == len(labels):
         widths = evaluations.answers.tolist()
     whole = unit == "token" and (answer_logit or record.evaluations.tokens is not None)
-    joint = Joint.of(mode.value)  # type: ignore[attr-defined]
+    joint = Joint.of(mode.value)
 
     def value(values: Float[Tensor, "p columns"]) -> Float[Tensor, "p t"]:
         known = logs(values.double())
@@ -56,7 +56,7 @@ def revalued(record: Kept, mode: object) -> Kept:
         found = OF_LOG_PROBABILITIES[mode](known)
         return torch.stack([joint(part) for part in found.split(widths, 1)], 1) if whole else found
 
-    fingerprint = record.fingerprint and {**record.fingerprint, "value function": mode.value}  # type: ignore[attr-defined]
+    fingerprint = record.fingerprint and {**record.fingerprint, "value function": mode.value}
     changed = replace(evaluations.mapped(value), fingerprint=fingerprint)
     if whole and not answer_logit:
         kept = evaluations.mapped(lambda values: OF_LOG_PROBABILITIES[mode](logs(values.double())))
@@ -65,7 +65,7 @@ def revalued(record: Kept, mode: object) -> Kept:
     starts = [sum(widths[:place]) for place in range(len(widths))]
     whole_labels = [joined(labels[start : start + width]) for start, width in zip(starts, widths, strict=True)]
     again = record.aggregated(changed, record.aggregator, whole_labels if whole else labels, record.aggregator.estimand)
-    return replace(again, mode=mode.value, unit="response" if whole else unit)  # type: ignore[attr-defined]
+    return replace(again, mode=mode.value, unit="response" if whole else unit)
 
 
 LOGS = {

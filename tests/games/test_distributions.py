@@ -115,6 +115,15 @@ def test_what_has_no_distribution_is_refused() -> None:
     for mode in (ENTROPY, KL, TopMass(3)):
         with pytest.raises(ValueError, match=f"A server gives no logits for {mode_name(mode)}"):
             ExactShapley(RemoteModel("http://localhost:9", "some"), inference_mode=mode)
+
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            return logits.gather(-1, targets[..., None])[..., 0]
+
+    with pytest.raises(ValueError, match="A server gives no logits for Unhashable"):
+        ExactShapley(RemoteModel("http://localhost:9", "some"), inference_mode=Unhashable())
     with pytest.raises(ValueError, match="KL compares with the prediction after the whole prompt, where its gradient is zero"):
         Saliency(model, tokenizer, inference_mode=KL)
     for k in (0, 1.5, True):

@@ -26,7 +26,7 @@ from interpreto_mllm.core.shown import shown
 from interpreto_mllm.engine.queries import Mode
 from interpreto_mllm.games.answer_span import AnswerSpan
 from interpreto_mllm.games.game import ModelGame
-from interpreto_mllm.games.modes import OF_LOG_PROBABILITIES, mode_name
+from interpreto_mllm.games.modes import OF_LOG_PROBABILITIES, InferenceModes, mode_name
 from interpreto_mllm.games.originals import Original, ResponseTarget
 from interpreto_mllm.games.response_scorer import ResponseScorer
 from interpreto_mllm.games.responses import ResponseGame
@@ -154,7 +154,7 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
     answer_tokens = 1
 
     def __init__(self, model: RemoteModel, mode: Mode, generation: Generation):
-        if mode not in OF_LOG_PROBABILITIES:
+        if not isinstance(mode, InferenceModes) or mode not in OF_LOG_PROBABILITIES:
             raise ValueError(
                 f"A server gives no logits for {mode_name(mode)}: use LOG_SOFTMAX or SOFTMAX if it returns log-probabilities "
                 "of given answers, or else a similarity such as ResponseSimilarity(similarity=TfIdf())."
