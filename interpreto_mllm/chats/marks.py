@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import regex
@@ -13,8 +13,8 @@ PLANES = ((0xF0000, 0xFFFFE), (0x100000, 0x10FFFE))
 CAPACITY = sum(end - start for start, end in PLANES)
 """How many characters can be marked at once."""
 
-KEPT = regex.compile(r"<[^<>\s]{1,60}>|\[/?[A-Z_]{2,40}\]|[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\s]")
-"""What stays as it is, because templates look for it, escape or strip it: tags, ASCII punctuation and white space."""
+KEPT = regex.compile(r"<[^<>\s]{1,60}>|(?<!\S)/[a-z_]+|\[/?[A-Z_]{2,40}\]|[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\s]")
+"""What stays as it is, as templates look for it, escape or strip it: tags, commands, ASCII punctuation and white space."""
 
 Origin = tuple[int, int]
 """The index of a text, and the index of a character in it."""
@@ -85,3 +85,32 @@ def chunks(texts: Sequence[str]) -> Iterator[list[int]]:
         room -= len(text)
     if chunk:
         yield chunk
+
+
+def equal(texts: Sequence[str], chosen: Sequence[int]) -> list[list[int]]:
+    """The chosen texts in groups of equal ones, which templates may compare.
+
+    Example:
+        >>> equal(["a", "b", "a"], [0, 1, 2])
+        [[0, 2], [1]]
+    """
+    groups: dict[str, list[int]] = {}
+    for index in chosen:
+        groups.setdefault(texts[index], []).append(index)
+    return list(groups.values())
+
+
+def dealt(found: Mapping[int, Origin], group: Sequence[int]) -> dict[int, Origin]:
+    """What is known of equal texts that are marked alike, dealt out to them in the order of the rendering.
+
+    Example:
+        >>> dealt({3: (0, 0), 4: (0, 1), 7: (0, 0), 8: (0, 1)}, [0, 2])
+        {3: (0, 0), 4: (0, 1), 7: (2, 0), 8: (2, 1)}
+    """
+    runs: list[list[tuple[int, int]]] = []
+    for place, (_, at) in sorted(found.items()):
+        if not runs or at <= runs[-1][-1][1]:
+            runs.append([])
+        runs[-1].append((place, at))
+    each = max(1, -(-len(runs) // len(group)))
+    return {place: (group[number // each], at) for number, run in enumerate(runs) for place, at in run}

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from interpreto_mllm.chats.parts import LISTED
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.media.state import Medium, State
 from interpreto_mllm.prompts.blanks import Blanks
@@ -64,7 +65,7 @@ class Prompt(Protocol):
         ...
 
     def hierarchy(self) -> Hierarchy:
-        """The features as a tree: chat turns, their sentences, their features."""
+        """The features as a tree: chat turns, tools and documents, their sentences, their features."""
         ...
 
 
@@ -138,10 +139,11 @@ class TokenPrompt:
         return [State(medium, pieces) for medium, pieces in zip(self.media, present, strict=True)]
 
     def hierarchy(self) -> Hierarchy:
-        tree: dict[int, dict[int, list[int]]] = {}
+        tree: dict[int, dict[tuple[int, int], list[int]]] = {}
+        listed: dict[tuple[str | None, str | None], int] = {}
         for index, feature in enumerate(self.features):
             if feature.pieces:
-                tree.setdefault(-2 - feature.pieces[0][0], {}).setdefault(0, []).append(index)
+                tree.setdefault(-2 - feature.pieces[0][0], {}).setdefault((0, 0), []).append(index)
                 continue
             start = feature.spans[0][0] if feature.spans else 0
             region = next((r for r, (a, b) in enumerate(self.regions) if a <= start < b), -1)
@@ -150,7 +152,8 @@ class TokenPrompt:
                 a, b = self.regions[region]
                 ends = [a + end for _, end in Granularity.SENTENCE.split(self.text[a:b])]
                 sentence = sum(end <= start for end in ends)
-            tree.setdefault(region, {}).setdefault(sentence, []).append(index)
+            whole = listed.setdefault((feature.role, feature.source), region) if feature.role in LISTED else region
+            tree.setdefault(whole, {}).setdefault((region, sentence), []).append(index)
         return [_unwrapped([_unwrapped(list(words)) for words in sentences.values()]) for sentences in tree.values()]
 
 

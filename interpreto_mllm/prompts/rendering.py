@@ -10,7 +10,7 @@ from typing import Any
 from interpreto_mllm.chats import tools
 from interpreto_mllm.chats.chat import Chat, Message
 from interpreto_mllm.chats.margins import stripped
-from interpreto_mllm.chats.marks import Marked, Origin, chunks
+from interpreto_mllm.chats.marks import Marked, Origin, chunks, dealt, equal
 from interpreto_mllm.chats.parts import LISTED, OWN, Part, Path, rewritten, without
 from interpreto_mllm.chats.places import Place, lost, places
 from interpreto_mllm.core.shown import shown
@@ -129,12 +129,12 @@ class Rendering:
             chosen = [index for index in chunk if texts[index].strip()]
             known = self._followed(texts, chosen)
             if isinstance(known, str):
-                for index in chosen:
-                    alone = self._followed(texts, [index])
+                for group in equal(texts, chosen):
+                    alone = self._followed(texts, group[:1], group)
                     if isinstance(alone, str):
-                        failed[index] = alone
+                        failed |= dict.fromkeys(group, alone)
                     else:
-                        found |= alone
+                        found |= dealt(alone, group)
             else:
                 found |= known
         return found, failed
@@ -147,11 +147,20 @@ class Rendering:
     def _unfollowed(self) -> dict[int, str]:
         return self._traced[1]
 
-    def _followed(self, texts: Sequence[str], chosen: Sequence[int]) -> dict[int, Origin] | str:
-        """The known characters of some texts; what is wrong where the template treats marks otherwise than the texts."""
+    def _followed(self, texts: Sequence[str], chosen: Sequence[int], alike: Sequence[int] = ()) -> dict[int, Origin] | str:
+        """The known characters of some texts; what is wrong where the template treats marks otherwise than the texts.
+
+        Args:
+            texts: all of them.
+            chosen: which are marked.
+            alike: those that are equal to the single one that is marked, and are marked in the same way.
+        """
         marked = Marked.of(texts, chosen)
+        given = {index: marked.texts[index] for index in chosen}
+        if alike:
+            given = dict.fromkeys(alike, marked.texts[chosen[0]])
         try:
-            rendered = self._rendered({self.parts[index].path: marked.texts[index] for index in chosen})
+            rendered = self._rendered({self.parts[index].path: text for index, text in given.items()})
         except ValueError:
             rendered = ""
         found = marked.found(rendered)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from support import zoo
-from support.chat_templates import QWEN, asked, clock, weather
+from support.chat_templates import GRANITE, MISTRAL, QWEN, asked, clock, weather
 
 from interpreto_mllm import Chat, Drop, Granularity
 from interpreto_mllm.prompts.processing import Processing
@@ -156,3 +156,37 @@ def test_pins_name_whole_documents() -> None:
     reader = PromptReader(Processing(tokenizer, None), Granularity.SENTENCE, Drop(), ("documents",), ["document a"], None)
     [prompt] = reader.read(Chat([{"role": "user", "content": "So ?"}], documents=documents))
     assert [feature.text for feature in prompt.features] == ["Cold."]
+
+
+def test_equal_messages_are_told_apart_where_a_template_compares_them() -> None:
+    messages = [{"role": role, "content": "the same"} for role in ("user", "assistant", "user")]
+    prompt = read(Chat(messages, tools=[clock]), MISTRAL, Granularity.TURN, ("user", "assistant", "tools"))
+    assert prompt.text.count("[AVAILABLE_TOOLS]") == 2
+    turns = [feature for feature in prompt.features if feature.role != "tools"]
+    assert [(feature.turn, feature.text) for feature in turns] == [(0, "the same"), (1, "the same"), (2, "the same")]
+    assert [start for feature in turns for start, _ in feature.spans] == sorted(
+        place for place in range(len(prompt.text)) if prompt.text.startswith("the same", place)
+    )
+
+
+def test_commands_that_a_template_looks_for_are_left_to_it() -> None:
+    template = (
+        "{% set s = messages[0].content %}{{ s.replace('/no_think', '').strip() }}{% if '/no_think' in s %}<think>{% endif %}"
+    )
+    prompt = read([{"role": "user", "content": "the sky /no_think"}], template, Granularity.WORD)
+    assert [feature.text for feature in prompt.features] == ["the", "sky"]
+    assert "leaves out '/no_think' of message 0 (user)" in prompt.notes[0]
+
+
+def test_tools_and_documents_are_branches_of_the_hierarchy() -> None:
+    chat = Chat(
+        [{"role": "user", "content": "So ?"}], tools=[weather], documents=[{"doc_id": "a", "title": "T", "text": "Wet. Dry."}]
+    )
+    prompt = read(chat, GRANITE)
+    names = [feature.label for feature in prompt.features]
+    branches = [list(branch) if isinstance(branch, list) else [branch] for branch in prompt.hierarchy()]
+    assert [{str(names[index]).split(" ·")[0] for index in branch} for branch in branches] == [
+        {"tool weather"},
+        {"document a"},
+        {"None"},
+    ]
