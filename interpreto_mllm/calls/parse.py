@@ -21,6 +21,9 @@ NAMED = regex.compile(
 )
 """What stands before arguments that are JSON on their own: Mistral's, DeepSeek's, Kimi's, Llama's tags, and `name({...})`."""
 
+HARMONY = regex.compile(r"to=functions\.(?P<name>[\w.\-]*\w)[^{}]{0,80}<\|message\|>\s*$")
+"""The same of gpt-oss, with a channel in between."""
+
 BARE = regex.compile(r"\s*(?P<name>[\w.\-]*\w)")
 """The same, where tokens between the name and the arguments are not shown."""
 
@@ -29,7 +32,7 @@ MEMBER = regex.compile(r"<parameter=(?P<name>[^>\s]+)>\n?(?P<value>.*?)\n?</para
 OPENING = regex.compile(
     r"(?:<[|｜]?tool[_▁]calls?(?:[_▁]begin)?[|｜]?>|\[TOOL_CALLS\]|<\|python_tag\|>|functools|```json)\s*\[?\s*$"
 )
-CLOSING = regex.compile(r"\s*\]?\s*(?:</tool_call>|<\|/tool_call\|>|<[|｜]tool[_▁]call[_▁]end[|｜]>|```)?")
+CLOSING = regex.compile(r"\s*\]?\s*(?:</tool_call>|<\|call\|>|<\|/tool_call\|>|<[|｜]tool[_▁]call[_▁]end[|｜]>|```)?")
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def _arguments(text: str, value: Any, span: Span) -> tuple[dict[str, Any], dict[
 
 def _after_name(text: str, start: int) -> WrittenCall | None:
     """A JSON object of arguments after the name of the function."""
-    named, members = NAMED.search(text[:start]) or BARE.fullmatch(text[:start]), _members(text, start)
+    before, members = text[:start], _members(text, start)
+    named = NAMED.search(before) or HARMONY.search(before) or BARE.fullmatch(before)
     if named is None or members is None:
         return None
     values, spans, end = members

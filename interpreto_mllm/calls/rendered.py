@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import regex
+
 from interpreto_mllm.calls.parse import Span
 from interpreto_mllm.calls.tool_call import ToolCall
 from interpreto_mllm.core.shown import shown
@@ -17,6 +19,9 @@ Render = Callable[[Sequence[Message], bool], str]
 
 MARKER = "qzPLACEzq"
 """Stands for a piece of a call, to find where the template writes it."""
+
+EMPTY_THOUGHTS = regex.compile(r"\s*(?:<(\w+)>\s*</\1>)?\s*")
+"""White space, and thoughts that a template writes empty, before a call."""
 
 CALL_ID = "callAAAA0"
 """Nine letters and digits, as Mistral's templates want them."""
@@ -125,8 +130,9 @@ def _span(call: ToolCall, form: Form, render: Render, prompt: str, text: str) ->
         return _found(replace(call, arguments={**call.given, call.argument: MARKER}), form, render, prompt, text)
     if call.scores_name:
         return _found(replace(call, name=MARKER, part="name"), form, render, prompt, text)
-    start = len(text) - len(text.lstrip())
-    return start, len(text.rstrip())
+    unthought = EMPTY_THOUGHTS.match(text)
+    assert unthought is not None
+    return unthought.end(), len(text.rstrip())
 
 
 def _found(marked: ToolCall, form: Form, render: Render, prompt: str, text: str) -> Span:

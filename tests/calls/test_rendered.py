@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 import regex
-from support import zoo
+from support import chat_templates, zoo
 from support.call_templates import DEEPSEEK, LLAMA, QWEN, TEMPLATES, WRITTEN
 from support.quick import each
 
 from interpreto_mllm import Chat, Contrast, ExactShapley, Granularity, KernelShap, ToolCall
 from interpreto_mllm.adapters.base import OwnAnswer
 from interpreto_mllm.adapters.calls import opens_thoughts
+from interpreto_mllm.adapters.calls import renderer as renderer_of
 from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.calls.own import own_call
+from interpreto_mllm.calls.parse import calls_in
 from interpreto_mllm.calls.rendered import rendered_call
+from interpreto_mllm.prompts.conversation import Conversation
+from interpreto_mllm.prompts.processing import Processing
 
 CHAT = [{"role": "user", "content": "the sky of Oslo ?"}]
 OSLO = ToolCall("weather", {"city": "Oslo", "days": 3})
@@ -47,6 +51,19 @@ def test_templates_write_the_call_and_its_parts_are_found(name):
         found = rendered_call(call, render, opens_thoughts)
         assert found.text[slice(*found.span)] == piece
         assert found.text[: found.span[0]] == written.text[: found.span[0]]
+
+
+@pytest.mark.parametrize("name", ["qwen", "granite", "harmony"])
+def test_templates_as_models_have_them_write_calls_after_tools(name):
+    tokenizer = zoo.byte_bpe()
+    tokenizer.chat_template = chat_templates.TEMPLATES[name]
+    chat = Conversation.of(Chat(CHAT, tools=[chat_templates.weather, chat_templates.clock]), [])
+    render = renderer_of(OSLO, chat, Processing(tokenizer, None))
+    written = rendered_call(OSLO, render, opens_thoughts)
+    [call] = calls_in(written.text)  # what it writes is read again, empty thoughts aside
+    assert (call.name, call.arguments) == ("weather", OSLO.given) and written.span == (call.span[0], len(written.text))
+    city = rendered_call(ToolCall("weather", OSLO.given, argument="city"), render, opens_thoughts)
+    assert city.span == call.argument_spans["city"]
 
 
 def test_arguments_are_found_in_their_escaped_form():
