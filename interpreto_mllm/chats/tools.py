@@ -91,8 +91,6 @@ def calls_of(message: Mapping[str, Any], turn: int) -> Iterator[Part]:
         yield Part(turn, message["role"], "text", name, (*entry, *inside, "name"), **shared)
         under = next((key for key in ("arguments", "parameters") if key in function), None)
         given = function[under] if under is not None else None
-        if isinstance(given, str):
-            yield Part(turn, message["role"], "text", given, (*entry, *inside, str(under)), **shared)
         for key, value in given.items() if isinstance(given, Mapping) else ():
             path = (*entry, *inside, str(under), key)
             member = f"argument {key}"
@@ -127,16 +125,6 @@ def calls_read(message: Mapping[str, Any], turn: int) -> dict[str, Any]:
     if isinstance(calls, (str, Mapping)) or not isinstance(calls, Sequence):
         raise ValueError(f"Message {turn}: tool_calls is a list of calls; got {shown(calls)}.")
     return {**message, "tool_calls": [_call_read(call, turn) for call in calls]}
-
-
-def arguments_as_text(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message whose calls have their arguments as JSON."""
-    calls = []
-    for call in message.get("tool_calls") or ():
-        function, inside = function_of(call)
-        made = {**function, "arguments": json.dumps(function.get("arguments", {}), ensure_ascii=False)}
-        calls.append({**call, "function": made} if inside else made)
-    return {**message, "tool_calls": calls} if calls else dict(message)
 
 
 def _call_read(call: Any, turn: int) -> dict[str, Any]:

@@ -102,17 +102,11 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
     return parts
 
 
-def texts_of(chat: Chat, messages: Sequence[Message] | None = None) -> list[Part]:
-    """All texts of a chat: those of its messages, their thoughts and calls, of tools and of documents.
-
-    Args:
-        chat: the chat.
-        messages: its messages in another form.
-    """
-    given = chat.messages if messages is None else messages
-    found = [part for part in parts_of(given) if part.kind == "text"]
-    for turn, message in enumerate(given):
-        source, label = _named(given, turn)
+def texts_of(chat: Chat) -> list[Part]:
+    """All texts of a chat: those of its messages, their thoughts and calls, of tools and of documents."""
+    found = [part for part in parts_of(chat.messages) if part.kind == "text"]
+    for turn, message in enumerate(chat.messages):
+        source, label = _named(chat.messages, turn)
         found += [
             replace(part, source=part.source or source, label=part.label or label) for part in texts_beside(message, turn)
         ]

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from interpreto_mllm.chats import tools
-from interpreto_mllm.chats.chat import Chat, Message
+from interpreto_mllm.chats.chat import Chat
 from interpreto_mllm.chats.margins import stripped
 from interpreto_mllm.chats.marks import Marked, Origin, chunks, dealt, equal
 from interpreto_mllm.chats.parts import LISTED, OWN, Part, Path, rewritten, without
@@ -44,30 +44,15 @@ class Rendering:
     calls_as_text: bool = False
 
     def with_calls_read(self) -> Rendering:
-        """The same, with the arguments of calls in the form that the template takes."""
-        given = [
-            tools.function_of(call)[0].get("arguments") for one in self.chat.messages for call in one.get("tool_calls") or ()
-        ]
-        if not given:
-            return self
-        as_text = replace(self, calls_as_text=True)
-        try:
-            written = self.text
-        except ValueError:
-            as_text.text  # noqa: B018  # its error is the one of a template that takes neither
-            return as_text
-        return as_text if any(one and str(one) in written for one in given) else self
-
-    @cached_property
-    def messages(self) -> list[Message]:
-        """Those of the chat, with calls as the template takes them."""
-        given = list(self.chat.messages)
-        return list(map(tools.arguments_as_text, given)) if self.calls_as_text else given
+        """The same, with the arguments of calls as JSON if the template would write a mapping as Python does."""
+        calls = [call for message in self.chat.messages for call in message.get("tool_calls") or ()]
+        given = [tools.function_of(call)[0].get("arguments") for call in calls]
+        return replace(self, calls_as_text=True) if any(one and str(one) in self.text for one in given) else self
 
     @cached_property
     def parts(self) -> list[Part]:
         """The texts of the chat."""
-        return texts_of(self.chat, self.messages)
+        return texts_of(self.chat)
 
     @cached_property
     def text(self) -> str:
@@ -205,9 +190,10 @@ class Rendering:
     def _rendered(self, texts: Mapping[Path, str]) -> str:
         """The chat with these texts in place of its own; images and clips as parts, or as placeholders for a plain template."""
         chat = self.chat
-        filled = _Media(self.processing, self.dropped).filled(self.messages)
+        filled = _Media(self.processing, self.dropped).filled(chat.messages)
         messages = [rewritten(message, texts, ("messages", turn)) for turn, message in enumerate(filled)]
-        plain = [_written(message, self.processing.takes_parts) for message in messages]
+        given = tools.with_arguments_as_text(messages) if self.calls_as_text else messages
+        plain = [_written(message, self.processing.takes_parts) for message in given]
         listed = {
             field: without([_bare(one) for one in rewritten(entries or [], texts, (field,))], field, self.unlisted)
             for field, entries in zip(LISTED, (chat.tools, chat.documents), strict=True)

@@ -190,3 +190,12 @@ def test_tools_and_documents_are_branches_of_the_hierarchy() -> None:
         {"document a"},
         {"None"},
     ]
+
+
+@pytest.mark.parametrize("written", ["c.function.arguments", "'args: ' + c.function.arguments"], ids=["as it is", "added"])
+def test_arguments_are_json_where_a_template_adds_them_to_a_text(written: str) -> None:
+    calls = "{% for c in m.tool_calls or [] %}{{ WRITTEN }}{% endfor %}"
+    template = f"{{% for m in messages %}}[{{{{ m.role }}}}]{{{{ m.content or '' }}}}{calls}{{% endfor %}}"
+    prompt = read(asked()[:3] + asked()[3:4], template.replace("WRITTEN", written), Granularity.SENTENCE, ("assistant",))
+    assert '{"city": "Oslo \\"N\\"", "days": 3}' in prompt.text
+    assert [feature.text for feature in prompt.features if feature.label][-2:] == ['"city": "Oslo \\"N\\""', '"days": 3']
