@@ -19,6 +19,7 @@ from interpreto_mllm.explainers.base import AttributionExplainer
 from interpreto_mllm.explainers.choice import Choice
 from interpreto_mllm.explainers.method import Method
 from interpreto_mllm.explainers.options import Options
+from interpreto_mllm.explainers.screened import groups
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
     ExactPerturbator,
@@ -101,7 +102,7 @@ class AutoShapley(Method):
             return Choice(ExactPerturbator(), ShapleyAggregator(), "ExactShapley", (reason,))
         given = self.settings.budget
         if n > MOST_UNSCREENED_FEATURES and (given is None or budget < MANY_EVALUATIONS_PER_FEATURE * n):
-            screening = ScreeningPerturbator(prompt.hierarchy())
+            screening = ScreeningPerturbator(groups(prompt))
             budget = resolve_budget(screening, n, given)
             reason = f"Chosen for {n} features and {budget:,} evaluations: ScreenedShapley, as there are more than "
             reason += f"{MOST_UNSCREENED_FEATURES} features."

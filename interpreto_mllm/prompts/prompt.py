@@ -141,17 +141,14 @@ class TokenPrompt:
     def hierarchy(self) -> Hierarchy:
         tree: dict[int, dict[tuple[int, int], list[int]]] = {}
         listed: dict[tuple[str | None, str | None], int] = {}
+        ends = [[a + end for _, end in Granularity.SENTENCE.split(self.text[a:b])] for a, b in self.regions]
         for index, feature in enumerate(self.features):
             if feature.pieces:
                 tree.setdefault(-2 - feature.pieces[0][0], {}).setdefault((0, 0), []).append(index)
                 continue
             start = feature.spans[0][0] if feature.spans else 0
             region = next((r for r, (a, b) in enumerate(self.regions) if a <= start < b), -1)
-            sentence = 0
-            if region >= 0:
-                a, b = self.regions[region]
-                ends = [a + end for _, end in Granularity.SENTENCE.split(self.text[a:b])]
-                sentence = sum(end <= start for end in ends)
+            sentence = sum(end <= start for end in ends[region]) if region >= 0 else 0
             whole = listed.setdefault((feature.role, feature.source), region) if feature.role in LISTED else region
             tree.setdefault(whole, {}).setdefault((region, sentence), []).append(index)
         return [_unwrapped([_unwrapped(list(words)) for words in sentences.values()]) for sentences in tree.values()]
