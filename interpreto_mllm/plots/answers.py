@@ -11,6 +11,9 @@ from interpreto_mllm.results.record import Record
 FEATURE_CHARACTERS = 60
 """How much of a feature the table shows."""
 
+THOUGHT_CHARACTERS = 300
+"""How much of the thoughts before an answer."""
+
 
 def answers(attribution: Record) -> str:
     """The table, best answers first, or nothing for other games. A click on a heading sorts, and the search box narrows."""
@@ -48,4 +51,6 @@ def _row(attribution: Record, row: int, values: list[float]) -> str:
 
 def _answer(answer: Response) -> str:
     text = escape(visible(answer.text)) if answer.text else "<i>nothing</i>"
+    if answer.thoughts:
+        text = f"<small>{escape(shortened(visible(answer.thoughts), THOUGHT_CHARACTERS))}</small><br>{text}"
     return text if answer.log_probability is None else f"{text} <small>(log p {answer.log_probability:.3g})</small>"

@@ -72,10 +72,10 @@ def find_marks(processing: Processing) -> ThoughtMarks | None:
     if not processing.reads_text:
         return None
     template, tokens = _template(processing), set(_added(processing.tokenizer))
-    for marks in KNOWN:
-        if marks.start in template or marks.end in template or {marks.start, marks.end} <= tokens:
-            return marks
-    return next(_named(template), None) or next(_named("\n".join(sorted(tokens))), None)
+    written = (marks for marks in KNOWN if marks.start in template or marks.end in template)
+    added = (marks for marks in KNOWN if {marks.start, marks.end} <= tokens)
+    ways = (written, _named(template), added, _named("\n".join(sorted(tokens))))
+    return next((marks for way in ways for marks in way), None)
 
 
 def _named(text: str) -> Iterator[ThoughtMarks]:

@@ -477,3 +477,46 @@ class Scripted(hf.LlamaForCausalLM):
             said = min(max(read + place + 1 - self.begin, 0), len(self.says) - 1)
             output.logits[:, place, self.says[said]] += 1000
         return output
+
+
+QWEN = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}<|end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% if enable_thinking is false %}<think></think>\n{% endif %}{% endif %}"
+)
+DEEPSEEK = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|><think>\n"
+HARMONY = (
+    "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% if m.thinking %}"
+    "<|start|>assistant<|channel|>analysis<|message|>{{ m.thinking }}<|end|>{% endif %}{% endfor %}<|start|>assistant"
+)
+MAGISTRAL = "{% for m in messages %}[INST]{{ m.content }}[/INST]{% endfor %}{# [THINK] and [/THINK] #}"
+
+
+@pytest.mark.parametrize(
+    ("template", "before", "between", "end"),
+    [
+        (QWEN, "<think>\n", "\n</think>\n\n", "<|end|>"),
+        (DEEPSEEK, "", "\n</think>\n\n", "</s>"),
+        (HARMONY, "<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>", "<|return|>"),
+        (MAGISTRAL, "[THINK]", "[/THINK]", "</s>"),
+    ],
+)
+def test_thoughts_of_widespread_models_are_found(template: str, before: str, between: str, end: str) -> None:
+    """What the model itself writes is taken apart, and stands after the prompt token by token as it was written."""
+    tokenizer = copy.deepcopy(thinking()[1])
+    channels = ["<|channel|>", "<|message|>", "<|start|>", "<|return|>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": channels}, replace_extra_special_tokens=False)
+    tokenizer.chat_template = template
+    config = copy.deepcopy(thinking()[0].config)
+    config.vocab_size, config.eos_token_id = len(tokenizer), tokenizer.convert_tokens_to_ids(end)
+    torch.manual_seed(0)
+    model = Scripted(config).eval()
+    asked = tokenizer.encode(tokenizer.apply_chat_template(CHAT_PROMPT, tokenize=False, add_generation_prompt=True))
+    model.begin, model.says = len(asked), tokenizer.encode(f"{before}{THOUGHTS}{between}{ANSWER}{end}")
+    game = ExactShapley(model, tokenizer, **OPTIONS).game(CHAT_PROMPT, Reasoned())
+    assert [feature.text for feature in game.features] == [*PROMPT, *SENTENCES]
+    assert "".join(game.question.labels) == ANSWER
+    [[full]] = game.inputs(torch.ones(1, 4, dtype=torch.bool))
+    assert full.ids.tolist() == [*asked, *tokenizer.encode(f"{before}{THOUGHTS}{between}")]
+    total = ExactShapley(model, tokenizer, **OPTIONS).game(CHAT_PROMPT, Reasoned(effect="total"))
+    [[again]] = total.inputs(torch.ones(1, 2, dtype=torch.bool))
+    assert again.ids.tolist() == full.ids.tolist()

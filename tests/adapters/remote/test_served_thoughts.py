@@ -87,6 +87,7 @@ def test_answers_are_compared_without_their_thoughts(served: Any, form: Any, tmp
         ("blue", "The user says blue."),
         ("grey", "Nobody says anything."),
     }
+    assert "<small>Nobody says anything.</small><br>grey" in result._repr_html_()
     result.save(tmp_path / "result.json")
     assert type(result).load(tmp_path / "result.json").responses.answers == result.responses.answers
 
