@@ -133,6 +133,7 @@ tables: .venv/.dev ## fill the tables of README.md and docs/*.md, and write docs
 bench: .venv/.bench .venv-inseq/.made ## run the benchmarks; their tables land in benchmarks/results/tables/
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/long.py
 	$(BIN)/python benchmarks/responses.py
 	$(BIN)/python benchmarks/multimodal.py

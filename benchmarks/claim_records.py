@@ -27,6 +27,8 @@ from interpreto_mllm.explainers.play import play
 from interpreto_mllm.perturbators import ExactPerturbator
 
 BUDGETS = (5, 10, 20)
+SEEDS = 3
+"""Of the estimators, for each game of a real model."""
 SHIPPED = ("model", "response", "sight", "hearing")
 SHIPPED_FEATURES, SHIPPED_SEEDS = (8, 12), 3
 RULES: tuple[Rule, ...] = (TopK(3), Tolerance(0.1))
@@ -57,12 +59,12 @@ class Run(NamedTuple):
         return {"group": self.group, "family": self.family, "cell": self.cell, "n": self.table.n, "seed": self.seed}
 
 
-def runs(group: str, seeds: int) -> Iterator[Run]:
+def runs(group: str) -> Iterator[Run]:
     """The games of a group; those of real models with several seeds."""
     if group != "shipped":
         kinds = {name: text.kind for name, text in texts(group).items()}
         for name, table in real_tables(group):
-            yield from (Run(group, kinds[name], name, table, seed) for seed in range(seeds))
+            yield from (Run(group, kinds[name], name, table, seed) for seed in range(SEEDS))
         return
     for source in SHIPPED:
         for n in SHIPPED_FEATURES:
