@@ -10,6 +10,7 @@ from typing import Any
 from interpreto_mllm.adapters.base import Generation, ModelAdapter, OwnAnswer, T
 from interpreto_mllm.adapters.calls import opens_thoughts
 from interpreto_mllm.adapters.cut_answers import notes_on_cut
+from interpreto_mllm.adapters.remote.entries import characters_of
 from interpreto_mllm.adapters.remote.media import tokens_of
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
@@ -82,7 +83,7 @@ class RemoteAdapter(ModelAdapter[T]):
             raise ValueError("Attention cannot be masked on a server: use Drop() or Replace(...).")
 
     def prompt_tokens(self, input: ModelInput) -> int:
-        return -(-len(input.ids) // CHARACTERS_PER_TOKEN) + sum(tokens_of(state) for state in input.media)
+        return -(-characters_of(input.ids) // CHARACTERS_PER_TOKEN) + sum(tokens_of(state) for state in input.media)
 
 
 class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):

@@ -6,6 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int
+
 from interpreto_mllm.chats import documents, tools
 from interpreto_mllm.chats.parts import NAME_OF_KEY, Part, Path, rewritten
 from interpreto_mllm.prompts.chat import Message, texts_beside
@@ -34,6 +37,17 @@ def texts_in(kind: str, entry: dict[str, Any]) -> list[Part]:
 def head(kind: str, entry: dict[str, Any]) -> list[int]:
     """The ids of what is fixed of an entry, up to its first text."""
     return [FIELD, *(FIELD + ord(character) for character in f"{kind} {json.dumps(entry, ensure_ascii=False)}")]
+
+
+def characters_of(ids: Int[np.ndarray, "l"]) -> int:
+    """About how many characters are sent: the texts of an entry are in what is fixed of it.
+
+    Example:
+        >>> characters_of(np.array([97, 98, *head(DOCUMENTS, {"text": "c"}), NEXT, 99, FIELD])) - len('ab {"text": "c"}')
+        12
+    """
+    inside = np.cumsum(ids == FIELD) % 2 == 1
+    return int(len(ids) - (inside & (ids < FIELD)).sum())
 
 
 def decode_entry(ids: Iterator[int]) -> tuple[str, dict[str, Any] | None]:
