@@ -138,7 +138,8 @@ def html(attribution: Record, medium: int, row: TargetScores) -> str:
     figcaption = "" if title == "clip" else f"<figcaption>{title}</figcaption>"
     box = f"-14 0 {WIDTH + 28} {top + HEIGHT + 20}"
     return (
-        f'<figure class="clip">{figcaption}<svg viewBox="{box}" role="img" aria-label="scores of {title}">{shapes}'
+        f'<figure class="clip" style="--inner: {WIDTH / (WIDTH + 28):.4f}">{figcaption}'
+        f'<svg viewBox="{box}" role="img" aria-label="scores of {title}">{shapes}'
         f'<path class="border" d="{borders}"/><path class="wave" d="{_wave(clip, top)}"/>{words}{times}'
         f'<line class="playhead" data-width="{WIDTH}" y1="{top}" y2="{top + HEIGHT}" style="visibility: hidden"/></svg>'
         f'<audio controls preload="metadata" aria-label="{title}" src="data:audio/wav;base64,{_wav(clip)}"></audio></figure>'

@@ -72,7 +72,9 @@ def fragment(attribution: Record, interactions: SetValues | None = None) -> str:
     whole = whole_answer(attribution)
     row = target_scores(attribution if whole is None else whole, 0)
     what = "Prompt" if attribution.text or attribution.media else "Features"
-    scripts = ["page.js", "page_tools.js", *([] if interactions is None else ["page_arcs.js"])]
+    scripts = ["page.js", "page_tools.js"]
+    scripts += [] if interactions is None else ["page_arcs.js"]
+    scripts += ["page_sound.js"] if any(isinstance(medium, Clip) for medium in attribution.media) else []
     return (
         f'<div class="attribution">\n<style>{stylesheet()}</style>\n{_facts(attribution)}{_warning(attribution, row)}'
         f'<div class="answer"><h2>{_subject(attribution)}</h2>\n'

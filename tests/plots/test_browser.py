@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -229,3 +230,31 @@ def test_axe_finds_nothing(opened, scheme):
             page.locator(".target").nth(1).click()
         found = axe.run(page).response["violations"]
         assert [(one["impact"], one["id"], one["nodes"][0]["html"][:120]) for one in found] == []
+
+
+def test_the_spectrogram_of_a_clip_is_drawn_on_request(opened):
+    """A tone of 1 kHz and then one of 3 kHz, at a rate of 8 kHz: the brightest rows are a quarter and three quarters up."""
+    import numpy as np
+
+    from interpreto_mllm.media import Clip, Windows
+
+    time = np.arange(8000) / 8000
+    tones = np.where(time < 0.5, np.sin(2000 * np.pi * time), np.sin(6000 * np.pi * time)).astype(np.float32)
+    clip = Clip.of(tones, 8000, Windows(500))
+    page = opened(replace(explained([[1.0, -1.0]], list(clip.features(0)), "<a>"), media=(clip,)))
+    button = page.get_by_role("button", name="spectrogram")
+    assert page.locator("canvas").is_hidden()
+    button.click()
+    brightest = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("canvas"), pen = canvas.getContext("2d");
+          return [0.25, 0.75].map(share => {
+            const column = pen.getImageData(Math.floor(share * canvas.width), 0, 1, canvas.height).data;
+            const light = Array.from({ length: canvas.height }, (_, y) => column[4 * y] + column[4 * y + 1]);
+            return 1 - (light.indexOf(Math.max(...light)) + 0.5) / canvas.height;
+          });
+        }"""
+    )
+    assert brightest == pytest.approx([0.25, 0.75], abs=0.01)
+    button.click()
+    assert page.locator("canvas").is_hidden()
