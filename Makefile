@@ -135,6 +135,7 @@ bench: .venv/.bench .venv-inseq/.made ## run the benchmarks; their tables land i
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/claims.py
 	$(BIN)/python benchmarks/long.py
+	$(BIN)/python benchmarks/sharing.py
 	$(BIN)/python benchmarks/responses.py
 	$(BIN)/python benchmarks/multimodal.py
 	$(BIN)/python benchmarks/pointing.py

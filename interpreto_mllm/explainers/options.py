@@ -59,7 +59,7 @@ class Options(TypedDict, total=False):
         until: a rule that ends the sampling of an input early, such as `TopK(3)`; the budget is then the upper limit.
         num_trials: how often the sampling is repeated, from the seeds that follow, each time with the whole budget; the scores
             are the mean, and the spread is part of the standard errors. Once by default.
-        batch_size: rows per forward pass, 32 by default.
+        batch_size: rows per forward pass at most, 32 by default; fewer where they are long or would be padded much.
         device: the device that the model is on; for another one, an error says how to move the model, which stays where it is.
         seed: of all randomness, 0 by default.
         rows: "tokens", a row for each token of an answer, by default; or "answer", a row for the whole answer, which is worth
