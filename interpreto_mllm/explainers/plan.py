@@ -12,7 +12,7 @@ from interpreto_mllm.adapters.base import ModelAdapter
 from interpreto_mllm.engine.memory import PeakMemory
 from interpreto_mllm.evaluation.budget import budget_of_trials
 from interpreto_mllm.evaluation.run import Run
-from interpreto_mllm.explainers.reasoning import Planned
+from interpreto_mllm.explainers.planned import Planned
 from interpreto_mllm.games.game import ModelGame
 
 COUNTS = ("evaluations", "requests", "prompt_tokens", "answer_tokens", "thought_tokens")
@@ -74,7 +74,7 @@ def planned(adapter: ModelAdapter[Any], asked: Sequence[Planned], budgets: Seque
 
 def announced(adapter: ModelAdapter[Any], runs: Sequence[Run[ModelGame]]) -> str:
     """What these runs are about to spend, in words; nothing where that is little."""
-    asked = [Planned(run.game.prompt) for run in runs]
+    asked = [Planned.of(run.game.prompt) for run in runs]
     return in_words(planned(adapter, asked, [run.session.budget for run in runs]), max(run.game.n for run in runs))
 
 
@@ -84,12 +84,15 @@ def in_words(plan: Plan, features: int) -> str:
     Example:
         >>> in_words(Plan(evaluations=400, requests=400, prompt_tokens=669_600, answer_tokens=0), 80).split(". ")[0]
         '80 features: at most 400 evaluations, 669,600 tokens'
+        >>> in_words(Plan(64, 128, 90_000, 0, thought_tokens=16_384), 6).split(". ")[0]
+        '6 features: at most 64 evaluations, 90,000 tokens and 16,384 of thoughts'
     """
-    if plan.prompt_tokens < ANNOUNCED_TOKENS:
+    if plan.prompt_tokens + plan.thought_tokens < ANNOUNCED_TOKENS:
         return ""
+    thoughts = f" and {plan.thought_tokens:,} of thoughts" if plan.thought_tokens else ""
     memory = "" if plan.memory is None else f", {plan.memory.total / 1e9:.1f} GB of memory"
     return (
-        f"{features} features: at most {plan.evaluations:,} evaluations, {plan.prompt_tokens:,} tokens{memory}. "
+        f"{features} features: at most {plan.evaluations:,} evaluations, {plan.prompt_tokens:,} tokens{thoughts}{memory}. "
         "A smaller budget, until=TopK(3) or a coarser granularity costs less."
     )
 

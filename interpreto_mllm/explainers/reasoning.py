@@ -16,6 +16,7 @@ from interpreto_mllm.adapters.remote.adapter import RemoteAdapter, RemoteRespond
 from interpreto_mllm.adapters.remote.thoughts import RawWriter
 from interpreto_mllm.adapters.responding import LocalRespondingAdapter, RespondingAdapter
 from interpreto_mllm.core.which import about
+from interpreto_mllm.explainers.planned import Planned
 from interpreto_mllm.explainers.served_thoughts import NO_TOTAL, raw_writer, served_total
 from interpreto_mllm.explainers.unfinished import Unfinished
 from interpreto_mllm.games.targets import per_input
@@ -32,27 +33,6 @@ from interpreto_mllm.thoughts.written import Written
 Found = TypeVar("Found")
 Asked = tuple[Prompt, Sequence[Any] | None]
 """A prompt and the targets that are asked about it."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """What of a prompt and its targets decides their cost.
-
-    Args:
-        prompt: without thoughts that are written anew.
-        anew: whether each coalition thinks.
-        most: tokens of thoughts at most.
-        repeats: how often each coalition thinks.
-        own: whether the model's own response is asked for first.
-        within: whether thoughts come with the answers, in one call.
-    """
-
-    prompt: Prompt
-    anew: bool = False
-    most: int = 0
-    repeats: int = 1
-    own: bool = False
-    within: bool = False
 
 
 @dataclass(frozen=True)

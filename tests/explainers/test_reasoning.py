@@ -36,6 +36,7 @@ from interpreto_mllm import (
     WholeImage,
     trace,
 )
+from interpreto_mllm.explainers.planned import Planned
 from interpreto_mllm.similarity import TfIdf
 from interpreto_mllm.testbed import load_sight, sample_scene_prompts
 from interpreto_mllm.thoughts.thinker import Thinker
@@ -277,6 +278,8 @@ def test_a_plan_counts_thoughts() -> None:
     assert (total.evaluations, total.requests, total.thought_tokens) == (4, 16, 4 * 2 * 20)
     assert total.prompt_tokens == 8 * length + 8 * (length + 20)
     assert total.cost(prompt=0.0, answer=1e6) == 160
+    game = explainer.game(CHAT_PROMPT, Reasoned(effect="total", thoughts=THOUGHTS, answer=ANSWER, max_tokens=20, repeats=2))
+    assert Planned.of(game.prompt) == Planned(game.prompt.prompt, True, 20, 2), "of which a call says what it may spend"
     direct = explainer.plan(CHAT_PROMPT, GIVEN)
     assert (direct.evaluations, direct.thought_tokens) == (16, 0)
     with pytest.raises(ValueError, match="not known before it has thought"):
