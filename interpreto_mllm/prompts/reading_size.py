@@ -53,7 +53,7 @@ def _is_large(picture: Picture) -> bool:
 
 def _smaller(picture: Picture, processing: Processing) -> Picture:
     """A large picture at the size that the processor makes of it first, if there is one."""
-    picture = replace(picture, processed=None)
+    picture = picture if picture.processed is None else replace(picture, processed=None)
     if not _is_large(picture):
         return picture
     whole = _tensors([picture], processing)
