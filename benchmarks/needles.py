@@ -8,9 +8,9 @@ the needle comes first, or among the first three; the fall of the answer's log-p
 the rank correlation with held-out values of coin flips (LDS); tokens that the model reads, also as a share of those of a plain
 forward for each evaluation, and of a forward of the whole prompt for each; and CPU seconds.
 
-Beside `ScreenedShapley`: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, and TokenSHAP's mean
-with a sentence minus the mean without it, over ContextCite's coin flips. Every round of evaluations is kept in the folder
-`needles`, and never repeated, so that a stopped run goes on where it was.
+Beside `ScreenedShapley`: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, TokenSHAP's mean
+with a sentence minus the mean without it, over ContextCite's coin flips, and FlashTrace if it is installed. Every round of
+evaluations is kept in the folder `needles`, and never repeated, so that a stopped run goes on where it was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from importlib.util import find_spec
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,6 @@ HELD_OUT, MOST_LEFT_OUT, ANSWER_TOKENS = 64, 200, 16
 """Coalitions that judge, half as many in long contexts; sentences up to which each is left out in turn; tokens of an answer."""
 SAMPLED_AT_ONCE = 8
 """Coalitions that are evaluated, and kept, together where they share nothing."""
-OURS, CONTEXT_CITE, TOKEN_SHAP = "ScreenedShapley", "ContextCite's Lasso", "TokenSHAP's difference of means"
 
 
 class Rounds:
@@ -145,46 +145,81 @@ def logits(values: Tensor) -> Tensor:
     return values - torch.log(-torch.expm1(values.clamp(max=-1e-12)))
 
 
-def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[tuple[str, Attribution, Rounds]]:
-    """Each method's result, and its rounds."""
+@dataclass(frozen=True)
+class Found:
+    """What a method says of the sentences, from how many evaluations, and what these cost."""
+
+    method: str
+    scores: Tensor
+    evaluations: int
+    cost: dict[str, float]
+
+    @classmethod
+    def of(cls, method: str, result: Attribution, rounds: Rounds) -> Found:
+        cost = {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
+        return cls(method, result.attributions[0], result.counts.evaluations, cost)
+
+
+def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[Found]:
+    """What each method finds."""
     n, tokens = game.n, len(game.question.labels)
     budget = max(min(n, most), ScreeningPerturbator().minimum_budget(n))
     options: dict[str, Any] = {"n_features": n, "progress": False, "budget": budget}
     rounds = Rounds(game, folder / "screened.jsonl", n)
-    yield OURS, play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds
+    yield Found.of("ScreenedShapley", play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds)
     if alone:
         return
     rounds = Rounds(game, folder / "coin-flips.jsonl", SAMPLED_AT_ONCE)
     flips = BernoulliPerturbator(paired=False)
-    lasso = LassoAggregator(0.01 * tokens)
-    yield CONTEXT_CITE, play(lambda rows: logits(rounds(rows)), flips, lasso, **options), rounds
-    yield TOKEN_SHAP, play(rounds, flips, BanzhafAggregator(), **options), rounds
+    lasso = play(lambda rows: logits(rounds(rows)), flips, LassoAggregator(0.01 * tokens), **options)
+    yield Found.of("ContextCite's Lasso", lasso, rounds)
+    yield Found.of("TokenSHAP's difference of means", play(rounds, flips, BanzhafAggregator(), **options), rounds)
     if n <= MOST_LEFT_OUT:
         rounds = Rounds(game, folder / "leave-one-out.jsonl", n)
         everything: dict[str, Any] = options | {"budget": n + 2}
-        yield "leave-one-out", play(rounds, OcclusionPerturbator(), LeaveOneOutAggregator(), **everything), rounds
+        yield Found.of("leave-one-out", play(rounds, OcclusionPerturbator(), LeaveOneOutAggregator(), **everything), rounds)
 
 
-def measure(game: ModelGame, needle: Needle, folder: Path, most: int, alone: bool) -> Iterator[dict[str, Any]]:
-    """A record for each method."""
+def flash_trace(model: Any, tokenizer: Any, game: ModelGame) -> Found:
+    """FlashTrace's scores of the sentences: the sums of those of their tokens."""
+    from flashtrace import FlashTrace  # pyright: ignore[reportMissingImports]
+
+    text, answer, started = game.prompt.text, "".join(game.question.labels), time.process_time()
+    usual = model.config._attn_implementation
+    model.set_attn_implementation("eager")  # it reads attentions
+    try:
+        trace = FlashTrace(model, tokenizer).trace(prompt=text, target=answer)
+    finally:
+        model.set_attn_implementation(usual)
+    seconds = time.process_time() - started
+    scores, at = torch.zeros(game.n, dtype=torch.float64), 0
+    for token, score in zip(trace.prompt_tokens, trace.scores, strict=True):
+        middle = at + len(token) / 2
+        for place, feature in enumerate(game.features):
+            scores[place] += score * (feature.spans[0][0] <= middle < feature.spans[0][1])
+        at += len(token)
+    read = len(trace.prompt_tokens) + len(trace.generation_tokens)
+    return Found("FlashTrace", scores, 1, {"tokens": read, "plain": read, "seconds": seconds})
+
+
+def measure(game: ModelGame, needle: Needle, folder: Path, found: Iterator[Found], judged: bool) -> Iterator[dict[str, Any]]:
+    """A record for each method; without `judged` there are no held-out values."""
     n = game.n
     judging = Rounds(game, folder / "held-out.jsonl", SAMPLED_AT_ONCE)
-    count = 0 if alone else HELD_OUT if n <= MOST_LEFT_OUT else HELD_OUT // 2
+    count = 0 if not judged else HELD_OUT if n <= MOST_LEFT_OUT else HELD_OUT // 2
     held_out = torch.rand(count, n, generator=torch.Generator().manual_seed(1000)) < 0.5
     truth, full = judging(held_out), torch.ones(1, n, dtype=torch.bool)
-    for method, result, rounds in results(game, folder, most, alone):
-        scores = result.attributions[0]
-        order = scores.argsort(descending=True, stable=True)
-        record = {"context": needle.name, "n": n, "method": method, "evaluations": result.counts.evaluations}
+    queries: Any = game.queries(full)
+    for one in found:
+        order = one.scores.argsort(descending=True, stable=True)
+        record = {"context": needle.name, "n": n, "method": one.method, "evaluations": one.evaluations}
         for k in (1, 3):
             without = full.clone()
             without[0, order[:k]] = False
             record[f"drop@{k}"] = float(judging(full) - judging(without))
             record[f"top-{k}"] = float(needle.place in order[:k].tolist())
-        record["lds"] = float("nan") if alone else spearman(truth, held_out.double() @ scores)
-        queries: Any = game.queries(full)
-        record |= {"whole": queries[0][0].length} | {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
-        yield record
+        record["lds"] = spearman(truth, held_out.double() @ one.scores) if judged else float("nan")
+        yield record | {"whole": queries[0][0].length} | one.cost
 
 
 COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
@@ -227,7 +262,11 @@ def run(model: Any, tokenizer: Any, arguments: Namespace, out: Path) -> None:
             if game is None:
                 continue
             kept += 1
-            for record in measure(game, needle, out / "needles" / needle.name, arguments.evaluations, arguments.alone):
+            folder = out / "needles" / needle.name
+            found = results(game, folder, arguments.evaluations, arguments.alone)
+            if find_spec("flashtrace") is not None and not arguments.alone:
+                found = chain(found, [flash_trace(model, tokenizer, game)])
+            for record in measure(game, needle, folder, found, not arguments.alone):
                 records.append(record)
                 print(json.dumps(record), flush=True)
     report = Report("needles", out)
