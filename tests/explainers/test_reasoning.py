@@ -14,6 +14,7 @@ from support.quick import each
 from support.zoo import CHAT, SMALL, byte_bpe
 
 from interpreto_mllm import (
+    Attend,
     Attribution,
     Callback,
     Chat,
@@ -237,6 +238,27 @@ def test_every_occlusion_leaves_the_marks(occlusion: Any) -> None:
     left = tokenizer.decode(empty.ids)
     assert "<think>" in left and left.endswith("\n</think>\n\n")
     assert not any(word in left for word in ("sky", "sea"))
+
+
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_hidden_sentences_keep_their_places_before_thoughts(effect: Any) -> None:
+    """Under `Attend()` a value is that of a plain forward with a mask, over the prompt and the thoughts behind it."""
+    model, tokenizer = thinking()
+    target = Reasoned(effect=effect, thoughts=THOUGHTS, answer=ANSWER, max_tokens=4)
+    game = ExactShapley(model, tokenizer, occlusion=Attend(), **OPTIONS).game(CHAT_PROMPT, target)
+    coalition = torch.tensor([[True, False, True, False][: game.n]])
+    [[input]] = game.inputs(coalition)
+    assert input.seen is not None and len(input.seen) == len(input.ids) and input.seen[-1]
+    hidden = tokenizer.decode(input.ids[~input.seen])
+    assert PROMPT[1] in hidden and (SENTENCES[1] in hidden) == (effect == "direct")
+    ids, answer = torch.tensor([[*input.ids.tolist(), *ids_of(ANSWER)]]), ids_of(ANSWER)
+    mask = torch.tensor([[*input.seen.tolist(), *[True] * len(answer)]]).long()
+    with torch.no_grad():
+        logits = (
+            model(ids, attention_mask=mask, position_ids=torch.arange(ids.shape[1])[None]).logits[0].double().log_softmax(-1)
+        )
+    expected = sum(float(logits[len(input.ids) + place - 1, token]) for place, token in enumerate(answer))
+    assert float(game(coalition).sum()) == pytest.approx(expected, abs=2e-4)
 
 
 def test_repeated_thoughts_are_averaged_and_their_spread_is_an_error() -> None:
