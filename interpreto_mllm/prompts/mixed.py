@@ -117,11 +117,23 @@ class Mixed:
         of_span = tokens.owners(moved, _there(spans))
         owner = np.asarray([owners[index] if index >= 0 else -1 for index in of_span], dtype=np.int64)
         owner[tokens.special] = -1
+        for alike in _alike(moved, owners):
+            mine = np.flatnonzero(np.isin(owner, alike))
+            if len(mine) == len(alike):
+                owner[mine] = alike
         return ModelInput(tokens.ids, None, types), owner, blanks
 
 
 def _there(spans: Sequence[Span | None]) -> list[Span]:
     return [span for span in spans if span is not None]
+
+
+def _alike(spans: Sequence[Span], features: Sequence[int]) -> list[list[int]]:
+    """The features whose spans end together, in order: tokens that are one character together."""
+    found: dict[int, list[int]] = {}
+    for (_, end), feature in zip(spans, features, strict=True):
+        found.setdefault(end, []).append(feature)
+    return [alike for alike in found.values() if len(alike) > 1]
 
 
 def _parts(spans: Sequence[Span | None]) -> Int[np.ndarray, "_"]:

@@ -288,7 +288,7 @@ class PromptReader:
         prompt = replace(prompt, notes=notes_of(media))
         if isinstance(self.occlusion, Drop) and self.occlusion.retokenize:
             prompt = replace(prompt, retokenizer=self._retokenizer(prompt, None if media else special))
-        elif isinstance(self.occlusion, Drop):
+        elif isinstance(self.occlusion, Drop) and self.granularity is not Granularity.ALL_TOKENS:
             prompt = replace(prompt, entries=owned(entries, regions, tokens, owner))
         return self._selected(prompt)
 

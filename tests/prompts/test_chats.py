@@ -199,3 +199,22 @@ def test_arguments_are_json_where_a_template_adds_them_to_a_text(written: str) -
     prompt = read(asked()[:3] + asked()[3:4], template.replace("WRITTEN", written), Granularity.SENTENCE, ("assistant",))
     assert '{"city": "Oslo \\"N\\"", "days": 3}' in prompt.text
     assert [feature.text for feature in prompt.features if feature.label][-2:] == ['"city": "Oslo \\"N\\""', '"days": 3']
+
+
+@pytest.mark.parametrize("granularity", [Granularity.TOKEN, Granularity.ALL_TOKENS], ids=lambda one: one.name)
+def test_tokens_of_documents_are_left_out_one_by_one(granularity: Granularity) -> None:
+    """Those of one character too; under ALL_TOKENS what the template writes around a document is there by itself."""
+    chat = Chat([{"role": "user", "content": "So ?"}], documents=[{"text": "a 🙂 b"}, {"text": "c"}])
+    template = "{% for d in documents %}<{{ d.text }}>{% endfor %}{{ messages[0].content }}"
+    prompt, tokenizer = read(chat, template, granularity, ("documents",)), zoo.byte_bpe()
+    first = [index for index, one in enumerate(prompt.features) if one.source == "1"]
+    smile = [index for index in first if "🙂" in prompt.text[slice(*prompt.features[index].spans[0])]]
+    assert len(smile) > 1
+    for gone in smile:
+        second = {index for index, one in enumerate(prompt.features) if one.source == "2"}
+        present = torch.tensor([[index != gone and index not in second for index in range(len(prompt.features))]])
+        [[left]] = prompt.inputs_for(present)
+        kept = prompt.text.replace("<c>", "") if granularity is Granularity.TOKEN else prompt.text.replace("<c>", "<>")
+        ids = tokenizer(kept, add_special_tokens=False)["input_ids"]
+        del ids[prompt.features[gone].positions[0]]
+        assert left.ids.tolist() == ids
