@@ -1,4 +1,4 @@
-"""How often each method ranks the true words, image regions and sounds first, on prompts with known causes.
+"""How often each method ranks the true words, image regions, sounds and frames first, on prompts with known causes.
 
     python benchmarks/pointing.py [--prompts 30] [--budget 64]
 
@@ -30,9 +30,11 @@ from interpreto_mllm.testbed import (
     load_hearing,
     load_recall,
     load_sight,
+    load_watching,
     sample_clip_prompts,
     sample_fact_prompts,
     sample_scene_prompts,
+    sample_video_prompts,
 )
 
 RESULTS = Path(__file__).parent / "results" / "pointing.json"
@@ -110,10 +112,27 @@ def hearing_prompts(count: int) -> list[Planted]:
     return [planted(prompt) for prompt in prompts if prompt.spans][:count]
 
 
+def watching_prompts(count: int) -> list[Planted]:
+    """Videos of five frames; true are the frames with the answer and with what is named, and words as for pictures."""
+
+    def planted(prompt: Any) -> Planted:
+        named = words_are([word.text for word in prompt.question.words], prompt.question.text)
+
+        def true(feature: im.Feature, text: str) -> bool:
+            if feature.time is None:
+                return named(feature, text)
+            return any(overlap(feature.time, span) > 0.5 for span in prompt.spans)
+
+        return Planted(prompt.messages, prompt.answer, true)
+
+    return [planted(prompt) for prompt in sample_video_prompts(count, frames=5, seed=104)]
+
+
 MODELS: dict[str, tuple[Callable[[], Any], Callable[[int], list[Planted]], str]] = {
     "recall": (load_recall, recall_prompts, "text: three facts"),
     "sight": (load_sight, sight_prompts, "image and text: 3 × 3 patches, five things"),
     "hearing": (load_hearing, hearing_prompts, "audio and text: windows of 250 ms, four sounds"),
+    "watching": (load_watching, watching_prompts, "video and text: five frames"),
 }
 
 
@@ -122,7 +141,7 @@ def judge(explanation: im.Attribution, planted: Planted) -> dict[str, float]:
     scores = explanation.attributions.sum(0).abs()
     true = torch.tensor([planted.true(feature, explanation.text) for feature in explanation.features])
     found = {"precision": float(true[scores.topk(int(true.sum())).indices].double().mean())}
-    for name, modalities in (("word", ("text",)), ("region", ("image", "audio"))):
+    for name, modalities in (("word", ("text",)), ("region", ("image", "audio", "video"))):
         here = torch.tensor([feature.modality in modalities for feature in explanation.features])
         if (true & here).any():
             found[name] = float(true[scores.masked_fill(~here, -torch.inf).argmax()])
@@ -133,7 +152,7 @@ def chance(explanation: im.Attribution, planted: Planted) -> dict[str, float]:
     """The expected result of random scores."""
     true = torch.tensor([planted.true(feature, explanation.text) for feature in explanation.features]).double()
     found = {"precision": float(true.mean())}
-    for name, modalities in (("word", ("text",)), ("region", ("image", "audio"))):
+    for name, modalities in (("word", ("text",)), ("region", ("image", "audio", "video"))):
         here = torch.tensor([feature.modality in modalities for feature in explanation.features])
         if true[here].sum():
             found[name] = float(true[here].mean())
@@ -146,7 +165,7 @@ def measure(name: str, count: int, budget: int) -> list[dict[str, Any]]:
     model, processor = load()
     prompts, records = prompts_of(count), []
     options: dict[str, Any] = {"pinned": im.punctuation, "batch_size": 128, "progress": False, "seed": 0}
-    media = {"image_granularity": im.Patches(3, 3), "audio_granularity": im.Windows(250)}
+    media = {"image_granularity": im.Patches(3, 3), "audio_granularity": im.Windows(250), "video_granularity": im.Frames()}
     for method in track((*METHODS, *SAMPLED, *SINGLE), description=name):
         explainer = method(model, processor, **options, **media, **spending(method, budget))
         explanations = explainer([planted.inputs for planted in prompts], [planted.answer for planted in prompts])

@@ -118,7 +118,7 @@ def explain(
 ) -> None:
     """Explain the answer to one prompt: in the terminal, as a page, as JSON, as a picture.
 
-    Without a model, one of the three that come with the package answers; nothing is downloaded.
+    Without a model, one of those that come with the package answers; nothing is downloaded.
     """
     from interpreto_mllm.cli import explain as work
 

@@ -57,7 +57,7 @@ def model_spec(model: str | None, served: str | None, dtype: str | None, device:
         Problem: for an address without the model's name on the server, or such a name without an address.
     """
     if model is None:
-        kind = "vision" if asked.images else "audio" if asked.clips else "text"
+        kind = "video" if asked.videos else "vision" if asked.images else "audio" if asked.clips else "text"
         return ModelSpec(name=f"shipped:{kind}")
     if model.startswith(("http://", "https://")):
         if served is None:

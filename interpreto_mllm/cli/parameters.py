@@ -49,7 +49,7 @@ Model = Annotated[
         "--model",
         "-m",
         help="A folder, a name on the Hugging Face Hub, a .gguf file, the URL of a server, or shipped:text, "
-        "shipped:vision, shipped:audio; by default the shipped model for this prompt.",
+        "shipped:vision, shipped:audio, shipped:video; by default the shipped model for this prompt.",
         rich_help_panel=MODEL,
     ),
 ]

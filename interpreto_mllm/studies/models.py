@@ -14,12 +14,17 @@ import torch
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.studies.names import check_arguments, unknown
 from interpreto_mllm.studies.spec import ModelSpec
-from interpreto_mllm.testbed import load_hearing, load_recall, load_sight
+from interpreto_mllm.testbed import load_hearing, load_recall, load_sight, load_watching
 
 Loaded = tuple[Any, Any]
 """A model and its tokenizer or processor; a remote model has none."""
 
-SHIPPED: dict[str, Callable[[], Loaded]] = {"text": load_recall, "vision": load_sight, "audio": load_hearing}
+SHIPPED: dict[str, Callable[[], Loaded]] = {
+    "text": load_recall,
+    "vision": load_sight,
+    "audio": load_hearing,
+    "video": load_watching,
+}
 
 KINDS = (
     *("AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForMultimodalLM", "AutoModelForSeq2SeqLM"),

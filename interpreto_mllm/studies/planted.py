@@ -12,9 +12,11 @@ from interpreto_mllm.testbed import (
     ClipPrompt,
     FactPrompt,
     ScenePrompt,
+    VideoPrompt,
     sample_clip_prompts,
     sample_fact_prompts,
     sample_scene_prompts,
+    sample_video_prompts,
 )
 
 COUNT = 100
@@ -38,10 +40,15 @@ def _of_clip(prompt: ClipPrompt) -> tuple[str, Causes]:
     return prompt.question.text, Causes(texts=tuple(word.text for word in prompt.question.words), times=prompt.spans)
 
 
+def _of_video(prompt: VideoPrompt) -> tuple[str, Causes]:
+    return prompt.question.text, Causes(texts=tuple(word.text for word in prompt.question.words), times=prompt.spans)
+
+
 PLANTED: Mapping[str, tuple[Callable[..., list[Any]], Callable[[Any], tuple[str, Causes]]]] = {
     "text": (sample_fact_prompts, _of_facts),
     "vision": (sample_scene_prompts, _of_scene),
     "audio": (sample_clip_prompts, _of_clip),
+    "video": (sample_video_prompts, _of_video),
 }
 """What samples prompts, and gives the text and the causes of one."""
 
@@ -82,7 +89,7 @@ def planted_rows(kind: str, data: DataSpec) -> PlantedRows:
     """The rows of a shipped model's prompts.
 
     Args:
-        kind: "text", "vision" or "audio".
+        kind: "text", "vision", "audio" or "video".
         data: whose arguments are those of the function that samples prompts.
 
     Raises:

@@ -27,7 +27,8 @@ class ModelSpec(Spec):
     """Which model is explained, and how it is loaded.
 
     Args:
-        name: "shipped:text", "shipped:vision" or "shipped:audio"; a folder; a name on the Hugging Face Hub; a `.gguf` file;
+        name: "shipped:text", "shipped:vision", "shipped:audio" or "shipped:video"; a folder; a name on the Hugging Face Hub; a
+            `.gguf` file;
             "package:NAME", an installed Python package with such a file; or the name of a model that a server serves.
         url: of an OpenAI-compatible server.
         file: a GGUF file in the folder or repository.
@@ -93,7 +94,8 @@ class DataSpec(Spec):
     """What is explained.
 
     Args:
-        name: "shipped:text", "shipped:vision" or "shipped:audio", prompts of the shipped models with known causes; a parquet,
+        name: "shipped:text", "shipped:vision", "shipped:audio" or "shipped:video", prompts of the shipped models with known
+            causes; a parquet,
             csv, json or jsonl file; a folder; or the name of a data set on the Hugging Face Hub.
         subset: of a data set with several.
         split: the part of a data set that is used, "test" where there is one, else the first, by default.

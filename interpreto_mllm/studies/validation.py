@@ -26,7 +26,7 @@ def check_study(study: Study, *, data: bool = False, model: bool = False) -> lis
     Example:
         >>> given = dict(name="demo", model="shipped:text", data="shipped:txt", method="exact")
         >>> print(*check_study(Study.from_values(given), data=True))
-        data: data has no 'shipped:txt'; did you mean 'shipped:text'? Accepted: shipped:text, shipped:vision, shipped:audio.
+        data: data has no 'shipped:txt'; did you mean 'shipped:text'? Accepted: shipped:text, shipped:vision, shipped:audio, ...
     """
     found, trials = list[Problem](), Trials()
     for run in _first_of(study.runs(), "data") if data else []:

@@ -12,6 +12,7 @@ from interpreto_mllm.testbed.injections import CALLS, InjectionPrompt, sample_in
 from interpreto_mllm.testbed.question import PlantedQuestion
 from interpreto_mllm.testbed.shapes import ScenePrompt, sample_scene_prompts
 from interpreto_mllm.testbed.sounds import ClipPrompt, sample_clip_prompts
+from interpreto_mllm.testbed.videos import VideoPrompt, sample_video_prompts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
@@ -21,26 +22,31 @@ __all__ = [
     "RECALL",
     "SIGHT",
     "THOUGHTS",
+    "WATCHING",
     "ChainPrompt",
     "ClipPrompt",
     "FactPrompt",
     "InjectionPrompt",
     "PlantedQuestion",
     "ScenePrompt",
+    "VideoPrompt",
     "Word",
     "load_caller",
     "load_hearing",
     "load_recall",
     "load_sight",
     "load_thoughts",
+    "load_watching",
     "sample_chain_prompts",
     "sample_clip_prompts",
     "sample_fact_prompts",
     "sample_injections",
     "sample_scene_prompts",
+    "sample_video_prompts",
 ]
 
-RECALL, SIGHT, HEARING, THOUGHTS = (Path(__file__).parent / name for name in ("recall", "sight", "hearing", "thoughts"))
+FOLDER = Path(__file__).parent
+RECALL, SIGHT, HEARING, THOUGHTS, WATCHING = (FOLDER / name for name in ("recall", "sight", "hearing", "thoughts", "watching"))
 """The folders of the shipped models, as written by `save_pretrained`."""
 
 
@@ -138,6 +144,29 @@ def load_hearing() -> tuple[PreTrainedModel, ProcessorMixin]:
     from transformers import AutoModelForMultimodalLM, AutoProcessor
 
     return _load(AutoModelForMultimodalLM, HEARING), AutoProcessor.from_pretrained(HEARING, local_files_only=True)
+
+
+def load_watching() -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The shipped video-language model, in evaluation mode and fp32, and its processor. Nothing is downloaded.
+
+    It answers questions about the order of coloured shapes in a video of two to six frames: what came first or last, or after
+    another. It is trained so that where a frame that holds the answer or what is named is blank, or a word that matters is
+    missing, every answer of the kind is about equally likely, and without the word for the kind every answer of any kind.
+
+    Example:
+        >>> model, processor = load_watching()
+        >>> [prompt] = sample_video_prompts(1, frames=4, order="after", seed=1)
+        >>> inputs = processor(text=prompt.text, videos=[prompt.frames], return_tensors="pt")
+        >>> said = processor.decode(model.generate(**inputs)[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
+        >>> said == prompt.answer
+        True
+    """
+    from transformers import AutoModelForImageTextToText
+
+    from interpreto_mllm.testbed.frame_processor import FrameProcessor
+
+    processor = FrameProcessor.from_pretrained(WATCHING, local_files_only=True)
+    return _load(AutoModelForImageTextToText, WATCHING), processor
 
 
 def _load(kind: Any, folder: Path) -> Any:

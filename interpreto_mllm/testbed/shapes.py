@@ -176,10 +176,11 @@ def cell_box(cell: int) -> Box:
 def draw_scene(rng: random.Random, things: int) -> Scene:
     """A scene of this many things at random places."""
     chosen = zip(rng.sample(SHAPES, things), rng.sample(list(COLOURS), things), rng.sample(range(CELLS), things), strict=True)
-    return Scene(tuple(_thing(rng, *thing) for thing in chosen), grey=rng.randint(225, 255))
+    return Scene(tuple(make_thing(rng, *thing) for thing in chosen), grey=rng.randint(225, 255))
 
 
-def _thing(rng: random.Random, shape: str, colour: str, cell: int) -> Thing:
+def make_thing(rng: random.Random, shape: str, colour: str, cell: int) -> Thing:
+    """A thing somewhere in a cell, of a random size and shade."""
     radius = rng.uniform(0.34, 0.42)
     centre = rng.uniform(radius + 0.04, 0.96 - radius), rng.uniform(radius + 0.04, 0.96 - radius)
     red, green, blue = (max(0, min(255, light + rng.randint(-10, 10))) for light in COLOURS[colour])

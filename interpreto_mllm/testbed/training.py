@@ -50,18 +50,19 @@ def chat_template(medium: str | None = None) -> str:
     return CHAT_TEMPLATE.replace("~ CONTENT ~", "}}" + PARTS.replace("MEDIUM", medium) + "{{")
 
 
-def make_tokenizer(words: list[str], medium: str | None = None) -> PreTrainedTokenizerFast:
+def make_tokenizer(words: list[str], medium: str | None = None, marks: tuple[str, ...] = ()) -> PreTrainedTokenizerFast:
     """One token a word or punctuation mark, in lower case, with a chat template.
 
     Args:
         words: those known, besides special tokens; the order of their ids.
-        medium: what messages may hold besides text, "image" or "audio"; its placeholder becomes a special token.
+        medium: what messages may hold besides text, "image", "audio" or "video"; its placeholder becomes a special token.
+        marks: further special tokens.
 
     Example:
         >>> make_tokenizer(["the", "apple", "is", "red", "."]).tokenize("The apple is red.")
         ['the', 'apple', 'is', 'red', '.']
     """
-    markup = [*MARKUP, *([f"<{medium}>"] if medium else [])]
+    markup = [*MARKUP, *([f"<{medium}>"] if medium else []), *marks]
     vocabulary = list(dict.fromkeys([*SPECIALS.values(), *markup, *words]))
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()

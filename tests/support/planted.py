@@ -1,4 +1,4 @@
-"""Asking the shipped models of pictures and clips, one plain forward or generation for many prompts."""
+"""Asking the shipped models of pictures, clips and videos, one plain forward or generation for many prompts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from typing import Any
 
 import torch
 
-from interpreto_mllm.testbed import ClipPrompt, ScenePrompt
+from interpreto_mllm.testbed import ClipPrompt, ScenePrompt, VideoPrompt
 
 
 def medium_of(prompts: list[Any]) -> dict[str, Any]:
     """The pictures or clips as a processor takes them."""
     if isinstance(prompts[0], ScenePrompt):
         return {"images": [prompt.image for prompt in prompts]}
+    if isinstance(prompts[0], VideoPrompt):
+        return {"videos": [prompt.frames for prompt in prompts]}
     return {"audio": [prompt.audio for prompt in prompts], "sampling_rate": 16_000}
 
 
-def rendered(processor: Any, prompt: ScenePrompt | ClipPrompt, chat: bool) -> str:
+def rendered(processor: Any, prompt: ScenePrompt | ClipPrompt | VideoPrompt, chat: bool) -> str:
     """The text that the model sees, special tokens included."""
     if not chat:
         return f"<bos>{prompt.text}"
