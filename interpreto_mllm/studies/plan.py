@@ -102,7 +102,8 @@ def total(plans: Sequence[RunPlan]) -> Plan:
         >>> total([])
         Plan(evaluations=0, requests=0, prompt_tokens=0, answer_tokens=0, thought_tokens=0, memory=None)
     """
-    return Plan(*(sum(getattr(one, name) for one in plans) for name in COUNTS))
+    evaluations, requests, read, written, thought = (sum(getattr(one, name) for one in plans) for name in COUNTS)
+    return Plan(evaluations, requests, read, written, thought)
 
 
 def seconds_of_an_evaluation(explainer: AttributionExplainer, run: RunSpec, sample: Sample) -> float:
