@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -92,7 +92,7 @@ class CausalRunner:
         forward_tokens = self.memory.forward_tokens(self.device, vocabulary_size(model) or 0)
         self.batches = Batches(batch_size, batch_tokens(self.device), forward_tokens)
         kept = int(KEPT_SHARE * self.memory.kept_positions)
-        self._kept: PerCall[KeptStates] = PerCall(lambda: KeptStates(kept), of_block=True)
+        self._kept: PerCall[KeptStates] = PerCall(partial(KeptStates, kept), of_block=True)
 
     @cached_property
     def keeps_logits(self) -> bool:

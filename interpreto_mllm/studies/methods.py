@@ -84,7 +84,7 @@ def own_parameters(kind: type[Any]) -> dict[str, inspect.Parameter]:
 
     Example:
         >>> list(own_parameters(find_method("Lime")))
-        ['kernel_width', 'alpha', 'distance', 'kernel']
+        ['kernel_width', 'alpha', 'distance', 'kernel', 'surrogate']
     """
     parameters = inspect.signature(kind).parameters
     return {

@@ -95,7 +95,7 @@ def test_no_steps_and_unknown_reductions_and_rules_are_refused() -> None:
 
 @pytest.mark.usefixtures("unchecked")
 def test_baselines_of_another_modality_are_refused() -> None:
-    with pytest.raises(TypeError, match="Images and clips have image_occlusion and audio_occlusion"):
+    with pytest.raises(TypeError, match="Images, clips and videos have image_occlusion, audio_occlusion and video_occlusion"):
         explained(baseline={"image": "red"})
 
 
