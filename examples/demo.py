@@ -18,7 +18,7 @@ def explain(name: str, model: Any, processor: Any, inputs: Any, **options: Any) 
     [explanation] = KernelShap(model, processor, pinned=punctuation, budget=512, seed=0, **options)(inputs)
     answer = explanation.span()
     answer.show()
-    answer.to_html(OUTPUT / f"{name}.html")
+    answer.to_html(OUTPUT / f"{name}.html", answer.interactions())
     answer.plot(OUTPUT / f"{name}.png")
     print(f"\nWritten: {OUTPUT / name}.html and {OUTPUT / name}.png\n")
 
