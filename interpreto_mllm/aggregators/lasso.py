@@ -53,11 +53,12 @@ class LassoAggregator(Aggregator):
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         require_alike(evaluations, self, "BernoulliPerturbator or ExactPerturbator")
         logs = log_population_weights(evaluations)
-        standard = Standardised.of(evaluations.coalitions.double(), evaluations.values, torch.exp(logs - logs.max()))
+        counts = torch.exp(logs - logs.max())
+        standard = Standardised.of(evaluations.coalitions.double(), evaluations.values, counts)
         if self.penalty is not None:
             penalties = torch.full((evaluations.values.shape[1],), float(self.penalty), dtype=torch.float64)
         else:
-            penalties = cross_validated(evaluations, torch.exp(logs - logs.max()), tried(standard), nearly)
+            penalties = cross_validated(evaluations, counts, tried(standard), nearly)
         return Estimate(weights(standard, penalties))
 
 

@@ -123,8 +123,7 @@ class Live:
         try:
             result = self.explain(self.stop, _Watch(lambda progress: self._news.put(News(progress=progress))))
             told = tuple(note for note in result.notes if repr(self.stop) not in note)
-            spent, planned = len(result.coalitions), "" if not self.stop.asked else "Stopped by hand: "
-            notes = (f"{planned}{spent:,} evaluations.", *told) if self.stop.asked else told
-            self._news.put(News(result=replace(result, notes=notes)))
+            by_hand = (f"Stopped by hand: {len(result.coalitions):,} evaluations.",) if self.stop.asked else ()
+            self._news.put(News(result=replace(result, notes=(*by_hand, *told))))
         except BaseException as error:
             self._news.put(error)

@@ -17,6 +17,7 @@ from interpreto_mllm.plots.summary import unit
 from interpreto_mllm.results.summarised import Entry, SummarisedResults
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STEPS, HIGHEST = 60, 0.42
@@ -73,9 +74,8 @@ def _points(summary: SummarisedResults, entries: Sequence[Entry], paper: Paper) 
             axes.plot(entry.mean_interval, [line, line], color="#222222", linewidth=1)
         axes.plot([entry.mean], [line], "|", color="#222222", markersize=paper.points)
     axes.axvline(0, color="#444444", linewidth=0.8)
-    _finished(axes, summary, entries, paper)
+    _finished(drawn, axes, summary, entries, paper)
     axes.set_xlabel(paper.fitting("share of Σ|φ| of its prompt, with its sign" if summary.relative else _score(summary)))
-    paper.title(drawn, f"{len(summary.rows)} prompts, {len(entries)} strongest of {len(summary.entries)} by {summary.by}")
     return drawn
 
 
@@ -87,14 +87,13 @@ def _bars(summary: SummarisedResults, entries: Sequence[Entry], paper: Paper) ->
         axes.barh(line, 100 * entry.share, color=hexadecimal(TOWARDS if entry.mean > 0 else AGAINST), height=0.72)
         if entry.share_interval is not None:
             axes.plot([100 * end for end in entry.share_interval], [line, line], color="#444444", linewidth=1)
-    _finished(axes, summary, entries, paper)
+    _finished(drawn, axes, summary, entries, paper)
     axes.set_xlabel("% of Σ|φ|, mean of all prompts")
-    paper.title(drawn, f"{len(summary.rows)} prompts, {len(entries)} strongest of {len(summary.entries)} by {summary.by}")
     return drawn
 
 
-def _finished(axes, summary: SummarisedResults, entries: Sequence[Entry], paper: Paper) -> None:  # type: ignore[no-untyped-def]
-    """Names of the entries, and how many prompts have them."""
+def _finished(drawn: Figure, axes: Axes, summary: SummarisedResults, entries: Sequence[Entry], paper: Paper) -> None:
+    """The title, the names of the entries, and how many prompts have them."""
     names = [f"{label(str(entry.name), paper.fonts, paper.letters)} ({len(entry.scores)})" for entry in entries]
     axes.set_yticks(range(len(entries)), labels=names, parse_math=False)
     axes.set_ylim(len(entries) - 0.4, -0.6)
@@ -102,6 +101,7 @@ def _finished(axes, summary: SummarisedResults, entries: Sequence[Entry], paper:
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
+    paper.title(drawn, f"{len(summary.rows)} prompts, {len(entries)} strongest of {len(summary.entries)} by {summary.by}")
 
 
 def _score(summary: SummarisedResults) -> str:

@@ -140,13 +140,12 @@ def _shown(label: str, running: bool) -> str:
 
 def _reading(row: TargetScores) -> str:
     """The scale of the colours, and what the scores add up to."""
-    scale = NumberScale(max(abs(row.empty), abs(row.full), 1e-300))
     scores = NumberScale(row.bound)
     bound, total = scores.plain(row.bound), scores.signed(sum(row.scores))
     return (
         f'<div class="for" aria-live="polite"><span class="subject"></span><span class="legend">against '
-        f'<span>−{bound}</span><i></i><span>+{bound}</span> towards</span><span class="ends">v(∅) {scale.plain(row.empty)} → '
-        f'v(N) {scale.plain(row.full)}</span><span class="sum">Σ {total}</span></div>\n'
+        f'<span>−{bound}</span><i></i><span>+{bound}</span> towards</span><span class="ends">{row.ends}</span>'
+        f'<span class="sum">Σ {total}</span></div>\n'
     )
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
 from interpreto_mllm.plots.figure import save
-from interpreto_mllm.plots.fonts import installed_fonts, label
+from interpreto_mllm.plots.fonts import label
+from interpreto_mllm.plots.paper import drawing
 from interpreto_mllm.plots.summary import counted
 from interpreto_mllm.results.interactions import NAMES, SETS, Interaction, SetValues
 
@@ -36,19 +37,13 @@ def figure(interactions: SetValues, path: str | PathLike[str] | None, target: in
     if kind == "matrix" and interactions.order != 2:
         raise ValueError("A matrix shows pairs, and these are triples: plot kind='bars' or kind='network'.")
     interactions.require_target(target)
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = installed_fonts()
-    with plt.rc_context({"font.family": list(fonts), "font.size": 10, "axes.unicode_minus": True, "svg.fonttype": "none"}):
+    with drawing(None) as paper:
         if kind == "matrix":
-            drawn = _matrix(interactions, target, fonts)
+            drawn = _matrix(interactions, target, paper.fonts)
         else:
-            drawn = {"bars": _bars, "network": _network}[kind](interactions, target, top, fonts)
+            drawn = {"bars": _bars, "network": _network}[kind](interactions, target, top, paper.fonts)
         if path is not None:
             save(drawn, path, dpi=160, facecolor="white")
-    plt.close(drawn)
     return drawn
 
 

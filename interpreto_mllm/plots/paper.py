@@ -71,8 +71,12 @@ class Paper:
 
 
 @contextmanager
-def drawing(width: int | float | None) -> Iterator[Paper]:
+def drawing(width: int | float | None, points: float | None = None) -> Iterator[Paper]:
     """The paper of a figure that is drawn within, under settings of its own; figures leave pyplot's list.
+
+    Args:
+        width: of the paper, None for the usual one.
+        points: size of the letters, None for that of the paper.
 
     Raises:
         ImportError: without matplotlib.
@@ -89,7 +93,7 @@ def drawing(width: int | float | None) -> Iterator[Paper]:
     with plt.rc_context(
         {
             "font.family": list(paper.fonts),
-            "font.size": paper.points,
+            "font.size": paper.points if points is None else points,
             "axes.unicode_minus": True,
             "svg.fonttype": "none",
             "pdf.fonttype": 42,

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
 from interpreto_mllm.plots.figure import save
-from interpreto_mllm.plots.fonts import drawable, installed_fonts
+from interpreto_mllm.plots.fonts import drawable
 from interpreto_mllm.plots.html import document
 from interpreto_mllm.plots.number_scale import NumberScale
+from interpreto_mllm.plots.paper import drawing
 from interpreto_mllm.plots.summary import unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.trace import Link, ThoughtFlow
@@ -31,8 +32,8 @@ bars are, and the gap between two bars as a share of the height."""
 FAINTEST, MOST_PARTS = 0.02, 14
 """Links below this share of the strongest are not drawn, and so many parts of the prompt at most."""
 
-LETTERS = 44
-"""Of a label."""
+LETTERS, POINTS = 44, 9.5
+"""Of a label, and the size of these."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +51,21 @@ def figure(flow: ThoughtFlow, path: str | PathLike[str] | BytesIO | None = None,
     Raises:
         ImportError: without matplotlib.
     """
-    try:
+    with drawing(None, POINTS) as paper:
         import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("plot() needs matplotlib: pip install interpreto_mllm[plot]") from error
-    fonts = installed_fonts()
-    with plt.rc_context({"font.family": list(fonts), "font.size": 9.5, "axes.unicode_minus": True, "svg.fonttype": "none"}):
+
         shown, links = _drawn(flow)
         size = (min(10.5 + 1.4 * flow.k, 30), 1.6 + 0.6 * max(3, len(shown), flow.k))
         drawn, axes = plt.subplots(figsize=size, layout="constrained")
         bars, scale = _bars(flow, shown, links)
         for link, a, b, width in _attached(bars, links, scale):
             _ribbon(axes, link, (bars[link.start].left + BAR, a), (bars[link.end].left, b), width)
-        _labels(axes, flow, bars, fonts)
+        _labels(axes, flow, bars, paper.fonts)
         axes.set_xlim(-0.9, bars[flow.answer.n].left + 0.5)
         axes.set_ylim(-0.08, 1.12)
         axes.set_axis_off()
         if path is not None:
             save(drawn, path, **{"dpi": 160, "facecolor": "white", **options})
-    plt.close(drawn)
     return drawn
 
 

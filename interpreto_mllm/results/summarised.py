@@ -127,7 +127,7 @@ class SummarisedResults:
         for row in self.rows:
             for feature in row.features:
                 places.setdefault(key(feature), len(places))
-        scores, there = torch.zeros(len(self.rows), len(places), dtype=torch.float64), None
+        scores = torch.zeros(len(self.rows), len(places), dtype=torch.float64)
         there = torch.zeros(scores.shape, dtype=torch.bool)
         for prompt, row in enumerate(self.rows):
             columns = torch.tensor([places[key(feature)] for feature in row.features])

@@ -9,6 +9,7 @@ import torch
 import transformers as hf
 from support.families_audio import whisper
 from support.family_parts import clip
+from support.scripted import Scripted
 from support.server import Server
 from support.zoo import IDS, SMALL, build, byte_bpe, plain_values, wordpiece
 
@@ -51,22 +52,6 @@ def test_an_answer_that_ends_by_itself_is_not_noted(recall: Any) -> None:
     assert result.notes == ()
 
 
-class Thinker(hf.LlamaForCausalLM):
-    """Writes a text after so many tokens, whatever they are."""
-
-    says: list[int]
-    begin: int
-
-    def forward(self, input_ids: Any = None, **others: Any) -> Any:
-        cache = others.get("past_key_values")
-        read = 0 if cache is None else cache.get_seq_length()
-        output = super().forward(input_ids, **others)
-        for place in range(input_ids.shape[1]):
-            said = min(max(read + place + 1 - self.begin, 0), len(self.says) - 1)
-            output.logits[:, place, self.says[said]] += 1000
-        return output
-
-
 @pytest.mark.parametrize(
     ("prompt", "answer", "thinking"),
     [
@@ -79,7 +64,7 @@ class Thinker(hf.LlamaForCausalLM):
 def test_an_answer_cut_in_its_thinking_is_noted(prompt: str, answer: str, thinking: bool) -> None:
     tokenizer = byte_bpe()
     torch.manual_seed(0)
-    model = Thinker(build("llama").config).eval()
+    model = Scripted(build("llama").config).eval()
     model.says, model.begin = tokenizer.encode(answer), len(tokenizer.encode(prompt))
     explainer = Occlusion(model, tokenizer, generate={"max_new_tokens": len(model.says)}, **TURN)
     [note] = [note for note in explainer(prompt)[0].notes if "cut at" in note]
@@ -95,7 +80,7 @@ def test_answers_to_coalitions_that_end_in_their_thinking_are_noted(prompt: str,
     """Also where the original was given, which says nothing of the others. Replaced tokens keep the length: all are alike."""
     tokenizer = byte_bpe()
     torch.manual_seed(0)
-    model = Thinker(build("llama").config).eval()
+    model = Scripted(build("llama").config).eval()
     model.says, model.begin = tokenizer.encode(answer), len(tokenizer.encode(prompt))
     similar = ResponseSimilarity(similarity=ExactMatch(), generate={"max_new_tokens": len(model.says)})
     [result] = ExactShapley(model, tokenizer, inference_mode=similar, occlusion=Replace(50), **TURN)(prompt, "blue")

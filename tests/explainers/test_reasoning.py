@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers as hf
 from support.quick import each
+from support.scripted import Scripted
 from support.zoo import CHAT, SMALL, byte_bpe
 
 from interpreto_mllm import (
@@ -486,22 +487,6 @@ def test_marks_of_several_tokens_end_thoughts_too() -> None:
     [[full]] = game.inputs(torch.ones(1, 1, dtype=torch.bool))
     assert tokenizer.decode(full.ids) == "the sky is blue[T]The sea is green.[/T]"
     assert not any("cut" in note for note in game.notes)
-
-
-class Scripted(hf.LlamaForCausalLM):
-    """Writes a text after so many tokens, whatever they are."""
-
-    says: list[int]
-    begin: int
-
-    def forward(self, input_ids: Any = None, **others: Any) -> Any:
-        cache = others.get("past_key_values")
-        read = 0 if cache is None else cache.get_seq_length()
-        output = super().forward(input_ids, **others)
-        for place in range(input_ids.shape[1]):
-            said = min(max(read + place + 1 - self.begin, 0), len(self.says) - 1)
-            output.logits[:, place, self.says[said]] += 1000
-        return output
 
 
 QWEN = (
