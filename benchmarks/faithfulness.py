@@ -20,7 +20,7 @@ from report import Report
 
 import interpreto_mllm as im
 from interpreto_mllm.metrics import faithfulness
-from interpreto_mllm.studies.charts import ranks_chart
+from interpreto_mllm.plots.charts import ranks_chart
 from interpreto_mllm.testbed import load_recall, sample_fact_prompts
 
 HERE = Path(__file__).parent

@@ -16,9 +16,9 @@ from interpreto_mllm.aggregators.aggregator import Aggregator
 from interpreto_mllm.core.counts import Counts
 from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.plots.compared import Comparison, compare
+from interpreto_mllm.plots.description import description
 from interpreto_mllm.plots.interactions import Interactions
 from interpreto_mllm.plots.summarised import Summary
-from interpreto_mllm.plots.summary import summary
 from interpreto_mllm.results.archive import load, save
 from interpreto_mllm.results.exchange import to_captum, to_shap
 from interpreto_mllm.results.fidelity import Fidelity, fidelity
@@ -272,7 +272,7 @@ class Attribution(Record):
         return load(path, aggregator, cls)
 
     def __repr__(self) -> str:
-        return summary(self)
+        return description(self)
 
     def _repr_html_(self) -> str:
         from interpreto_mllm.plots.html import fragment

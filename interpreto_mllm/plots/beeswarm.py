@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from interpreto_mllm.core.numbers import is_whole
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import unit
 from interpreto_mllm.plots.figure import save
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.paper import Paper, drawing
-from interpreto_mllm.plots.summary import unit
 from interpreto_mllm.results.summarised import Entry, SummarisedResults
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import unit
 from interpreto_mllm.plots.paper import Paper
-from interpreto_mllm.plots.summary import unit
 from interpreto_mllm.results.convergence import convergence
 from interpreto_mllm.results.record import Record
 

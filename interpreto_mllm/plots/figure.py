@@ -11,13 +11,13 @@ from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.plots.budget import budget
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import quantity
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.force import force
 from interpreto_mllm.plots.heat_map import heat_map
 from interpreto_mllm.plots.paper import Paper, drawing
 from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.sheet import sheet
-from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.plots.waterfall import waterfall
 from interpreto_mllm.results.record import Record
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import quantity
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.paper import Paper
 from interpreto_mllm.plots.scores import TargetScores
-from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:

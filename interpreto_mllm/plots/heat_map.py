@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import quantity
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.paper import Paper
-from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:

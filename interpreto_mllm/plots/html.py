@@ -13,10 +13,10 @@ from interpreto_mllm.plots.answers import answers
 from interpreto_mllm.plots.arcs import check_pairs, pairs_list
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.certainty import warning
+from interpreto_mllm.plots.description import counted, named_estimand, unit
 from interpreto_mllm.plots.number_scale import NumberScale, duration
 from interpreto_mllm.plots.page_data import page_data
 from interpreto_mllm.plots.scores import QUANTILE, TargetScores, target_scores
-from interpreto_mllm.plots.summary import counted, named_estimand, unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence

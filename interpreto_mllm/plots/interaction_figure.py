@@ -7,10 +7,10 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.plots.colours import AGAINST, PAPER, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import counted
 from interpreto_mllm.plots.figure import save
 from interpreto_mllm.plots.fonts import label
 from interpreto_mllm.plots.paper import drawing
-from interpreto_mllm.plots.summary import counted
 from interpreto_mllm.results.interactions import NAMES, SETS, Interaction, SetValues
 
 if TYPE_CHECKING:

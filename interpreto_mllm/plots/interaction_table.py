@@ -6,9 +6,9 @@ import math
 from html import escape
 
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import counted
 from interpreto_mllm.plots.html import document, stylesheet
 from interpreto_mllm.plots.show import in_notebook
-from interpreto_mllm.plots.summary import counted
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.interactions import NAMES, SETS, Interaction, SetValues
 

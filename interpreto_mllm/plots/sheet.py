@@ -12,12 +12,12 @@ from interpreto_mllm.plots import clip as clips
 from interpreto_mllm.plots import picture as pictures
 from interpreto_mllm.plots.areas import caption
 from interpreto_mllm.plots.colours import ink, tinted
+from interpreto_mllm.plots.description import quantity
 from interpreto_mllm.plots.flow import flow
 from interpreto_mllm.plots.fonts import drawable, label
 from interpreto_mllm.plots.pieces import Piece, pieces
 from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
 from interpreto_mllm.plots.strip import strip
-from interpreto_mllm.plots.summary import quantity
 from interpreto_mllm.results.record import Record
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from interpreto_mllm.plots.beeswarm import heights
+from interpreto_mllm.plots.description import counted, unit
 from interpreto_mllm.plots.html import stylesheet
 from interpreto_mllm.plots.number_scale import NumberScale
-from interpreto_mllm.plots.summary import counted, unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.summarised import Entry, SummarisedResults
 

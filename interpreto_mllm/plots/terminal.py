@@ -10,9 +10,9 @@ from interpreto_mllm.media import Clip
 from interpreto_mllm.plots import clip, picture
 from interpreto_mllm.plots.areas import name
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal, style
+from interpreto_mllm.plots.description import counted, facts
 from interpreto_mllm.plots.pieces import pieces
 from interpreto_mllm.plots.scores import TargetScores, shown_scores, target_scores
-from interpreto_mllm.plots.summary import counted, facts
 from interpreto_mllm.plots.text import printable, shortened, visible
 from interpreto_mllm.results.folding import Folded, telling_folds
 from interpreto_mllm.results.record import Record

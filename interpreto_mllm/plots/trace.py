@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
+from interpreto_mllm.plots.description import unit
 from interpreto_mllm.plots.figure import save
 from interpreto_mllm.plots.fonts import drawable
 from interpreto_mllm.plots.html import document
 from interpreto_mllm.plots.number_scale import NumberScale
 from interpreto_mllm.plots.paper import drawing
-from interpreto_mllm.plots.summary import unit
 from interpreto_mllm.plots.text import shortened, visible
 from interpreto_mllm.results.trace import Link, ThoughtFlow
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from interpreto_mllm.attribution import Attribution, compare
 from interpreto_mllm.core.files import replace_file
 from interpreto_mllm.core.labels import joined
+from interpreto_mllm.plots.charts import chart, standalone
 from interpreto_mllm.plots.html import page
 from interpreto_mllm.plots.text import shortened, visible
-from interpreto_mllm.studies.charts import chart, standalone
 from interpreto_mllm.studies.names_of_files import file_name
 from interpreto_mllm.studies.report_data import Entry, RunResult, entries_of, read_runs
 from interpreto_mllm.studies.report_page import SampleLine, Shown, report_page

@@ -10,9 +10,9 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
+from interpreto_mllm.plots.charts import chart, colour_of, ranks_chart
 from interpreto_mllm.plots.html import document, stylesheet
 from interpreto_mllm.plots.number_scale import NumberScale, duration
-from interpreto_mllm.studies.charts import chart, colour_of, ranks_chart
 from interpreto_mllm.studies.report_data import Entry, RunResult
 from interpreto_mllm.studies.report_tables import LEVEL, Cell, Leaderboard, curves, direction, heading, ranked, scale_of
 

@@ -12,8 +12,8 @@ from interpreto_mllm.metrics.baselines import RANDOM
 from interpreto_mllm.metrics.catalogue import METRICS
 from interpreto_mllm.metrics.comparison import MethodComparison, bootstrap_interval, compare_methods
 from interpreto_mllm.metrics.metric import ARROWS, Direction
+from interpreto_mllm.plots.charts import Point, Series
 from interpreto_mllm.plots.number_scale import NumberScale
-from interpreto_mllm.studies.charts import Point, Series
 from interpreto_mllm.studies.report_data import Entry
 
 LEVEL = 0.95

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.run_folders import write_run
 
-from interpreto_mllm.studies.charts import Point, Series, chart, standalone
+from interpreto_mllm.plots.charts import Point, Series, chart, standalone
 from interpreto_mllm.studies.report import write_report
 from interpreto_mllm.studies.report_data import entries_of, read_runs
 from interpreto_mllm.studies.report_tables import Leaderboard, better_than, curves, interval

@@ -15,7 +15,7 @@ UNTOLD = ("inference_mode", "batch_size", "share_prefixes", "progress", "perturb
 """Settings that are no news in a short text, or told elsewhere in it."""
 
 
-def summary(attribution: Record) -> str:
+def description(attribution: Record) -> str:
     """What was estimated and how, then the strongest features of the first targets."""
     lines = [f"Attribution: {', '.join(facts(attribution))}"]
     for target in range(min(attribution.t, TARGETS_SHOWN)):
