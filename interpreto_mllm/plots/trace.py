@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from interpreto_mllm.core.labels import joined
 from interpreto_mllm.plots.colours import AGAINST, TOWARDS, hexadecimal
@@ -75,16 +75,14 @@ def page(flow: ThoughtFlow) -> str:
     figure(flow, file, format="svg")
     drawing = re.sub(r"^.*?(?=<svg)", "", file.getvalue().decode(), flags=re.DOTALL)
     scale = NumberScale(max(float(flow.answer.attributions.abs().max()), 1e-300))
-    rows = [
-        (feature.name, direct, whole) for feature, direct, whole in zip(flow.features, flow.direct, flow.total, strict=True)
-    ]
     body = "".join(
-        f"<tr><td>{escape(visible(text))}</td><td>{scale.signed(float(direct))}</td>"
-        f"<td>{scale.signed(float(whole - direct))}</td><td>{scale.signed(float(whole))}</td></tr>"
-        for text, direct, whole in rows
+        f"<tr><td>{escape(visible(feature.name))}</td>"
+        + "".join(f"<td>{_told(flow, scale, name, part)}</td>" for name in ("direct", "through", "total"))
+        + "</tr>"
+        for part, feature in enumerate(flow.features)
     )
-    kept = f"<tr><td>the thoughts themselves</td><td></td><td></td><td>{scale.signed(float(flow.kept.sum()))}</td></tr>"
-    notes = "".join(f"<p>{escape(note)}</p>" for note in flow.answer.notes if note)
+    kept = f"<tr><td>the thoughts themselves</td><td></td><td></td><td>{_told_kept(flow, scale)}</td></tr>"
+    notes = "".join(f"<p>{escape(note)}</p>" for note in (*flow.answer.notes, *_about_errors(flow)) if note)
     head = "<tr><th>part of the prompt</th><th>directly</th><th>through thoughts</th><th>in all</th></tr>"
     style = (
         "<style>.trace { font: 15px/1.5 system-ui, sans-serif; padding: 1rem; color: #111; background: #fff; } .trace svg { "
@@ -103,11 +101,37 @@ def summary(flow: ThoughtFlow) -> str:
     order = flow.total.abs().argsort(descending=True).tolist()
     head = f"Trace: {flow.n} parts of the prompt → {flow.k} thoughts → {_answer(flow)!r}, in {unit(flow.answer)}"
     lines = [
-        f"  {shortened(visible(flow.features[part].name), 40)}  directly {scale.signed(float(flow.direct[part]))}, "
-        f"through thoughts {scale.signed(float(flow.through[part]))}"
+        f"  {shortened(visible(flow.features[part].name), 40)}  directly {_told(flow, scale, 'direct', part)}, "
+        f"through thoughts {_told(flow, scale, 'through', part)}"
         for part in order[:4]
     ]
-    return "\n".join([head, *lines, f"  the thoughts themselves  {scale.signed(float(flow.kept.sum()))}"])
+    return "\n".join([head, *lines, f"  the thoughts themselves  {_told_kept(flow, scale)}"])
+
+
+def _told(flow: ThoughtFlow, scale: NumberScale, name: Literal["direct", "through", "total", "carried"], part: int) -> str:
+    """A number of the flow with its standard error, where it has one."""
+    errors = flow.standard_errors
+    return scale.signed(float(getattr(flow, name)[part])) + _beside(
+        scale, None if errors is None else float(getattr(errors, name)[part])
+    )
+
+
+def _told_kept(flow: ThoughtFlow, scale: NumberScale) -> str:
+    errors = flow.standard_errors
+    return scale.signed(float(flow.kept.sum())) + _beside(scale, None if errors is None else errors.kept_sum)
+
+
+def _beside(scale: NumberScale, error: float | None) -> str:
+    """A standard error behind its number; nothing where there is none."""
+    return "" if error is None or error == 0 else f" ± {scale.plain(error)}"
+
+
+def _about_errors(flow: ThoughtFlow) -> Iterator[str]:
+    """What the numbers behind ± are."""
+    if flow.standard_errors is None:
+        yield "The scores behind this flow have no standard errors, so that it has none: a larger budget gives some."
+    elif bool(flow.standard_errors.total.any()):
+        yield "Behind ± stand standard errors, from those of the answer's and of each thought's scores and their covariance."
 
 
 def _answer(flow: ThoughtFlow) -> str:
@@ -180,7 +204,9 @@ def _labels(axes: Axes, flow: ThoughtFlow, bars: dict[int, _Bar], fonts: dict[st
     from matplotlib.patches import Rectangle
 
     numbers = NumberScale(max(float(flow.answer.attributions.abs().max()), 1e-300))
-    amounts = [*flow.total.tolist(), *flow.carried.tolist(), float(flow.answer.attributions.sum())]
+    whole = numbers.signed(float(flow.answer.attributions.sum()))
+    amounts = [_told(flow, numbers, "total", part) for part in range(flow.n)]
+    amounts += [_told(flow, numbers, "carried", thought) for thought in range(flow.k)]
     for node, bar in bars.items():
         axes.add_patch(Rectangle((bar.left, bar.bottom), BAR, bar.height, facecolor="#3b3f46", edgecolor="none"))
         middle, side = bar.bottom + bar.height / 2, "left" if node >= flow.n else "right"
@@ -189,7 +215,7 @@ def _labels(axes: Axes, flow: ThoughtFlow, bars: dict[int, _Bar], fonts: dict[st
         place = bar.left + BAR + 0.015 if node >= flow.n else bar.left - 0.015
         box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1.0}
         axes.text(place, middle, text, ha=side, va="bottom", parse_math=False, bbox=box, zorder=4)
-        told = numbers.signed(amounts[node])
+        told = [*amounts, whole][node]
         axes.text(place, middle, told, ha=side, va="top", color="#555", fontsize=8, parse_math=False, zorder=4)
     columns = {"prompt": 0.0, "thoughts": FIRST + STEP * (flow.k - 1) / 2, "answer": bars[flow.answer.n].left}
     for name, left in columns.items():

@@ -91,14 +91,15 @@ def parts_of(messages: Sequence[Message]) -> list[Part]:
     parts = []
     for turn, message in enumerate(messages):
         source, label = _named(messages, turn)
-        told: dict[str, Any] = {"source": source, "label": label, "trusted": trust(message["role"], message)}
+        told: dict[str, Any] = {"source": source, "label": label}
         content = message.get("content")
         several = isinstance(content, list)
         for index, part in enumerate(content if several else [] if content is None else [content]):
             kind = "text" if isinstance(part, str) else str(_kind(part))
             given = part if isinstance(part, str) else _content(part, kind)
             path = ("messages", turn, "content", *((index,) if several else ()))
-            parts.append(Part(turn, message["role"], kind, given, path, **told))
+            trusted = trust(message["role"], message if isinstance(part, str) else {**message, **part})
+            parts.append(Part(turn, message["role"], kind, given, path, trusted=trusted, **told))
     return parts
 
 

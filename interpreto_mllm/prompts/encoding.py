@@ -60,7 +60,7 @@ def encoded_prompts(encoding: Mapping[str, Any], processing: Processing) -> list
     if "input_ids" not in encoding:
         raise ValueError(f"An encoding needs 'input_ids'; this mapping has {sorted(encoding)}.")
     media = {name: _tensor(name, value) for name, value in given.items() if name not in PER_TOKEN}
-    unread = [name for name in media if "video" in name or not processing.modalities]
+    unread = [name for name in media if not processing.modalities or ("video" in name and not processing.video_processor)]
     if unread:
         name = type(processing.processor).__name__
         hint = "" if processing.modalities else ": give the model's processor as the second argument"
@@ -165,11 +165,11 @@ def _pieces(tensors: Tensors, soft: Bool[np.ndarray, "l"]) -> dict[str, tuple[in
 
 
 def _edges(tensors: Tensors) -> dict[str, tuple[int, ...]]:
-    """Where the entries of each float tensor start: one each, or as many as a grid has cells."""
+    """Where the entries of each float tensor start: one each, or as many as a grid has cells. Seconds are no pixels."""
     grid = next((tensor for name, tensor in tensors.items() if name.endswith("grid_thw")), None)
     edges = {}
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not name.endswith("mask"):
+        if tensor.is_floating_point() and tensor.ndim > 1 and not name.endswith("mask"):
             cells = None if grid is None else (0, *grid.prod(1).cumsum(0).tolist())
             edges[name] = cells if cells is not None and cells[-1] == len(tensor) else tuple(range(len(tensor) + 1))
     return edges
@@ -198,9 +198,11 @@ def _without_text(given: Mapping[str, Any], processing: Processing) -> list[Enco
 
 
 def _modality(name: str, processing: Processing) -> str:
-    """The modality of a tensor: by its name if the model takes both images and audio."""
+    """The modality of a tensor: by its name if the model takes several."""
     if len(processing.modalities) == 1:
         return processing.modalities[0]
+    if any(word in name for word in ("video", "second_per_grid")):
+        return "video"
     return "audio" if any(word in name for word in ("audio", "feature", "input_values")) else "image"
 
 

@@ -9,8 +9,11 @@ from functools import cached_property
 import numpy as np
 import regex
 
+from interpreto_mllm.media.footage import Footage
+from interpreto_mllm.prompts.frame_captions import TRIED, FrameCaptions
 from interpreto_mllm.prompts.granularity import Span
 from interpreto_mllm.prompts.mapping import between
+from interpreto_mllm.prompts.media_readers import SIDE, video_arguments
 from interpreto_mllm.prompts.processing import Processing
 from interpreto_mllm.prompts.splitter import Region
 from interpreto_mllm.prompts.tokens import Tokens
@@ -80,13 +83,7 @@ class MediaMarkup:
 
     def blocks(self, text: str, places: Sequence[Span], kinds: Sequence[str]) -> list[Span]:
         """The blocks around several places, captions included; those that meet are one."""
-        joined: list[Span] = []
-        for place, modality in zip(places, kinds, strict=True):
-            start, end = self.captioned(text, place, modality)
-            if joined and start <= joined[-1][1]:
-                start, end = min(start, joined[-1][0]), max(end, joined.pop()[1])
-            joined.append((start, end))
-        return joined
+        return _joined([self.captioned(text, place, modality) for place, modality in zip(places, kinds, strict=True)])
 
     def told_apart(self, tokens: Tokens) -> tuple[Tokens, list[Span]]:
         """The tokens of an encoding, those of its images and clips marked as special, and the text between these."""
@@ -94,8 +91,28 @@ class MediaMarkup:
         held = [position for position, token in enumerate(tokens.ids.tolist()) if token in modality_of]
         kinds = [modality_of[int(tokens.ids[position])] for position in held]
         gaps = between(tokens.text, self.blocks(tokens.text, [tokens.offsets[position] for position in held], kinds))
+        if "video" in kinds and len(gaps) > 1:
+            gaps = self._written_for_frames.without(tokens.text, gaps)
         inside = [not any(low <= start and end <= high for low, high in gaps) for start, end in tokens.offsets]
         return replace(tokens, special=tokens.special | np.asarray(inside)), gaps
+
+    @cached_property
+    def _written_for_frames(self) -> FrameCaptions:
+        """What the processor writes around the frames of a video, read off blank ones."""
+        return FrameCaptions.of([self._around_frames(count) for count in TRIED])
+
+    def _around_frames(self, count: int) -> list[str]:
+        """The texts before, between and after the frames of a blank video; none where the processor does not take it."""
+        blank = Footage.steady(np.zeros((count, SIDE, SIDE, 3), dtype=np.uint8), 1.0)
+        try:
+            text = [self.processing.placeholder("video")]
+            given = self.processing.processor(text=text, **video_arguments([blank]), return_tensors="pt")
+        except Exception:  # a processor may refuse a video in any way it likes
+            return []
+        tokens = Tokens.of_ids(given["input_ids"][0].tolist(), self.processing.tokenizer)
+        soft = np.flatnonzero(tokens.ids == self.processing.soft_ids["video"])
+        places = [self.block(tokens.text, tokens.offsets[position]) for position in soft]
+        return [tokens.text[slice(*gap)] for gap in between(tokens.text, _joined(places))]
 
     @cached_property
     def _marks(self) -> list[str]:
@@ -120,3 +137,13 @@ class MediaMarkup:
         start, end = self.block(text, (place, place + len(holder)))
         low, high = text.find(BEFORE), text.find(AFTER)
         return (text[low + len(BEFORE) : start], text[end:high]) if 0 <= low < start and end <= high else ("", "")
+
+
+def _joined(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order, those that meet as one."""
+    joined: list[Span] = []
+    for start, end in spans:
+        if joined and start <= joined[-1][1]:
+            start, end = min(start, joined[-1][0]), max(end, joined.pop()[1])
+        joined.append((start, end))
+    return joined

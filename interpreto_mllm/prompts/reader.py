@@ -49,6 +49,7 @@ from interpreto_mllm.prompts.regions import owned
 from interpreto_mllm.prompts.rendering import Rendering
 from interpreto_mllm.prompts.retokenized import Retokenizer
 from interpreto_mllm.prompts.selection import Cut, Groups, selected
+from interpreto_mllm.prompts.sender import Sender
 from interpreto_mllm.prompts.splitter import Region, TextSplitter, placed
 from interpreto_mllm.prompts.template import Template
 from interpreto_mllm.prompts.template_chat import ChatFrame, joined, templates_of, with_texts
@@ -56,9 +57,6 @@ from interpreto_mllm.prompts.template_prompt import NoFrame, TemplatePrompt
 from interpreto_mllm.prompts.tokens import Tokens
 from interpreto_mllm.prompts.watching import as_watched
 from interpreto_mllm.prompts.written_chat import WrittenChat
-
-Origin = tuple[str | None, int | None]
-"""Role and turn of a part; None outside chats."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class PromptReader:
         check_roles(chat, self.roles)
         written = self._of_chat(chat, read)
         written.check(self.roles)
-        of_media, regions = [(part.role, part.turn) for part in media], written.regions(self.granularity)
+        of_media, regions = [Sender.of(part) for part in media], written.regions(self.granularity)
         prompt = self._mixed(written.mixed(read, regions), regions, of_media, written.entries)
         return replace(prompt, conversation=conversation, notes=(*prompt.notes, *written.notes))
 
@@ -191,7 +189,7 @@ class PromptReader:
         spans, held = [region.span for region in written], markup.left_out(text, places, kinds, messages or [])
         special = None if media and not held else True
         mixed = Mixed(self.processing, lambda dropped, _: without(text, held, spans, dropped if held else ()), media, special)
-        around = [message_around(place, messages or []) for place in places] or [(None, None)] * len(media)
+        around = [Sender(*message_around(place, messages or [])) for place in places] or [Sender()] * len(media)
         prompt = self._mixed(mixed, written, around)
         return prompt if messages is None else replace(prompt, notes=(*prompt.notes, self.rendered))
 
@@ -206,7 +204,7 @@ class PromptReader:
         return with_something_left(self._selected(media_only(media, self.occlusion, self.processing.modalities)))
 
     def _mixed(
-        self, mixed: Mixed, written: Sequence[Region | None], of_media: Sequence[Origin], entries: Sequence[Path] = ()
+        self, mixed: Mixed, written: Sequence[Region | None], of_media: Sequence[Sender], entries: Sequence[Path] = ()
     ) -> TokenPrompt:
         """The prompt of a text with images and clips, of its parts that may be features, and of role and turn of the media."""
         whole = [State.whole(medium) for medium in mixed.media]
@@ -214,9 +212,9 @@ class PromptReader:
         regions = [one for one in placed(written, spans, tokens.text) if self._plays(one.role, one.turn)]
         pieces = [
             feature
-            for index, (medium, (role, turn)) in enumerate(zip(mixed.media, of_media, strict=True))
-            if self._plays(role, turn)
-            for feature in medium.features(index, role, turn)
+            for index, (medium, sender) in enumerate(zip(mixed.media, of_media, strict=True))
+            if self._plays(sender.role, sender.turn)
+            for feature in sender.marked(medium.features(index, sender.role, sender.turn))
         ]
         if not regions and not pieces:
             raise ValueError("The messages to explain are empty: there is nothing to explain.")

@@ -224,7 +224,7 @@ class _Media:
             for part in content if isinstance(content, list) else ():
                 kind = "text" if isinstance(part, str) else part["type"]
                 if kind in MEDIA_KEYS:
-                    stands = part if self.processing.takes_parts else {"text": self.processing.placeholder(kind)}
+                    stands = _bare(part) if self.processing.takes_parts else {"text": self.processing.placeholder(kind)}
                     parts.append(None if count in self.dropped else stands)
                     count += 1
                 else:

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.aggregators.aggregate import aggregate
+from interpreto_mllm.aggregators.sums import Sums
 from interpreto_mllm.core.feature import Feature
 from interpreto_mllm.core.shown import shown
 from interpreto_mllm.results.record import Record
@@ -180,8 +181,8 @@ def _errors(row: Record, index: int) -> Errors:
     if row.standard_errors is None:
         return lambda columns: None
     own = row.standard_errors[index].double()
-    rescaled = row.normalisation not in ("", "identity")
-    sums = None if not own.any() or rescaled else _sums(row)
+    rescaled = _rescaled(row)
+    sums = None if not own.any() else sums_of(row)
     gap = float(row.efficiency_gap[index].abs())
     efficient = not rescaled and gap <= ROUNDING * float(row.values[:, index].abs().max())
 
@@ -195,8 +196,10 @@ def _errors(row: Record, index: int) -> Errors:
     return errors
 
 
-def _sums(row: Record) -> Callable[[Float[Tensor, "n sums"]], Float[Tensor, "t sums"]] | None:
+def sums_of(row: Record) -> Sums | None:
     """The standard errors of sums that the aggregator gives; None where it gives none, or not of these scores."""
+    if _rescaled(row):
+        return None
     try:
         estimate = aggregate(row.evaluations, row.aggregator)
     except ValueError:
@@ -205,6 +208,11 @@ def _sums(row: Record) -> Callable[[Float[Tensor, "n sums"]], Float[Tensor, "t s
         estimate.attributions.double(), row.attributions.double(), rtol=1e-6, atol=1e-9 * _largest(row)
     )
     return estimate.sums if same and estimate.standard_errors is not None else None
+
+
+def _rescaled(row: Record) -> bool:
+    """Whether the scores are on a scale of their own."""
+    return row.normalisation not in ("", "identity")
 
 
 def _largest(row: Record) -> float:

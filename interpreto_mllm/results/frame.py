@@ -72,13 +72,15 @@ def interactions_frame(found: SetValues) -> pandas.DataFrame:
 def trace_frame(flow: ThoughtFlow) -> pandas.DataFrame:
     """One line per part of the prompt and per thought: what it did to the answer directly, through thoughts, and in all.
 
-    A thought's total is what it did through later ones too; of that, `kept` is what it owes to nothing before it.
+    A thought's total is what it did through later ones too; of that, `kept` is what it owes to nothing before it. Standard
+    errors of the total, and of what is kept, are NaN where they are not known.
 
     Raises:
         ImportError: without pandas.
     """
     features, direct = [*flow.features, *flow.thoughts], flow.answer.attributions[0].double()
     total = [*flow.total.tolist(), *flow.carried.tolist()]
+    errors, unknown = flow.standard_errors, [math.nan] * len(features)
     return _pandas().DataFrame(
         {
             "feature": [feature.text for feature in features],
@@ -88,6 +90,8 @@ def trace_frame(flow: ThoughtFlow) -> pandas.DataFrame:
             "through": [whole - own for whole, own in zip(total, direct.tolist(), strict=True)],
             "total": total,
             "kept": [math.nan] * flow.n + flow.kept.tolist(),
+            "standard_error": unknown if errors is None else [*errors.total.tolist(), *errors.carried.tolist()],
+            "kept_error": unknown if errors is None else [math.nan] * flow.n + errors.kept.tolist(),
         }
     )
 

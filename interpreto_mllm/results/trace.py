@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.feature import Feature
+from interpreto_mllm.results.flow import Flow, FlowErrors, flow_errors
 from interpreto_mllm.results.record import Record
 
 
@@ -82,42 +83,43 @@ class ThoughtFlow:
         return self.answer.features[self.n :]
 
     @cached_property
-    def passed(self) -> Float[Tensor, "k features"]:
-        """The share of what each sentence did that is passed on to each feature before it; the rest to one stays with it."""
-        shares = torch.zeros(self.k, self.answer.n, dtype=torch.float64)
-        for row, sentence in zip(shares, self.sentences, strict=True):
-            towards = sentence.attributions[0].double().clamp_min(0)
-            if towards.sum() > 0:
-                row[: sentence.n] = towards / towards.sum() * _owed(sentence)
-        return shares
+    def _owed(self) -> list[float]:
+        return [_owed(sentence) for sentence in self.sentences]
 
     @cached_property
+    def _flow(self) -> Flow:
+        sentences = [sentence.attributions[0].double() for sentence in self.sentences]
+        return Flow.of(self.answer.attributions[0].double(), sentences, self._owed)
+
+    @property
+    def passed(self) -> Float[Tensor, "k features"]:
+        """The share of what each sentence did that is passed on to each feature before it; the rest to one stays with it."""
+        return self._flow.passed
+
+    @property
     def carried(self) -> Float[Tensor, "k"]:
         """What each sentence did to the answer, directly and through later ones."""
-        found = self.answer.attributions[0, self.n :].double().clone()
-        for later in reversed(range(self.k)):
-            found += found[later] * self.passed[later, self.n :]
-        return found
+        return self._flow.carried
 
     @property
     def direct(self) -> Float[Tensor, "n"]:
         """What each part of the prompt did beside the thoughts."""
-        return self.answer.attributions[0, : self.n].double()
+        return self._flow.direct
 
     @property
     def through(self) -> Float[Tensor, "n"]:
         """What each part of the prompt did through the thoughts."""
-        return self.carried @ self.passed[:, : self.n]
+        return self._flow.through
 
     @property
     def total(self) -> Float[Tensor, "n"]:
         """Both together."""
-        return self.direct + self.through
+        return self._flow.total
 
     @property
     def kept(self) -> Float[Tensor, "k"]:
         """What stays with each sentence, as it owes nothing to what comes before it."""
-        return self.carried * (1 - self.passed.sum(1))
+        return self._flow.kept
 
     @property
     def shares(self) -> Float[Tensor, "parts"]:
@@ -126,10 +128,17 @@ class ThoughtFlow:
         Raises:
             ValueError: when the scores add up to nothing.
         """
-        parts = torch.cat([self.total, self.kept.sum()[None]])
-        if abs(float(parts.sum())) < 1e-12:
+        if abs(float(self.total.sum() + self.kept.sum())) < 1e-12:
             raise ValueError("The scores of the answer add up to zero, so there are no shares of them.")
-        return parts / parts.sum()
+        return self._flow.shares
+
+    @cached_property
+    def standard_errors(self) -> FlowErrors | None:
+        """Those of `direct`, `through`, `total`, `carried`, `kept` and `shares`, from those of all scores and their covariance.
+
+        None where one of the results behind the trace has none.
+        """
+        return flow_errors(self._flow, self.answer, self.sentences, self._owed)
 
     def links(self) -> list[Link]:
         """The flow, part by part: into each thought no less comes than goes out of it, what it keeps aside."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.by_hand import answered, ids_of, parts, processed, rendered
-from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, conversation, family
+from support.families import CHATTING, CLASSIFIERS, REPRESENTATIVE, VIDEO, conversation, family, watching
 from support.family_parts import RATE, Family, clip, picture
 from support.multimodal import ANSWER, CLOSE, QUESTION, drawn, game
 from support.quick import each
@@ -21,7 +21,7 @@ TOGETHER = ("idefics3", "smolvlm", "internvl", "paligemma", "granite_speech")
 """Families of whose two images or clips one player is made: tiles are not told from images, nor what has nothing between it."""
 COUNTS = [*((name, 2) for name in CHATTING), *((name, 1) for name in TOGETHER)]
 QUICK = [*((name, 2) for name in REPRESENTATIVE), ("idefics3", 1)]
-ROLES = dict.fromkeys(("llava", "llava_next"), ("USER:", "ASSISTANT:"))
+ROLES: dict[str, tuple[str, str]] = dict.fromkeys(("llava", "llava_next"), ("USER:", "ASSISTANT:"))
 """What templates without markers write around a message, which nobody can tell from its words."""
 PER_TOKEN = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 SPLIT_BY_CELLS = "image_grid_thw"
@@ -171,3 +171,33 @@ def test_what_an_encoding_lacks_or_has_too_much_of() -> None:
         KernelShap(subject.model, subject.processor)({**encoding, "pixel_values_videos": np.ones((1, 3, 2, 2))}, ANSWER)
     with pytest.raises(ValueError, match="'pixel_values' of the encoding cannot be read as one tensor"):
         KernelShap(subject.model, subject.processor)({**encoding, "pixel_values": [[1.0], [1.0, 2.0]]}, ANSWER)
+
+
+PIECES = {name: ["video"] for name in VIDEO} | {"smolvlm": ["image"], "internvl": [f"image {number}" for number in range(1, 5)]}
+"""What a video of four frames is, encoded: SmolVLM and InternVL make images of its frames."""
+
+
+@pytest.mark.parametrize("name", each(VIDEO, ("qwen3_vl", "smolvlm")))
+def test_an_encoding_with_a_video(name: str) -> None:
+    """Times and counts that a processor writes around frames are no words of the prompt, and stay."""
+    subject = watching(name)
+    messages = conversation(subject, QUESTION)
+    encoding = processed(subject, rendered(subject, messages), (), (), parts(messages, "video"))
+    fast = game(subject, encoding, granularity=Granularity.TURN)
+    assert [feature.text for feature in fast.features] == [*PIECES[name], QUESTION]
+    numbers = {key: tensor for key, tensor in encoding.items() if tensor.is_floating_point() and tensor.ndim > 1}
+    for absent in ((), (0,)):
+        coalition = torch.tensor([[place not in absent for place in range(fast.n)]])
+        given = {key: tensor.clone() for key, tensor in encoding.items()}
+        for key in numbers if absent else ():
+            part = given[key][:1] if name == "internvl" else given[key]
+            part[part != 0] = ABSENT
+        expected = answered(subject, given, ids_of(subject, ANSWER))
+        torch.testing.assert_close(fast(coalition)[0].double(), expected, **CLOSE)
+
+
+def test_two_videos_in_an_encoding_are_two_pieces() -> None:
+    subject = watching("qwen3_vl")
+    messages = conversation(subject, QUESTION, videos=(0, 1))
+    encoding = processed(subject, rendered(subject, messages), (), (), parts(messages, "video"))
+    assert [f.text for f in game(subject, encoding, granularity=Granularity.TURN).features] == ["video 1", "video 2", QUESTION]

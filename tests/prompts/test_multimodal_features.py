@@ -199,3 +199,23 @@ def test_other_occlusions_and_granularities_of_media() -> None:
     quiet[4800:] = 0
     shown = [user({"type": "image", "image": blurred}, {"type": "audio", "audio": quiet}, text(QUESTION))]
     torch.testing.assert_close(worth(played, 1, 5), whole(subject, shown), **CLOSE)
+
+
+def test_a_picture_is_as_trusted_as_its_message_unless_it_says_otherwise() -> None:
+    """And it is of the source of its message, such as a tool's result."""
+    brought = [{"type": "image", "image": picture(1)}, {"type": "image", "image": picture(2), "trusted": True}]
+    chat = [
+        {"role": "user", "content": [{"type": "image", "image": picture(0)}, {"type": "text", "text": QUESTION}]},
+        {"role": "assistant", "content": "hm"},
+        {"role": "tool", "name": "camera", "content": brought},
+        {"role": "user", "content": "why?"},
+    ]
+    options = {"granularity": Granularity.TURN, "image_granularity": WholeImage(), "roles": ("user", "tool")}
+    features = game(family("llava"), chat, **options).features
+    assert [(one.modality, one.source, one.trusted) for one in features] == [
+        ("image", None, True),
+        ("image", "camera", False),
+        ("image", "camera", True),
+        ("text", None, True),
+        ("text", None, True),
+    ]
