@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -20,7 +19,6 @@ from tables import RESULTS, Tabulated, tables
 
 import interpreto_mllm
 from interpreto_mllm import Rule, Tolerance, TopK
-from interpreto_mllm.aggregators import set_interactions as sets_module
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.set_interactions import set_interactions
 from interpreto_mllm.explainers.play import play
@@ -33,6 +31,8 @@ SHIPPED = ("model", "response", "sight", "hearing")
 SHIPPED_FEATURES, SHIPPED_SEEDS = (8, 12), 3
 RULES: tuple[Rule, ...] = (TopK(3), Tolerance(0.1))
 PROCESS, KERNEL = "GaussianProcessShapley", "KernelShap"
+ESTIMATORS = ("gaussian", "perturbators", "aggregators", "evaluation")
+"""Packages of the library without which no record changes."""
 Record = dict[str, Any]
 
 
@@ -75,10 +75,9 @@ def runs(group: str) -> Iterator[Run]:
 
 @cache
 def library_digest() -> str:
-    """Of the code of the estimators: the process, and the files of the perturbators and aggregators."""
-    process = sorted((Path(interpreto_mllm.__file__).parent / "gaussian").glob("*.py"))
-    parts = [Path(str(sys.modules[part.__module__].__file__)) for pair in OURS.values() for part in pair]
-    files = [*process, *dict.fromkeys(parts), Path(sets_module.__file__)]
+    """Of the code that draws, estimates and stops."""
+    library = Path(interpreto_mllm.__file__).parent
+    files = [path for folder in ESTIMATORS for path in sorted((library / folder).glob("*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 

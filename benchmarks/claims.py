@@ -6,7 +6,9 @@ Games of real models (`real_games.py` makes them) in two halves, "tuning" for ch
 the shipped models. Errors are relative squared ones at equal numbers of distinct evaluations, over those of the best of
 shapiq's estimators, chosen in hindsight for each game (of the shipped models, each kind and number of features) and budget.
 Means of ratios are geometric; behind each stands the interval that holds 95 % of bootstrap means over games. --shapleig names
-an interpreter that has shapiq's ShaplEIG, which is then compared on the judging half at 5n with one seed; it is slow.
+an interpreter that has shapiq's ShaplEIG, which is then compared on the judging half with fewer seeds; it is slow.
+
+Games of 24 to about 100 words are those of `long_games.py`, with long runs for references.
 
 Records are kept in results/claims/ until estimators change, answers of shapiq's in results/anchors/ for good.
 """
@@ -36,13 +38,16 @@ from claim_records import (
     value_records,
 )
 from large import large_claims
+from long_claims import long_claims
 from report import FORMATS, Report, cells, geometric_mean, mean, show_means
 
 GROUPS = ("tuning", "judging", "shipped")
-PARTS = ("values", "intervals", "stopping", "pairs", "large")
+PARTS = ("values", "intervals", "stopping", "pairs", "long", "large")
 COLUMNS = [f"{times}n" for times in BUDGETS]
 FLOOR = 1e-6
 """Errors below count as this."""
+SHAPLEIG_SEEDS = {5: 2, 10: 2, 20: 1}
+"""By budget: an answer takes from seconds to minutes."""
 
 
 class Claims:
@@ -157,19 +162,34 @@ def estimator_tables(report: Report, group: str, records: list[Record]) -> None:
 
 
 def beside_shapleig(report: Report, claims: Claims, slow: Anchors, listed: list[Run], records: list[Record]) -> None:
-    """Its errors and times beside ours at 5n, where an answer takes it seconds."""
-    theirs = [record for run in listed for record in their_values(run, BUDGETS[0], BUDGETS[0] * run.table.n, slow)]
-    rows, shares = [], []
+    """Its errors and times beside ours, of the seeds that its time allows."""
+    about = ("cell", "times", "seed")
+    own = {tuple(r[key] for key in about): r for r in records if r["estimator"] == PROCESS}
+    theirs = [
+        record
+        for run in listed
+        for times, seeds in SHAPLEIG_SEEDS.items()
+        if run.seed < seeds
+        for record in their_values(run, times, times * run.table.n, slow)
+    ]
+    cells_of: dict[tuple[str, int], list[tuple[Record, Record]]] = {}
     for one in theirs:
-        alike = ("cell", "times", "seed")
-        [own] = [r for r in records if r["estimator"] == PROCESS and all(r[key] == one[key] for key in alike)]
-        told = [form(r[what]) for what, form in FORMATS.items() if what in ("error", "seconds") for r in (own, one)]
-        rows.append([f"{one['family']}, n = {one['n']}", *told])
-        shares.append(own["error"] / one["error"])
-    columns = ["error, GaussianProcessShapley", "error, ShaplEIG", "seconds, GaussianProcessShapley", "seconds, ShaplEIG"]
-    report.add("judging, 5n, one seed", columns, rows, name="judging: ShaplEIG")
-    told = f"{bootstrapped(shares)}, at most {max(shares):.2f}"
-    claims.add("judging: error over ShaplEIG's, 5n, one seed: mean", "≤ 0.5", told, geometric_mean(shares) <= 0.5)
+        cells_of.setdefault((one["cell"], one["times"]), []).append((own[tuple(one[key] for key in about)], one))
+    rows, shares = [], {times: list[float]() for times in BUDGETS}
+    for cell in dict.fromkeys(cell for cell, _ in cells_of):
+        row = [cell]
+        for times in BUDGETS:
+            pairs = cells_of[cell, times]
+            errors = [geometric_mean([pair[side]["error"] for pair in pairs]) for side in (0, 1)]
+            seconds = [mean([pair[side]["seconds"] for pair in pairs]) for side in (0, 1)]
+            row.append(" / ".join(map(FORMATS["error"], errors)) + f" ({seconds[0]:.1f} / {seconds[1]:.0f} s)")
+            shares[times].append(errors[0] / errors[1])
+        rows.append(row)
+    report.add("judging: GaussianProcessShapley / ShaplEIG", COLUMNS, rows, name="judging: ShaplEIG")
+    for times, some in shares.items():
+        told = f"{bootstrapped(some)}, at most {max(some):.2f}"
+        seeds = f"{SHAPLEIG_SEEDS[times]} seed{'s' if SHAPLEIG_SEEDS[times] > 1 else ''}"
+        claims.add(f"judging: error over ShaplEIG's, {seeds}: mean at {times}n", "≤ 0.5", told, geometric_mean(some) <= 0.5)
 
 
 def closing_claim(claims: Claims, listed: list[Run]) -> None:
@@ -208,7 +228,7 @@ def measured(arguments: argparse.Namespace, report: Report, claims: Claims) -> N
             records = [record for run in listed for record in value_records(run, peers)]
             estimator_tables(report, group, records)
             if group == "judging" and slow:
-                beside_shapleig(report, claims, slow, [run for run in listed if run.seed == 0], records)
+                beside_shapleig(report, claims, slow, listed, records)
             ratio_claims(report, claims, group, "error over that of shapiq's best", ratios(records, "shapiq"), 0.8)
             coverage_claims(report, claims, group, records, "95 % intervals")
         if "intervals" in arguments.parts and group == "judging":
@@ -220,6 +240,8 @@ def measured(arguments: argparse.Namespace, report: Report, claims: Claims) -> N
             what = "pairwise error over that of ProxySHAP"
             ratio_claims(report, claims, group, what, ratios(pairs, "shapiq ProxySHAP"), 1.0)
             coverage_claims(report, claims, group, pairs, "95 % intervals of pairs")
+        if "long" in arguments.parts and group != "shipped":
+            long_claims(report, claims, group, arguments.peers)
     if "large" in arguments.parts:
         large_claims(report, claims, arguments.peers)
 

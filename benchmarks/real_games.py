@@ -39,6 +39,8 @@ CACHE = Path.home() / ".cache" / "smollm2-135m"
 RESPONSE_TOKENS = 8
 DEARER = ("labels", "likeness", "passage", "words", "contrast", "examples", "sentences", "turns", "response")
 """Kinds in the order in which they are made, the cheapest first."""
+WITHOUT_CHAT = ("contrast", "examples", "continuation")
+"""Kinds that the chat model goes on from as from any text."""
 TEMPERATURE = 20.0
 """Of the zero-shot classifier: cosines are multiplied by it before the softmax."""
 
@@ -62,10 +64,10 @@ class Text:
     others: tuple[str, ...] = ()
 
 
-def texts(half: str) -> dict[str, Text]:
+def texts(half: str, path: Path = TEXTS) -> dict[str, Text]:
     """The prompts of a half, by name."""
     found = {}
-    for name, given in tomllib.loads(TEXTS.read_text(encoding="utf-8"))[half].items():
+    for name, given in tomllib.loads(path.read_text(encoding="utf-8"))[half].items():
         parts = given["words"].split() if "words" in given else given["lines"].splitlines()
         question, answer = given.get("question", ""), given.get("answer", "")
         found[name] = Text(given["kind"], tuple(parts), question, answer, tuple(given.get("others", ())))
@@ -128,7 +130,7 @@ def chat_game(text: Text) -> Callable[[Tensor], Tensor]:
         joint = "\n" if text.kind == "examples" else " "
         content = joint.join([*text.parts, text.question] if text.question else text.parts)
         options["granularity"] = lambda said: spans(said, text.parts)
-        prompt = content if text.kind in ("contrast", "examples") else [{"role": "user", "content": content}]
+        prompt = content if text.kind in WITHOUT_CHAT else [{"role": "user", "content": content}]
     game = KernelShap(*chat_model(), **options).game(prompt, target)
     return lambda coalitions: game(coalitions).sum(1, keepdim=True)
 

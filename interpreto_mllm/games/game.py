@@ -185,7 +185,7 @@ class ModelGame:
                 no such one.
         """
         t = len(self.question.labels)
-        if target is None and t > 1 and self.question.unit != "token":
+        if target is None and t > 1 and (self.question.unit != "token" or len(self.question.columns) > 1):
             raise ValueError(f"This game has {t} targets that are no tokens of one answer: give target, from 0.")
         if target is not None and not 0 <= target < t:
             raise ValueError(f"There is no target {target}: the game has {t}, from 0.")

@@ -23,6 +23,7 @@ from interpreto_mllm.media import Clip, Picture, Video
 from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.results.normalisation import Normaliser, normalise
 from interpreto_mllm.results.settings import Settings
+from interpreto_mllm.results.span_rows import span_rows
 
 Unit = Literal["token", "class", "response", "contrast", "value"]
 Kept = TypeVar("Kept", bound="Record")
@@ -222,7 +223,7 @@ class Record:
         top masses averaged (perplexities as the mean of their logarithms), and the result is aggregated again.
 
         Raises:
-            ValueError: when the span holds no target, or the rows are classes.
+            ValueError: when the span holds no target or tokens of several answers, or the rows are classes.
 
         Example:
             >>> import torch
@@ -237,16 +238,7 @@ class Record:
             >>> whole.targets, whole.attributions.tolist()
             (['ab'], [[0.25]])
         """
-        if self.unit == "response":
-            raise ValueError("span() joins tokens of an answer, but each target here is a whole answer: pick its row instead.")
-        if self.unit == "class":
-            raise ValueError("span() joins tokens of an answer, but each target here is a class: pick one class's row instead.")
-        rows = range(self.t)[start:end]
-        if not rows or any(bound is not None and not -self.t <= bound <= self.t for bound in (start, end)):
-            raise ValueError(
-                f"span({start}, {end}) holds no target or leaves the answer; it has {self.t} targets, 0 to {self.t - 1}."
-            )
-        kept = slice(rows.start, rows.stop)
+        kept = span_rows(self, start, end)
         label = joined(self.targets[kept]) if self.unit == "token" else " + ".join(self.targets[kept])
         if self.gradients is not None:
             return self._added(kept, label)

@@ -138,3 +138,21 @@ def test_what_does_not_follow_is_said():
         explained(inference_mode=LOGIT).tokens()
     with pytest.raises(ValueError, match="coalitions"):
         explained(method=IntegratedGradients, pinned=()).rescore(SOFTMAX)
+
+
+def test_a_span_is_of_one_answer(tmp_path):
+    two, alone = explained([" red .", " green"]), explained(" red .")
+    two.save(tmp_path / "two.json")
+    for result in (two, Attribution.load(tmp_path / "two.json"), explained([" red .", " green"], rows="answer").tokens()):
+        assert result.targets == ["red", " .", "green"]
+        torch.testing.assert_close(result.span(0, 2).attributions, alone.span().attributions, **CLOSE)
+        assert result.span(2).targets == ["green"] and result.span(0, 2).span().targets == ["red ."]
+        for bounds in ((None, None), (1, None), (-2, 3)):
+            with pytest.raises(
+                ValueError, match=r"'red \.' \(rows 0:2\), 'green' \(rows 2:3\). Take one of them, such as span\(0, 2\)"
+            ):
+                result.span(*bounds)
+    assert "whole answer</button>" not in two._repr_html_() and "whole answer</button>" in alone._repr_html_()
+    played = ExactShapley(MODEL, TOKENIZER, **OPTIONS).game(PROMPT, [" red .", " green"])
+    with pytest.raises(ValueError, match="3 targets that are no tokens of one answer"):
+        played.to_shapiq()

@@ -75,6 +75,12 @@ READINGS = [
     Row("`TopPairs` of no pair", lambda: TopPairs(0), "TopPairs takes a number of pairs of at least 1"),
     Row("another kind of rows", lambda: explain(SKY, rows="words"), "rows must be 'tokens' or 'answer'"),
     Row(
+        "a span of several answers",
+        lambda: KernelShap(llama(), bpe())(SKY, [" a b", " c"])[0].span(),
+        "span() joins tokens of one answer, and rows 0:3 are of several",
+        after=True,
+    ),
+    Row(
         "a part that is not in the answer",
         lambda: AnswerSpan("the sky is blue", "green"),
         "The span 'green' does not occur in the answer",
