@@ -2,12 +2,11 @@
 
     python benchmarks/long_games.py [--half tuning judging] [--names labels-flight ...] [--evaluations 20000]
 
-Models, kinds and halves are those of `real_games.py`; `long_texts.toml` has the prompts. A reference is a run of KernelShap of
-so many evaluations (of the chat model half of them): a Gaussian process is fitted to a quarter of them, 4096 at most, and KernelShap
-of the others estimates the Shapley values of what is left of the game, without bias whatever that process says. Its standard
-errors say how near it is.
-Every value that was ever evaluated is kept in results/long/HALF/NAME.npz, after each part of a run, so that a run goes on where
-it ended.
+Models, kinds and halves are those of `real_games.py`; `long_texts.toml` has the prompts. A reference is a run of so many
+evaluations, of the chat model half of them: a Gaussian process is fitted to a quarter, 4096 at most, and KernelShap of the
+others estimates the Shapley values of what is left of the game, without bias whatever that process says. Its standard errors
+say how near it is. Every value that was ever evaluated is kept in results/long/HALF/NAME.npz, after each part of a run, so that
+a run goes on where it ended.
 """
 
 from __future__ import annotations

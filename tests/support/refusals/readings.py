@@ -76,8 +76,8 @@ READINGS = [
     Row("another kind of rows", lambda: explain(SKY, rows="words"), "rows must be 'tokens' or 'answer'"),
     Row(
         "a span of several answers",
-        lambda: KernelShap(llama(), bpe())(SKY, [" a b", " c"])[0].span(),
-        "span() joins tokens of one answer, and rows 0:3 are of several",
+        lambda: KernelShap(llama(), bpe(), budget=12)(SKY, [" a b", " c"])[0].span(),
+        "span() joins tokens of one answer, and rows 0:4 are of several",
         after=True,
     ),
     Row(
