@@ -25,7 +25,7 @@ $(BIN)/python:
 	@touch $@
 
 .venv/.docs: .venv/.runtime
-	$(PIP) -e '.[docs,image,audio]'
+	$(PIP) -e '.[docs]'
 	@touch $@
 
 .venv/.bench: .venv/.runtime

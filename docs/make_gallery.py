@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from frames import frame
 from mkdocs.structure.files import File, Files
 
 from interpreto_mllm import (
@@ -22,6 +23,7 @@ from interpreto_mllm import (
     Sources,
     Summary,
     compare,
+    punctuation,
     testbed,
 )
 
@@ -93,6 +95,14 @@ def clip(path: Path) -> None:
     explanation.to_html(path)
 
 
+def video(path: Path) -> None:
+    """Frames of a video: which of them decide?"""
+    [prompt] = testbed.sample_video_prompts(1, frames=5, seed=4, order="after")
+    explainer = GaussianProcessShapley(*testbed.load_watching(), pinned=punctuation, budget=300, **QUIET)
+    [explanation] = explainer(prompt.messages)
+    explanation.to_html(path, explanation.span().interactions())
+
+
 def responses(path: Path) -> None:
     """What the model answers to each part of the prompt, as a table that sorts and filters."""
     options: dict[str, Any] = {"granularity": Granularity.SENTENCE, "inference_mode": InferenceModes.SIMILARITY}
@@ -116,9 +126,8 @@ def summary(path: Path) -> None:
     Summary(explainer([prompt.prompt for prompt in prompts], [f" {prompt.answer}" for prompt in prompts])).to_html(path)
 
 
-PAGES: dict[str, Writer] = {
-    page.__name__: page for page in (text, chat, tool_call, documents, thoughts, picture, clip, responses, comparison, summary)
-}
+KINDS = (text, chat, tool_call, documents, thoughts, picture, clip, video, responses, comparison, summary)
+PAGES: dict[str, Writer] = {page.__name__: page for page in KINDS}
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -131,9 +140,7 @@ def on_files(files: Files, config: Any) -> Files:
             files.append(File.generated(config, f"gallery/{name}.html", content=path.read_text(encoding="utf-8")))
             title, told = name.replace("_", " ").capitalize(), str(write.__doc__).strip()
             frames.append(
-                f"## {title}\n\n{told} [On its own]({name}.html){{target=_blank}}\n\n"
-                f'<iframe src="{name}.html" title="{title}" loading="lazy" style="width:100%;height:34rem;border:1px solid '
-                '#8884;border-radius:.4rem"></iframe>\n'
+                f"## {title}\n\n{told} [On its own]({name}.html){{target=_blank}}\n\n{frame(f'{name}.html', title)}\n"
             )
     about = (
         "# Gallery\n\nEach frame is a page as `explanation.to_html(path)` writes it, of the models that ship with the package, "

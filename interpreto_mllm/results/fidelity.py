@@ -64,11 +64,11 @@ class Fidelity:
         def shown(values: Float[Tensor, "t"] | None) -> str:
             return "unknown" if values is None else ", ".join(f"{value:.3g}" for value in values.tolist())
 
-        over = "all" if self.exact else "held-out"
+        over = f"all {self.coalitions}" if self.exact else f"{self.coalitions} held-out"
         return (
             f"Fidelity: {self.sentence}\n"
             f"  additive reading   R² {shown(self.additive)}, rank correlation {shown(self.additive_rank)} "
-            f"({self.coalitions} {over} coalitions)\n"
+            f"({over} coalitions)\n"
             f"  pairwise reading   R² {shown(self.pairwise)}, rank correlation {shown(self.pairwise_rank)}\n"
             f"  efficiency gap     {shown(self.efficiency_gap)}\n"
             f"  interactions' mass {shown(self.interaction_share)}"

@@ -42,7 +42,7 @@ class Report:
 
 
 def write_report(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     folder: str | Path | None = None,
     *,
     title: str | None = None,
@@ -53,7 +53,7 @@ def write_report(
     """Write the report of some runs.
 
     Args:
-        paths: folders of runs or of studies.
+        paths: the folder of a run or of a study, or several.
         folder: for the report; "report" in the first of the paths by default.
         title: of the page, by default the name of the folder.
         about: what the study measures.
@@ -64,7 +64,7 @@ def write_report(
         ValueError: for a folder that holds no runs, or damaged files.
         OSError: where nothing can be written.
     """
-    paths = [Path(one) for one in paths]
+    paths = [Path(one) for one in ([paths] if isinstance(paths, (str, Path)) else paths)]
     runs = read_runs(paths)
     folder = Path(folder) if folder is not None else paths[0] / "report"
     folder.mkdir(parents=True, exist_ok=True)
