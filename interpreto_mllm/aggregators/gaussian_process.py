@@ -17,8 +17,10 @@ from interpreto_mllm.aggregators.sums import alike
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.gaussian.fit import fit_kernel
+from interpreto_mllm.gaussian.kernel import Kernel
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.posterior import Posterior
+from interpreto_mllm.gaussian.tilted_kernel import TiltedKernel
 
 MOST_CONDITIONED = 2048
 """Observations that the process is conditioned on, as many as `ActivePerturbator` designs; its cost grows with their cube."""
@@ -30,11 +32,12 @@ class GaussianProcessAggregator(Aggregator):
     """The posterior mean of the Shapley values: of all games that fit the evaluations, weighted by their prior density.
 
     The prior is a Gaussian process over coalitions (Rasmussen & Williams 2006) whose rates, one for each feature, are
-    learnt from the evaluations; `interpreto_mllm.gaussian.kernel.Kernel` writes it out. Shapley values are linear in the
-    game, so their posterior has a closed form. Any coalitions can be used, however they were drawn; a coalition known with its
-    complement enters by its odd part, which alone determines Shapley values, and by its even part, which helps to learn the
-    rates. All targets share one set of rates and one factorisation. Exact when every coalition is known; Σφ = v(N) − v(∅)
-    always.
+    learnt from the evaluations; `interpreto_mllm.gaussian.tilted_kernel.TiltedKernel` writes it out. Shapley values are linear
+    in the game, so their posterior has a closed form. Any coalitions can be used, however they were drawn. Rates are first
+    fitted to the odd and even parts of pairs of complements, if all complements are known, without a tilt, and from there with
+    a tilt to all coalitions. Of more than 2048 coalitions only the parts are used; without a tilt, Shapley values depend on the
+    odd ones alone. All targets share one set of rates and one factorisation. Exact when every coalition is known;
+    Σφ = v(N) − v(∅) always.
 
     The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised part of the way to the
     jackknife's variance where that is larger, which overestimates; then averaged with the mean over all features, because a
@@ -49,10 +52,10 @@ class GaussianProcessAggregator(Aggregator):
     fixed rule: such coalitions may be too much alike to show how far off the posterior is.
 
     Fitting takes milliseconds to seconds, which pays off on models, not on games that cost nothing to evaluate; use
-    `KernelAggregator` there. Rates are learnt from at most 512 observations (pairs, or coalitions if some have no complement),
-    and at most 2048 are conditioned on: the first ones where a Gaussian process chose them, which tell most, else evenly
-    spaced ones. From the others `KernelAggregator` estimates the error of the process, and the two are weighted by their
-    variances. So time and memory of its own do not grow with the budget: seconds, and some hundred megabytes.
+    `KernelAggregator` there. Rates are learnt from at most 512 observations (coalitions, or pairs of them where there are more
+    than 2048 coalitions), and at most 2048 are conditioned on: the first ones where a Gaussian process chose them, which tell
+    most, else evenly spaced ones. From the others `KernelAggregator` estimates the error of the process, and the two are
+    weighted by their variances. So time and memory of its own do not grow with the budget: seconds, some hundred megabytes.
 
     Example:
         >>> from interpreto_mllm.explainers.play import play
@@ -68,10 +71,9 @@ class GaussianProcessAggregator(Aggregator):
     def aggregate(self, evaluations: Evaluations) -> Estimate:
         if evaluations.complete:
             return ShapleyAggregator().aggregate(evaluations)
-        rows = observed_rows(evaluations)
-        observations = observe(evaluations, rows)
+        kernel, rows, observations = learnt(evaluations)
         kept = conditioned_rows(evaluations, len(rows))
-        posterior = Posterior(fit_kernel(observations), observations.rows(kept))
+        posterior = Posterior(kernel, observations.rows(kept))
         scales = observations.scales[:, None]
         mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
         chosen, unseen, learning = evaluations.design is Design.CHOSEN, unseen_share(evaluations), 1 + evaluations.n / len(rows)
@@ -119,6 +121,18 @@ class GaussianProcessAggregator(Aggregator):
         error_variance = error.standard_errors.square()
         share = variance / (variance + error_variance).clamp_min(1e-300)
         return mean + share * error.attributions, share * error_variance
+
+
+def learnt(evaluations: Evaluations) -> tuple[Kernel, Int[Tensor, "u side"], Observations]:
+    """The kernel fitted to what is observed; with a tilt, to each coalition, unless there are too many to condition on."""
+    rows = observed_rows(evaluations)
+    observations = observe(evaluations, rows)
+    level = fit_kernel(observations)
+    if len(evaluations.coalitions) > MOST_CONDITIONED:
+        return level, rows, observations
+    rows = torch.arange(len(evaluations.coalitions))[:, None]
+    observations = observe(evaluations, rows)
+    return fit_kernel(observations, TiltedKernel.level(level), kind=TiltedKernel), rows, observations
 
 
 def conditioned_rows(evaluations: Evaluations, count: int) -> Int[Tensor, "kept"]:

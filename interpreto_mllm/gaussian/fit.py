@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,13 +14,16 @@ from interpreto_mllm.gaussian.kernel import Kernel, summed
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
 
+Fitted = TypeVar("Fitted", bound=Kernel)
 MOST_FITTED_OBSERVATIONS = 512
 MOST_ITERATIONS = 80
 LEAST_IMPROVEMENT = 1e-3
 """Of the log posterior density in one iteration, in nats."""
 
 
-def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = None, work: float = inf) -> Kernel:
+def fit_kernel(
+    observations: Observations, start: Float[Tensor, "k"] | None = None, work: float = inf, kind: type[Fitted] = Kernel
+) -> Fitted:
     """The kernel of largest posterior density, its evidence summed over targets and parities (Rasmussen & Williams 2006, 5.4).
 
     Of more than 512 observations, evenly spaced ones are used; targets that do not vary are left out.
@@ -28,6 +32,7 @@ def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = No
         observations: those whose density counts.
         start: logarithms to start from, such as those of an earlier fit; the prior's means when absent.
         work: multiplications after which the search ends, wherever it is.
+        kind: `Kernel`, or `TiltedKernel` for coalitions as they are.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -41,34 +46,38 @@ def fit_kernel(observations: Observations, start: Float[Tensor, "k"] | None = No
     u, t = observations.shapley_block[1].shape
     if u > MOST_FITTED_OBSERVATIONS:
         observations = observations.rows(torch.linspace(0, u - 1, MOST_FITTED_OBSERVATIONS).long())
-    logs = Kernel.prior(observations.signs.shape[1])[0] if start is None else start.clone()
+    logs = kind.prior(observations.signs.shape[1])[0] if start is None else start.clone()
     if t == 0:
-        return Kernel(logs)
+        return kind(logs)
     n, u = observations.signs.shape[1], len(observations.signs)
     looks = work / (u**2 * (4 * u + 8 * n + 60))
-    best = minimise(lambda point: negative_log_posterior(point, observations), logs, MOST_ITERATIONS, LEAST_IMPROVEMENT, looks)
-    return Kernel(Kernel.clamped(best))
+
+    def loss(point: Tensor) -> tuple[Tensor, Tensor]:
+        return negative_log_posterior(point, observations, kind)
+
+    return kind(kind.clamped(minimise(loss, logs, MOST_ITERATIONS, LEAST_IMPROVEMENT, looks)))
 
 
 def negative_log_posterior(
-    logs: Float[Tensor, "k"], observations: Observations
+    logs: Float[Tensor, "k"], observations: Observations, kind: type[Kernel] = Kernel
 ) -> tuple[Float[Tensor, ""], Float[Tensor, "k"]]:
     """What `fit_kernel` minimises, up to a constant, and its gradient."""
-    n = observations.signs.shape[1]
-    means, spreads = Kernel.prior(n)
+    signs = observations.signs
+    means, spreads = kind.prior(signs.shape[1])
     offset = (logs - means) / spreads
-    kernel = Kernel(Kernel.clamped(logs))
-    parts = list(kernel.parts(observations.signs, observations.signs))
-    near, far = summed(parts, len(observations.signs), len(observations.signs))
+    kernel = kind(kind.clamped(logs))
+    pairs = any(far for (_, far), _ in observations.blocks)
+    others = [signs, -signs] if pairs else [signs]
+    parts = [list(kernel.parts(signs, other)) for other in others]
+    covariances, slopes = [summed(some) for some in parts], [torch.zeros(len(signs), len(signs)).double() for _ in parts]
     loss = offset.square().sum() / 2
-    near_slope, far_slope = torch.zeros(2, *near.shape, dtype=torch.float64)
     for parity, values in observations.blocks:
-        lower = factor(parity[0] * near + parity[1] * far)
+        lower = factor(torch.stack([share * one for share, one in zip(parity, covariances, strict=False)]).sum(0))
         inverse = torch.cholesky_inverse(lower)
         solved = inverse @ values
         targets = values.shape[1]
         loss = loss + (values * solved).sum() / 2 + targets * lower.diagonal().log().sum()
-        slope = (targets * inverse - solved @ solved.T) / 2
-        near_slope += parity[0] * slope
-        far_slope += parity[1] * slope
-    return loss, kernel.gradient(observations.signs, parts, near_slope, far_slope) + offset / spreads
+        for share, slope in zip(parity, slopes, strict=False):
+            slope += share * (targets * inverse - solved @ solved.T) / 2
+    changes = (kernel.gradient(signs, *some) for some in zip(others, parts, slopes, strict=True))
+    return loss, sum(changes, offset / spreads)

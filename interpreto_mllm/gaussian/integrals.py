@@ -6,8 +6,9 @@ Under a covariance that is a product over features, the expectation is such a pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
-from math import ceil, comb, sqrt
+from math import ceil, exp, sqrt
 
 import numpy as np
 import torch
@@ -37,63 +38,58 @@ def nodes(n: int) -> tuple[Float[Tensor, "nodes"], Float[Tensor, "nodes"]]:
     return torch.from_numpy((points + 1) / 2), torch.from_numpy(weights / 2)
 
 
-def share_covariance(present: Bool[Tensor, "p n"], rates: Float[Tensor, "n"]) -> Float[Tensor, "p n"]:
-    """Covariance of v(S) with each feature's Shapley value under k = exp(−Σᵢ rateᵢ [xᵢ ≠ xᵢ′])."""
+def share_covariance(present: Bool[Tensor, "p n"], rates: Float[Tensor, "n"], tilt: Float[Tensor, "n"]) -> Float[Tensor, "p n"]:
+    """Covariance of v(S) with each feature's Shapley value under k = exp(Σᵢ tiltᵢ (xᵢ + xᵢ′) / 2 − rateᵢ [xᵢ ≠ xᵢ′])."""
     points, weights = nodes(len(rates))
-    apart = torch.exp(-rates)
-    with_it = torch.log(points[:, None] + (1 - points[:, None]) * apart)
-    without = torch.log(points[:, None] * apart + 1 - points[:, None])
-    inside = present.double()
-    products = torch.exp(inside @ (with_it - without).T + without.sum(1)) * weights
-    gains = torch.where(present, products @ torch.exp(-with_it), -(products @ torch.exp(-without)))
-    return -torch.expm1(-rates) * gains
+    apart, up, down = torch.exp(-rates), torch.exp(tilt), torch.exp(-tilt)
+    with_it = torch.log(points[:, None] * up + (1 - points[:, None]) * apart)
+    without = torch.log(points[:, None] * apart + (1 - points[:, None]) * down)
+    products = torch.exp(present.double() @ (with_it - without).T + without.sum(1)) * weights
+    return torch.where(present, products @ torch.exp(-with_it) * (up - apart), products @ torch.exp(-without) * (apart - down))
 
 
-def share_variance(rates: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+def share_variance(rates: Float[Tensor, "n"], tilt: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     """Variance of each feature's Shapley value under the same covariance."""
     points, weights = nodes(len(rates))
-    different = points[:, None] + points - 2 * points[:, None] * points
-    area = weights[:, None] * weights
-    apart = -torch.expm1(-rates)
-    total = torch.zeros_like(different)
-    for share in apart.tolist():
-        total += torch.log1p(-share * different)
-    gains = [(torch.exp(total - torch.log1p(-share * different)) * area).sum() for share in apart.tolist()]
-    return 2 * apart * torch.stack(gains)
+    area, total = weights[:, None] * weights, torch.zeros(len(points), len(points), dtype=torch.float64)
+    for mean in _means(points, rates, tilt):
+        total += torch.log(mean)
+    products = torch.exp(total) * area
+    gains = [(products / mean).sum() for mean in _means(points, rates, tilt)]
+    return (2 * torch.cosh(tilt) - 2 * torch.exp(-rates)) * torch.stack(gains)
 
 
-def share_variance_of_sums(rates: Float[Tensor, "n"], members: Float[Tensor, "n sums"]) -> Float[Tensor, "sums"]:
+def share_variance_of_sums(
+    rates: Float[Tensor, "n"], members: Float[Tensor, "n sums"], tilt: Float[Tensor, "n"]
+) -> Float[Tensor, "sums"]:
     """Variance of the sum of the Shapley values of some features under the same covariance.
 
     Example:
-        >>> rates = torch.tensor([0.5, 1.0, 0.2]).double()
-        >>> whole = share_variance_of_sums(rates, torch.ones(3, 1).double())  # that of v(N) − v(∅)
+        >>> rates, level = torch.tensor([0.5, 1.0, 0.2]).double(), torch.zeros(3).double()
+        >>> whole = share_variance_of_sums(rates, torch.ones(3, 1).double(), level)  # that of v(N) − v(∅)
         >>> bool((whole - 2 * (1 - torch.exp(-rates.sum()))).abs() < 1e-12)
         True
     """
     points, weights = nodes(len(rates))
-    different = points[:, None] + points - 2 * points[:, None] * points
-    edges, total = 2 * points - 1, torch.zeros_like(different)
-    own = torch.zeros(members.shape[1], *different.shape, dtype=torch.float64)
+    total = torch.zeros(len(points), len(points), dtype=torch.float64)
+    own = torch.zeros(members.shape[1], *total.shape, dtype=torch.float64)
     squares = torch.zeros_like(own)
-    for some, apart in zip(members.split(AT_ONCE), (-torch.expm1(-rates)).split(AT_ONCE), strict=True):
-        kept = 1 - apart[:, None, None] * different
-        ratios = apart[:, None, None] / kept
-        total += torch.log(kept).sum(0)
-        own += einsum(some, ratios, "n sums, n i j -> sums i j")
-        squares += einsum(some.square(), ratios.square(), "n sums, n i j -> sums i j")
+    for some in torch.arange(len(rates)).split(AT_ONCE):
+        means = torch.stack(list(_means(points, rates[some], tilt[some])))
+        apart, up, down = (torch.exp(logs)[:, None] for logs in (-rates[some], tilt[some], -tilt[some]))
+        edges = (points * (up - apart) + (1 - points) * (apart - down))[:, None] / means
+        both = (up + down - 2 * apart)[:, None] / means - edges * edges.transpose(1, 2)
+        total += torch.log(means).sum(0)
+        own += einsum(members[some], edges, "n sums, n i j -> sums i j")
+        squares += einsum(members[some].square(), both, "n sums, n i j -> sums i j")
     products = torch.exp(total) * weights[:, None] * weights
-    return ((2 * own + edges[:, None] * edges * (own.square() - squares)) * products).sum((1, 2))
+    return ((own * own.transpose(1, 2) + squares) * products).sum((1, 2))
 
 
-@lru_cache(maxsize=32)
-def white_variance(n: int) -> float:
-    """Variance of a Shapley value when the values of all coalitions are independent with variance 1.
-
-    Example:
-        >>> white_variance(2)  # four coalitions, each with a coefficient of one half
-        1.0
-    """
-    present = sum(comb(n - 1, size - 1) / (size * comb(n, size)) ** 2 for size in range(1, n + 1))
-    absent = sum(comb(n - 1, size) / ((n - size) * comb(n, size)) ** 2 for size in range(n))
-    return float(present + absent)
+def _means(
+    points: Float[Tensor, "nodes"], rates: Float[Tensor, "n"], tilt: Float[Tensor, "n"]
+) -> Iterator[Float[Tensor, "nodes nodes"]]:
+    """What each feature contributes to E[k(x, x′)] where it is present in x and x′ with two of the probabilities."""
+    both, neither = points[:, None] * points, (1 - points[:, None]) * (1 - points)
+    for rate, lean in zip(rates.tolist(), tilt.tolist(), strict=True):
+        yield both * exp(lean) + neither * exp(-lean) + (1 - both - neither) * exp(-rate)

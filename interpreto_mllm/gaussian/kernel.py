@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.core.coalitions import shapley_coefficients
-from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, share_variance_of_sums, white_variance
+from interpreto_mllm.gaussian.integrals import share_covariance, share_variance, share_variance_of_sums
 
 Parity = tuple[float, float]
 """(a, b): the covariance of what is observed is a · k(x, x′) + b · k(x, −x′)."""
-Part = tuple[str, Float[Tensor, "p other"], Float[Tensor, "p other"]]
-"""The name of a summand of the covariance, and what it adds to k(x, x′) and to k(x, −x′)."""
+Part = tuple[str, Float[Tensor, "p other"]]
+"""The name of a summand of the covariance, and what it adds."""
 ODD: Parity = (0.5, -0.5)
 EVEN: Parity = (0.5, 0.5)
 WHOLE: Parity = (1.0, 0.0)
@@ -51,12 +51,18 @@ class Kernel:
     """
 
     def __init__(self, logs: Float[Tensor, "k"]):
-        self.logs, self.n = logs, (len(logs) - len(SCALARS)) // 2
+        self.logs, self.n = logs, self.features(logs)
         rates = logs[: 2 * self.n].exp()
-        scalars = dict(zip(SCALARS, logs[2 * self.n :].exp().tolist(), strict=True))
+        scalars = dict(zip(SCALARS, logs[2 * self.n :][: len(SCALARS)].exp().tolist(), strict=True))
         self.products = [(scalars["coarse"], rates[: self.n]), (scalars["fine"], rates[self.n :])]
         self.linear, self.size, self.length = scalars["linear"] / self.n, scalars["size"], scalars["length"] * self.n
         self.constant, self.white = scalars["constant"], scalars["white"]
+        self.tilt = torch.zeros(self.n, dtype=torch.float64)
+
+    @staticmethod
+    def features(logs: Float[Tensor, "k"]) -> int:
+        """n."""
+        return (len(logs) - len(SCALARS)) // 2
 
     @staticmethod
     def prior(n: int) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:
@@ -65,24 +71,18 @@ class Kernel:
         spreads = [1.5] * n + [1.0] * n + [SPREADS[name] for name in SCALARS]
         return torch.tensor(means, dtype=torch.float64).log(), torch.tensor(spreads, dtype=torch.float64)
 
-    @staticmethod
-    def clamped(logs: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
+    @classmethod
+    def clamped(cls, logs: Float[Tensor, "k"]) -> Float[Tensor, "k"]:
         """The same, at most eight standard deviations from the prior mean, so that nothing overflows."""
-        means, spreads = Kernel.prior((len(logs) - len(SCALARS)) // 2)
+        means, spreads = cls.prior(cls.features(logs))
         return torch.minimum(torch.maximum(logs, means - MOST_DEVIATIONS * spreads), means + MOST_DEVIATIONS * spreads)
 
     def covariance(
         self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"], parity: Parity
     ) -> Float[Tensor, "p other"]:
         """The covariance, between coalitions, of what `parity` names."""
-        near, far = self.near_and_far(left, right)
-        return parity[0] * near + parity[1] * far
-
-    def near_and_far(
-        self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]
-    ) -> tuple[Float[Tensor, "p other"], Float[Tensor, "p other"]]:
-        """k(x, x′) and k(x, −x′)."""
-        return summed(self.parts(left, right), len(left), len(right))
+        near = parity[0] * summed(self.parts(left, right))
+        return near + parity[1] * summed(self.parts(left, -right)) if parity[1] else near
 
     def variance(self, signs: Float[Tensor, "p n"], parity: Parity) -> Float[Tensor, "p"]:
         """The diagonal of `covariance`."""
@@ -92,39 +92,34 @@ class Kernel:
         return parity[0] * near + parity[1] * (far + self.size * torch.exp(-signs.sum(1).abs() / self.length))
 
     def parts(self, left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]) -> Iterator[Part]:
-        """The name of each summand, and what it adds to k(x, x′) and to k(x, −x′)."""
+        """The name of each summand of k(x, x′), and what it adds."""
         for name, (scale, rates) in zip(SCALARS, self.products, strict=False):
-            rated, total = (left * rates) @ right.T / 2, rates.sum() / 2
-            yield name, scale * torch.exp(rated - total), scale * torch.exp(-rated - total)
+            yield name, scale * torch.exp((left * rates) @ right.T / 2 - rates.sum() / 2)
         agreement = left @ right.T
-        yield "linear", self.linear * agreement, -self.linear * agreement
-        counts, others = left.sum(1)[:, None] / 2, right.sum(1)[None] / 2
-        near, far = (counts - others).abs(), (counts + others).abs()
-        yield "size", self.size * torch.exp(-near / self.length), self.size * torch.exp(-far / self.length)
-        constant = torch.full_like(agreement, self.constant)
-        yield "constant", constant, constant
-        yield "white", self.white * (agreement == self.n).double(), self.white * (agreement == -self.n).double()
+        yield "linear", self.linear * agreement
+        apart = (left.sum(1)[:, None] - right.sum(1)).abs() / 2
+        yield "size", self.size * torch.exp(-apart / self.length)
+        yield "constant", torch.full_like(agreement, self.constant)
+        yield "white", self.white * (agreement == self.n).double()
 
     def gradient(
-        self, signs: Float[Tensor, "p n"], parts: Iterable[Part], near: Float[Tensor, "p p"], far: Float[Tensor, "p p"]
+        self,
+        left: Float[Tensor, "p n"],
+        right: Float[Tensor, "other n"],
+        parts: Iterable[Part],
+        slope: Float[Tensor, "p other"],
     ) -> Float[Tensor, "k"]:
-        """The gradient in `logs` of a function whose derivatives in k(x, x′) and k(x, −x′) are `near` and `far`.
-
-        Args:
-            signs: the coalitions.
-            parts: those of their covariance.
-            near, far: the derivatives.
-        """
+        """The gradient in `logs` of a function of k(x, x′), from its parts and the function's derivatives in it."""
         rates = {name: rates for name, (_, rates) in zip(SCALARS, self.products, strict=False)}
-        counts, slopes, scalars = signs.sum(1) / 2, [], {}
-        for name, near_part, far_part in parts:
-            closer, further = near * near_part, far * far_part
-            scalars[name] = (closer + further).sum()
+        slopes, scalars = [], {}
+        for name, part in parts:
+            change = slope * part
+            scalars[name] = change.sum()
             if name in rates:
-                slopes.append(rates[name] / 2 * (((closer - further) @ signs * signs).sum(0) - scalars[name]))
+                slopes.append(rates[name] / 2 * ((change @ right * left).sum(0) - scalars[name]))
             if name == "size":
-                stretched = closer * (counts[:, None] - counts).abs() + further * (counts[:, None] + counts).abs()
-                scalars["length"] = stretched.sum() / self.length
+                apart = (left.sum(1)[:, None] - right.sum(1)).abs() / 2
+                scalars["length"] = (change * apart).sum() / self.length
         return torch.cat([*slopes, torch.stack([scalars[name] for name in SCALARS])])
 
     def shapley_covariance(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p n"]:
@@ -133,32 +128,35 @@ class Kernel:
         sizes = torch.exp(-(self.n - counts) / self.length) - torch.exp(-counts / self.length)
         covariance = 2 * self.linear * signs + (self.size / self.n * sizes)[:, None]
         for scale, rates in self.products:
-            covariance = covariance + scale * share_covariance(present, rates)
-        return covariance + self.white * shapley_coefficients(present)
+            covariance = covariance + scale * share_covariance(present, rates, self.tilt)
+        own = torch.exp(signs @ self.tilt)[:, None]
+        return covariance + self.white * own * shapley_coefficients(present)
 
     def shapley_variance(self) -> Float[Tensor, "n"]:
         """The variance of the Shapley value of each feature, before anything is observed."""
         size = 2 * self.size * -math.expm1(-self.n / self.length) / self.n**2
-        variance = torch.full((self.n,), 4 * self.linear + size + self.white * white_variance(self.n), dtype=torch.float64)
-        for scale, rates in self.products:
-            variance = variance + scale * share_variance(rates)
+        variance = torch.full((self.n,), 4 * self.linear + size, dtype=torch.float64)
+        for scale, rates in [*self.products, self._white_product()]:
+            variance = variance + scale * share_variance(rates, self.tilt)
         return variance
 
     def shapley_variance_of_sums(self, members: Float[Tensor, "n sums"]) -> Float[Tensor, "sums"]:
         """The variance of sums of Shapley values, before anything is observed; ones in `members` say whose are added."""
-        counts, white = members.sum(0), white_variance(self.n)
+        counts = members.sum(0)
         size = 2 * self.size * -math.expm1(-self.n / self.length) / self.n**2
-        apart = counts * white + counts * (counts - 1) * (2 - self.n * white) / max(self.n * (self.n - 1), 1)
-        variance = 4 * self.linear * counts + size * counts.square() + self.white * apart
-        for scale, rates in self.products:
-            variance = variance + scale * share_variance_of_sums(rates, members)
+        variance = 4 * self.linear * counts + size * counts.square()
+        for scale, rates in [*self.products, self._white_product()]:
+            variance = variance + scale * share_variance_of_sums(rates, members, self.tilt)
         return variance
 
+    def _white_product(self) -> tuple[float, Float[Tensor, "n"]]:
+        """The white part as a product: of infinite rates."""
+        return self.white, torch.full((self.n,), math.inf, dtype=torch.float64)
 
-def summed(parts: Iterable[Part], rows: int, columns: int) -> tuple[Float[Tensor, "p other"], Float[Tensor, "p other"]]:
-    """k(x, x′) and k(x, −x′), from their parts."""
-    near, far = torch.zeros(2, rows, columns, dtype=torch.float64)
-    for _, near_part, far_part in parts:
-        near += near_part
-        far += far_part
-    return near, far
+
+def summed(parts: Iterable[Part]) -> Float[Tensor, "p other"]:
+    """The covariance, from its parts."""
+    total, *others = (part for _, part in parts)
+    for part in others:
+        total = total + part
+    return total

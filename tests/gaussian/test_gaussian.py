@@ -20,6 +20,7 @@ from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Kernel
 from interpreto_mllm.gaussian.minimise import minimise
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.posterior import Posterior
+from interpreto_mllm.gaussian.tilted_kernel import TiltedKernel
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
     BernoulliPerturbator,
@@ -336,13 +337,14 @@ def test_errors_count_the_jackknife_the_other_features_and_the_learning(chosen):
     seen = {tuple(row): v for row, v in zip(result.coalitions.tolist(), result.values, strict=True)}
     sides = torch.tensor([row for row in seen if not row[0]])
     values, complements = (torch.stack([seen[tuple(row)] for row in rows.tolist()]) for rows in (sides, ~sides))
-    observations = Observations.of_pairs(sides, values, complements)
-    posterior = Posterior(fit_kernel(observations), observations)
+    level = fit_kernel(Observations.of_pairs(sides, values, complements))
+    observations = Observations.of_coalitions(torch.cat([sides, ~sides]), torch.cat([values, complements]))
+    posterior = Posterior(fit_kernel(observations, TiltedKernel.level(level), kind=TiltedKernel), observations)
     own, held_out = posterior.variance().tolist(), posterior.jackknife(chosen)[0].tolist()
     unseen = 1 - 2 * m / 2**n
     part = min(max(2 * float(posterior.kurtosis(True)[0].log()), 0), 1) if chosen else 0.5
     raised = [a + max(unseen * b - a, 0) * part for a, b in zip(own, held_out, strict=True)]
-    expected = [(1 + n / m) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]
+    expected = [(1 + n / (2 * m)) * (float(observations.scales[0]) ** 2 * (r / 2 + sum(raised) / n / 2)) ** 0.5 for r in raised]
     assert len(sides) == m and result.standard_errors is not None
     torch.testing.assert_close(result.standard_errors[0].tolist(), expected, atol=1e-3, rtol=1e-2)
 
@@ -467,8 +469,9 @@ def test_values_that_are_not_finite_are_refused():
         run(dense_game(6), ActivePerturbator(), 6, 3)
 
 
+@pytest.mark.parametrize("tilted", [False, True])
 @pytest.mark.parametrize("rates", ["alike", "large", "of all sizes"])
-def test_as_many_nodes_as_roots_of_n_are_as_good_as_half_of_n(rates, monkeypatch):
+def test_as_many_nodes_as_roots_of_n_are_as_good_as_half_of_n(rates, tilted, monkeypatch):
     n, generator = 160, torch.Generator().manual_seed(0)
     given = {
         "alike": torch.full((n,), 2 / n),
@@ -476,13 +479,14 @@ def test_as_many_nodes_as_roots_of_n_are_as_good_as_half_of_n(rates, monkeypatch
         "of all sizes": torch.exp(3 * torch.randn(n, generator=generator) - 3),
     }[rates].double()
     present = torch.rand(6, n, generator=generator) < torch.linspace(0, 1, 6)[:, None]
-    found = integrals.share_covariance(present, given), integrals.share_variance(given)
+    tilt = tilted * (0.1 * torch.randn(n, generator=generator).double() - 0.04)
+    found = integrals.share_covariance(present, given, tilt), integrals.share_variance(given, tilt)
     points, weights = np.polynomial.legendre.leggauss(n // 2 + 1)
     every = torch.from_numpy((points + 1) / 2), torch.from_numpy(weights / 2)
     assert len(integrals.nodes(n)[0]) < len(points)
     monkeypatch.setattr(integrals, "nodes", lambda _: every)
-    torch.testing.assert_close(found[0], integrals.share_covariance(present, given), atol=1e-13, rtol=1e-9)
-    torch.testing.assert_close(found[1], integrals.share_variance(given), atol=1e-13, rtol=1e-9)
+    torch.testing.assert_close(found[0], integrals.share_covariance(present, given, tilt), atol=1e-13, rtol=1e-9)
+    torch.testing.assert_close(found[1], integrals.share_variance(given, tilt), atol=1e-13, rtol=1e-9)
 
 
 @pytest.mark.parametrize("n", [300, pytest.param(2000, marks=THOROUGH)])
