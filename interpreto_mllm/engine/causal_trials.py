@@ -14,7 +14,7 @@ from torch import Tensor
 from interpreto_mllm.engine.batch_trial import BatchTrial
 from interpreto_mllm.engine.findings import Longest, finding
 from interpreto_mllm.engine.masked_trial import check_masked
-from interpreto_mllm.engine.queries import Score, pad
+from interpreto_mllm.engine.queries import Score, kind_of, pad
 from interpreto_mllm.engine.reading_ahead import check_reads_on, reads_ahead
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.vocabulary import vocabulary_size
@@ -45,7 +45,7 @@ class CausalTrials:
         Raises:
             ValueError: for a model that reads an answer's later tokens before it predicts the earlier ones, or what is masked.
         """
-        runner, kind = self.runner, frozenset(state.medium.modality for query in queries for state in query.input.media)
+        runner, kind = self.runner, kind_of(queries)
         with runner.counter.trying(), runner.inputs.trial():
             longest = max(queries, key=_length)
             known = finding(runner.model, ("ahead", kind), Longest)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
@@ -55,6 +56,13 @@ class Encoding:
     def size(self) -> int:
         """Bytes."""
         return sum(tensor.numel() * tensor.element_size() for tensor in (self.embeddings, *self.layers))
+
+    def part(self, start: int, end: int) -> Encoding:
+        """What stands in some of its places."""
+        if (start, end) == (0, len(self.embeddings)):
+            return self
+        layers = tuple(layer[start:end] for layer in self.layers)
+        return replace(self, embeddings=self.embeddings[start:end], layers=layers)
 
     def equals(self, other: Encoding, allowed: float) -> bool:
         """Whether these are the same numbers up to rounding, by the norms of their differences."""
@@ -170,6 +178,29 @@ def _numbers(arguments: dict[str, Tensor], row: int, rows: int) -> dict[str, Ten
         for name, tensor in arguments.items()
         if name not in of_tokens and (tensor.ndim == 1 or not tensor.is_floating_point()) and len(tensor) % rows == 0
     }
+
+
+def parts_between(
+    ids: Int[np.ndarray, "l"], encodings: Sequence[Encoding], soft_ids: dict[str, int], start: int, end: int
+) -> list[Encoding]:
+    """What fills the places of a prompt from `start` to `end`, in reading order.
+
+    Args:
+        ids: the tokens of the prompt.
+        encodings: of its images and clips, in their order.
+        soft_ids: the token that waits for each modality.
+        start, end: a part of the prompt.
+    """
+    parts: list[Encoding] = []
+    passed = Counter[int]()
+    for encoding in encodings:
+        soft_id, size = soft_ids[encoding.state.medium.modality], len(encoding.embeddings)
+        first = int((ids[:start] == soft_id).sum()) - passed[soft_id]
+        last = int((ids[:end] == soft_id).sum()) - passed[soft_id]
+        if max(first, 0) < min(last, size):
+            parts.append(encoding.part(max(first, 0), min(last, size)))
+        passed[soft_id] += size
+    return parts
 
 
 def merged(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from interpreto_mllm.engine.causal import CausalScorer
 from interpreto_mllm.engine.findings import finding
-from interpreto_mllm.engine.queries import Score
+from interpreto_mllm.engine.queries import Score, kind_of
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
 
@@ -47,7 +47,7 @@ class HiddenTokens:
         longest = max(query.length for query in queries)
         if longest > self.reach:
             return queries
-        known = finding(runner.model, "without hidden tokens", _Known)
+        known = finding(runner.model, ("without hidden tokens", kind_of(masked)), _Known)
         if known.exact and longest > known.length:
             with runner.counter.trying(), runner.inputs.trial():
                 known.exact, known.length = self._exact(masked), longest

@@ -12,7 +12,9 @@ from torch import Tensor
 from interpreto_mllm.engine.call import within_block
 from interpreto_mllm.engine.causal import CausalScorer
 from interpreto_mllm.engine.counter import ForwardCounter
-from interpreto_mllm.engine.multimodal_inputs import MergingCheck, MultimodalInputs
+from interpreto_mllm.engine.merging_check import MergingCheck
+from interpreto_mllm.engine.multimodal_inputs import MultimodalInputs
+from interpreto_mllm.engine.packed import PackedScorer
 from interpreto_mllm.engine.queries import Mode, Row, Score, Scored
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
@@ -74,7 +76,7 @@ class MultimodalScorer:
 
     def __init__(self, runner: MultimodalRunner, mode: Mode):
         self.runner, self.mode = runner, mode
-        self._merging = CausalScorer(runner.causal, mode)
+        self._merging = PackedScorer(runner.causal, mode)
         self._trial = CausalScorer(runner.causal, log_probabilities)
         self._check = MergingCheck(runner.model, runner.merges, runner.causal.agrees)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoding import Decoding
 from interpreto_mllm.engine.generation import CausalGenerator
+from interpreto_mllm.engine.merging_check import MergingCheck
 from interpreto_mllm.engine.multimodal import MultimodalRunner
-from interpreto_mllm.engine.multimodal_inputs import MergingCheck
 from interpreto_mllm.engine.queries import Generate, Generated
 
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.decoder_hooks import capture_decoder_inputs, decoder_of, override_decoder_inputs
 from interpreto_mllm.engine.device import input_device
-from interpreto_mllm.engine.encodings import Encoding, Encodings, merged
+from interpreto_mllm.engine.encodings import Encoding, Encodings, merged, parts_between
+from interpreto_mllm.engine.packed_rows import PackedRows
 from interpreto_mllm.engine.queries import Row
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.engine.text_inputs import next_places, text_symbols
@@ -28,7 +28,8 @@ from interpreto_mllm.prompts.processing import TYPES, Processing
 ANSWER_TYPES = {"paligemma": 1}
 """By model type, the type of an answer's tokens where it is not 0: PaliGemma reads type 0 both ways, as a prompt."""
 
-logger = logging.getLogger(__name__)
+Filled = tuple[ModelInput, list[Encoding], int, int]
+"""A prompt, the encodings of its images and clips, and which part of it is read."""
 
 
 class MultimodalInputs:
@@ -98,10 +99,37 @@ class MultimodalInputs:
         positions = self._positions(rows, encodings, start, ids.shape[1])
         if positions is not None:
             arguments["position_ids"] = positions
-        if start:
+        return self._call(
+            [(row.input, of_row, start, start + ids.shape[1]) for row, of_row in zip(rows, encodings, strict=True)], arguments
+        )
+
+    def call_packed(self, rows: PackedRows, arguments: dict[str, Any]) -> Any:
+        """Call the model on rows of several prompts; what they share of images and clips stands there once."""
+        queries = rows.queries
+        if not rows.start:
+            arguments |= self._packed_types(rows)
+        if not any(query.input.media for query in queries):
             return self.model(**arguments)
-        flat = [encoding for row in encodings for encoding in row]
-        with override_decoder_inputs(self.model, lambda kwargs: merged(flat, ids, self.processing.soft_ids, kwargs)):
+        encodings = self._encodings_of(queries)
+        if any(encoding.has_positions for of_query in encodings for encoding in of_query):
+            arguments["position_ids"] = self._packed_positions(rows, encodings).to(self.device)
+        filled: list[Filled] = []
+        for owner, (query, of_query) in enumerate(zip(queries, encodings, strict=True)):
+            places = rows.places[rows.owners == owner]
+            filled.append((query.input, of_query, int(places.min()), int(places.max()) + 1))
+        return self._call(filled, arguments)
+
+    def _call(self, filled: Sequence[Filled], arguments: dict[str, Any]) -> Any:
+        """Call the model with encodings in the places that wait for them."""
+        soft_ids = self.processing.soft_ids
+        parts = [
+            part
+            for input, encodings, start, end in filled
+            for part in parts_between(input.ids, encodings, soft_ids, start, end)
+        ]
+        if not parts:
+            return self.model(**arguments)
+        with override_decoder_inputs(self.model, lambda kwargs: merged(parts, arguments["input_ids"], soft_ids, kwargs)):
             return self.model(**arguments)
 
     def next_positions(self, rows: Sequence[Row]) -> Int[Tensor, "*axes b"]:
@@ -182,50 +210,24 @@ class MultimodalInputs:
         captured = capture_decoder_inputs(self.model, {"input_ids": ids, "attention_mask": torch.ones_like(ids), **arguments})
         return captured.get("position_ids")
 
+    def _packed_positions(self, rows: PackedRows, encodings: list[list[Encoding]]) -> Int[Tensor, "*axes b l"]:
+        """Positions of packed rows, each as the model counts it in its own prompt."""
+        each = [self._row_positions(query, of_query) for query, of_query in zip(rows.queries, encodings, strict=True)]
+        axes = next(positions.shape[:-2] for positions in each if positions is not None)
+        plain = [torch.arange(query.length).expand(*axes, 1, -1) for query in rows.queries]
+        counted = [other if positions is None else positions for positions, other in zip(each, plain, strict=True)]
+        return rows.laid_out([positions[..., 0, :].cpu().numpy() for positions in counted])
+
+    def _packed_types(self, rows: PackedRows) -> dict[str, Int[Tensor, "b l"]]:
+        """The types of packed rows."""
+        longest = max(query.length for query in rows.queries)
+        types = self.types([query.input for query in rows.queries], longest)
+        return {name: rows.laid_out(list(each.cpu().numpy())).to(self.device) for name, each in types.items()}
+
     def _unmasked_positions(self, arguments: dict[str, Any]) -> dict[str, Tensor]:
         """Positions as the model counts them with nothing hidden, for models that would skip what is."""
         positions = capture_decoder_inputs(self.model, arguments).get("position_ids") if self.can_merge else None
         return {} if positions is None else {"position_ids": positions}
-
-
-class MergingCheck:
-    """Whether a model can be given encodings of images and clips; tried on the first prompt of each kind.
-
-    Args:
-        model: for the log.
-        enabled: False where it must not.
-        agrees: whether two tensors are equal up to rounding; logs where not.
-    """
-
-    def __init__(self, model: Any, enabled: bool, agrees: Callable[[Tensor, Tensor, str], bool]):
-        self.model, self.enabled, self._agrees = model, enabled, agrees
-        self._exact: dict[tuple[str, ...], bool] = {}
-
-    def __call__(
-        self, input: ModelInput, plain: Callable[[], Float[Tensor, "..."]], merging: Callable[[], Float[Tensor, "..."]]
-    ) -> bool:
-        """Whether prompts with as many images and clips as this one have the same values with encodings as plainly.
-
-        Args:
-            input: a prompt.
-            plain: computes its values by one call of the processor and one forward of the model.
-            merging: computes them from encodings.
-        """
-        if not input.media:
-            return True
-        kind = tuple(state.medium.modality for state in input.media)
-        if kind not in self._exact:
-            self._exact[kind] = self.enabled and self._try(plain(), merging)
-        return self._exact[kind]
-
-    def _try(self, plain: Float[Tensor, "..."], merging: Callable[[], Float[Tensor, "..."]]) -> bool:
-        try:
-            values = merging()
-        except Exception as error:  # a model may refuse embeddings in any way it likes
-            name = type(self.model).__name__
-            logger.info("%s cannot be given encoded media (%s): using plain forwards.", name, error)
-            return False
-        return self._agrees(values, plain, "takes encoded media")
 
 
 def _fitted(positions: Int[Tensor, "*axes 1 known"], start: int, length: int) -> Int[Tensor, "*axes 1 l"]:

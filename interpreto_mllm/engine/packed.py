@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from interpreto_mllm.engine.batches import out_of_memory
@@ -19,10 +20,11 @@ from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.causal import CausalScorer, compared, surviving
 from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
+from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.hidden_tokens import HiddenTokens
 from interpreto_mllm.engine.packed_rows import PackedRows
 from interpreto_mllm.engine.packing import PackedSequence, pack
-from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
+from interpreto_mllm.engine.queries import Mode, Score, Scored, kind_of, pad
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
 from interpreto_mllm.engine.vocabulary import vocabulary_size
@@ -35,16 +37,21 @@ REACH_SETTING = re.compile(r"window(_size|_len)?$|chunk_(size|length)$|^max_posi
 SIZES_PER_OCTAVE = 4
 """Rows whose numbers of prompts are within a factor of 2 ** (1 / 4) go together, so that little of them is padding."""
 
+TRIAL_FORWARDS = 3
+"""Forwards of a trial."""
+
 Group = tuple[PackedSequence, CacheRow | None]
 """A packed sequence, and the cache that it goes on from."""
 
 
 class PackedScorer:
-    """Scores answers under a causal language model for text; what neighbouring prompts share is read once within a row.
+    """Scores answers under a causal language model; what neighbouring prompts share is read once within a row.
 
     A mask lets each token see what comes before it in its own prompt and nothing else, and positions count from the prompt's
     beginning, so that a token's output is what it would be alone. Models that do not obey such masks (recurrent ones, or
-    windows shorter than a prompt) are found out on the first use, and read each prompt in a row of its own.
+    windows shorter than a prompt) are found out on the first use, and read each prompt in a row of its own. Images and clips
+    that prompts share stand in a row once; such prompts are packed where that saves more than a trial costs, known or not, so
+    that equal calls make equal rows.
 
     Args:
         runner: runs the model; longer rows are fewer in a batch, so that they take no more memory.
@@ -55,7 +62,8 @@ class PackedScorer:
         self.runner, self.mode = runner, mode
         self._single, self._trial = CausalScorer(runner, mode), CausalScorer(runner, log_probabilities)
         self._trials = CausalTrials(runner)
-        self._packs: bool | None = None if runner.may_continue and runner.takes_positions else False
+        self._may_pack = runner.may_continue and runner.takes_positions
+        self._packs_texts: bool | None = None
         self._reach = _reach(runner.model)
         self._hidden = HiddenTokens(runner, self._reach)
 
@@ -76,19 +84,43 @@ class PackedScorer:
         symbols = self.runner.inputs.symbols(queries)
         packed = pack(queries, symbols, self._capacity(queries))
         several = next((sequence for sequence in packed if len(sequence.queries) > 1), None)
-        if self._packs is None and several is not None:
-            self._packs = self._packs_exactly(several.trial())
-            packed = packed if self._packs else pack(queries, symbols, 0)
+        if several is not None and not (self._worthwhile(packed, several) and self._packs(queries, several)):
+            packed = pack(queries, symbols, 0)
         first = [sequence.queries[0] for sequence in packed]
         prefixes = [symbols[sequence.members[0]][: sequence.prefix_length + 1] for sequence in packed]
         for leaves in self.runner.leaves(packed, prefixes, lambda leaves: self._trial.score_batch(leaves, first)):
             yield from self._score_leaves(leaves, packed)
 
+    def _worthwhile(self, packed: Sequence[PackedSequence], several: PackedSequence) -> bool:
+        """Whether packing saves more than trying it would cost, which is little but for prompts with images and clips."""
+        if not several.input.media:
+            return True
+        pair = several.trial()
+        cost = sum(query.length for query in pair.queries) + 2 * pair.width(0)
+        cost += TRIAL_FORWARDS * self.runner.batches.forward_tokens
+        return sum(sequence.saving for sequence in packed) > cost
+
+    def _packs(self, queries: Sequence[Score], several: PackedSequence) -> bool:
+        """Whether prompts of this kind are worth in a row what they are alone.
+
+        What was tried with images and clips is remembered with the model; a trial of texts is short, and a part of each call.
+        """
+        pair, kind = several.trial(), kind_of(queries)
+        if kind:
+            return finding(self.runner.model, ("packs", kind), lambda: self._trial_of_media(pair))
+        if self._packs_texts is None:
+            self._packs_texts = self._packs_exactly(pair)
+        return self._packs_texts
+
+    def _trial_of_media(self, pair: PackedSequence) -> bool:
+        with self.runner.counter.trying(), self.runner.inputs.trial():
+            return self._packs_exactly(pair)
+
     def _capacity(self, queries: Sequence[Score]) -> int:
         """How many tokens a row of several of these queries may hold; 0 where each is read in a row of its own."""
         longest = max(query.length for query in queries)
         if (
-            self._packs is False
+            not self._may_pack
             or not self.runner.may_share
             or longest > self._reach
             or any(query.input.seen is not None for query in queries)
@@ -163,7 +195,7 @@ class PackedScorer:
         if runner.keeps_logits:
             arguments["logits_to_keep"] = rows.occupied.shape[1] * rows.slot_width
         runner.counter.add(rows.ids.numel())
-        return rows.of_answers(runner.model(**arguments).logits)
+        return rows.of_answers(runner.inputs.call_packed(rows, arguments).logits)
 
     def _packs_exactly(self, pair: PackedSequence) -> bool:
         """Whether two queries in a row have the values of plain forwards, and neither sees the other; logged where not."""
@@ -174,8 +206,7 @@ class PackedScorer:
         try:
             rows = PackedRows([pair], 0)
             logits = self._logits(rows, [])
-            hidden = ~rows.attention_of(slot=1, token=lengths[1] - 1)
-            rows.ids[hidden] = (rows.ids[hidden] + 1) % (vocabulary_size(model) or 2**31)
+            self._exchange(rows, ~rows.attention_of(slot=1, token=lengths[1] - 1))
             leaks = not torch.equal(self._logits(rows, [])[1, : lengths[1]], logits[1, : lengths[1]])
         except Exception as error:  # a model may refuse a mask in any way it likes: rows of their own then decide
             if out_of_memory(error):
@@ -188,6 +219,17 @@ class PackedScorer:
         packed = log_probabilities(logits.float(), targets.to(logits.device)).cpu()
         there = torch.arange(rows.slot_width) < torch.tensor(lengths)[:, None]
         return self.runner.agrees(packed[there], plain[there], "reads several prompts in a row")
+
+    def _exchange(self, rows: PackedRows, hidden: Bool[Tensor, "b l"]) -> None:
+        """Put other tokens in some places of a row, but for those of images and clips."""
+        ids = np.concatenate([query.input.ids for query in rows.queries])
+        text = np.concatenate([self.runner.inputs.is_text(query.input) for query in rows.queries])
+        hidden = hidden & ~torch.isin(rows.ids, torch.from_numpy(ids[~text]))
+        known = torch.from_numpy(np.unique(ids[text]))
+        if len(known) > 1:
+            rows.ids[hidden] = known[(torch.searchsorted(known, rows.ids[hidden]) + 1) % len(known)]
+        else:
+            rows.ids[hidden] = (rows.ids[hidden] + 1) % (vocabulary_size(self.runner.model) or 2**31)
 
 
 def _reach(model: Any) -> float:

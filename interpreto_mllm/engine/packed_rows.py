@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.packing import PackedSequence
+from interpreto_mllm.engine.queries import Score
 
 
 class PackedRows:
@@ -29,6 +30,9 @@ class PackedRows:
         attention: which tokens (last axis) each token sees; what comes before `start` is seen by all.
         slot_width: tokens in a slot.
         occupied: which slots of a row hold an answer.
+        queries: of all rows.
+        owners: which query each token was put there for, -1 where there is none.
+        places: where it stands among the tokens of that query.
     """
 
     start: int
@@ -37,6 +41,9 @@ class PackedRows:
     positions: Int[Tensor, "b l"]
     attention: Bool[Tensor, "b l l"]
     occupied: Bool[Tensor, "b slot"]
+    queries: list[Score]
+    owners: Int[Tensor, "b l"]
+    places: Int[Tensor, "b l"]
 
     def __init__(self, packed: Sequence[PackedSequence], start: int):
         self.start = start
@@ -44,11 +51,16 @@ class PackedRows:
         slots = max(len(sequence.queries) for sequence in packed)
         self._before = max(sequence.width(start) - sum(len(query.target) for query in sequence.queries) for sequence in packed)
         width = self._before + slots * self.slot_width
-        ids, positions = np.zeros((2, len(packed), width), np.int64)
+        self.queries = [query for sequence in packed for query in sequence.queries]
+        owners, places = np.full((2, len(packed), width), -1)
         attention = repeat(np.eye(width, dtype=bool), "l other -> b l other", b=len(packed)).copy()
+        first = 0
         for row, sequence in enumerate(packed):
-            self._fill(sequence, ids[row], positions[row], attention[row])
-        self.ids, self.positions, self.attention = (torch.from_numpy(array) for array in (ids, positions, attention))
+            self._fill(sequence, first, owners[row], places[row], attention[row])
+            first += len(sequence.queries)
+        self.owners, self.places, self.attention = (torch.from_numpy(array) for array in (owners, places, attention))
+        self.ids = self.laid_out([np.array([*query.input.ids, *query.continuation]) for query in self.queries])
+        self.positions = self.laid_out([query.input.places(len(query.continuation)) for query in self.queries])
         self.occupied = torch.arange(slots) < torch.tensor([[len(sequence.queries)] for sequence in packed])
 
     def attention_of(self, slot: int, token: int) -> Bool[Tensor, "b l"]:
@@ -62,14 +74,24 @@ class PackedRows:
         by_slot = rearrange(in_slots, "b (slot t) v -> b slot t v", t=self.slot_width)
         return by_slot[self.occupied.to(logits.device)]
 
+    def laid_out(self, each: Sequence[Int[np.ndarray, "*axes _"]]) -> Int[Tensor, "*axes b l"]:
+        """A number for each token of each query, in the places of these tokens; 0 where there is none."""
+        whole = np.zeros((*each[0].shape[:-1], *self.owners.shape), np.int64)
+        owners, places = self.owners.numpy(), self.places.numpy()
+        for owner, numbers in enumerate(each):
+            mine = owners == owner
+            whole[..., mine] = numbers[..., places[mine]]
+        return torch.from_numpy(whole)
+
     def _fill(
         self,
         sequence: PackedSequence,
-        ids: Int[np.ndarray, "l"],
-        positions: Int[np.ndarray, "l"],
+        first: int,
+        owners: Int[np.ndarray, "l"],
+        places: Int[np.ndarray, "l"],
         attention: Bool[np.ndarray, "l l"],
     ) -> None:
-        """Put each query's tokens in places of their own, except for what it shares with the query before it."""
+        """Give each query's tokens places of their own, except for what it shares with the query before it."""
         path, used = np.empty(0, np.int64), 0
         for slot, (query, shared) in enumerate(zip(sequence.queries, sequence.shared, strict=True)):
             path = path[: max(shared - self.start, 0)]
@@ -78,6 +100,6 @@ class PackedRows:
             answer = self._before + slot * self.slot_width + np.arange(len(query.target))
             new, path, used = np.concatenate([before, answer]), np.concatenate([path, before]), used + len(before)
             seen = np.concatenate([path, answer])
-            ids[new] = np.concatenate([query.input.ids, query.continuation])[self.start + known :]
-            positions[new] = query.input.places(len(query.continuation))[self.start + known :]
+            owners[new] = first + slot
+            places[new] = np.arange(self.start + known, query.length)
             attention[np.ix_(new, seen)] = np.tri(len(new), len(seen), known, dtype=bool)

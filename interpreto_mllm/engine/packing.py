@@ -59,9 +59,17 @@ class PackedSequence:
         """Tokens of the row from position `start` on."""
         return sum(query.length for query in self.queries) - start - sum(self.shared[1:])
 
+    @property
+    def saving(self) -> int:
+        """Tokens that are read fewer than in rows that each go on from the common prefix."""
+        return sum(shared - self.prefix_length for shared in self.shared[1:])
+
     def trial(self) -> PackedSequence:
-        """Its first two queries, with only the end of their common prefix: enough to try a model on."""
-        cut = max(self.shared[1] - TRIAL_PREFIX_TOKENS, 0)
+        """Its first two queries, with only the end of their common prefix: enough to try a model on.
+
+        A prefix with images or clips stays whole.
+        """
+        cut = 0 if self.input.media else max(self.shared[1] - TRIAL_PREFIX_TOKENS, 0)
         pair = tuple(Score(query.input.after(cut), query.target) for query in self.queries[:2])
         return PackedSequence(pair, (0, 1), (0, self.shared[1] - cut))
 

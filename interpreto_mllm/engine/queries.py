@@ -42,6 +42,11 @@ class Row(Protocol):
     def continuation(self) -> tuple[int, ...]: ...
 
 
+def kind_of(queries: Iterable[Query]) -> frozenset[str]:
+    """The modalities of their images and clips: what is found of a model with one kind says nothing about another."""
+    return frozenset(state.medium.modality for query in queries for state in query.input.media)
+
+
 @dataclass(frozen=True)
 class Score:
     """What are the values of these token ids, as the answer to the input?

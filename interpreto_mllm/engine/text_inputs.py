@@ -12,6 +12,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from interpreto_mllm.engine.device import input_device
+from interpreto_mllm.engine.packed_rows import PackedRows
 from interpreto_mllm.engine.queries import Row
 from interpreto_mllm.engine.signature import forward_parameters
 from interpreto_mllm.prompts.model_input import ModelInput
@@ -31,6 +32,10 @@ class RowInputs(Protocol):
 
     def call(self, rows: Sequence[Row], start: int, arguments: dict[str, Any]) -> Any:
         """Call the model; `arguments` hold the ids of these rows from position `start` on."""
+        ...
+
+    def call_packed(self, rows: PackedRows, arguments: dict[str, Any]) -> Any:
+        """Call the model on rows of several prompts."""
         ...
 
     def next_positions(self, rows: Sequence[Row]) -> Int[Tensor, "*axes b"]:
@@ -73,6 +78,10 @@ class TextInputs:
     def call(self, rows: Sequence[Row], start: int, arguments: dict[str, Any]) -> Any:
         """Call the model, with the types of tokens where prompts have some."""
         return self.model(**arguments, **self._types(rows, start, arguments["input_ids"].shape[1]))
+
+    def call_packed(self, rows: PackedRows, arguments: dict[str, Any]) -> Any:
+        """Call the model; prompts with types of tokens are not packed."""
+        return self.model(**arguments)
 
     def next_positions(self, rows: Sequence[Row]) -> Int[Tensor, "b"]:
         """The lengths of the inputs, where no positions are given."""
