@@ -37,11 +37,11 @@ def pairs_list(interactions: SetValues, attribution: Record) -> str:
 def _line(number: int, pair: Interaction, attribution: Record, scale: NumberScale) -> str:
     sign, strength = "towards" if pair.value > 0 else "against", abs(pair.value) / scale.bound
     names = " × ".join(shortened(visible(name(attribution, member)), 30) for member in pair.members)
-    error = f" ± {scale.plain(pair.standard_error)}" if pair.standard_error else ""
+    error = f" ± {scale.error(pair.standard_error)}" if pair.standard_error else ""
     unsettled = pair.standard_error is None or not abs(pair.value) > QUANTILE * pair.standard_error
     drawn = f'data-sign="{"unsettled " if unsettled else ""}{sign}" data-strength="{strength:.3f}"'
     return (
         f'<li><button type="button" data-pair="{number}" data-first="{pair.first}" data-second="{pair.second}" {drawn}>'
         f'<span class="name">{escape(names)}</span> '
-        f'<span class="score {sign}">{scale.signed(pair.value)}{error}</span></button></li>'
+        f'<span class="score {sign}">{escape(scale.signed(pair.value) + error)}</span></button></li>'
     )

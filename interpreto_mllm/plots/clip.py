@@ -37,7 +37,7 @@ MOST_TIERS = 3
 LOUDEST_SHARE = 0.66
 """Height of the loudest sample between the middle and the border, so that the shading shows around every waveform."""
 
-WIDTH, HEIGHT, TIER_HEIGHT = 900, 96, 18
+WIDTH, HEIGHT, TIER_HEIGHT = 720, 96, 18
 """Of the waveform and of a line of names on a page, in SVG units."""
 
 BLOCKS = "▁▂▃▄▅▆▇█"

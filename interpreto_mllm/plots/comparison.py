@@ -61,7 +61,7 @@ def _features(compared: ComparedResults, rows: list[TargetScores]) -> str:
 
 def _cell(row: TargetScores, feature: int) -> str:
     style = f"--strength: {abs(row.share(feature)):.3f}"
-    return f'<td class="{row.classes(feature)}" style="{style}">{row.readable(feature)}</td>'
+    return f'<td class="shaded {row.classes(feature)}" style="{style}">{row.readable(feature)}</td>'
 
 
 def _agreement(compared: ComparedResults) -> str:
@@ -83,6 +83,6 @@ def _table(title: str, heads: list[str], lines: list[list[str]]) -> str:
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     body = "".join(f"<tr>{''.join(line)}</tr>" for line in lines)
     return (
-        f'<h2>{escape(title)}</h2>\n<div class="wide"><table class="scores"><thead><tr><td></td>{head}</tr></thead>'
+        f'<h2>{escape(title)}</h2>\n<div class="wide"><table class="board"><thead><tr><td></td>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>\n"
     )

@@ -18,17 +18,18 @@ from interpreto_mllm.plots.number_scale import NumberScale, duration
 from interpreto_mllm.plots.page_data import page_data
 from interpreto_mllm.plots.scores import QUANTILE, TargetScores, target_scores
 from interpreto_mllm.plots.text import shortened, visible
+from interpreto_mllm.plots.totals import totals
+from interpreto_mllm.plots.track import Track
 from interpreto_mllm.plots.transcript import transcript
 from interpreto_mllm.results.fidelity import fidelity_sentence
-from interpreto_mllm.results.folding import telling_folds
 from interpreto_mllm.results.interactions import SetValues
 from interpreto_mllm.results.record import Record
-from interpreto_mllm.results.shares import modality_shares
 from interpreto_mllm.results.whole import whole_answer
 
-FEATURES_SHOWN, LONGEST = 12, 3.0
-"""Of the list of features, and of its intervals in strongest scores."""
+FEATURES_SHOWN = 12
+"""Of the list of features."""
 
+LINE_END = "\n"
 SUBJECTS = {"token": "Answer", "class": "Class", "response": "Original answer", "contrast": "Contrast", "value": "Value"}
 
 FIDELITY_MEANING = (
@@ -80,9 +81,9 @@ def fragment(attribution: Record, interactions: SetValues | None = None) -> str:
         f'<div class="answer"><h2>{_subject(attribution)}</h2>\n'
         f"{_targets(attribution, whole is not None)}{_reading(row)}</div>\n"
         f'<div class="columns"><div class="reading"><h2>{what}</h2>\n{_tools(attribution)}'
-        f'<div class="prompt">{transcript(attribution, row)}</div></div>\n{_strongest(attribution, row)}</div>\n'
-        f"{'' if interactions is None else pairs_list(interactions, attribution)}"
-        f"{_folds(attribution)}{_shares(attribution)}{answers(attribution)}{_notes(attribution)}{_settings(attribution)}\n"
+        f'<div class="prompt">{transcript(attribution, row)}</div></div>\n{_strongest(attribution, row)}'
+        f'<div class="further">{"" if interactions is None else pairs_list(interactions, attribution)}'
+        f"{totals(attribution)}{answers(attribution)}{_notes(attribution)}{_settings(attribution)}</div></div>\n"
         f'<script type="application/json">{page_data(attribution, whole)}</script>\n'
         f"<script>{''.join(map(_asset, scripts))}</script>\n</div>"
     )
@@ -117,8 +118,9 @@ def _targets(attribution: Record, whole: bool) -> str:
     running = attribution.unit == "token"
     everything = '<button type="button" class="whole" aria-pressed="true">whole answer</button>' if whole else ""
     buttons = "".join(
-        f'<button type="button" class="target" data-target="{index}" '
+        f'{" " * (running and label[:1].isspace())}<button type="button" class="target" data-target="{index}" '
         f'aria-pressed="{"true" if whole or not index else "false"}">{escape(_shown(label, running))}</button>'
+        f"{'<br>' * (running and label.endswith(LINE_END))}"
         for index, label in enumerate(attribution.targets)
     )
     hint = "Click a token, drag over several, or use the arrow keys." if running and attribution.t > 1 else ""
@@ -135,7 +137,8 @@ def _subject(attribution: Record) -> str:
 
 
 def _shown(label: str, running: bool) -> str:
-    return label.replace("\n", "↵\n" if running else "↵") or "␣"
+    """A target on its button; the blank before a word stands between the buttons of running text."""
+    return (label.strip(" ") if running else label).replace(LINE_END, "↵") or "␣"
 
 
 def _reading(row: TargetScores) -> str:
@@ -153,7 +156,10 @@ def _tools(attribution: Record) -> str:
     """What helps with long prompts and images; shown by the script, without which it does nothing."""
     heat = ""
     if any(not isinstance(medium, Clip) for medium in attribution.media):
-        heat = '<label>colour <input type="range" class="heat" min="0" max="1" step="0.05" value="1"></label>'
+        heat = (
+            '<label>heat <input type="range" class="heat" min="0" max="1" step="0.05" value="1"></label>'
+            '<label><input type="checkbox" class="outlines"> outlines</label>'
+        )
     listens = any(isinstance(medium, Clip) for medium in attribution.media)
     listen = '<span class="hint">Click a segment to hear it.</span>' if listens else ""
     return (
@@ -171,13 +177,13 @@ def _tools(attribution: Record) -> str:
 def _strongest(attribution: Record, row: TargetScores) -> str:
     """The strongest features of one target; the script lists those of others."""
     strongest = row.strongest(FEATURES_SHOWN)
-    reach = min(LONGEST, max([1.0, *(abs(row.share(entry)) + _half(row, entry) for entry in strongest)]))
-    bars = "".join(_bar(name(attribution, entry), row, entry, reach) for entry in strongest)
+    track = Track.of((row.share(entry), _half(row, entry)) for entry in strongest)
+    bars = "".join(_bar(name(attribution, entry), row, entry, track) for entry in strongest)
     some = attribution.n > FEATURES_SHOWN
     which = f"{FEATURES_SHOWN} strongest of {attribution.n:,} features" if some else "Features by strength"
     export = "".join(f'<button type="button" data-export="{kind}">{kind.upper()}</button>' for kind in ("png", "svg", "json"))
     return (
-        f'<aside class="side"><h2 class="which">{which}</h2>\n<ol class="bars">{bars}</ol>\n'
+        f'<aside class="side"><h2 class="which">{which}</h2>\n<ol class="bars" style="{track.style}">{bars}</ol>\n'
         '<button type="button" class="all" hidden>show all</button>\n'
         f'<div class="export" hidden><span>save</span>{export}'
         '<button type="button" data-export="tex">LaTeX</button></div></aside>'
@@ -190,41 +196,12 @@ def _half(row: TargetScores, entry: int) -> float:
     return QUANTILE * error / row.bound if row.bound and math.isfinite(error) else 0.0
 
 
-def _bar(feature: str, row: TargetScores, entry: int, reach: float) -> str:
-    share, half = row.share(entry) / reach, _half(row, entry) / reach
-    ends = f"--from: {max(share - half, -1):.3f}; --to: {min(share + half, 1):.3f}"
-    whisker = f'<s style="{ends}"></s>' if half else ""
+def _bar(feature: str, row: TargetScores, entry: int, track: Track) -> str:
     return (
         f'<li><button type="button" data-jump="{entry}"><span class="name">{escape(shortened(visible(feature), 60))}</span>'
-        f'<span class="score">{escape(row.readable(entry))}</span><span class="track"><i class="{row.classes(entry)}" '
-        f'style="--strength: {abs(share):.3f}"></i>{whisker}</span></button></li>'
+        f'<span class="score">{escape(row.readable(entry))}</span>'
+        f"{track.bar(row.share(entry), _half(row, entry), row.classes(entry))}</button></li>"
     )
-
-
-def _folds(attribution: Record) -> str:
-    """The scores added up by source, trust, part, role and modality, as far as these differ."""
-    return "".join(
-        f'<h2>By {folded.by}</h2>\n<table class="folds">'
-        + "".join(
-            f"<tr><th>{escape(shortened(visible(folded.name(key)), 60))}</th><td>{escape(folded.text(key))}</td></tr>"
-            for key in folded.ranked
-        )
-        + "</table>\n"
-        for folded in telling_folds(attribution)
-    )
-
-
-def _shares(attribution: Record) -> str:
-    """How much of Σ|φ| falls on each modality, where there are several."""
-    if len({feature.modality for feature in attribution.features}) < 2 or not bool(attribution.attributions.any()):
-        return ""
-    shares = modality_shares(attribution, None).shares
-    parts = "".join(
-        f'<span style="--share: {share:.4f}" class="{escape(modality)}">{escape(modality)} {100 * share:.0f} %</span>'
-        for modality, share in shares.items()
-        if share
-    )
-    return f'<h2>Share of Σ|φ|</h2>\n<div class="shares">{parts}</div>\n'
 
 
 def _notes(attribution: Record) -> str:

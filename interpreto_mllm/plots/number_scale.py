@@ -46,6 +46,17 @@ class NumberScale:
         text = f"{value:,.{self.decimals}f}"
         return text.removeprefix("-") if not text.strip("-0.,") else text.replace("-", "−")
 
+    def error(self, value: float) -> str:
+        """A standard error, or what it is below where it would read as zero.
+
+        Example:
+            >>> NumberScale(4.0).error(0.25), NumberScale(4.0).error(0.001)
+            ('0.25', '<0.01')
+        """
+        text = self.plain(value)
+        rounded = value > 0 and self.decimals <= MOST_DECIMALS and not text.strip("0.,")
+        return f"<{10.0**-self.decimals:.{self.decimals}f}" if rounded else text
+
     def signed(self, value: float) -> str:
         """A number with its sign, zero without."""
         text = self.plain(value)

@@ -22,6 +22,11 @@ class NumberScale {
     const text = value.toLocaleString("en", { minimumFractionDigits: this.decimals, maximumFractionDigits: this.decimals });
     return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", "");
   }
+  /* A standard error, or what it is below where it would read as zero. */
+  error(value) {
+    const text = this.plain(value);
+    return value > 0 && this.decimals <= 6 && !/[1-9]/.test(text) ? "<" + (10 ** -this.decimals).toFixed(this.decimals) : text;
+  }
   signed(value) {
     const text = this.plain(value);
     return value > 0 && /[1-9]/.test(text) ? "+" + text : text;
@@ -42,8 +47,8 @@ class Row {
     return !this.certain && entry < this.features.length && !(Math.abs(this.scores[entry]) > QUANTILE * this.error(entry));
   }
   text(entry, scale) {
-    const error = this.error(entry);
-    return scale.signed(this.scores[entry]) + (error === 0 ? "" : ` ±${this.atMost ? " ≤" : ""} ${scale.plain(error)}`);
+    const error = this.error(entry), shown = scale.error(error), most = this.atMost && !shown.startsWith("<") ? " ≤" : "";
+    return scale.signed(this.scores[entry]) + (error === 0 ? "" : ` ±${most} ${shown}`);
   }
 }
 
@@ -82,6 +87,18 @@ class Scores {
     const label = this.targets.slice(start, end).join("");
     return new Row(label, scores, errors, total(row => row.empty), total(row => row.full), this.overlaps, true);
   }
+}
+
+/* The scale of the bars of a list, which leaves no room for a sign that none of them has. */
+class Track {
+  constructor(bars) {
+    const ends = [0, ...bars.flatMap(([share, half]) => [share - half, share + half])];
+    [this.low, this.high] = [Math.max(Math.min(...ends), -LONGEST), Math.min(Math.max(...ends), LONGEST)];
+    if (!(this.high > this.low)) this.high = 1;
+  }
+  get zero() { return (-this.low / (this.high - this.low)).toFixed(3); }
+  width(share) { return share / (this.high - this.low); }
+  place(share) { return (Math.min(Math.max(share, this.low), this.high) / (this.high - this.low)).toFixed(3); }
 }
 
 class Page {
@@ -128,6 +145,12 @@ class Page {
     this.report();
     this.list();
     this.root.dispatchEvent(new CustomEvent("painted"));
+  }
+
+  /* How the values of a list are written, and how long their bars are. */
+  scaled(values) {
+    const bound = strongestOf(values) || 1;
+    return { bound, numbers: new NumberScale(bound), track: new Track(values.map(value => [value / bound, 0])) };
   }
 
   share(score) { return this.bound ? score / this.bound : 0; }
@@ -192,9 +215,10 @@ class Page {
 
   list() {
     const shown = this.order.slice(0, this.all ? undefined : SHOWN), some = this.scores.n > SHOWN;
-    const ends = shown.map(entry => Math.abs(this.share(this.row.scores[entry])) + this.half(entry));
-    this.reach = Math.min(LONGEST, Math.max(1, ...ends));
-    this.root.querySelector(".bars").replaceChildren(...shown.map(entry => this.bar(entry)));
+    this.track = new Track(shown.map(entry => [this.share(this.row.scores[entry]), this.half(entry)]));
+    const bars = this.root.querySelector(".bars");
+    bars.style.setProperty("--zero", this.track.zero);
+    bars.replaceChildren(...shown.map(entry => this.bar(entry)));
     this.root.querySelector(".which").textContent = some && !this.all
       ? `${SHOWN} strongest of ${this.scores.n.toLocaleString("en")} features` : "Features by strength";
     const all = this.root.querySelector(".all");
@@ -216,12 +240,12 @@ class Page {
     if (before) name.prepend(Object.assign(document.createElement("small"), { textContent: before + " " }));
     if (after) add("small", "", " " + after, name);
     add("span", "score", this.row.text(entry, this.scale));
-    const track = add("span", "track"), share = this.share(this.row.scores[entry]) / this.reach, half = this.half(entry) / this.reach;
-    this.dress(add("i", "", "", track), share, this.row.open(entry));
+    const track = add("span", "track"), share = this.share(this.row.scores[entry]), half = this.half(entry);
+    this.dress(add("i", "", "", track), this.track.width(share), this.row.open(entry));
     if (half > 0) {
       const whisker = add("s", "", "", track);
-      whisker.style.setProperty("--from", Math.max(share - half, -1).toFixed(3));
-      whisker.style.setProperty("--to", Math.min(share + half, 1).toFixed(3));
+      whisker.style.setProperty("--from", this.track.place(share - half));
+      whisker.style.setProperty("--to", this.track.place(share + half));
     }
     return line;
   }

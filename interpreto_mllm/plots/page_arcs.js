@@ -22,6 +22,7 @@ class Arcs {
     }
     new ResizeObserver(() => this.draw()).observe(this.prompt);
     this.prompt.addEventListener("toggle", () => this.draw(), true);
+    this.prompt.addEventListener("scroll", () => this.draw(), true);
     this.draw();
   }
 
@@ -34,6 +35,8 @@ class Arcs {
     const place = this.place(feature);
     if (!place) return null;
     const around = this.prompt.getBoundingClientRect(), box = place.getClientRects()[0], word = place.tagName === "MARK";
+    const figure = place.closest("figure")?.getBoundingClientRect(), middle = box.x + box.width / 2;
+    if (figure && (middle < figure.left || middle > figure.right)) return null;  // scrolled out of sight
     return { x: box.x + box.width / 2 - around.x, y: box.y + (word ? 2 : box.height / 2) - around.y, word };
   }
 
@@ -49,7 +52,7 @@ class Arcs {
     const [from, to] = [this.end(pair.dataset.first), this.end(pair.dataset.second)];
     if (!from || !to) return [];
     const path = document.createElementNS(SVG, "path"), title = document.createElementNS(SVG, "title");
-    const level = from.word && to.word && Math.abs(from.y - to.y) < NEAR;
+    const level = from.word === to.word && Math.abs(from.y - to.y) < NEAR;
     const rise = level ? Math.min(HIGHEST, 10 + 0.22 * Math.abs(to.x - from.x)) : 0, aside = level ? 0 : 26;
     path.setAttribute("d", `M ${from.x} ${from.y} C ${from.x + aside} ${from.y - rise}, ${to.x + aside} ${to.y - rise}, ${to.x} ${to.y}`);
     path.setAttribute("class", pair.dataset.sign);

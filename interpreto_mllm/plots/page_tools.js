@@ -116,9 +116,43 @@ function media(root) {
     for (const event of ["play", "seeked", "pause"]) sound.addEventListener(event, follow);
   }
   root.querySelector(".heat")?.addEventListener("input", event => root.style.setProperty("--heat", event.target.value));
+  root.querySelector(".outlines")?.addEventListener("change", event => root.classList.toggle("outlined", event.target.checked));
   const markups = root.querySelector(".markups");
   markups.hidden = !root.querySelector(".markup.gap");
   markups.querySelector("input").addEventListener("change", event => root.classList.toggle("markups", event.target.checked));
+}
+
+/* Sums over sources, roles and modalities follow what is selected. Their errors are known of the first selection alone. */
+function totals(root, page) {
+  const lines = [...root.querySelectorAll(".totals li")], parts = [...root.querySelectorAll(".shares span")];
+  if (!lines.length && !parts.length) return;
+  const [start, end] = [page.start, page.end], first = new Map([...lines, ...parts].map(one => [one, one.innerHTML]));
+  const weights = new Map(parts.map(part => [part, part.style.getPropertyValue("--share")]));
+  const sum = (element, of) => element.dataset.members.split(" ").reduce((total, member) => total + of(page.row.features[member]), 0);
+  const again = () => {
+    for (const [element, html] of first) element.innerHTML = html;
+    for (const [part, share] of weights) part.style.setProperty("--share", share);
+    for (const [list, zero] of zeros) list.style.setProperty("--zero", zero);
+  };
+  const zeros = new Map([...root.querySelectorAll(".totals")].map(list => [list, list.style.getPropertyValue("--zero")]));
+  const fill = list => {
+    const sums = [...list.children].map(line => sum(line, score => score)), { bound, numbers, track } = page.scaled(sums);
+    list.style.setProperty("--zero", track.zero);
+    [...list.children].forEach((line, index) => {
+      line.querySelector(".score").textContent = numbers.signed(sums[index]);
+      line.querySelector("s")?.remove();
+      page.dress(line.querySelector("i"), track.width(sums[index] / bound), false);
+    });
+  };
+  root.addEventListener("painted", () => {
+    if (page.start === start && page.end === end) return again();
+    root.querySelectorAll(".totals").forEach(fill);
+    const sums = parts.map(part => sum(part, Math.abs)), whole = sums.reduce((total, one) => total + one, 0) || 1;
+    parts.forEach((part, index) => {
+      part.style.setProperty("--share", (sums[index] / whole).toFixed(4));
+      part.querySelector("strong").textContent = `${Math.round(100 * sums[index] / whole)} %`;
+    });
+  });
 }
 
 /* The table of answers: sorted by a column, and narrowed to coalitions that hold a text. */
@@ -239,6 +273,7 @@ for (const root of document.querySelectorAll(".attribution.ready:not([data-tools
   fold(root);
   media(root);
   answers(root);
+  totals(root, root.page);
   exports(root, root.page);
   minimap(root);
   head();

@@ -65,7 +65,7 @@ class TargetScores:
     def readable(self, entry: int) -> str:
         """A score as pages write it: with three digits of the strongest one, its standard error, and one kind of minus sign."""
         scale, error = NumberScale(self.bound), 0.0 if self.errors is None or entry >= len(self.scores) else self.errors[entry]
-        return scale.signed(self.value(entry)) + ("" if error == 0 else f" ± {scale.plain(error)}")
+        return scale.signed(self.value(entry)) + ("" if error == 0 else f" ± {scale.error(error)}")
 
     @property
     def ends(self) -> str:

@@ -37,7 +37,7 @@ def summary_page(summary: SummarisedResults) -> str:
     return (
         f'<div class="attribution summary">\n<style>{stylesheet()}{STYLE}</style>\n'
         f"<h2>{counted(len(summary.rows), 'prompt')} by {escape(summary.by)}{rest}</h2>{few}\n"
-        f'<div class="wide"><table class="scores"><thead><tr><th>{escape(summary.by)}</th><th>prompts</th>'
+        f'<div class="wide"><table class="board"><thead><tr><th>{escape(summary.by)}</th><th>prompts</th>'
         f"<th>share of Σ|φ|</th><th>mean score ({escape(what)})</th><th>each prompt, "
         f"{scale.signed(left)} to {scale.signed(right)}</th></tr></thead>\n<tbody>{lines}</tbody></table></div></div>"
     )

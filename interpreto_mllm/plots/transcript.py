@@ -74,7 +74,8 @@ def _with_messages(piece: Piece, silent: list[tuple[str, str]]) -> Iterator[Piec
 def _turn(attribution: Record, turn: Turn, row: TargetScores, number: int) -> str:
     runs = ((media, list(run)) for media, run in groupby(turn.pieces, lambda piece: piece.medium is not None))
     inside = "".join(
-        _media(attribution, run, row) if media else "".join(_pieces(run, row, turn.role is not None)) for media, run in runs
+        _media(attribution, run, row) if media else "".join(_pieces(run, row, turn.role is not None or bool(attribution.media)))
+        for media, run in runs
     )
     if turn.role is None:
         return f'<div class="turn">{inside}</div>'
@@ -93,10 +94,10 @@ def _media(attribution: Record, run: list[Piece], row: TargetScores) -> str:
     return f'<div class="media">{"".join(drawn)}</div>'
 
 
-def _pieces(run: list[Piece], row: TargetScores, chat: bool) -> Iterator[str]:
+def _pieces(run: list[Piece], row: TargetScores, folds: bool) -> Iterator[str]:
     for piece in run:
         if piece.feature is None:
-            yield from _gap(piece.text, chat)
+            yield from _gap(piece.text, folds)
             continue
         text = piece.text.replace("\n", "↵\n") or "∅"
         classes = ("loose " if piece.loose else "") + row.classes(piece.feature)
@@ -107,9 +108,9 @@ def _pieces(run: list[Piece], row: TargetScores, chat: bool) -> Iterator[str]:
         )
 
 
-def _gap(text: str, chat: bool) -> Iterator[str]:
-    """Text without a score: pinned words stay, the markup of a chat is folded."""
-    found = list(MARKER.finditer(text)) if chat else []
+def _gap(text: str, folds: bool) -> Iterator[str]:
+    """Text without a score: pinned words stay, the markup of a chat and the places of media are folded."""
+    found = list(MARKER.finditer(text)) if folds else []
     if not found:
         yield f'<span class="gap">{escape(text)}</span>'
         return

@@ -77,7 +77,7 @@ def _table(sheet: Sheet) -> str:
         f"<tr><th>{breakable(row[0])}</th>{''.join(f'<td>{_cell(cell)}</td>' for cell in row[1:])}</tr>\n" for row in sheet.rows
     )
     return (
-        f'<h2>{escape(sheet.columns[0])}</h2>\n<div class="wide"><table class="board"><thead><tr><th></th>{head}</tr></thead>\n'
+        f'<h2>{escape(sheet.columns[0])}</h2>\n<div class="wide"><table class="board"><thead><tr><td></td>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>\n"
     )
 
