@@ -124,8 +124,9 @@ types: .venv/.dev ## pyright
 docs: .venv/.docs ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-tables: .venv/.dev ## fill the tables of README.md and docs/*.md, and write docs/parity.md
+tables: .venv/.dev ## fill the tables of README.md and docs/*.md, write docs/parity.md, and draw which method when
 	$(PYTHON) benchmarks/fill_tables.py
+	$(PYTHON) benchmarks/choosing.py
 	$(PYTHON) benchmarks/parity_page.py
 	$(BIN)/python benchmarks/errors_page.py
 	$(BIN)/python benchmarks/metrics_page.py

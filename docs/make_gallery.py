@@ -33,8 +33,15 @@ Writer = Callable[[Path], None]
 
 
 def text(path: Path) -> None:
-    """Words of a text, and the pairs of them that act together as arcs."""
-    [explanation] = GaussianProcessShapley(*testbed.load_recall(), budget=500, **QUIET)(FACTS)
+    """Words of a text, and an answer of several tokens: pick one, or drag over some."""
+    explainer = GaussianProcessShapley(*testbed.load_recall(), pinned=punctuation, budget=300, **QUIET)
+    [explanation] = explainer(FACTS, "the apple is red .")
+    explanation.to_html(path)
+
+
+def interactions(path: Path) -> None:
+    """Pairs of words that are worth more together than apart, as arcs and as a list."""
+    [explanation] = GaussianProcessShapley(*testbed.load_recall(), pinned=punctuation, budget=500, **QUIET)(FACTS)
     explanation.to_html(path, explanation.span().interactions())
 
 
@@ -122,11 +129,11 @@ def comparison(path: Path) -> None:
 def summary(path: Path) -> None:
     """Many prompts at once: which words matter."""
     prompts = testbed.sample_fact_prompts(24, facts=2, seed=0)
-    explainer = KernelShap(*testbed.load_recall(), budget=120, **QUIET)
+    explainer = KernelShap(*testbed.load_recall(), pinned=punctuation, budget=120, **QUIET)
     Summary(explainer([prompt.prompt for prompt in prompts], [f" {prompt.answer}" for prompt in prompts])).to_html(path)
 
 
-KINDS = (text, chat, tool_call, documents, thoughts, picture, clip, video, responses, comparison, summary)
+KINDS = (text, chat, tool_call, documents, thoughts, picture, clip, video, responses, interactions, comparison, summary)
 PAGES: dict[str, Writer] = {page.__name__: page for page in KINDS}
 
 
@@ -139,9 +146,8 @@ def on_files(files: Files, config: Any) -> Files:
             write(path)
             files.append(File.generated(config, f"gallery/{name}.html", content=path.read_text(encoding="utf-8")))
             title, told = name.replace("_", " ").capitalize(), str(write.__doc__).strip()
-            frames.append(
-                f"## {title}\n\n{told} [On its own]({name}.html){{target=_blank}}\n\n{frame(f'{name}.html', title)}\n"
-            )
+            shown = frame(f"{name}.html", title, fitted=True)
+            frames.append(f"## {title}\n\n{told} [On its own]({name}.html){{target=_blank}}\n\n{shown}\n")
     about = (
         "# Gallery\n\nEach frame is a page as `explanation.to_html(path)` writes it, of the models that ship with the package, "
         "made when this site was built: pick tokens, drag over several, pick words or regions, search, save.\n\n"

@@ -21,6 +21,14 @@ def test_a_page_holds_the_tables_that_make_tables_would_write(page: Path) -> Non
     assert text.count("<!-- table: ") == len(SCRIPT["BLOCK"].findall(text))
 
 
+def test_the_figure_of_methods_shows_the_published_numbers() -> None:
+    """And each of its arrows is borne out by them, or drawing it fails."""
+    script = runpy.run_path(str(ROOT / "benchmarks" / "choosing.py"))
+    assert script["FIGURE"].read_text(encoding="utf-8") == script["drawing"]()
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert all(f"`{step.method}`" in page for step in script["steps"]()) and "images/choosing.svg" in page
+
+
 def test_every_published_file_is_on_a_page() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     shown = [name for name in TABLES if f"<!-- table: {name} -->" in text]

@@ -12,7 +12,7 @@ from typing import Any
 from interpreto_mllm.core.optional import optional
 from interpreto_mllm.playground.bars import STYLE, bars
 from interpreto_mllm.playground.live import Live, News
-from interpreto_mllm.playground.question import GRANULARITIES, METHODS, Models, Question
+from interpreto_mllm.playground.question import GRANULARITIES, LIKELIHOOD, METHODS, SIMILARITY, VALUES, Models, Question
 from interpreto_mllm.plots.html import page as result_page
 from interpreto_mllm.studies.spec import ModelSpec
 
@@ -94,13 +94,14 @@ def build(playground: Playground) -> Any:
         ImportError: without gradio.
     """
     gradio = optional("gradio", "The playground", "app")
-    model = "the shipped models" if playground.spec is None else playground.spec.name
+    model = "the shipped models" if playground.spec is None else playground.spec.name.rstrip("/").rpartition("/")[2]
 
-    def explain(text, image, clip, target, method, granularity, budget, request):  # type: ignore[no-untyped-def]
-        question = Question(text or "", image, clip, target or "", method, granularity, int(budget or 0))
+    def explain(text, image, clip, target, value, method, granularity, budget, request):  # type: ignore[no-untyped-def]
+        question = Question(text or "", image, clip, target or "", method, granularity, value, int(budget or 0))
         try:
             yield from playground.explain(question, str(request.session_hash))
         except Exception as error:
+            yield "Failed.", "", "", None
             raise gradio.Error(str(error) or type(error).__name__, duration=None) from error
 
     def stop(request):  # type: ignore[no-untyped-def]
@@ -112,7 +113,8 @@ def build(playground: Playground) -> Any:
         gradio.Markdown(f"## Which parts of a prompt caused the answer of {model}?")
         with gradio.Row():
             with gradio.Column(scale=2):
-                asked = _fields(gradio, EXAMPLE if playground.spec is None else "")
+                served = playground.spec is not None and playground.spec.url is not None
+                asked = _fields(gradio, EXAMPLE if playground.spec is None else "", SIMILARITY if served else LIKELIHOOD)
                 with gradio.Row():
                     go = gradio.Button("Explain", variant="primary")
                     halt = gradio.Button("Stop, and keep what is there")
@@ -126,18 +128,19 @@ def build(playground: Playground) -> Any:
     return page
 
 
-def _fields(gradio: Any, example: str) -> list[Any]:
+def _fields(gradio: Any, example: str, value: str) -> list[Any]:
     """What a person fills in, in the order of `Question`."""
     text = gradio.Textbox(label="Prompt", lines=4, value=example)
     target = gradio.Textbox(label="Answer to explain", placeholder="the model's own")
     with gradio.Row():
         image = gradio.Image(label="Image", type="filepath", height=160)
         clip = gradio.Audio(label="Clip", type="filepath")
+    asked_about = gradio.Radio(VALUES, value=value, label="What is asked of each part")
     with gradio.Row():
         method = gradio.Dropdown(METHODS, value="auto", label="Method")
         granularity = gradio.Dropdown(GRANULARITIES, value="word", label="A feature is a")
         budget = gradio.Number(0, label="Evaluations (0: as the method sees fit)", minimum=0, precision=0)
-    return [text, image, clip, target, method, granularity, budget]
+    return [text, image, clip, target, asked_about, method, granularity, budget]
 
 
 def serve(spec: ModelSpec | None, host: str, port: int | None, most_megabytes: int) -> None:

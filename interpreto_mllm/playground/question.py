@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.attribution import Attribution
 from interpreto_mllm.core.callbacks import Callback
 from interpreto_mllm.evaluation.stopping import Rule
@@ -29,6 +30,10 @@ METHODS = (
 
 GRANULARITIES = ("word", "sentence", "token", "turn")
 
+LIKELIHOOD, SIMILARITY = "how likely the answer is", "how similar new answers are"
+VALUES = (LIKELIHOOD, SIMILARITY)
+"""What a part of the prompt is asked about; servers that return answers alone have the second."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -39,6 +44,7 @@ class Question:
         image, clip: files of it.
         target: the answer that is explained; empty for the model's own.
         method, granularity: their names.
+        value: one of `VALUES`.
         budget: evaluations, 0 for the method's own number.
         seed: of all randomness.
     """
@@ -49,6 +55,7 @@ class Question:
     target: str = ""
     method: str = "auto"
     granularity: str = "word"
+    value: str = LIKELIHOOD
     budget: int = 0
     seed: int = 0
 
@@ -105,14 +112,17 @@ class Models:
             parts = [*question.media, {"type": "text", "text": question.text}] if question.media else question.text
             inputs = [{"role": "user", "content": parts}]
 
-        call = {"granularity": question.granularity, **({"budget": question.budget} if question.budget else {})}
+        call: dict[str, Any] = {"granularity": question.granularity, **({"budget": question.budget} if question.budget else {})}
+        if question.value == SIMILARITY:
+            call |= {"similarity": "TfIdf"} if isinstance(model, RemoteModel) else {"mode": "similarity"}
         options = {**explainer_options(call, question.seed), "progress": False}
         method, target = find_method(question.method), question.target if question.target.strip() else None
-        game = method(model, processor, **options).game(inputs, target)  # pyright: ignore[reportCallIssue]
+        read = method(model, processor, **options).reasoning.reader.read  # pyright: ignore[reportCallIssue]
+        [prompt] = read(inputs)
 
         def explain(rule: Rule, watch: Callback) -> Attribution:
             explainer = method(model, processor, **options, until=rule, callbacks=[watch])  # pyright: ignore[reportCallIssue]
-            [result] = explainer(inputs, target)
+            [result] = explainer(prompt, target)
             return result
 
-        return [feature.name for feature in game.features], explain
+        return [feature.name for feature in prompt.features], explain

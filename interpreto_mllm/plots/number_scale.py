@@ -67,11 +67,12 @@ def duration(seconds: float) -> str:
     """A time.
 
     Example:
-        >>> duration(0.0123), duration(2.34), duration(300.2), duration(5400.0)
-        ('12 ms', '2.3 s', '300 s', '90 min')
+        >>> duration(0.0123), duration(2.34), duration(4.0), duration(300.2), duration(5400.0)
+        ('12 ms', '2.3 s', '4 s', '300 s', '1 h 30 min')
     """
-    if seconds < 0.1:
+    if seconds < 0.0995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 1000 else f"{seconds / 60:,.0f} min"
+    if seconds < 999.5:
+        return f"{seconds:.2g} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60:02} min"

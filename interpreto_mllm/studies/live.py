@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from interpreto_mllm.plots.number_scale import duration
 from interpreto_mllm.studies.outcomes import Failure, Outcome
 
 if TYPE_CHECKING:
@@ -61,19 +62,6 @@ class Line:
 
 
 HEADINGS = ("state", "samples", "failed", "evals/s", "reused", "time left")
-
-
-def duration(seconds: float) -> str:
-    """In words.
-
-    Example:
-        >>> duration(42.0), duration(3700.0)
-        ('42 s', '1 h 02 min')
-    """
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 @dataclass

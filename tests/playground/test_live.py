@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from support.server import Server
 
 from interpreto_mllm import Attribution, GaussianProcessShapley
 from interpreto_mllm.aggregators.aggregator import Estimate
@@ -14,7 +16,8 @@ from interpreto_mllm.core.callbacks import Callback
 from interpreto_mllm.playground.bars import bars
 from interpreto_mllm.playground.live import Stop
 from interpreto_mllm.playground.page import Playground, Shown
-from interpreto_mllm.playground.question import METHODS, Models, Question
+from interpreto_mllm.playground.question import METHODS, SIMILARITY, VALUES, Models, Question
+from interpreto_mllm.studies.spec import ModelSpec
 from interpreto_mllm.testbed import load_recall
 
 TEXT = "the apple is red . the sky is blue . what is the apple ?"
@@ -66,6 +69,31 @@ def test_errors_of_the_explanation_are_raised(tmp_path: Path) -> None:
 def test_every_method_on_the_page_can_be_stopped(method: str) -> None:
     names, explain = Models().explaining(Question(SHORT, method=method, target=" red", budget=20))
     assert names == SHORT.split() and explain(Stop(lambda estimate: None), Callback()).n == len(names)
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_the_names_of_features_need_no_answer(value: str) -> None:
+    forwards: list[int] = []
+    counting = torch.nn.modules.module.register_module_forward_hook(lambda *_: forwards.append(1))
+    try:
+        names, explain = Models().explaining(Question(SHORT, method="KernelShap", budget=12, value=value))
+    finally:
+        counting.remove()
+    assert names == SHORT.split() and not forwards
+    result = explain(Stop(lambda estimate: None), Callback())
+    assert result.n == len(names) and (result.responses is not None) == (value == SIMILARITY)
+
+
+def test_a_server_that_returns_answers_alone_is_explained(recall: Any, tmp_path: Path) -> None:
+    server = Server(*recall)
+    playground = Playground(tmp_path, ModelSpec(name="recall", url=server.url, arguments={"api_key": "none"}))
+    question = Question(TEXT, granularity="sentence", method="KernelShap", value=SIMILARITY)
+    told, drawn, _, files = list(playground.explain(question, "me"))[-1]
+    assert told.startswith("Done.") and "the apple is red ." in drawn and files is not None
+    assert Attribution.load(files[1]).counts.evaluations == 8 and server.came <= 9
+    with pytest.raises(ValueError, match="does not return the log-probabilities"):
+        list(playground.explain(Question(TEXT, granularity="sentence", method="KernelShap"), "me"))
+    server.stop()
 
 
 def test_bars_show_the_strongest_of_all_targets_and_escape_names() -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,10 @@ if CHROMIUM is None:
     pytest.skip("no chromium", allow_module_level=True)
 
 from PIL import Image  # noqa: E402
+from support.real_server import serving  # noqa: E402
 
 from interpreto_mllm import Attribution  # noqa: E402
+from interpreto_mllm.testbed import RECALL  # noqa: E402
 
 START = "from interpreto_mllm.cli.entry import main; main()"
 
@@ -31,11 +34,11 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def address():
-    """As `interpreto-mllm app` serves it."""
+@contextmanager
+def app(*arguments: str):
+    """The address of the page, as `interpreto-mllm app` serves it."""
     port = free_port()
-    running = subprocess.Popen([sys.executable, "-c", START, "app", "--port", str(port), "--max-upload", "1"])
+    running = subprocess.Popen([sys.executable, "-c", START, "app", *arguments, "--port", str(port), "--max-upload", "1"])
     for _ in range(600):
         with socket.socket() as one:
             if one.connect_ex(("127.0.0.1", port)) == 0:
@@ -51,8 +54,14 @@ def address():
         running.wait()
 
 
-@pytest.fixture
-def page(address):
+@pytest.fixture(scope="module")
+def address():
+    with app() as served:
+        yield served
+
+
+@contextmanager
+def opened(address: str):
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1280, "height": 1400}, accept_downloads=True)
@@ -60,6 +69,12 @@ def page(address):
         page.get_by_role("button", name="Explain", exact=True).wait_for(timeout=60_000)
         yield page
         browser.close()
+
+
+@pytest.fixture
+def page(address):
+    with opened(address) as page:
+        yield page
 
 
 def state(page, text: str) -> None:
@@ -106,3 +121,24 @@ def test_files_that_are_too_large_are_refused(page, tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(bytes(2 * 2**20))
     page.locator("input[type=file]").first.set_input_files(tmp_path / "large.png")
     page.get_by_text("exceed", exact=False).first.wait_for(timeout=30_000)
+
+
+def test_a_model_of_transformers_serve_is_explained(tmp_path: Path) -> None:
+    """By new answers, which are what such a server returns; it says so when asked for more."""
+    script = "from transformers.cli.transformers import main; main()"
+    command = [sys.executable, "-c", script, "serve", "--host", "127.0.0.1", "--port", "{port}", "--device", "cpu"]
+    with (
+        serving(command, tmp_path / "log", 60) as url,
+        app(url, "--served-name", str(RECALL)) as address,
+        opened(address) as page,
+    ):
+        page.get_by_label("Prompt").fill("the apple is red . the sky is blue . what is the apple ?")
+        page.get_by_label("A feature is a").click()
+        page.get_by_role("option", name="sentence").click()
+        page.get_by_role("button", name="Explain", exact=True).click()
+        state(page, "Done.")
+        assert page.locator(".live .line .name").first.inner_text() == "the apple is red ."
+        page.get_by_label("how likely the answer is").click()
+        page.get_by_role("button", name="Explain", exact=True).click()
+        page.get_by_text("does not return the log-probabilities", exact=False).wait_for(timeout=30_000)
+        state(page, "Failed.")
