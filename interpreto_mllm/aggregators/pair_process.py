@@ -14,7 +14,7 @@ EVEN_INDICES = ("SII", "FSII", "k-SII")
 def read_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     """The posterior mean of each pair's index, and standard errors, from coalitions however they were drawn.
 
-    The process is that of `GaussianProcessAggregator`, and variances are widened as there. Where there are so many pairs of
+    The prior is that of `GaussianProcessAggregator`, and variances are widened as there. Where there are so many pairs of
     coalitions that a regression on products of features needs no ridge, and it predicts their even parts better when they are
     left out, as in games of pairs alone, its answer is given.
 

@@ -19,9 +19,7 @@ from interpreto_mllm.aggregators.set_estimate import SetEstimate, strongest_sets
 from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.set_sums import all_sets
-from interpreto_mllm.gaussian.fit import fit_kernel
-from interpreto_mllm.gaussian.set_means import set_means
-from interpreto_mllm.gaussian.set_posterior import SetFunctional, SetPosterior
+from interpreto_mllm.gaussian.set_mixture import SetMixture, set_kernels
 
 SETS_AT_ONCE = 512
 MOST_SEARCHED = 128
@@ -31,7 +29,7 @@ SAMPLED_SETS = 512
 
 
 class SetProcess:
-    """The posterior of an index: that of `GaussianProcessAggregator`, with variances widened as there.
+    """The posterior of an index under the kernels of `set_kernels`, with variances widened as in `GaussianProcessAggregator`.
 
     Args:
         evaluations: what the process is conditioned on, however they were drawn.
@@ -51,8 +49,8 @@ class SetProcess:
         self.evaluations, self.order = evaluations, order
         rows = observed_rows(evaluations)
         observations = observe(evaluations, rows)
-        kernel, kept = fit_kernel(observations), conditioned_rows(evaluations, len(rows))
-        self.posterior = SetPosterior(SetFunctional(kernel, order, index), observations.rows(kept))
+        kept = conditioned_rows(evaluations, len(rows))
+        self.posterior = SetMixture.of(set_kernels(observations), observations.rows(kept), order, index)
         self.scales, self.observed, self.kept = observations.scales, len(rows), len(kept)
 
     def read(self, sets: Int[Tensor, "sets order"] | None = None) -> SetEstimate:
@@ -64,7 +62,7 @@ class SetProcess:
         read = zip(*(self.posterior.read(some, chosen) for some in asked.split(SETS_AT_ONCE)), strict=True)
         mean, variance, jackknife = (torch.cat(parts, -1) for parts in read)
         jackknife = jackknife * unseen_share(evaluations)
-        variance = widened(variance.expand_as(mean), jackknife, 1 + n / self.observed)
+        variance = widened(variance, jackknife, 1 + n / self.observed)
         errors = (variance * self.scales.square()[:, None]).sqrt()[:, : len(wanted)]
         shown = seen_errors(errors, evaluations.values) if shows_errors(evaluations.design) else None
         return SetEstimate(wanted, (mean * self.scales[:, None])[:, : len(wanted)], shown)
@@ -73,14 +71,13 @@ class SetProcess:
         """The sets of the k largest posterior means of each target; values of the other sets are never kept."""
         n = self.evaluations.n
         among = torch.arange(n) if self.order == 2 or n <= MOST_SEARCHED else self._promising()
-        return among[strongest_sets(set_means(self.posterior, among), len(among), self.order, k)]
+        return among[strongest_sets(self.posterior.means(among), len(among), self.order, k)]
 
     def _promising(self) -> Int[Tensor, "some"]:
         """The features of the strongest pairs."""
-        functional, n = self.posterior.functional, self.evaluations.n
-        pairs = self.posterior.under(SetFunctional(functional.kernel, 2, functional.index))
+        n = self.evaluations.n
         strength = torch.zeros(n, dtype=torch.float64)
-        for first, values in enumerate(set_means(pairs, torch.arange(n))):
+        for first, values in enumerate(self.posterior.pairs().means(torch.arange(n))):
             strongest = values.abs().amax(0)
             strength[first] = torch.maximum(strength[first], strongest.max())
             strength[first + 1 :] = torch.maximum(strength[first + 1 :], strongest)

@@ -16,7 +16,6 @@ from interpreto_mllm.aggregators.set_process import SetProcess
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.indices import INDICES
 from interpreto_mllm.explainers.play import play
-from interpreto_mllm.gaussian.set_means import set_means
 from interpreto_mllm.perturbators import ActivePerturbator, BernoulliPerturbator, ExactPerturbator, KernelPerturbator
 
 
@@ -81,10 +80,10 @@ def test_all_coalitions_give_the_definition(n, order, index):
 def test_means_of_all_sets_are_those_read_one_by_one(order, index, perturbator):
     n = 7
     process = SetProcess(sampled(dense_game(n), n, perturbator, 50), order, index)
-    every = torch.cat(list(set_means(process.posterior, torch.arange(n))), 1) * process.scales[:, None]
+    every = torch.cat(list(process.posterior.means(torch.arange(n))), 1) * process.scales[:, None]
     torch.testing.assert_close(every, process.read().values, atol=1e-9, rtol=1e-9)
     among = torch.tensor([0, 2, 3, 6])
-    some = torch.cat(list(set_means(process.posterior, among)), 1) * process.scales[:, None]
+    some = torch.cat(list(process.posterior.means(among)), 1) * process.scales[:, None]
     sets = torch.tensor([[int(among[i]) for i in members] for members in combinations(range(4), order)])
     torch.testing.assert_close(some, process.read(sets).values, atol=1e-9, rtol=1e-9)
 

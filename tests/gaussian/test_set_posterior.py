@@ -13,6 +13,7 @@ from support.games import dense_game, everything
 from interpreto_mllm.core.indices import INDICES, size_weights
 from interpreto_mllm.gaussian.observations import Observations
 from interpreto_mllm.gaussian.presences import presences
+from interpreto_mllm.gaussian.set_mixture import SetMixture, set_kernels
 from interpreto_mllm.gaussian.set_posterior import SetFunctional, SetPosterior
 
 DISTINCT = ("SII", "FSII", "STII", "BII", "Möbius")
@@ -85,3 +86,40 @@ def test_weights_of_coalitions_are_those_of_the_presence(index):
         integrals = torch.stack([masses @ (points**s * (1 - points) ** (n - order - s)) for s in sizes.tolist()])
         torch.testing.assert_close(weights, integrals, atol=1e-13, rtol=1e-9)
         assert abs(sum(comb(n - order, s) * weight for s, weight in enumerate(weights.tolist())) - 1) < 1e-9
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_a_mixture_has_the_moments_of_draws_from_its_posteriors(order):
+    n, index = 5, "STII"
+    sides = random_sides(n, 9)
+    game = dense_game(n)
+    observations = Observations.of_pairs(sides, game(sides), game(~sides))
+    kernels = [random_kernel(n), *set_kernels(observations)]
+    alone = [
+        SetPosterior(SetFunctional(kernel, order, index), observations).read(sets_of(n, order), True) for kernel in kernels
+    ]
+    mixture = SetMixture.of(kernels, observations, order, index)
+    mean, variance, jackknife = mixture.read(sets_of(n, order), True)
+    moments = [torch.stack([one[0] ** power + (one[1] if power == 2 else 0) for one in alone]).mean(0) for power in (1, 2)]
+    torch.testing.assert_close(mean, moments[0])
+    torch.testing.assert_close(variance, moments[1] - moments[0].square())
+    torch.testing.assert_close(jackknife, sum(one[2] for one in alone) / len(alone))
+    torch.testing.assert_close(torch.cat(list(mixture.means(torch.arange(n))), 1), mean)
+    of_pairs = SetMixture.of(kernels, observations, 2, index).read(sets_of(n, 2), True)
+    torch.testing.assert_close(mixture.pairs().read(sets_of(n, 2), True), of_pairs)
+
+
+def test_kernels_of_odd_and_of_even_parts_are_fitted_to_these_alone(monkeypatch):
+    n = 5
+    sides, game = random_sides(n, 9), dense_game(n)
+    pairs = Observations.of_pairs(sides, game(sides), game(~sides))
+    _, odd, even = set_kernels(pairs)
+    silent = [torch.zeros_like(values) for _, values in pairs.blocks]
+    for kernel, kept in ((odd, 0), (even, 1)):
+        (parity, values) = pairs.blocks[kept]
+        other = (pairs.blocks[1 - kept][0], silent[kept])
+        changed = Observations(pairs.signs, ((parity, values), other) if kept == 0 else (other, (parity, values)), pairs.scales)
+        assert torch.equal(set_kernels(changed)[1 + kept].logs, kernel.logs)
+    assert len(set_kernels(Observations.of_coalitions(sides, game(sides)))) == 1
+    monkeypatch.setattr("interpreto_mllm.gaussian.set_mixture.MOST_MIXED", len(sides) - 1)
+    assert len(set_kernels(pairs)) == 1
