@@ -8,9 +8,10 @@ the needle comes first, or among the first three; the fall of the answer's log-p
 the rank correlation with held-out values of coin flips (LDS); tokens that the model reads, also as a share of those of a plain
 forward for each evaluation, and of a forward of the whole prompt for each; and CPU seconds.
 
-Beside `ScreenedShapley`: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, TokenSHAP's mean
-with a sentence minus the mean without it, over ContextCite's coin flips, and FlashTrace if it is installed. Every round of
-evaluations is kept in the folder `needles`, and never repeated, so that a stopped run goes on where it was.
+What `explain()` chooses is the Gaussian process over balanced coalitions among 20 sentences, and `ScreenedShapley` among more.
+Beside it: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, TokenSHAP's mean with a sentence
+minus the mean without it, over ContextCite's coin flips, and FlashTrace if it is installed. Every round of evaluations is kept
+in the folder `needles`, and never repeated, so that a stopped run goes on where it was; `--alone` runs `explain()` first.
 """
 
 from __future__ import annotations
@@ -32,11 +33,24 @@ from report import Report
 from torch import Tensor
 
 from interpreto_mllm import Attribution, KernelShap
-from interpreto_mllm.aggregators import BanzhafAggregator, LassoAggregator, LeaveOneOutAggregator, ScreenedAggregator
+from interpreto_mllm.aggregators import (
+    BanzhafAggregator,
+    GaussianProcessAggregator,
+    LassoAggregator,
+    LeaveOneOutAggregator,
+    ScreenedAggregator,
+)
+from interpreto_mllm.engine.call import new_call
+from interpreto_mllm.explainers.auto import MOST_BALANCED_FEATURES
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.games.game import ModelGame
 from interpreto_mllm.metrics.correlations import spearman
-from interpreto_mllm.perturbators import BernoulliPerturbator, OcclusionPerturbator, ScreeningPerturbator
+from interpreto_mllm.perturbators import (
+    BalancedPerturbator,
+    BernoulliPerturbator,
+    OcclusionPerturbator,
+    ScreeningPerturbator,
+)
 
 NAMES = (
     "Alma Bruno Clara Dario Elsa Felix Greta Hugo Irma Jonas Karla Leon Marta Nils Olga Pavel Rosa Simon Tilda Ugo Vera Walter "
@@ -165,8 +179,14 @@ def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[F
     n, tokens = game.n, len(game.question.labels)
     budget = max(min(n, most), ScreeningPerturbator().minimum_budget(n))
     options: dict[str, Any] = {"n_features": n, "progress": False, "budget": budget}
-    rounds = Rounds(game, folder / "screened.jsonl", n)
-    yield Found.of("ScreenedShapley", play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options), rounds)
+    screens = n > MOST_BALANCED_FEATURES
+    rounds = Rounds(game, folder / f"{'screened' if screens else 'balanced'}.jsonl", n)
+    with new_call():
+        if screens:
+            ours = play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options)
+        else:
+            ours = play(rounds, BalancedPerturbator(), GaussianProcessAggregator(), **options)
+    yield Found.of("explain()", ours, rounds)
     if alone:
         return
     rounds = Rounds(game, folder / "coin-flips.jsonl", SAMPLED_AT_ONCE)
@@ -223,6 +243,7 @@ def measure(game: ModelGame, needle: Needle, folder: Path, found: Iterator[Found
 
 
 COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
+    "contexts": lambda some: f"{len(some)}",
     "needle first": lambda some: f"{statistics.fmean(one['top-1'] for one in some):.0%}",
     "in the top 3": lambda some: f"{statistics.fmean(one['top-3'] for one in some):.0%}",
     "drop@1": lambda some: f"{statistics.fmean(one['drop@1'] for one in some):.2f}",

@@ -24,11 +24,12 @@ class ScreenedAggregator(Aggregator):
     """Shapley values of the few features that `ScreeningPerturbator` kept, in the game in which all others are present.
 
     They are those of `GaussianProcessAggregator`, exact where all coalitions of the kept features are known, and sum to
-    v(N) − v(N∖K) for the kept features K. A group of others gains something when it joins in the absence of the kept features,
-    and in their presence. Where both gains agree in sign and are at least 5 % of what the strongest single feature gains, their
-    mean is the group's value, shared equally among its features: it was not screened out, but there were too few evaluations to
-    open it. All other features score zero. What is left of v(N) − v(∅) was screened out; it is minus the efficiency gap, and in
-    the notes.
+    v(N) − v(N∖K) for the kept features K. A kept feature that turns out to be worth less than 5 % of the strongest, and less
+    than what others may be worth, scores zero like these: what it gained in a nearly empty prompt says nothing of coalitions
+    with all others. A group of others gains something when it joins in the absence of the kept features, and in their presence.
+    Where both gains agree in sign and are at least 5 % of what the strongest single feature gains, their mean is the group's
+    value, shared equally among its features: it was not screened out, but there were too few evaluations to open it. All other
+    features score zero. What is left of v(N) − v(∅) was screened out; it is minus the efficiency gap, and in the notes.
 
     The standard error of a feature that was not kept is such that its 95 % interval holds what it would be worth if it alone
     made up the larger gain of its group, and is at least the spread of features whose signs are random that would make groups
@@ -65,14 +66,18 @@ class ScreenedAggregator(Aggregator):
         single = torch.where((sizes == 1).all(0), largest, 0.0)
         floor = SCREENED_SHARE * torch.maximum(scores.abs().amax(1), single.amax(1))
         counts = alike & (gains.abs().amin(0) >= floor[:, None]) & ~kept
-        scores = torch.where(counts, (gains / sizes[:, None]).mean(0), scores)
-        alone, spread = (largest - scores.abs()).clamp_min(0) / REACH, _spread(gains, sizes)
-        errors = torch.where(kept, errors, torch.maximum(alone, spread[:, None]))
+        spread = _spread(gains, sizes)[:, None]
+        weak = kept & (scores.abs() < torch.minimum(spread, floor[:, None]))
+        dropped = torch.where(weak, scores.abs() / REACH, 0.0)
+        scores = torch.where(counts, (gains / sizes[:, None]).mean(0), torch.where(weak, 0.0, scores))
+        alone = (largest - scores.abs()).clamp_min(0) / REACH
+        errors = torch.where(kept, (errors.square() + dropped.square()).sqrt(), torch.maximum(alone, spread))
         mass = float((evaluations.full - evaluations.empty - scores.sum(1)).abs().max())
-        note = f"Screening kept {int(kept.sum())} of {n} features; {mass:.3g} of v(N) − v(∅) was screened out{_most(t)}."
+        zero = f", {int(weak.all(0).sum())} of which score zero" if weak.all(0).any() else ""
+        note = f"Screening kept {int(kept.sum())} of {n} features{zero}; {mass:.3g} of v(N) − v(∅) was screened out{_most(t)}."
         if inner is None:
             return Estimate(scores, notes=(note,))
-        return Estimate(scores, errors, sums=_sums(inner, kept, errors, chains[0][1]), notes=(note,))
+        return Estimate(scores, errors, sums=_sums(inner, kept, errors, chains[0][1], dropped), notes=(note,))
 
 
 def kept_features(evaluations: Evaluations) -> Bool[Tensor, "n"]:
@@ -121,9 +126,16 @@ def _steps(evaluations: Evaluations, start: Bool[Tensor, "n"]) -> tuple[Float[Te
 
 
 def _sums(
-    inner: Estimate, kept: Bool[Tensor, "n"], errors: Float[Tensor, "t n"], groups: Float[Tensor, "steps n"]
+    inner: Estimate,
+    kept: Bool[Tensor, "n"],
+    errors: Float[Tensor, "t n"],
+    groups: Float[Tensor, "steps n"],
+    dropped: Float[Tensor, "t n"],
 ) -> Sums | None:
-    """Standard errors of sums: those of kept features, and those of groups that have a part in them, as if independent."""
+    """Standard errors of sums: those of kept features, and those of groups that have a part in them, as if independent.
+
+    `dropped` are errors from scores that were set to zero.
+    """
     exact = inner.standard_errors is None or not inner.standard_errors.any()
     if inner.sums is None and not exact:
         return None
@@ -132,7 +144,8 @@ def _sums(
     def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
         touched = (groups @ members.double() > 0).double()
         settled = torch.zeros(1) if exact or inner.sums is None else inner.sums(members[kept].double())
-        return (settled.square() + of_groups.square() @ touched).sqrt()
+        zero = dropped.square() @ members.double().square()
+        return (settled.square() + of_groups.square() @ touched + zero).sqrt()
 
     return sums
 

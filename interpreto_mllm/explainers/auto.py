@@ -22,6 +22,7 @@ from interpreto_mllm.explainers.options import Options
 from interpreto_mllm.explainers.screened import groups
 from interpreto_mllm.perturbators import (
     ActivePerturbator,
+    BalancedPerturbator,
     ExactPerturbator,
     KernelPerturbator,
     Perturbator,
@@ -34,6 +35,8 @@ MANY_EVALUATIONS_PER_FEATURE = 16
 """From which on no feature needs to be screened out."""
 MOST_UNSTOPPED_FEATURES = 64
 """Above which evaluations end once standard errors are small, unless a budget or a rule is given."""
+MOST_BALANCED_FEATURES = 64
+"""Above which fewer evaluations than pairs of coalitions need are spent on the features that matter."""
 MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS = 4096
 
 
@@ -74,8 +77,10 @@ class AutoShapley(Method):
     """Shapley values by the method that suits the number of features and the budget; the choice is in the result's notes.
 
     Exact values when the budget covers all coalitions. Above 256 features, unless the budget has 16 evaluations for each, the
-    few that matter are found first, by groups, and the others screened out. Otherwise the estimator with the lowest error in
-    `benchmarks/accuracy.py`, the Gaussian process. That takes a few milliseconds per evaluation, so that above 4096 evaluations
+    few that matter are found first, by groups, and the others screened out; above 64 features, too, where the budget is less
+    than 2n + 2, a pair of coalitions for each feature. Otherwise the estimator with the lowest error in
+    `benchmarks/accuracy.py`, the Gaussian process: over pairs of coalitions, or over balanced ones (`BalancedPerturbator`)
+    where a budget is less than 2n + 2. That takes a few milliseconds per evaluation, so that above 4096 evaluations
     the regression takes over. Either ends once standard errors are 5 % of the scores, where there are more than 64 features and
     neither a budget nor a rule is given. For models that answer in microseconds, choose `KernelShap` yourself.
 
@@ -101,12 +106,14 @@ class AutoShapley(Method):
             reason += f"ExactShapley, as these are all 2^{n} coalitions."
             return Choice(ExactPerturbator(), ShapleyAggregator(), "ExactShapley", (reason,))
         given = self.settings.budget
+        few = given is not None and budget < 2 * n + 2
         if n > MOST_UNSCREENED_FEATURES and (given is None or budget < MANY_EVALUATIONS_PER_FEATURE * n):
-            screening = ScreeningPerturbator(groups(prompt))
-            budget = resolve_budget(screening, n, given)
-            reason = f"Chosen for {n} features and {budget:,} evaluations: ScreenedShapley, as there are more than "
-            reason += f"{MOST_UNSCREENED_FEATURES} features."
-            return Choice(screening, ScreenedAggregator(), "ScreenedShapley", (reason,))
+            return self._screened(prompt, f"there are more than {MOST_UNSCREENED_FEATURES} features")
+        if few and n > MOST_BALANCED_FEATURES and budget >= ScreeningPerturbator().minimum_budget(n):
+            return self._screened(prompt, f"pairs of coalitions need {2 * n + 2}")
+        if few and until is None:
+            reason += f"GaussianProcessShapley over balanced coalitions, as pairs of them need {2 * n + 2} evaluations."
+            return Choice(BalancedPerturbator(), self.aggregator, "GaussianProcessShapley", (reason,))
         stops = n > MOST_UNSTOPPED_FEATURES and given is None and until is None and self.settings.num_trials == 1
         rule = Tolerance() if stops else None
         if budget > MOST_EVALUATIONS_OF_A_GAUSSIAN_PROCESS:
@@ -115,6 +122,13 @@ class AutoShapley(Method):
         why = f"2^{n} coalitions are too many to evaluate" if until is None else f"{until} can stop it early"
         reason += f"GaussianProcessShapley, as {why}."
         return Choice(self.perturbator, self.aggregator, "GaussianProcessShapley", (reason,), rule)
+
+    def _screened(self, prompt: Prompt, why: str) -> Choice:
+        """Screening, with the reason."""
+        n, screening = len(prompt.features), ScreeningPerturbator(groups(prompt))
+        budget = resolve_budget(screening, n, self.settings.budget)
+        reason = f"Chosen for {n} features and {budget:,} evaluations: ScreenedShapley, as {why}."
+        return Choice(screening, ScreenedAggregator(), "ScreenedShapley", (reason,))
 
     def parts(self, prompt: Prompt) -> tuple[Perturbator, Aggregator]:
         """The perturbator and the aggregator that suit this prompt."""

@@ -1,6 +1,7 @@
 """What draws the coalitions."""
 
 from interpreto_mllm.perturbators.active import ActivePerturbator
+from interpreto_mllm.perturbators.balanced import BalancedPerturbator
 from interpreto_mllm.perturbators.bernoulli import BernoulliPerturbator
 from interpreto_mllm.perturbators.complementary import ComplementaryPerturbator
 from interpreto_mllm.perturbators.exact import ExactPerturbator
@@ -23,6 +24,7 @@ from interpreto_mllm.perturbators.sobol import SobolPerturbator
 
 __all__ = [
     "ActivePerturbator",
+    "BalancedPerturbator",
     "BernoulliPerturbator",
     "ComplementaryPerturbator",
     "Drawing",

@@ -73,6 +73,28 @@ def test_intervals_hold_what_features_are_worth():
         assert set(strong.nonzero()[:, 0].tolist()) <= set(kept_features(result.evaluations).nonzero()[:, 0].tolist())
 
 
+def test_what_matters_in_a_nearly_empty_prompt_alone_scores_zero():
+    n, weak = 100, 0.05 * torch.randn(100, generator=torch.Generator().manual_seed(2)).double()
+
+    def game(s):
+        first = s[:, 3].double() / (1 + s[:, 4:].sum(1) / 2)
+        return (10 * s[:, 70].double() + first + s.double() @ weak)[:, None]
+
+    result = played(game, n)
+    kept = kept_features(result.evaluations)
+    assert kept[[3, 70]].all()
+    assert result.attributions[0].nonzero()[:, 0].tolist() == [70]
+    low, high = result.interval(0.95)
+    settled = float(game(torch.ones(1, n)) - game(torch.ones(1, n) - torch.eye(n)[3:4]))
+    assert float(low[0, 3]) <= settled <= float(high[0, 3])
+    sums = aggregate(result.evaluations, ScreenedAggregator()).sums
+    assert sums is not None and result.standard_errors is not None
+    torch.testing.assert_close(sums(torch.eye(n, dtype=torch.float64)), result.standard_errors)
+    assert result.notes[0].startswith(
+        f"Screening kept {int(kept.sum())} of 100 features, {int(kept.sum()) - 1} of which score zero;"
+    )
+
+
 def test_errors_of_sums_are_those_of_kept_features_and_of_the_groups_they_touch():
     game, _ = strong_and_weak(100, 1)
     result = played(game, 100, budget=120)

@@ -57,6 +57,30 @@ def test_screened_above_many_features(recall, monkeypatch):
         assert explainer.choose(explainer.game(prompt, " red").prompt).method == method
 
 
+def test_balanced_below_a_pair_for_each_feature(recall):
+    [found] = explain(*recall, LONG, " red", budget=31, progress=False)
+    assert found.n == 15 and found.method == "GaussianProcessShapley" and found.standard_errors is not None
+    assert found.notes[0] == (
+        "Chosen for 15 features and 31 evaluations: GaussianProcessShapley over balanced coalitions, as pairs of them need 32 "
+        "evaluations."
+    )
+    present = found.evaluations.coalitions[2:].double().mean(0)
+    assert len(found.evaluations.coalitions) == 31 and float((present - 0.5).abs().max()) < 0.1
+    for options in ({"budget": 32}, {"budget": 31, "until": TopK(1)}):
+        explainer = AutoShapley(*recall, **options)
+        assert "balanced" not in explainer.choose(explainer.game(LONG, " red").prompt).notes[0]
+
+
+def test_screened_below_a_pair_for_each_of_many_features(recall):
+    prompt = "the apple is red . " * 14
+    for budget, method in ((60, "ScreenedShapley"), (142, "GaussianProcessShapley"), (None, "GaussianProcessShapley")):
+        explainer = AutoShapley(*recall, budget=budget)
+        choice = explainer.choose(explainer.game(prompt, " red").prompt)
+        assert choice.method == method and (method != "ScreenedShapley" or "as pairs of coalitions need 142" in choice.notes[0])
+    explainer = AutoShapley(*recall, budget=20)  # which screening could not find anything with
+    assert "balanced" in explainer.choose(explainer.game(prompt, " red").prompt).notes[0]
+
+
 def test_each_prompt_gets_its_own_method(recall):
     first, second = explain(*recall, [SHORT, LONG], " red", budget=100, progress=False)
     assert (first.method, second.method) == ("ExactShapley", "GaussianProcessShapley")
