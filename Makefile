@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help cli app demo test thorough browser servers interop cluster tracking oldest lint types docs tables bench sweep clean
+.PHONY: help cli app demo test thorough browser servers interop cluster tracking oldest lint types docs site tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -123,6 +123,10 @@ types: .venv/.dev ## pyright
 
 docs: .venv/.docs ## the site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+site: docs ## the site, each page looked at in Chromium at three widths
+	$(PIP) playwright
+	$(BIN)/python docs/check_site.py site
 
 tables: .venv/.dev ## fill the tables of README.md and docs/*.md, write docs/parity.md, and draw which method when
 	$(PYTHON) benchmarks/fill_tables.py
