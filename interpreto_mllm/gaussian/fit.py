@@ -16,7 +16,7 @@ from interpreto_mllm.gaussian.observations import Observations
 
 Fitted = TypeVar("Fitted", bound=Kernel)
 MOST_FITTED_OBSERVATIONS = 512
-MOST_ITERATIONS = 80
+MOST_ITERATIONS = 200
 LEAST_IMPROVEMENT = 1e-3
 """Of the log posterior density in one iteration, in nats."""
 
