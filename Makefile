@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help cli app demo test thorough browser servers interop cluster tracking oldest lint types docs site tables bench sweep clean
+.PHONY: help cli app demo pictures test thorough browser servers interop cluster tracking oldest lint types docs site tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -80,6 +80,10 @@ app: .venv-app/.made ## a page in the browser to try explanations on, with the s
 
 demo: .venv/.runtime ## explain the shipped models; HTML pages and pictures land in demo_output/
 	$(BIN)/python examples/demo.py
+
+pictures: demo ## the plots and the first screen that README.md and docs/ show, anew; needs Chromium
+	$(BIN)/python examples/pictures.py
+	$(BIN)/python examples/hero.py
 
 cli: .venv/.cli ## the command line, .venv/bin/interpreto-mllm, with what its suites need
 	@echo 'Try: $(BIN)/interpreto-mllm suite planted-vision'
