@@ -40,6 +40,7 @@ FAULTS = """() => {
       scrolls ||= ['auto', 'scroll'].includes(getComputedStyle(one).overflowX);
     if (box.right > innerWidth + 1 && !scrolls) faults.push('has a table that is cut off');
   }
+  if (document.querySelector('article')?.innerText.includes('<' + '!--')) faults.push('shows a comment of its source');
   for (const image of document.querySelectorAll('article img')) {
     if (image.complete && !image.naturalWidth) faults.push(`lacks the picture ${image.src}`);
     if (!image.alt.trim()) faults.push(`does not describe the picture ${image.src}`);

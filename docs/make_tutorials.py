@@ -25,6 +25,7 @@ ORDER = (
     "study",
     "own_method",
 )
+LINK = re.compile(r"\]\((tutorials/\w+)\.ipynb")
 FRAME_STYLE = re.compile(r"<style scoped>.*?</style>\s*", re.DOTALL)
 """What pandas writes around a table, which has the site's style here."""
 
@@ -60,3 +61,8 @@ def on_files(files: Files, config: Any) -> Files:
             text += f"\n\n[This page as a notebook]({name}.ipynb), to run and change.\n"
             files.append(File.generated(config, f"tutorials/{name}.md", content=text))
     return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Links to a notebook lead to its page; only that page links to the notebook itself."""
+    return markdown if page.file.src_uri.startswith("tutorials/") else LINK.sub(r"](\1.md", markdown)

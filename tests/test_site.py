@@ -22,6 +22,7 @@ BAD = {
     "breaks the word": '<table><tr><td style="max-width: 20px; word-break: break-all">scores</td></tr></table>',
     "wider than the window": '<div style="width: 2000px">wide</div>',
     "a table that is cut": '<div style="overflow: hidden"><table style="width: 2000px"><tr><td>wide</td></tr></table></div>',
+    "shows a comment": "<p>&lt;!-- cell --&gt;</p>",
     "lacks the picture": '<img src="none.svg" alt="nothing">',
     "does not describe the picture": '<img src="dot.svg">',
     "a frame without a title": "<iframe></iframe>",

@@ -21,6 +21,13 @@ def test_a_page_holds_the_tables_that_make_tables_would_write(page: Path) -> Non
     assert text.count("<!-- table: ") == len(SCRIPT["BLOCK"].findall(text))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_cell_stands_within_a_line_of_text(page: Path) -> None:
+    """A comment at the beginning of a line ends its paragraph, and the bars within it are columns where it stands in a table."""
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if "<!-- cell: " in line]
+    assert [line for line in lines if line.lstrip().startswith(("<!-- cell: ", "|"))] == []
+
+
 def test_the_figure_of_methods_shows_the_published_numbers() -> None:
     """And each of its arrows is borne out by them, or drawing it fails."""
     script = runpy.run_path(str(ROOT / "benchmarks" / "choosing.py"))
