@@ -23,7 +23,7 @@ def test_a_page_holds_the_tables_that_make_tables_would_write(page: Path) -> Non
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_cell_stands_within_a_line_of_text(page: Path) -> None:
-    """A comment at the beginning of a line ends its paragraph, and the bars within it are columns where it stands in a table."""
+    """A comment at the beginning of a line ends its paragraph, and the bars within it are columns of a table."""
     lines = [line for line in page.read_text(encoding="utf-8").splitlines() if "<!-- cell: " in line]
     assert [line for line in lines if line.lstrip().startswith(("<!-- cell: ", "|"))] == []
 
