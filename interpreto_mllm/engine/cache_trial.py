@@ -11,8 +11,11 @@ from torch import Tensor
 
 from interpreto_mllm.engine.batches import Batches, out_of_memory
 from interpreto_mllm.engine.cache import CacheRow
+from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.prefixes import Node
+from interpreto_mllm.engine.queries import Row
 from interpreto_mllm.engine.rounding import excess, tolerance
+from interpreto_mllm.engine.stand_ins import goes_the_same_way, stand_in_tree
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +25,8 @@ Leaf = tuple[int, CacheRow | None]
 Branch = tuple[Node, CacheRow | None]
 """A prefix, and the cache of the shorter one that it goes on from."""
 
-Values = Callable[[Sequence[Leaf]], Float[Tensor, "b t"]]
-"""Computes the values of rows that go on from caches of one length, or from none."""
+Values = Callable[[Sequence[Leaf], Sequence[Row]], Float[Tensor, "b t"]]
+"""Computes the values of some of these rows, which go on from caches of one length, or from none."""
 
 ROWS = 3
 """Prefixes that are read side by side in a trial."""
@@ -61,36 +64,60 @@ def _numbers(settings: Any) -> Iterator[int]:
 
 
 class CacheTrial:
-    """Compares rows that go on from caches with plain forwards.
+    """Compares rows that go on from caches with plain forwards: these rows, or short ones where the model treats both alike.
 
     Args:
         model: for its precision, and the log.
         batches: halved where a trial does not fit into memory, which says nothing about caches.
-        extend: reads prefixes on from their caches.
+        extend: reads prefixes of rows on from their caches.
         values: of rows that go on from caches.
+        root: the tree of prefixes that rows share.
+        rows: what is read.
+
+    Attributes:
+        hidden: whether attention may not see some of their tokens.
+        short: whether short rows are compared in their place.
     """
 
-    def __init__(self, model: Any, batches: Batches, extend: Callable[[list[Branch]], list[Branch]], values: Values):
+    def __init__(
+        self,
+        model: Any,
+        batches: Batches,
+        extend: Callable[[list[Branch], Sequence[Row]], list[Branch]],
+        values: Values,
+        root: Node,
+        rows: Sequence[Row],
+    ):
         self.model, self.batches, self.extend, self.values = model, batches, extend, values
+        self.root, self.rows = root, rows
+        inputs = [row.input for row in rows]
+        self.hidden = any(input.seen is not None for input in inputs)
+        self.short = goes_the_same_way(model, inputs)
+        if self.short:
+            self.root, self.rows = stand_in_tree(max(inputs, key=lambda input: len(input.ids)), self.hidden)
         self._extended: dict[Node, CacheRow | None] = {}
         self._plain: dict[int, Float[Tensor, "t"]] = {}
 
-    def shallow(self, root: Node) -> bool:
+    def remembered(self) -> bool:
+        """Both of the following, of short rows: found once for each model."""
+        return finding(self.model, ("caches", self.hidden), lambda: self.shallow() and self.deep())
+
+    def shallow(self) -> bool:
         """Whether one row that goes on from the first shared prefix has its plain values."""
-        node = root.children[0]
+        node = self.root.children[0]
         return self._tried(lambda: self._same([node.sample], self._cache([node])))
 
-    def deep(self, root: Node) -> bool:
+    def deep(self) -> bool:
         """Whether several rows at the deepest prefix do, twice from one cache, and rows of prefixes that are read together."""
 
         def compared() -> bool:
-            path = _deepest_path(root)
+            path = _deepest_path(self.root)
             deepest, cached = path[-1], self._cache(path)
             rows = list(dict.fromkeys([deepest.sample, *deepest.leaves[:1], *deepest.leaves[-1:]]))[: self.batches.size]
             if not (self._same(rows, cached) and self._same(rows, cached)):
                 return False
-            several = root.children[: min(ROWS, self.batches.size)]
-            beside = self.extend([(node, None) for node in several]) if len(several) > 1 else []
+            several = self.root.children[: min(ROWS, self.batches.size)]
+            beside = self.extend([(node, None) for node in several], self.rows) if len(several) > 1 else []
             return all(self._same([node.sample], one) for node, one in beside)
 
         return self._tried(compared)
@@ -100,16 +127,16 @@ class CacheTrial:
         cached = None
         for node in path:
             if node not in self._extended:
-                [(_, self._extended[node])] = self.extend([(node, cached)])
+                [(_, self._extended[node])] = self.extend([(node, cached)], self.rows)
             cached = self._extended[node]
         return cached
 
     def _same(self, rows: Sequence[int], cached: CacheRow | None) -> bool:
         """Whether rows that go on from a cache have their plain values."""
-        continued = self.values([(row, cached) for row in rows])
+        continued = self.values([(row, cached) for row in rows], self.rows)
         for found, row in zip(continued, rows, strict=True):
             if row not in self._plain:
-                self._plain[row] = self.values([(row, None)])[0]
+                self._plain[row] = self.values([(row, None)], self.rows)[0]
             plain = self._plain[row]
             if (over := excess(found[: len(plain)], plain, tolerance(self.model))) > 1:
                 name = type(self.model).__name__

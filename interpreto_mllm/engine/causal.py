@@ -13,7 +13,7 @@ from interpreto_mllm.engine.cache_trial import Leaf
 from interpreto_mllm.engine.causal_trials import CausalTrials
 from interpreto_mllm.engine.counter import ForwardCounter
 from interpreto_mllm.engine.experts_trial import ExpertsTrial
-from interpreto_mllm.engine.queries import Mode, Score, Scored, pad
+from interpreto_mllm.engine.queries import Mode, Row, Score, Scored, pad
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
 
@@ -45,7 +45,7 @@ class CausalScorer:
     def _scored(self, queries: Sequence[Score]) -> Iterator[Scored]:
         symbols = self.runner.inputs.symbols(queries)
         trial = CausalScorer(self.runner, log_probabilities)
-        for leaves in self.runner.leaves(queries, symbols, lambda leaves: trial.score_batch(leaves, queries)):
+        for leaves in self.runner.leaves(queries, symbols, trial.values):
             yield from self.score_leaves(leaves, queries)
 
     def score_leaves(self, leaves: Sequence[Leaf], queries: Sequence[Score]) -> Iterator[Scored]:
@@ -73,6 +73,10 @@ class CausalScorer:
         at = (begins[:, None] + torch.arange(targets.shape[1])).clamp_max(ids.shape[1] - 1)
         logits = self._logits(asked, ids, [cached for _, cached in batch], at)
         return self.mode(logits.float(), targets.to(logits.device)).float().cpu()
+
+    def values(self, batch: Sequence[Leaf], rows: Sequence[Row]) -> Float[Tensor, "b t"]:
+        """The same of rows that are queries."""
+        return self.score_batch(batch, [row for row in rows if isinstance(row, Score)])
 
     def _logits(
         self,

@@ -17,6 +17,7 @@ from interpreto_mllm.engine.masked_trial import check_masked
 from interpreto_mllm.engine.queries import Score, kind_of, pad
 from interpreto_mllm.engine.reading_ahead import check_reads_on, reads_ahead
 from interpreto_mllm.engine.runner import CausalRunner
+from interpreto_mllm.engine.stand_ins import goes_the_same_way, stand_in_with_hidden, stand_ins
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ LAST_IS_READ = "The answer is predicted from the prompt's last token, which is r
 class CausalTrials:
     """Tries whether predictions change with what follows, or with what is masked, and whether rows influence each other.
 
-    Two forwards each at the length of the longest row; longer ones are tried again.
+    Two forwards each at the length of the longest row; longer ones are tried again. Where a model goes about short prompts in
+    the same way, it is tried on some of these.
 
     Args:
         runner: runs the model.
@@ -46,23 +48,31 @@ class CausalTrials:
             ValueError: for a model that reads an answer's later tokens before it predicts the earlier ones, or what is masked.
         """
         runner, kind = self.runner, kind_of(queries)
+        short = goes_the_same_way(runner.model, [query.input for query in queries])
         with runner.counter.trying(), runner.inputs.trial():
             longest = max(queries, key=_length)
-            known = finding(runner.model, ("ahead", kind), Longest)
-            if longest.length > known.length:
-                self._check_ahead(longest)
-                known.length = longest.length
+            self._try_ahead(stand_ins(longest)[0] if short else longest, kind)
+            masked = [query for query in queries if query.input.seen is not None and not query.input.seen.all()]
             check_masked(
                 runner.model,
                 ("causal", kind),
-                queries,
+                [stand_in_with_hidden(max(masked, key=_length))] if short and masked else masked,
                 lambda input, query: self._values([replace(query, input=input)])[0],
                 runner.inputs.is_text,
             )
             if any(query.input.seen is not None and not query.input.seen[-1] for query in queries):
                 runner.counter.note(LAST_IS_READ)
+            together = [query for query in queries if runner.batches.most(query.length) > 1]
+            if short and len(together) > 1:
+                together = stand_ins(max(together, key=_length))
             runs = (runner.batches, runner.counter, _length, self._values)
-            BatchTrial(runner.model, ("causal", kind), *runs, unit="log-probabilities", experts=False)(queries)
+            BatchTrial(runner.model, ("causal", kind), *runs, unit="log-probabilities", experts=False)(together)
+
+    def _try_ahead(self, longest: Score, kind: frozenset[str]) -> None:
+        known = finding(self.runner.model, ("ahead", kind), Longest)
+        if longest.length > known.length:
+            self._check_ahead(longest)
+            known.length = longest.length
 
     def _values(self, queries: Sequence[Score]) -> Float[Tensor, "b t"]:
         """Log-probabilities of the tokens of answers, in one plain forward."""

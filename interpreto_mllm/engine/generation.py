@@ -16,7 +16,7 @@ from interpreto_mllm.engine.decoding_state import DecodingRows
 from interpreto_mllm.engine.decoding_support import UNSUPPORTED, DecodingSupport, SupportProbe, crosses_switch
 from interpreto_mllm.engine.plain_generation import PlainGenerator
 from interpreto_mllm.engine.prefix_walk import leaves_under
-from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, pad
+from interpreto_mllm.engine.queries import END_PADDING, Generate, Generated, Row, pad
 from interpreto_mllm.engine.row_decoder import RowDecoder
 from interpreto_mllm.engine.runner import CausalRunner
 
@@ -59,7 +59,7 @@ class CausalGenerator:
             yield from self.plain.generate(queries)
             return
         symbols = self.runner.inputs.symbols(queries)
-        root = self.runner.plan(queries, symbols, lambda leaves: self.largest_logits(leaves, queries))
+        root = self.runner.plan(queries, symbols, self.largest_logits)
         extended, rest = self.runner.extended_below(root, queries)
         leaves: list[Leaf] = [(leaf, None) for leaf in rest]
         leaves += [(leaf, cached) for node, cached in extended for leaf in leaves_under(node)]
@@ -71,7 +71,7 @@ class CausalGenerator:
         for batch, generated in work:
             yield [leaf for leaf, _ in batch], generated
 
-    def largest_logits(self, leaves: Sequence[Leaf], queries: Sequence[Generate]) -> Float[Tensor, "b k"]:
+    def largest_logits(self, leaves: Sequence[Leaf], queries: Sequence[Row]) -> Float[Tensor, "b k"]:
         """The greatest logits of the token after each prompt, by which continued caches are checked."""
         largest = []
         for place, cached in leaves:

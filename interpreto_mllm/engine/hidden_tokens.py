@@ -13,6 +13,7 @@ from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.queries import Score, kind_of
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
+from interpreto_mllm.engine.stand_ins import goes_the_same_way, stand_in_with_hidden
 
 
 class _Known:
@@ -54,6 +55,8 @@ class HiddenTokens:
         return [without_hidden(query) for query in queries] if known.exact else queries
 
     def _exact(self, masked: Sequence[Score]) -> bool:
+        if goes_the_same_way(self.runner.model, [query.input for query in masked]):
+            masked = [stand_in_with_hidden(max(masked, key=lambda query: query.length))]
         query = max(masked, key=lambda query: (~query.input.seen).sum() if query.input.seen is not None else 0)
         return self.runner.agrees(
             self._values(without_hidden(query)), self._values(query), "reads prompts without hidden tokens"

@@ -24,9 +24,10 @@ from interpreto_mllm.engine.findings import finding
 from interpreto_mllm.engine.hidden_tokens import HiddenTokens
 from interpreto_mllm.engine.packed_rows import PackedRows
 from interpreto_mllm.engine.packing import PackedSequence, pack
-from interpreto_mllm.engine.queries import Mode, Score, Scored, kind_of, pad
+from interpreto_mllm.engine.queries import Mode, Row, Score, Scored, kind_of, pad
 from interpreto_mllm.engine.rounding import log_probabilities
 from interpreto_mllm.engine.runner import CausalRunner
+from interpreto_mllm.engine.stand_ins import SHARED, goes_the_same_way, stand_in_tree
 from interpreto_mllm.engine.vocabulary import vocabulary_size
 
 logger = logging.getLogger(__name__)
@@ -86,9 +87,8 @@ class PackedScorer:
         several = next((sequence for sequence in packed if len(sequence.queries) > 1), None)
         if several is not None and not (self._worthwhile(packed, several) and self._packs(queries, several)):
             packed = pack(queries, symbols, 0)
-        first = [sequence.queries[0] for sequence in packed]
         prefixes = [symbols[sequence.members[0]][: sequence.prefix_length + 1] for sequence in packed]
-        for leaves in self.runner.leaves(packed, prefixes, lambda leaves: self._trial.score_batch(leaves, first)):
+        for leaves in self.runner.leaves(packed, prefixes, self._values):
             yield from self._score_leaves(leaves, packed)
 
     def _worthwhile(self, packed: Sequence[PackedSequence], several: PackedSequence) -> bool:
@@ -103,18 +103,20 @@ class PackedScorer:
     def _packs(self, queries: Sequence[Score], several: PackedSequence) -> bool:
         """Whether prompts of this kind are worth in a row what they are alone.
 
-        What was tried with images and clips is remembered with the model; a trial of texts is short, and a part of each call.
+        What was tried with images, clips or short prompts in the place of long ones is remembered with the model; another trial
+        of texts is a part of each call.
         """
-        pair, kind = several.trial(), kind_of(queries)
-        if kind:
-            return finding(self.runner.model, ("packs", kind), lambda: self._trial_of_media(pair))
+        runner, pair, kind = self.runner, several.trial(), kind_of(queries)
+        short = goes_the_same_way(runner.model, [query.input for query in queries])
+        if short:
+            _, rows = stand_in_tree(max(queries, key=lambda query: query.length).input)
+            pair = PackedSequence((rows[0], rows[1]), (0, 1), (0, SHARED))
+        if kind or short:
+            with runner.counter.trying(), runner.inputs.trial():
+                return finding(runner.model, ("packs", kind), lambda: self._packs_exactly(pair))
         if self._packs_texts is None:
             self._packs_texts = self._packs_exactly(pair)
         return self._packs_texts
-
-    def _trial_of_media(self, pair: PackedSequence) -> bool:
-        with self.runner.counter.trying(), self.runner.inputs.trial():
-            return self._packs_exactly(pair)
 
     def _capacity(self, queries: Sequence[Score]) -> int:
         """How many tokens a row of several of these queries may hold; 0 where each is read in a row of its own."""
@@ -128,6 +130,10 @@ class PackedScorer:
         ):
             return 0
         return int(min(self.runner.batches.size * longest, self._reach))
+
+    def _values(self, batch: Sequence[Leaf], rows: Sequence[Row]) -> Float[Tensor, "b t"]:
+        """Log-probabilities of rows, each by itself; of packed sequences, of their first queries."""
+        return self._trial.values(batch, [row.queries[0] if isinstance(row, PackedSequence) else row for row in rows])
 
     def _score_leaves(self, leaves: Sequence[Leaf], packed: Sequence[PackedSequence]) -> Iterator[Scored]:
         """Sequences of several queries in packed rows, the others as they are."""

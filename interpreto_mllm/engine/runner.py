@@ -141,7 +141,7 @@ class CausalRunner:
         Args:
             rows: what is read.
             symbols: of each row, as for `plan_prefixes`.
-            values: what is computed from rows; equal with and without a cache, or no cache is continued.
+            values: of rows, or of shorter ones in their place; equal with and without a cache, or no cache is continued.
             lasting: where states are kept for later rounds, symbols that stand for the same there.
         """
         if self._reads_whole:
@@ -189,15 +189,17 @@ class CausalRunner:
         return True
 
     def _try_caches(self, root: Node, rows: Sequence[Row], values: Values) -> None:
-        """Compare with plain forwards on the first use, and again with longer rows; only the first comparison is counted."""
-        longest = _longest(rows)
-        trial = CacheTrial(self.model, self.batches, lambda nodes: self.extend(nodes, rows), values)
+        """Compare with plain forwards on the first use, and again with longer rows; of these only the first is counted."""
+        longest, trial = _longest(rows), CacheTrial(self.model, self.batches, self.extend, values, root, rows)
+        if trial.short:
+            with self.counter.trying():
+                self._continues, self._tried_length = trial.remembered(), max(self._tried_length, longest)
         if self._continues is None:
             with within_block(self.inputs.trial()):
-                self._continues = trial.shallow(root)
+                self._continues = trial.shallow()
         if self._continues and longest > self._tried_length:
             with self.counter.trying(), self.inputs.trial():
-                self._continues, self._tried_length = trial.deep(root), longest
+                self._continues, self._tried_length = trial.deep(), longest
 
     def leaves(self, rows: Sequence[Row], symbols: list[Int[np.ndarray, "_"]], values: Values) -> Iterator[list[Leaf]]:
         """All rows, each with the cache of its longest planned prefix, or of a longer one of an earlier round of the call.
