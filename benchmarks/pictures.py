@@ -25,7 +25,7 @@ from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page, sync_playwright
 from report import Report
 
-from interpreto_mllm import Attribution, GaussianProcessShapley, Occlusion, testbed
+from interpreto_mllm import Attribution, Occlusion, PermutationShapley, testbed
 from interpreto_mllm.testbed.facts import ATTRIBUTES, OBJECTS
 
 HERE = Path(__file__).parent
@@ -68,7 +68,7 @@ def explanations() -> tuple[Attribution, Attribution, Attribution]:
     """A short one with its answer of two tokens, a long one, and one with markup in a word."""
     model = testbed.load_recall()
     model[0].config.max_position_embeddings = 512  # longer than its training; the picture is what counts here
-    [short] = GaussianProcessShapley(*model, budget=300, seed=0, progress=False)(SHORT, "red .")
+    [short] = PermutationShapley(*model, budget=600, seed=0, progress=False)(SHORT, "red .")
     choose = random.Random(3)
     facts = [f"the {thing} is {choose.choice(ATTRIBUTES)} ." for thing in OBJECTS * 3]
     words = " ".join(facts).split()[: LONG - 5]
