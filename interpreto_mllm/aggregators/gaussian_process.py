@@ -24,6 +24,8 @@ from interpreto_mllm.gaussian.tilted_kernel import TiltedKernel
 
 MOST_CONDITIONED = 2048
 """Observations that the process is conditioned on, as many as `ActivePerturbator` designs; its cost grows with their cube."""
+MOST_TILTED = 1024
+"""Coalitions that are observed one by one, twice as many as rates are fitted to; of more, a fit would see too small a part."""
 HALF = torch.tensor([[0.5]], dtype=torch.float64)
 """How far variances are raised to the jackknife's where coalitions were drawn."""
 
@@ -35,7 +37,7 @@ class GaussianProcessAggregator(Aggregator):
     learnt from the evaluations; `interpreto_mllm.gaussian.tilted_kernel.TiltedKernel` writes it out. Shapley values are linear
     in the game, so their posterior has a closed form. Any coalitions can be used, however they were drawn. Rates are first
     fitted to the odd and even parts of pairs of complements, if all complements are known, without a tilt, and from there with
-    a tilt to all coalitions. Of more than 2048 coalitions only the parts are used; without a tilt, Shapley values depend on the
+    a tilt to all coalitions. Of more than 1024 coalitions only the parts are used; without a tilt, Shapley values depend on the
     odd ones alone. All targets share one set of rates and one factorisation. Exact when every coalition is known;
     Σφ = v(N) − v(∅) always.
 
@@ -53,7 +55,7 @@ class GaussianProcessAggregator(Aggregator):
 
     Fitting takes milliseconds to seconds, which pays off on models, not on games that cost nothing to evaluate; use
     `KernelAggregator` there. Rates are learnt from at most 512 observations (coalitions, or pairs of them where there are more
-    than 2048 coalitions), and at most 2048 are conditioned on: the first ones where a Gaussian process chose them, which tell
+    than 1024 coalitions), and at most 2048 are conditioned on: the first ones where a Gaussian process chose them, which tell
     most, else evenly spaced ones. From the others `KernelAggregator` estimates the error of the process, and the two are
     weighted by their variances. So time and memory of its own do not grow with the budget: seconds, some hundred megabytes.
 
@@ -124,11 +126,11 @@ class GaussianProcessAggregator(Aggregator):
 
 
 def learnt(evaluations: Evaluations) -> tuple[Kernel, Int[Tensor, "u side"], Observations]:
-    """The kernel fitted to what is observed; with a tilt, to each coalition, unless there are too many to condition on."""
+    """The kernel fitted to what is observed; with a tilt, to each coalition, unless there are too many."""
     rows = observed_rows(evaluations)
     observations = observe(evaluations, rows)
     level = fit_kernel(observations)
-    if len(evaluations.coalitions) > MOST_CONDITIONED:
+    if len(evaluations.coalitions) > min(MOST_TILTED, MOST_CONDITIONED):
         return level, rows, observations
     rows = torch.arange(len(evaluations.coalitions))[:, None]
     observations = observe(evaluations, rows)
