@@ -1,34 +1,38 @@
 """Which of many sentences holds the fact that a real model answers with: needles in haystacks, at equal numbers of evaluations.
 
-    python benchmarks/sources.py --needles 20 100 400 [--contexts 8] [--out FOLDER]
+    python benchmarks/sources.py --needles 20 100 400 --contexts 20 10 3 [--peers 20 4 1] [--out FOLDER]
 
 Among n short sentences one, the needle, answers the question; kept are contexts in which SmolLM2-135M-Instruct answers right.
 The sentences are the features, under Drop(). Measured for each method, with n evaluations, 28 at least and 100 at most: whether
 the needle comes first, or among the first three; the fall of the answer's log-probability without the strongest one and three;
-the rank correlation with held-out values of coin flips (LDS); tokens that the model reads, also as a share of those of a plain
-forward for each evaluation, and of a forward of the whole prompt for each; and CPU seconds.
+the rank correlation with held-out values of coin flips (LDS) of what the method predicts, by its process if it has one, and of
+the sums of its scores; tokens that the model reads, also as a share of those of a plain forward for each evaluation, and of a
+forward of the whole prompt for each; and CPU seconds.
 
 What `explain()` chooses is the Gaussian process over balanced coalitions among 20 sentences, and `ScreenedShapley` among more.
 Beside it: ContextCite's Lasso (Cohen-Wang et al. 2024), leaving out one sentence at a time, TokenSHAP's mean with a sentence
-minus the mean without it, over ContextCite's coin flips, and FlashTrace if it is installed. Every round of evaluations is kept
-in the folder `needles`, and never repeated, so that a stopped run goes on where it was; `--alone` runs `explain()` first.
+minus the mean without it, over ContextCite's coin flips, and FlashTrace if it is installed. With `--peers`, the others run in
+so many contexts, over which all columns but those of recall are means; elsewhere `explain()` and FlashTrace run, and nothing is
+held out. Every round of evaluations is kept in the folder `needles`, and never repeated, so that a stopped run goes on where it
+was.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import statistics
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import chain, product
+from itertools import count as numbers
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
+from haystacks import Needle, make_needle
 from report import Report
 from torch import Tensor
 
@@ -44,6 +48,9 @@ from interpreto_mllm.engine.call import new_call
 from interpreto_mllm.explainers.auto import MOST_BALANCED_FEATURES
 from interpreto_mllm.explainers.play import play
 from interpreto_mllm.games.game import ModelGame
+from interpreto_mllm.gaussian.fit import fit_kernel
+from interpreto_mllm.gaussian.observations import Observations
+from interpreto_mllm.gaussian.posterior import Posterior
 from interpreto_mllm.metrics.correlations import spearman
 from interpreto_mllm.perturbators import (
     BalancedPerturbator,
@@ -51,52 +58,6 @@ from interpreto_mllm.perturbators import (
     OcclusionPerturbator,
     ScreeningPerturbator,
 )
-
-NAMES = (
-    "Alma Bruno Clara Dario Elsa Felix Greta Hugo Irma Jonas Karla Leon Marta Nils Olga Pavel Rosa Simon Tilda Ugo Vera Walter "
-    "Yara Zeno Anton Berta Cyril Dora Emil Frida"
-).split()
-VERBS = "sold bought painted drew found lost hid kept moved counted fixed cleaned dropped carried wanted saw".split()
-THINGS = "boats lamps shoes books coins chairs plates gloves maps stamps ropes apples clocks knives spoons hats".split()
-FACTS = (
-    (
-        "The password of the cellar is {}.",
-        "What is the password of the cellar?",
-        "walnut velvet copper magnet pepper",
-    ),
-    ("The red suitcase belongs to Doctor {}.", "To which doctor does the red suitcase belong?", "Keller Moreau Santos Ivanov"),
-    (
-        "The museum bought the statue for {} dollars.",
-        "What did the museum pay for the statue?",
-        "9400 3700 5200 8100",
-    ),
-    ("The night train departs from platform {}.", "From which platform does the night train depart?", "seven twelve nine four"),
-    ("The orchids need water every {} days.", "How often do the orchids need water?", "five eight three eleven"),
-    ("The lost ring was found inside a {}.", "Where was the lost ring found?", "teapot piano drawer helmet"),
-)
-
-
-@dataclass(frozen=True)
-class Needle:
-    """A context: its sentences, the question, what a right answer holds, and the index of the sentence that gives it."""
-
-    name: str
-    sentences: list[str]
-    question: str
-    answer: str
-    place: int
-
-
-def make_needle(n: int, seed: int) -> Needle:
-    """A context of n sentences, the needle anywhere among them."""
-    chance = random.Random(seed)
-    others = chance.sample(list(product(NAMES, VERBS, THINGS)), n - 1)
-    fact, question, answers = FACTS[seed % len(FACTS)]
-    answer, place = chance.choice(answers.split()), chance.randrange(n)
-    sentences = [f"{name} {verb} {things}." for name, verb, things in others]
-    sentences.insert(place, fact.format(answer))
-    return Needle(f"needle-{n}-{seed}", sentences, question, answer, place)
-
 
 HELD_OUT, MOST_LEFT_OUT, ANSWER_TOKENS = 64, 200, 16
 """Coalitions that judge, half as many in long contexts; sentences up to which each is left out in turn; tokens of an answer."""
@@ -167,14 +128,27 @@ class Found:
     scores: Tensor
     evaluations: int
     cost: dict[str, float]
+    process: Posterior | None = None
 
     @classmethod
-    def of(cls, method: str, result: Attribution, rounds: Rounds) -> Found:
+    def of(cls, method: str, result: Attribution, rounds: Rounds, process: Posterior | None = None) -> Found:
         cost = {name: rounds.total(name) for name in ("tokens", "plain", "seconds")}
-        return cls(method, result.attributions[0], result.counts.evaluations, cost)
+        return cls(method, result.attributions[0], result.counts.evaluations, cost, process)
+
+    def predicted(self, coalitions: Tensor) -> Tensor:
+        """Values of coalitions: the mean of the process if there is one, else the sums of the scores."""
+        if self.process is None:
+            return coalitions.double() @ self.scores
+        return self.process.predict(coalitions.double() * 2 - 1)[:, 0]
 
 
-def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[Found]:
+def process_of(result: Attribution) -> Posterior:
+    """The Gaussian process conditioned on the evaluations of a result."""
+    observations = Observations.of_coalitions(result.evaluations.coalitions, result.evaluations.values)
+    return Posterior(fit_kernel(observations), observations)
+
+
+def results(game: ModelGame, folder: Path, most: int, peers: bool) -> Iterator[Found]:
     """What each method finds."""
     n, tokens = game.n, len(game.question.labels)
     budget = max(min(n, most), ScreeningPerturbator().minimum_budget(n))
@@ -186,8 +160,8 @@ def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[F
             ours = play(rounds, ScreeningPerturbator(), ScreenedAggregator(), **options)
         else:
             ours = play(rounds, BalancedPerturbator(), GaussianProcessAggregator(), **options)
-    yield Found.of("explain()", ours, rounds)
-    if alone:
+    yield Found.of("explain()", ours, rounds, None if screens else process_of(ours))
+    if not peers:
         return
     rounds = Rounds(game, folder / "coin-flips.jsonl", SAMPLED_AT_ONCE)
     flips = BernoulliPerturbator(paired=False)
@@ -200,26 +174,37 @@ def results(game: ModelGame, folder: Path, most: int, alone: bool) -> Iterator[F
         yield Found.of("leave-one-out", play(rounds, OcclusionPerturbator(), LeaveOneOutAggregator(), **everything), rounds)
 
 
-def flash_trace(model: Any, tokenizer: Any, game: ModelGame) -> Found:
-    """FlashTrace's scores of the sentences: the sums of those of their tokens."""
-    from flashtrace import FlashTrace  # pyright: ignore[reportMissingImports]
+def all_results(model: Any, tokenizer: Any, game: ModelGame, folder: Path, most: int, peers: bool) -> Iterator[Found]:
+    """The same, and what FlashTrace finds, which is a method for one model and not for a game."""
+    yield from results(game, folder, most, peers)
+    if game.n <= MOST_LEFT_OUT and find_spec("flashtrace") is not None:
+        yield flash_trace(model, tokenizer, game, folder / "flash-trace.json")
 
-    text, answer, started = game.prompt.text, "".join(game.question.labels), time.process_time()
-    usual = model.config._attn_implementation
-    model.set_attn_implementation("eager")  # it reads attentions
-    try:
-        trace = FlashTrace(model, tokenizer).trace(prompt=text, target=answer)
-    finally:
-        model.set_attn_implementation(usual)
-    seconds = time.process_time() - started
+
+def flash_trace(model: Any, tokenizer: Any, game: ModelGame, path: Path) -> Found:
+    """FlashTrace's scores of the sentences, the sums of those of their tokens; kept in a file."""
+    if not path.exists():
+        from flashtrace import FlashTrace  # pyright: ignore[reportMissingImports]
+
+        text, answer, started = game.prompt.text, "".join(game.question.labels), time.process_time()
+        usual = model.config._attn_implementation
+        model.set_attn_implementation("eager")  # it reads attentions
+        try:
+            trace = FlashTrace(model, tokenizer).trace(prompt=text, target=answer)
+        finally:
+            model.set_attn_implementation(usual)
+        read = len(trace.prompt_tokens) + len(trace.generation_tokens)
+        cost = {"tokens": read, "plain": read, "seconds": time.process_time() - started}
+        pairs = [(token, float(score)) for token, score in zip(trace.prompt_tokens, trace.scores, strict=True)]
+        path.write_text(json.dumps({"pairs": pairs, "cost": cost}))
+    kept = json.loads(path.read_text())
     scores, at = torch.zeros(game.n, dtype=torch.float64), 0
-    for token, score in zip(trace.prompt_tokens, trace.scores, strict=True):
+    for token, score in kept["pairs"]:
         middle = at + len(token) / 2
         for place, feature in enumerate(game.features):
             scores[place] += score * (feature.spans[0][0] <= middle < feature.spans[0][1])
         at += len(token)
-    read = len(trace.prompt_tokens) + len(trace.generation_tokens)
-    return Found("FlashTrace", scores, 1, {"tokens": read, "plain": read, "seconds": seconds})
+    return Found("FlashTrace", scores, 1, kept["cost"])
 
 
 def measure(game: ModelGame, needle: Needle, folder: Path, found: Iterator[Found], judged: bool) -> Iterator[dict[str, Any]]:
@@ -232,23 +217,28 @@ def measure(game: ModelGame, needle: Needle, folder: Path, found: Iterator[Found
     queries: Any = game.queries(full)
     for one in found:
         order = one.scores.argsort(descending=True, stable=True)
-        record = {"context": needle.name, "n": n, "method": one.method, "evaluations": one.evaluations}
+        record = {"context": needle.name, "judged": judged, "n": n, "method": one.method, "evaluations": one.evaluations}
         for k in (1, 3):
             without = full.clone()
             without[0, order[:k]] = False
             record[f"drop@{k}"] = float(judging(full) - judging(without))
             record[f"top-{k}"] = float(needle.place in order[:k].tolist())
-        record["lds"] = spearman(truth, held_out.double() @ one.scores) if judged else float("nan")
+        if judged:
+            record["lds"] = spearman(truth, one.predicted(held_out))
+            record["lds of sums"] = spearman(truth, held_out.double() @ one.scores)
         yield record | {"whole": queries[0][0].length} | one.cost
 
 
+RECALL: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
+    "needle first": lambda some: f"{sum(one['top-1'] for one in some):.0f} of {len(some)}",
+    "in the top 3": lambda some: f"{sum(one['top-3'] for one in some):.0f} of {len(some)}",
+}
+"""Of all contexts."""
 COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
-    "contexts": lambda some: f"{len(some)}",
-    "needle first": lambda some: f"{statistics.fmean(one['top-1'] for one in some):.0%}",
-    "in the top 3": lambda some: f"{statistics.fmean(one['top-3'] for one in some):.0%}",
     "drop@1": lambda some: f"{statistics.fmean(one['drop@1'] for one in some):.2f}",
     "drop@3": lambda some: f"{statistics.fmean(one['drop@3'] for one in some):.2f}",
-    "LDS": lambda some: f"{statistics.fmean(one['lds'] for one in some):.3f}".replace("nan", "–"),
+    "LDS": lambda some: f"{statistics.fmean(one['lds'] for one in some):.3f}",
+    "LDS of sums": lambda some: f"{statistics.fmean(one['lds of sums'] for one in some):.3f}",
     "evaluations": lambda some: f"{statistics.fmean(one['evaluations'] for one in some):.0f}",
     "tokens": lambda some: f"{statistics.fmean(one['tokens'] for one in some):,.0f}",
     "of plain forwards": lambda some: f"{sum(one['tokens'] for one in some) / sum(one['plain'] for one in some):.0%}",
@@ -257,6 +247,7 @@ COLUMNS: dict[str, Callable[[Sequence[dict[str, Any]]], str]] = {
     ),
     "CPU seconds": lambda some: f"{statistics.fmean(one['seconds'] for one in some):.0f}",
 }
+"""Of the contexts in which all methods run."""
 
 
 def show(records: Sequence[dict[str, Any]], report: Report) -> None:
@@ -266,30 +257,37 @@ def show(records: Sequence[dict[str, Any]], report: Report) -> None:
         rows = []
         for method in dict.fromkeys(record["method"] for record in of_size):
             some = [record for record in of_size if record["method"] == method]
-            rows.append([method, *(column(some) for column in COLUMNS.values())])
-        count = len({record["context"] for record in of_size})
-        report.add(f"needles in {n} sentences, {count} contexts", list(COLUMNS), rows, f"{n} sentences")
+            judged = [record for record in some if record["judged"]]
+            means = [column(judged) if judged else "–" for column in COLUMNS.values()]
+            rows.append([method, *(column(some) for column in RECALL.values()), *means])
+        contexts, judged = ({record["context"] for record in of_size if record["judged"] >= least} for least in (False, True))
+        title = f"needles in {n} sentences, {len(contexts)} contexts, all methods in {len(judged)}"
+        report.add(title, [*RECALL, *COLUMNS], rows, f"{n} sentences")
 
 
 def run(model: Any, tokenizer: Any, arguments: Namespace, out: Path) -> None:
     """Measure so many contexts of each size in which the model answers right."""
     records: list[dict[str, Any]] = []
-    for n in arguments.needles:
-        seed, kept = 0, 0
-        while kept < arguments.contexts:
-            needle = make_needle(n, seed)
-            seed += 1
-            game = game_of(model, tokenizer, needle)
-            if game is None:
-                continue
-            kept += 1
-            folder = out / "needles" / needle.name
-            found = results(game, folder, arguments.evaluations, arguments.alone)
-            if find_spec("flashtrace") is not None and not arguments.alone:
-                found = chain(found, [flash_trace(model, tokenizer, game)])
-            for record in measure(game, needle, folder, found, not arguments.alone):
+    sizes = len(arguments.needles)
+    contexts = (arguments.contexts * sizes)[:sizes]
+    peers = contexts if arguments.peers is None else (arguments.peers * sizes)[:sizes]
+    for n, count, all_methods in zip(arguments.needles, contexts, peers, strict=True):
+        for needle, game in islice(answered(model, tokenizer, n), count):
+            folder, judged = out / "needles" / needle.name, all_methods > 0
+            all_methods -= 1
+            found = all_results(model, tokenizer, game, folder, arguments.evaluations, judged)
+            for record in measure(game, needle, folder, found, judged):
                 records.append(record)
                 print(json.dumps(record), flush=True)
     report = Report("needles", out)
     show(records, report)
     report.save()
+
+
+def answered(model: Any, tokenizer: Any, n: int) -> Iterator[tuple[Needle, ModelGame]]:
+    """The contexts in which the model answers right, without end."""
+    for seed in numbers():
+        needle = make_needle(n, seed)
+        game = game_of(model, tokenizer, needle)
+        if game is not None:
+            yield needle, game

