@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
@@ -54,7 +55,10 @@ def kernel() -> Iterator[Kernel]:
     """A kernel of this interpreter."""
     client = NotebookClient(nbformat.v4.new_notebook(), timeout=SECONDS)
     manager = client.create_kernel_manager()
-    manager.kernel_spec.argv[0] = sys.executable
-    manager.transport = "ipc"
-    with client.setup_kernel(env={**os.environ, **QUIET}):
-        yield Kernel(client)
+    manager.kernel_spec_manager = KernelSpecManager(
+        kernel_dirs=[]
+    )  # that of this interpreter, whatever is installed for the user
+    with tempfile.TemporaryDirectory() as folder:  # sockets in files, whose paths have to be short
+        manager.transport, manager.connection_file = "ipc", f"{folder}/kernel.json"
+        with client.setup_kernel(env={**os.environ, **QUIET}):
+            yield Kernel(client)
