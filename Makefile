@@ -5,7 +5,7 @@ PIP := $(BIN)/pip install --quiet -c constraints.txt
 SOURCES := pyproject.toml constraints.txt
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help cli app demo pictures test thorough browser servers interop cluster tracking oldest lint types docs site tables bench sweep clean
+.PHONY: help cli app demo pictures test thorough browser pages servers interop cluster tracking oldest lint types docs site tables bench sweep clean
 help: ## what can be made
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -94,10 +94,21 @@ test: lint types ## lint, types and tests, warnings as errors, shapes checked
 thorough: .venv/.dev ## the tests that repeat, on further models and sizes, what make test proves
 	$(BIN)/python -m pytest -q -n 2 -m thorough
 
-browser: .venv/.dev .venv-app/.made ## the result page and the app in Chromium, which must be installed
+.venv/.browser: .venv/.dev
 	$(PIP) playwright axe-playwright-python
-	$(BIN)/python -m pytest -q -rs tests/plots/test_browser.py
+	@touch $@
+
+BROWSED := tests/plots/test_browser*.py tests/studies/test_report_browser.py
+CHROMIUM = command -v chromium > /dev/null || { test "$$(id -u)" = 0 && \
+	timeout 90 sh -c 'apt-get update && apt-get install -y --no-install-recommends chromium' > /dev/null 2>&1; }
+
+browser: .venv/.browser .venv-app/.made ## all pages and the app in Chromium, which must be installed
+	$(BIN)/python -m pytest -q -rs -m "" $(BROWSED)
 	.venv-app/bin/python -m pytest -q -rs tests/playground/test_page.py
+
+pages: .venv/.browser ## the pages in Chromium, as CI tests them; as root it is installed where it is not there
+	@if $(CHROMIUM); then $(BIN)/python -m pytest -q -rs $(BROWSED); \
+	else echo 'The pages were not tested: there is no Chromium, and it could not be installed.'; fi
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
 	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py

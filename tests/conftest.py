@@ -30,3 +30,22 @@ def recall() -> Any:
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is checked, as for users: what is of a wrong type meets the package's own messages."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Any:
+    """The system's Chromium."""
+    from support.browser import chromium
+
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def opened(browser: Any, tmp_path: Any) -> Any:
+    """Opens pages; the test fails on any error of their scripts."""
+    from support.browser import Opened
+
+    pages = Opened(browser, tmp_path)
+    yield pages
+    pages.close()

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
+import re
 from dataclasses import replace
+from html import escape
 
 import pytest
 import torch
+from support.browser import violations
+from support.long_chat import long_chat
+from support.pages import chat_with_media, explained, worded
 
-sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-if CHROMIUM is None:
-    pytest.skip("no chromium", allow_module_level=True)
+from interpreto_mllm import Summary, compare
+from interpreto_mllm.attribution import Attribution
 
-from support.pages import chat_with_media, explained, worded  # noqa: E402
-
-from interpreto_mllm import Summary, compare  # noqa: E402
-from interpreto_mllm.attribution import Attribution  # noqa: E402
-
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 WORDS = "the quick brown fox jumps over a lazy dog while rain falls on old stones and Paris sleeps".split()
 
 
@@ -32,34 +28,6 @@ def long(n: int, t: int) -> Attribution:
     for row in scores:
         row[torch.randint(0, n, (3,), generator=generator)] += 2 * torch.randn(3, generator=generator, dtype=torch.float64)
     return explained(scores.tolist(), worded(text), text, targets=[f" {choose.choice(WORDS)}" for _ in range(t)])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def opened(browser, tmp_path):
-    """Opens a result's page; the test fails on any error of its script."""
-    pages, errors = [], []
-
-    def open_page(shown, width: int = 1440, scheme: str = "light", **options):
-        shown.to_html(tmp_path / "page.html", **options)
-        page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.goto((tmp_path / "page.html").as_uri())
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert errors == []
 
 
 def strengths(page) -> list[float]:
@@ -147,15 +115,6 @@ def test_what_did_little_is_folded_and_found_again(opened):
     assert page.locator("mark.found").text_content() == "Paris"
 
 
-@pytest.mark.parametrize("width", [360, 800, 1440])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wider_than_the_window(opened, width, scheme):
-    page = opened(chat_with_media(), width, scheme)
-    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    tools = page.locator(".tools").bounding_box()
-    assert tools["x"] >= 0 and tools["x"] + tools["width"] <= width
-
-
 def test_downloads_hold_what_is_selected(opened, tmp_path):
     attribution = long(30, 5)
     page = opened(attribution)
@@ -173,88 +132,139 @@ def test_downloads_hold_what_is_selected(opened, tmp_path):
     assert saved["tex"].decode().count("\\colorbox") == 30
 
 
-def test_the_picture_fades_and_hovering_names_the_region(opened):
-    page = opened(chat_with_media())
-    before = page.eval_on_selector(".picture .area", "area => getComputedStyle(area).fillOpacity")
-    page.eval_on_selector(".heat", "slider => { slider.value = 0; slider.dispatchEvent(new Event('input')); }")
-    assert float(page.eval_on_selector(".picture .area", "area => getComputedStyle(area).fillOpacity")) == 0 < float(before)
-    page.hover(".picture .area >> nth=0")
-    assert page.eval_on_selector(".picture .area title", "title => title.textContent").startswith("image 1, row 1, column 1  ")
-
-
 def test_a_thousand_words_and_two_hundred_tokens_are_usable(opened):
+    """A click adds no elements but ticks of the map, and lays the page out a few times at most."""
     page = opened(long(1000, 200))
-    page.click(".target >> nth=100")
+    client = page.context.new_cdp_session(page)
+    client.send("Performance.enable")
+
+    def layouts():
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        return next(one["value"] for one in client.send("Performance.getMetrics")["metrics"] if one["name"] == "LayoutCount")
+
+    elements = page.locator("*").count()
+    assert elements < 3 * 1000 + 200
+    before = layouts()
+    for token in (100, 30, 150):
+        page.locator(".target").nth(token).evaluate("one => one.click()")
+    assert layouts() - before <= 3 * 4
     assert page.locator(".bars li").count() == 12 and page.locator(".minimap a").count() > 0
+    assert page.locator("*").count() <= elements
 
 
-def test_pairs_are_arcs_between_their_words(opened):
-    """From the middle of one word to that of the other, also after folding and at another width; the list lights its arc."""
-    from interpreto_mllm import ExactShapley
-    from interpreto_mllm.testbed import load_recall
+def test_the_answer_stays_in_view_and_its_tokens_are_underlined_by_what_the_prompt_does_to_them(opened):
+    chat = long_chat()
+    page = opened(chat, width=800)
+    weights = page.eval_on_selector_all(".target", "all => all.map(one => Number(one.style.getPropertyValue('--weight')))")
+    sums = chat.attributions.abs().sum(1)
+    assert weights == pytest.approx((sums / sums.max()).tolist(), abs=6e-4)
+    page.evaluate("window.scrollTo(0, 900)")
+    assert page.locator(".answer").bounding_box()["y"] == pytest.approx(0, abs=1)
+    page.emulate_media(media="print")
+    assert page.locator(".tools").is_hidden() and page.locator(".minimap").is_hidden()
+    assert page.eval_on_selector(".answer", "one => getComputedStyle(one).position") == "static"
 
-    explainer = ExactShapley(*load_recall(), pinned=["what", "is", "the", "?"], progress=False)
-    [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?", " red")
-    page = opened(explanation, interactions=explanation.interactions())
-    listed = page.locator(".pairs [data-pair]")
-    assert listed.count() == page.locator(".arcs path").count() >= 3
-    for width in (1440, 420):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(200)
-        apart = page.evaluate(
-            """() => [...document.querySelectorAll(".pairs [data-pair]")].map(pair => {
-              const path = document.querySelector(`.arcs path[data-of="${pair.dataset.pair}"]`);
-              const matrix = path.getScreenCTM(), ends = [0, path.getTotalLength()].map(at => path.getPointAtLength(at));
-              return Math.max(...["first", "second"].map((which, index) => {
-                const box = document.querySelector(`.prompt [data-feature="${pair.dataset[which]}"]`).getBoundingClientRect();
-                const end = ends[index].matrixTransform(matrix);
-                return Math.abs(end.x - box.x - box.width / 2) + Math.abs(end.y - box.y - 2);
-              }));
-            })"""
-        )
-        assert max(apart) < 2, width
-    listed.first.focus()
-    assert page.locator(".arcs path.lit").count() == 1
-    page.locator(".link").uncheck()
-    assert page.locator(".arcs").evaluate("sheet => getComputedStyle(sheet).display") == "none"
+
+def test_a_chat_is_shown_by_its_turns_and_markup_on_request(opened):
+    page = opened(long_chat())
+    assert [page.locator(".turn").nth(index).get_attribute("data-role") for index in range(4)] == [
+        "system", "user", "assistant", "user"
+    ]  # fmt: skip
+    assert "<|im_start|>" not in page.inner_text(".prompt")
+    page.check(".markups input")
+    assert "<|im_start|>" in page.inner_text(".prompt")
+    told = page.inner_text("body")
+    assert "KernelShap" in told and "303 features" in told and "Shapley value" in told
+    assert not re.search(r"\de[+-]?\d|(?<![\w.])-\d", told)  # no exponents, and one kind of minus sign
+
+
+def test_keys_buttons_and_the_map_go_through_the_strongest(opened):
+    chat = long_chat()
+    page = opened(chat, width=360)
+    order = [str(index) for index in chat.span().attributions[0].abs().argsort(descending=True, stable=True)[:3].tolist()]
+
+    def found():
+        return page.locator("mark.found").get_attribute("data-feature")
+
+    page.click(".next")
+    assert found() == order[0]
+    page.keyboard.press("j")
+    assert found() == order[1]
+    page.keyboard.press("k")
+    assert found() == order[0]
+    page.click(".next")
+    page.click(".next")
+    page.click(".previous")
+    assert found() == order[1]
+    page.locator(".minimap a").last.evaluate("tick => tick.click()")
+    assert chat.features[int(found() or -1)].turn == 3
+
+
+def test_sums_and_the_list_follow_what_is_selected(opened):
+    chat = long_chat()
+    page = opened(chat)
+    whole = page.inner_text(".totals")
+    page.click(".target >> nth=9")
+    user = chat.attributions[9, [index for index, one in enumerate(chat.features) if one.role == "user"]].sum().item()
+    names, scores = (page.locator(f".totals .{kind}").all_text_contents() for kind in ("name", "score"))
+    shown = dict(zip(names, scores, strict=True))
+    assert float(shown["user"].replace("−", "-")) == pytest.approx(user, abs=6e-3)
+    assert page.locator(".bars [data-jump]").first.get_attribute("data-jump") == str(chat.attributions[9].abs().argmax().item())
+    page.keyboard.press("Escape")
+    assert page.inner_text(".totals") == whole
+
+
+def test_what_is_not_settled_is_hatched_and_warned_of(opened):
+    one = long(30, 1)
+    page = opened(replace(one, standard_errors=torch.full_like(one.attributions, 3.0)))
+    assert "would settle these" in page.inner_text(".warning")
+    assert "gradient" in page.eval_on_selector("mark.unsettled", "one => getComputedStyle(one).backgroundImage")
+    assert page.locator(".track s").count() == 12
+    assert opened(one).locator(".warning").count() == 0
+
+
+def test_hard_texts_are_shown_as_they_are_and_nothing_of_them_runs(opened):
+    """Markup, formulas, right-to-left text, emoji, combining marks and a word of 10,000 letters, also on a narrow page."""
+    family, stacked = "👩\u200d👩\u200d👧", "e\u0301\u0301"
+    words = [
+        "<img",
+        "src=x",
+        "onerror=window.hit=1>",
+        "$x_1$",
+        "שלום",
+        family,
+        stacked,
+        "</script><script>window.hit=1</script>",
+    ]
+    text = " ".join([*words, "a" * 10_000])
+    features, scores = worded(text), [float(index + 1) for index in range(len(words) + 1)]
+    shown = explained([scores], features, text, targets=[" <b onclick=window.hit=1>"])
+    page = opened(shown, width=360)
+    assert page.locator(".prompt mark").all_text_contents() == [one.text for one in features]
+    assert page.evaluate("window.hit") is None and page.locator(".target").text_content() == "<b onclick=window.hit=1>"
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
+
+
+def test_results_in_one_document_and_in_a_frame_without_rights_are_pages_of_their_own(opened, tmp_path):
+    """As in a notebook, and as some of these embed what a cell shows."""
+    one, two = long(6, 3)._repr_html_(), long(8, 3)._repr_html_()
+    framed = f'<iframe sandbox="allow-scripts" srcdoc="{escape(one)}" style="width:100%;height:500px"></iframe>'
+    (tmp_path / "notebook.html").write_text(f"<!doctype html><meta charset=utf-8>{one}{two}{framed}")
+    page = opened.file(tmp_path / "notebook.html")
+    page.locator(".attribution").nth(1).locator(".target").nth(2).click()
+    pressed = page.eval_on_selector_all(".whole", "all => all.map(one => one.getAttribute('aria-pressed'))")
+    assert pressed == ["true", "false"]
+    frame = page.frame_locator("iframe")
+    frame.locator(".target").nth(1).click()
+    assert frame.locator(".whole").get_attribute("aria-pressed") == "false" and frame.locator(".bars li").count() == 6
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(opened, scheme):
     """Neither in a chat with images and a clip, a long answer with a token picked, results side by side, nor a summary."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     picked, together = [chat_with_media(), long(60, 12)], [long(9, 2), long(9, 2)]
     for shown in (*picked, compare(together, ["one", "two"]), Summary([one.span() for one in together])):
         page = opened(shown, scheme=scheme)
         if shown in picked:
             page.locator(".target").nth(1).click()
-        found = axe.run(page).response["violations"]
-        assert [(one["impact"], one["id"], one["nodes"][0]["html"][:120]) for one in found] == []
-
-
-def test_the_spectrogram_of_a_clip_is_drawn_on_request(opened):
-    """A tone of 1 kHz and then one of 3 kHz, at a rate of 8 kHz: the brightest rows are a quarter and three quarters up."""
-    import numpy as np
-
-    from interpreto_mllm.media import Clip, Windows
-
-    time = np.arange(8000) / 8000
-    tones = np.where(time < 0.5, np.sin(2000 * np.pi * time), np.sin(6000 * np.pi * time)).astype(np.float32)
-    clip = Clip.of(tones, 8000, Windows(500))
-    page = opened(replace(explained([[1.0, -1.0]], list(clip.features(0)), "<a>"), media=(clip,)))
-    button = page.get_by_role("button", name="spectrogram")
-    assert page.locator("canvas").is_hidden()
-    button.click()
-    brightest = page.evaluate(
-        """() => {
-          const canvas = document.querySelector("canvas"), pen = canvas.getContext("2d");
-          return [0.25, 0.75].map(share => {
-            const column = pen.getImageData(Math.floor(share * canvas.width), 0, 1, canvas.height).data;
-            const light = Array.from({ length: canvas.height }, (_, y) => column[4 * y] + column[4 * y + 1]);
-            return 1 - (light.indexOf(Math.max(...light)) + 0.5) / canvas.height;
-          });
-        }"""
-    )
-    assert brightest == pytest.approx([0.25, 0.75], abs=0.01)
-    button.click()
-    assert page.locator("canvas").is_hidden()
+        assert violations(page) == []
