@@ -32,9 +32,9 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Any:
-    """The system's Chromium."""
+    """The system's Chromium. Ended with the module, since no other test may start an event loop beside it."""
     from support.browser import chromium
 
     with chromium() as running:
