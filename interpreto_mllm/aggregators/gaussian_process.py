@@ -11,6 +11,7 @@ from torch import Tensor
 from interpreto_mllm.aggregators.aggregator import Aggregator, Estimate
 from interpreto_mllm.aggregators.complementary import complements
 from interpreto_mllm.aggregators.kernel import KernelAggregator
+from interpreto_mllm.aggregators.process_errors import ProcessErrors
 from interpreto_mllm.aggregators.shapley import ShapleyAggregator
 from interpreto_mllm.aggregators.split_evaluations import log_population_weights, population_weights
 from interpreto_mllm.aggregators.sums import alike
@@ -26,8 +27,6 @@ MOST_CONDITIONED = 2048
 """Observations that the process is conditioned on, as many as `ActivePerturbator` designs; its cost grows with their cube."""
 MOST_TILTED = 1024
 """Coalitions that are observed one by one, twice as many as rates are fitted to; of more, a fit would see too small a part."""
-HALF = torch.tensor([[0.5]], dtype=torch.float64)
-"""How far variances are raised to the jackknife's where coalitions were drawn."""
 
 
 class GaussianProcessAggregator(Aggregator):
@@ -41,14 +40,15 @@ class GaussianProcessAggregator(Aggregator):
     odd ones alone. All targets share one set of rates and one factorisation. Exact when every coalition is known;
     Σφ = v(N) − v(∅) always.
 
-    The posterior alone is overconfident about games unlike its prior. Its variances are therefore raised part of the way to the
-    jackknife's variance where that is larger, which overestimates; then averaged with the mean over all features, because a
-    feature that was wrongly found to be irrelevant looks certain; and standard errors are multiplied by 1 + n / u for the n
-    rates learnt from u observations. Of chosen coalitions that part is twice the logarithm of the kurtosis of the errors about
-    observations that are left out, relative to normal errors: none where the process is as wrong as it expects, all where a
-    few observations surprise it. Of drawn coalitions it is half. The jackknife's variance counts by the share of all coalitions
-    that were not evaluated, so that intervals close as the budget covers all. Where coalitions were chosen, some of them near ∅
-    and N, it never leaves out these two.
+    The posterior alone is overconfident about games unlike its prior. Where coalitions were chosen, standard errors therefore
+    rest on the jackknife: the squared changes of the scores when one observation after the other is left out, each counted by
+    the share of the coalitions of its size that were not evaluated, so that intervals close as the budget covers all. 0.45 of
+    this variance is averaged with its mean over all features, because a feature that was wrongly found to be irrelevant looks
+    certain; and standard errors are multiplied by 1 + 2n / p for the n rates learnt from p evaluations. What none of few
+    evaluations shows, such as a word that matters beside two others only, is added: 3 (2n / p)⁴ of the prior's variance of what
+    features do together, and (2n / p)⁴ of the posterior's variance, at most all of them. Where coalitions were drawn, the
+    posterior's variance is raised half of the way to the jackknife's instead, if that is larger, which counts by the share of
+    all coalitions that were not evaluated.
 
     There are no standard errors where it is not known how coalitions were drawn, or where these follow blocks, groups or a
     fixed rule: such coalitions may be too much alike to show how far off the posterior is.
@@ -77,11 +77,10 @@ class GaussianProcessAggregator(Aggregator):
         kept = conditioned_rows(evaluations, len(rows))
         posterior = Posterior(kernel, observations.rows(kept))
         scales = observations.scales[:, None]
-        mean, variance = posterior.mean() * scales, posterior.variance().expand(len(scales), -1)
-        chosen, unseen, learning = evaluations.design is Design.CHOSEN, unseen_share(evaluations), 1 + evaluations.n / len(rows)
-        jackknife = posterior.jackknife(chosen) * unseen
-        part = (2 * posterior.kurtosis(chosen).clamp_min(1e-9).log()).clamp(0, 1)[:, None] if chosen else HALF
-        raw, variance = raised(variance, jackknife, part), widened(variance, jackknife, learning, part) * scales.square()
+        errors, mean = ProcessErrors.of(evaluations), posterior.mean() * scales
+        counted, prior = errors.counted(observations.rows(kept)), posterior.kernel.joint_shapley_variance()
+        raw = errors.raw(posterior.variance(), posterior.jackknife(counted))
+        variance = errors.variance(raw, raw.mean(1, keepdim=True), prior.mean(0, keepdim=True)) * scales.square()
         if len(rows) > MOST_CONDITIONED:
             mean, variance = self._corrected(mean, variance, evaluations, posterior, scales, rows[kept].flatten())
         gap = (evaluations.full - evaluations.empty - mean.sum(1)) / evaluations.n
@@ -89,10 +88,10 @@ class GaussianProcessAggregator(Aggregator):
             return Estimate(mean + gap[:, None])
 
         def sums(members: Float[Tensor, "n sums"]) -> Float[Tensor, "t sums"]:
-            own = posterior.variance_of_sums(members).expand(len(scales), -1)
-            each = raised(own, posterior.jackknife(chosen, members) * unseen, part)
-            typical = alike(raw.mean(1), torch.zeros_like(scales), members)
-            return learning * ((each + typical) / 2).sqrt() * scales
+            own = errors.raw(posterior.variance_of_sums(members), posterior.jackknife(counted, members))
+            nothing = torch.zeros_like(scales)
+            typical, unforeseen = alike(raw.mean(1), nothing, members), alike(prior.mean()[None], nothing[:1], members)
+            return errors.variance(own, typical, unforeseen[0]).sqrt() * scales
 
         all_used = len(rows) <= MOST_CONDITIONED
         return Estimate(mean + gap[:, None], variance.sqrt(), sums=sums if all_used else None)
@@ -146,26 +145,6 @@ def conditioned_rows(evaluations: Evaluations, count: int) -> Int[Tensor, "kept"
 def shows_errors(design: Design) -> bool:
     """Whether coalitions drawn like this can show how far off the posterior is."""
     return design.independent or design in (Design.ORDERS, Design.CHOSEN)
-
-
-def unseen_share(evaluations: Evaluations) -> float:
-    """The share of all coalitions that were not evaluated."""
-    return 1 - len(evaluations.coalitions) / 2**evaluations.n
-
-
-def widened(
-    posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], learning: float, part: Float[Tensor, "_ 1"] = HALF
-) -> Float[Tensor, "t m"]:
-    """The posterior's variances, raised as `GaussianProcessAggregator` describes."""
-    each = raised(posterior, jackknife, part)
-    return learning**2 * (each + each.mean(1, keepdim=True)) / 2
-
-
-def raised(
-    posterior: Float[Tensor, "t m"], jackknife: Float[Tensor, "t m"], part: Float[Tensor, "_ 1"]
-) -> Float[Tensor, "t m"]:
-    """The posterior's variances, part of the way to those of the jackknife where these are larger."""
-    return posterior + (jackknife - posterior).clamp_min(0) * part
 
 
 def observed_rows(evaluations: Evaluations) -> Int[Tensor, "u side"]:

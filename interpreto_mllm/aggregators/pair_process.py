@@ -5,7 +5,6 @@ from __future__ import annotations
 from interpreto_mllm.aggregators.pair_regression import PairEstimate, pair_matrices, regress_pairs
 from interpreto_mllm.aggregators.set_process import SetProcess
 from interpreto_mllm.core.evaluations import Evaluations
-from interpreto_mllm.gaussian.posterior import counted
 
 EVEN_INDICES = ("SII", "FSII", "k-SII")
 """Indices that are regressed on even parts alone."""
@@ -25,7 +24,8 @@ def read_pairs(evaluations: Evaluations, index: str) -> PairEstimate:
     posterior = process.posterior
     if index in EVEN_INDICES and process.observed == process.kept and _many(evaluations):
         regressed = regress_pairs(evaluations, index)
-        left_out = (posterior.left_out[-1] * counted(posterior.signs, chosen=True) * process.scales).square().sum(0)
+        between = (posterior.signs.sum(1).abs() < evaluations.n)[:, None]
+        left_out = (posterior.left_out[-1] * between * process.scales).square().sum(0)
         if regressed.left_out is not None and bool((regressed.left_out <= left_out).all()):
             return regressed
     found, n = process.read(), evaluations.n

@@ -12,11 +12,9 @@ from interpreto_mllm.aggregators.gaussian_process import (
     observe,
     observed_rows,
     shows_errors,
-    unseen_share,
-    widened,
 )
+from interpreto_mllm.aggregators.process_errors import ProcessErrors
 from interpreto_mllm.aggregators.set_estimate import SetEstimate, strongest_sets
-from interpreto_mllm.core.design import Design
 from interpreto_mllm.core.evaluations import Evaluations
 from interpreto_mllm.core.set_sums import all_sets
 from interpreto_mllm.gaussian.set_mixture import SetMixture, set_kernels
@@ -51,6 +49,8 @@ class SetProcess:
         observations = observe(evaluations, rows)
         kept = conditioned_rows(evaluations, len(rows))
         self.posterior = SetMixture.of(set_kernels(observations), observations.rows(kept), order, index)
+        self.errors = ProcessErrors.of(evaluations, order)
+        self.counted = self.errors.counted(observations.rows(kept))
         self.scales, self.observed, self.kept = observations.scales, len(rows), len(kept)
 
     def read(self, sets: Int[Tensor, "sets order"] | None = None) -> SetEstimate:
@@ -58,11 +58,11 @@ class SetProcess:
         evaluations, n = self.evaluations, self.evaluations.n
         wanted = all_sets(n, self.order) if sets is None else sets
         asked = wanted if sets is None else torch.cat([sets, _sampled(n, self.order)])
-        chosen = evaluations.design is Design.CHOSEN
-        read = zip(*(self.posterior.read(some, chosen) for some in asked.split(SETS_AT_ONCE)), strict=True)
-        mean, variance, jackknife = (torch.cat(parts, -1) for parts in read)
-        jackknife = jackknife * unseen_share(evaluations)
-        variance = widened(variance, jackknife, 1 + n / self.observed)
+        read = zip(*(self.posterior.read(some, self.counted) for some in asked.split(SETS_AT_ONCE)), strict=True)
+        mean, posterior, jackknife = (torch.cat(parts, -1) for parts in read)
+        raw = self.errors.raw(posterior, jackknife)
+        prior = self.posterior.joint_variance(asked).mean(0, keepdim=True)
+        variance = self.errors.variance(raw, raw.mean(1, keepdim=True), prior)
         errors = (variance * self.scales.square()[:, None]).sqrt()[:, : len(wanted)]
         shown = seen_errors(errors, evaluations.values) if shows_errors(evaluations.design) else None
         return SetEstimate(wanted, (mean * self.scales[:, None])[:, : len(wanted)], shown)

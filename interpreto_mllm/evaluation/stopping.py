@@ -48,30 +48,39 @@ class Rule(ABC):
 
 
 class Tolerance(Rule):
-    """Stop once the relative standard error is small: the norm of a target's standard errors over the norm of its scores.
+    """Stop once the relative error is small: the norm of a target's errors over the norm of its scores.
+
+    The squared norm of normal errors, with these standard errors, is taken to follow a χ² distribution of the same mean and
+    variance (Satterthwaite 1946), and must be small enough with this confidence.
 
     Args:
-        error: the relative standard error, such as 0.05.
+        error: the relative error, such as 0.05.
+        confidence: that the error is no larger.
         each_token: see `Rule`.
 
     Raises:
-        ValueError: when it is not positive.
+        ValueError: for an error that is not positive or a confidence outside (0, 1).
 
     Example:
-        >>> Tolerance(0.05).settled(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.1, 0.1]]))
-        True
+        >>> rule, scores = Tolerance(0.05), torch.tensor([[3.0, 4.0]])
+        >>> rule.settled(scores, torch.tensor([[0.1, 0.1]])), rule.settled(scores, torch.tensor([[0.1, 0.2]]))
+        (True, False)
     """
 
-    def __init__(self, error: float = 0.05, each_token: bool = False):
+    def __init__(self, error: float = 0.05, confidence: float = 0.95, each_token: bool = False):
         if not is_number(error) or not error > 0:
             raise ValueError(f"Tolerance takes a positive relative error, such as 0.05; got {shown(error)}.")
-        self.error, self.each_token = float(error), each_token
+        self.error, self.confidence, self.each_token = float(error), _checked(confidence), each_token
 
     def settled(self, scores: Float[Tensor, "t n"], errors: Float[Tensor, "t n"]) -> bool:
-        return bool((errors.norm(dim=1) <= self.error * scores.norm(dim=1)).all())
+        variances = errors.double().square()
+        total, allowed = variances.sum(1), (self.error * scores.double().norm(dim=1)).square()
+        freedom = total.square() / variances.square().sum(1)
+        exceeded = torch.special.gammaincc(freedom / 2, freedom / 2 * allowed / total)
+        return bool((torch.where(total == 0, 0.0, exceeded) <= 1 - self.confidence).all())
 
     def __repr__(self) -> str:
-        return self._shown(self.error)
+        return self._shown(self.error, *([] if self.confidence == 0.95 else [f"confidence={self.confidence}"]))
 
 
 class TopK(Rule):

@@ -140,6 +140,11 @@ class Kernel:
             variance = variance + scale * share_variance(rates, self.tilt)
         return variance
 
+    def joint_shapley_variance(self) -> Float[Tensor, "n"]:
+        """What features that matter together, as far as the coarse rates say, add to `shapley_variance`."""
+        scale, rates = self.products[0]
+        return scale * share_variance(rates, self.tilt)
+
     def shapley_variance_of_sums(self, members: Float[Tensor, "n sums"]) -> Float[Tensor, "sums"]:
         """The variance of sums of Shapley values, before anything is observed; ones in `members` say whose are added."""
         counts = members.sum(0)

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from interpreto_mllm.core.coalitions import inverse_binomials
 from interpreto_mllm.gaussian.kernel import EVEN, ODD, WHOLE, Parity
 
 
@@ -45,6 +46,27 @@ class Observations:
     def shapley_block(self) -> tuple[Parity, Float[Tensor, "u t"]]:
         """The block that Shapley values depend on."""
         return self.blocks[0]
+
+    @property
+    def paired(self) -> bool:
+        """Whether each row is a coalition and its complement."""
+        return self.shapley_block[0] != WHOLE
+
+    @property
+    def unseen(self) -> Float[Tensor, "u 1"]:
+        """Of the coalitions as large as that of each row, the share that was not observed; 0 for those of ∅ and N.
+
+        Example:
+            >>> sides = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0]]).bool()
+            >>> Observations.of_pairs(sides, torch.ones(3, 1), torch.zeros(3, 1)).unseen.flatten().tolist()
+            [0.0, 0.75, 0.66...]
+        """
+        present = self.signs > 0
+        n, sizes = present.shape[1], present.sum(1)
+        counts = torch.bincount(sizes, minlength=n + 1)
+        if self.paired:
+            counts = counts + counts.flip(0)
+        return (1 - counts[sizes] * inverse_binomials(present)).clamp_min(0)[:, None]
 
     def varying(self) -> Observations:
         """Those of the targets that vary."""

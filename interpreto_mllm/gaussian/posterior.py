@@ -40,43 +40,17 @@ class Posterior:
         explained = ((self._gain @ members) * (self._covariance @ members)).sum(0)
         return (self.kernel.shapley_variance_of_sums(members) - explained).clamp_min(0)
 
-    def jackknife(self, chosen: bool, members: Float[Tensor, "n sums"] | None = None) -> Float[Tensor, "t _"]:
+    def jackknife(self, counted: Float[Tensor, "u 1"], members: Float[Tensor, "n sums"] | None = None) -> Float[Tensor, "t _"]:
         """Sum of the squared changes of the mean when one observation is left out, for all of them in turn, in closed form.
 
         Args:
-            chosen: coalitions were chosen, among them some near ∅ and N, which are always there and never left out then.
+            counted: how much each of them counts.
             members: sums of Shapley values, in place of each of them.
         """
-        left_out = self._solved / self._precisions()
+        left_out = self._solved / torch.cholesky_inverse(self._lower).diagonal()[:, None]
         gain = self._gain if members is None else self._gain @ members
-        return (left_out * counted(self.signs, chosen)).square().T @ gain.square()
-
-    def kurtosis(self, chosen: bool) -> Float[Tensor, "t"]:
-        """That of the errors about observations that are left out, in standard deviations, over that of normal errors.
-
-        About 1 where the process is as wrong as it expects, more where a few observations surprise it.
-
-        Args:
-            chosen: see `jackknife`.
-        """
-        mask = counted(self.signs, chosen)
-        squares = (self._solved / self._precisions().sqrt()).square() * mask
-        return squares.square().sum(0) * mask.sum() / (3 * squares.sum(0).square()).clamp_min(1e-300)
-
-    def _precisions(self) -> Float[Tensor, "u 1"]:
-        """One over the variance of each observation, given all others."""
-        return torch.cholesky_inverse(self._lower).diagonal()[:, None]
+        return (left_out.square() * counted).T @ gain.square()
 
     def predict(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p t"]:
         """The posterior mean of what the observations observe, at other coalitions."""
         return torch.cat([self.kernel.covariance(some, self.signs, self.parity) @ self._solved for some in signs.split(1024)])
-
-
-def counted(signs: Float[Tensor, "u n"], chosen: bool) -> Float[Tensor, "u 1"]:
-    """One for each observation that the jackknife leaves out in its turn; of chosen coalitions zero for those of ∅ and N.
-
-    Example:
-        >>> counted(torch.tensor([[-1.0, -1.0], [1.0, -1.0], [1.0, 1.0]]), chosen=True).flatten().tolist()
-        [0.0, 1.0, 0.0]
-    """
-    return ((signs.sum(1).abs() < signs.shape[1]) | (not chosen)).double()[:, None]

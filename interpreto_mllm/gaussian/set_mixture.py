@@ -61,10 +61,14 @@ class SetMixture:
         for slices in zip(*(set_means(one, among) for one in self.posteriors), strict=True):
             yield torch.stack(slices).mean(0)
 
+    def joint_variance(self, sets: Int[Tensor, "sets order"]) -> Float[Tensor, "sets"]:
+        """That of `SetFunctional`, averaged."""
+        return torch.stack([one.functional.joint_variance(sets) for one in self.posteriors]).mean(0)
+
     def read(
-        self, sets: Int[Tensor, "sets order"], chosen: bool
+        self, sets: Int[Tensor, "sets order"], counted: Float[Tensor, "u 1"]
     ) -> tuple[Float[Tensor, "t sets"], Float[Tensor, "t sets"], Float[Tensor, "t sets"]]:
         """The mean, the variance, that between the kernels included, and the jackknife's variance, averaged."""
-        means, variances, jackknives = zip(*(one.read(sets, chosen) for one in self.posteriors), strict=True)
+        means, variances, jackknives = zip(*(one.read(sets, counted) for one in self.posteriors), strict=True)
         mean, between = torch.stack(means).mean(0), torch.stack(means).var(0, correction=0)
         return mean, torch.stack(variances).mean(0) + between, torch.stack(jackknives).mean(0)

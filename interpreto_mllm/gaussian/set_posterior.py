@@ -12,7 +12,6 @@ from interpreto_mllm.core.indices import held_coefficients, size_weights
 from interpreto_mllm.gaussian.cholesky import factor
 from interpreto_mllm.gaussian.kernel import Kernel, Parity
 from interpreto_mllm.gaussian.observations import Observations
-from interpreto_mllm.gaussian.posterior import counted
 from interpreto_mllm.gaussian.presences import presences
 from interpreto_mllm.gaussian.set_integrals import (
     set_coefficients,
@@ -55,6 +54,11 @@ class SetFunctional:
     def held_coefficients(self, present: Bool[Tensor, "p n"]) -> Float[Tensor, "p counts"]:
         """What the index of a set takes v(x) times, where x holds 0 … order features of it."""
         return held_coefficients(present.sum(1), self.order, self.weights)
+
+    def joint_variance(self, sets: Int[Tensor, "sets order"]) -> Float[Tensor, "sets"]:
+        """What features that matter together, as far as the coarse rates say, add to `variance`."""
+        scale, rates = self.kernel.products[0]
+        return scale * set_variance(sets, rates, self.presence)
 
     def variance(self, sets: Int[Tensor, "sets order"]) -> Float[Tensor, "sets"]:
         """The variance of the index of each set, before anything is observed."""
@@ -100,16 +104,20 @@ class SetPosterior:
         ]
 
     def read(
-        self, sets: Int[Tensor, "sets order"], chosen: bool
+        self, sets: Int[Tensor, "sets order"], counted: Float[Tensor, "u 1"]
     ) -> tuple[Float[Tensor, "t sets"], Float[Tensor, "sets"], Float[Tensor, "t sets"]]:
-        """The posterior mean, the posterior variance, and the jackknife's variance, on the scale of the observations."""
-        mask = counted(self.signs, chosen)
+        """The posterior mean, the posterior variance, and the jackknife's variance, on the scale of the observations.
+
+        Args:
+            sets: those read.
+            counted: how much each observation counts in the jackknife.
+        """
         near, far = (self.functional.covariance(signs, sets) for signs in (self.signs, -self.signs))
         variance, parts = self.functional.variance(sets), []
         for (parity, values), lower, left_out in zip(self.blocks, self._lowers, self.left_out, strict=True):
             covariance = parity[0] * near + parity[1] * far
             gain = torch.cholesky_solve(covariance, lower)
             variance = variance - (gain * covariance).sum(0)
-            parts.append(torch.stack([values.T @ gain, (left_out * mask).square().T @ gain.square()]))
+            parts.append(torch.stack([values.T @ gain, (left_out.square() * counted).T @ gain.square()]))
         mean, jackknife = torch.stack(parts).sum(0)
         return mean, variance.clamp_min(0), jackknife

@@ -46,16 +46,18 @@ def test_covariances_with_indices_are_the_sums_over_all_coalitions(n, order, ind
     torch.testing.assert_close(functional.variance(sets_of(n, order)), variance, atol=1e-7, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("paired", "chosen"), [(True, True), (True, False), (False, False)])
+@pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize(("order", "index"), [(2, "SII"), (2, "STII"), (3, "FSII"), (2, "Möbius")])
-def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(order, index, paired, chosen):
+def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(order, index, paired):
     n = 5
     game, kernel, sides = dense_game(n), random_kernel(n), random_sides(n, 7)
     seen = torch.cat([sides, ~sides] if paired else [sides, ~sides[:3]])
     observations = Observations.of_coalitions(seen, game(seen))
     if paired:
         observations = Observations.of_pairs(sides, game(sides), game(~sides))
-    mean, variance, jackknife = SetPosterior(SetFunctional(kernel, order, index), observations).read(sets_of(n, order), chosen)
+    mean, variance, jackknife = SetPosterior(SetFunctional(kernel, order, index), observations).read(
+        sets_of(n, order), observations.unseen
+    )
     covariance, sums = covariance_of_all(kernel, n), coefficients(n, order, index)
     rows = torch.tensor([everything(n).tolist().index(row) for row in seen.tolist()])
     values = (game(seen) - game(seen).mean(0)) / observations.scales
@@ -64,16 +66,17 @@ def test_the_posterior_of_indices_is_that_of_the_process_over_all_coalitions(ord
     expected = (sums.T @ covariance @ sums - (covariance[rows] @ sums).T @ gain).diagonal()
     torch.testing.assert_close(variance, expected, atol=1e-6, rtol=1e-6)
     changes = torch.zeros_like(mean)
-    size = seen.sum(1)[: len(observations.signs)]
-    for out in ((size > 0) & (size < n) if chosen else size >= 0).nonzero()[:, 0].tolist():
+    for out in range(len(observations.signs)):
+        alike = [row for row in everything(n).tolist() if sum(row) == int(seen[out].sum())]
+        unseen = sum(row not in seen.tolist() for row in alike) / len(alike)
         kept = torch.tensor([row for row in range(len(observations.signs)) if row != out])
         for block in range(len(observations.blocks)):
             alone = Observations(observations.signs, (observations.blocks[block],), observations.scales)
             whole, less = (
-                SetPosterior(SetFunctional(kernel, order, index), some).read(sets_of(n, order), chosen)[0]
+                SetPosterior(SetFunctional(kernel, order, index), some).read(sets_of(n, order), some.unseen)[0]
                 for some in (alone, alone.rows(kept))
             )
-            changes += (less - whole).square()
+            changes += unseen * (less - whole).square()
     torch.testing.assert_close(jackknife, changes, atol=1e-6, rtol=1e-5)
 
 
@@ -95,18 +98,17 @@ def test_a_mixture_has_the_moments_of_draws_from_its_posteriors(order):
     game = dense_game(n)
     observations = Observations.of_pairs(sides, game(sides), game(~sides))
     kernels = [random_kernel(n), *set_kernels(observations)]
-    alone = [
-        SetPosterior(SetFunctional(kernel, order, index), observations).read(sets_of(n, order), True) for kernel in kernels
-    ]
+    posteriors = [SetPosterior(SetFunctional(kernel, order, index), observations) for kernel in kernels]
+    alone = [posterior.read(sets_of(n, order), observations.unseen) for posterior in posteriors]
     mixture = SetMixture.of(kernels, observations, order, index)
-    mean, variance, jackknife = mixture.read(sets_of(n, order), True)
+    mean, variance, jackknife = mixture.read(sets_of(n, order), observations.unseen)
     moments = [torch.stack([one[0] ** power + (one[1] if power == 2 else 0) for one in alone]).mean(0) for power in (1, 2)]
     torch.testing.assert_close(mean, moments[0])
     torch.testing.assert_close(variance, moments[1] - moments[0].square())
     torch.testing.assert_close(jackknife, sum(one[2] for one in alone) / len(alone))
     torch.testing.assert_close(torch.cat(list(mixture.means(torch.arange(n))), 1), mean)
-    of_pairs = SetMixture.of(kernels, observations, 2, index).read(sets_of(n, 2), True)
-    torch.testing.assert_close(mixture.pairs().read(sets_of(n, 2), True), of_pairs)
+    of_pairs = SetMixture.of(kernels, observations, 2, index).read(sets_of(n, 2), observations.unseen)
+    torch.testing.assert_close(mixture.pairs().read(sets_of(n, 2), observations.unseen), of_pairs)
 
 
 def test_kernels_of_odd_and_of_even_parts_are_fitted_to_these_alone(monkeypatch):
