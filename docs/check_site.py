@@ -18,13 +18,13 @@ from playwright.sync_api import Page, sync_playwright
 
 WIDTHS = (360, 800, 1440)
 FAULTS = """() => {
-  const faults = [];
+  const faults = [], root = document.querySelector('article') ?? document.body;
   const wide = document.documentElement.scrollWidth - innerWidth;
   if (wide > 1) faults.push(`is ${wide} px wider than the window`);
-  for (const cell of document.querySelectorAll('article th, article td')) {
+  for (const cell of root.querySelectorAll('th, td')) {
     const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
     for (let text = texts.nextNode(); text; text = texts.nextNode()) {
-      for (const word of text.data.matchAll(/[\\p{L}\\p{N}_]+/gu)) {
+      for (const word of text.data.matchAll(/(?<!\\S{32})[\\p{L}\\p{N}_]+(?!\\S{32})/gu)) {  // parts of a long path may break
         const range = document.createRange();
         range.setStart(text, word.index);
         range.setEnd(text, word.index + word[0].length);
@@ -33,19 +33,19 @@ FAULTS = """() => {
       }
     }
   }
-  for (const table of document.querySelectorAll('article table')) {
+  for (const table of root.querySelectorAll('table')) {
     const box = table.getBoundingClientRect();
     let scrolls = false;
-    for (let one = table; one && one.tagName !== 'ARTICLE'; one = one.parentElement)
+    for (let one = table; one && one !== root.parentElement; one = one.parentElement)
       scrolls ||= ['auto', 'scroll'].includes(getComputedStyle(one).overflowX);
     if (box.right > innerWidth + 1 && !scrolls) faults.push('has a table that is cut off');
   }
-  if (document.querySelector('article')?.innerText.includes('<' + '!--')) faults.push('shows a comment of its source');
-  for (const image of document.querySelectorAll('article img')) {
+  if (root.innerText.includes('<' + '!--')) faults.push('shows a comment of its source');
+  for (const image of root.querySelectorAll('img')) {
     if (image.complete && !image.naturalWidth) faults.push(`lacks the picture ${image.src}`);
     if (!image.alt.trim()) faults.push(`does not describe the picture ${image.src}`);
   }
-  for (const frame of document.querySelectorAll('article iframe')) if (!frame.title) faults.push('has a frame without a title');
+  for (const frame of root.querySelectorAll('iframe')) if (!frame.title) faults.push('has a frame without a title');
   return [...new Set(faults)];
 }"""
 
@@ -75,13 +75,13 @@ def faults(page: Page, address: str) -> Iterator[str]:
 
 def main() -> None:
     site = Path(sys.argv[1] if len(sys.argv) > 1 else "site")
-    pages = sorted(page for page in site.rglob("index.html"))
+    pages = sorted(page.relative_to(site).as_posix() for page in site.rglob("*.html") if page.name != "404.html")
     found: list[str] = []
     with served(site) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page()
         for path in pages:
-            found += faults(page, f"{address}/{path.parent.relative_to(site).as_posix()}/")
+            found += faults(page, f"{address}/{path}")
         browser.close()
     print(*found, f"{len(pages)} pages at {len(WIDTHS)} widths: {len(found)} faults", sep="\n")
     sys.exit(bool(found))

@@ -17,6 +17,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "docs"))
 
 from check_site import faults, served  # noqa: E402
 
+from interpreto_mllm import Occlusion, compare  # noqa: E402
+from interpreto_mllm.testbed import load_recall  # noqa: E402
+
 GOOD = '<table><tr><td>whole words</td></tr></table><img src="dot.svg" alt="a dot"><iframe title="page"></iframe>'
 BAD = {
     "breaks the word": '<table><tr><td style="max-width: 20px; word-break: break-all">scores</td></tr></table>',
@@ -40,3 +43,15 @@ def test_the_check_of_the_site_finds_each_fault_and_no_other(tmp_path: Path) -> 
         browser.close()
     assert found[0] == []
     assert [any(told in one for one in found[1 + place]) for place, told in enumerate(BAD)] == [True] * len(BAD)
+
+
+def test_the_tables_of_result_pages_keep_their_words(tmp_path: Path) -> None:
+    """Those of a comparison, and of the settings with which a result was computed."""
+    [explanation] = Occlusion(*load_recall(), progress=False)("the apple is red . what is the apple ?", " red")
+    explanation.to_html(tmp_path / "page.html")
+    compare([explanation] * 3, ["ExactShapley", "PermutationShapley", "Occlusion"]).to_html(tmp_path / "compared.html")
+    with served(tmp_path) as address, sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        found = [fault for name in ("page", "compared") for fault in faults(browser.new_page(), f"{address}/{name}.html")]
+        browser.close()
+    assert found == []

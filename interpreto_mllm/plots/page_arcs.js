@@ -41,6 +41,7 @@ class Arcs {
   }
 
   draw() {
+    this.sheet.style.width = this.sheet.style.height = "0";  // its own size is no part of what it has to cover
     const { scrollWidth, scrollHeight } = this.prompt;
     this.sheet.setAttribute("viewBox", `0 0 ${scrollWidth} ${scrollHeight}`);
     this.sheet.style.width = `${scrollWidth}px`;

@@ -56,6 +56,7 @@ def test_pairs_are_arcs_between_their_words(opened):
     for width in (1440, 420):
         page.set_viewport_size({"width": width, "height": 900})
         page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
         apart = page.evaluate(
             """() => [...document.querySelectorAll(".pairs [data-pair]")].map(pair => {
               const path = document.querySelector(`.arcs path[data-of="${pair.dataset.pair}"]`);
