@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from html import escape
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from interpreto_mllm.core.optional import optional
 from interpreto_mllm.metrics.metric import ARROWS
-from interpreto_mllm.plots.html import document
+from interpreto_mllm.plots.board import Ranged, breakable, ranged_cell
+from interpreto_mllm.plots.charts import ranks_chart
+from interpreto_mllm.plots.html import document, stylesheet
 from interpreto_mllm.plots.show import in_notebook
 
 if TYPE_CHECKING:
     from interpreto_mllm.metrics.scoreboard import Faithfulness, Standing
 
 MARK = "†"
-STYLE = """
-.scores { font: 14px/1.45 system-ui, sans-serif; padding: 1rem; color: #1c1e21; }
-.scores table { border-collapse: collapse; margin: .5rem 0 1.5rem; }
-.scores th, .scores td { padding: .25rem .7rem; text-align: right; border-bottom: 1px solid #8883; white-space: nowrap; }
-.scores th:first-child, .scores td:first-child { text-align: left; }
-.scores .baseline td { color: #777; } .scores .best { font-weight: 600; } .scores img { max-width: 100%; background: #fff; }
-@media (prefers-color-scheme: dark) { .scores { color: #e6e6e6; } .scores .baseline td { color: #999; } }
-"""
 
 
-def caption(board: Faithfulness) -> str:
+def caption(board: Faithfulness, mark: str = MARK) -> str:
     """What the mark and the arrows mean, and the test behind the mark."""
     return (
-        f"{MARK} not better than random scores at 95 % (Monte Carlo test over {board.random_orders} random orders). "
+        f"{mark} not better than random scores at 95 % (Monte Carlo test over {board.random_orders} random orders). "
         "↑ higher is better, ↓ lower is better."
     )
 
@@ -61,10 +53,18 @@ def cell(standing: Standing | None) -> str:
     """A mean, marked where it is not better than random."""
     if standing is None or math.isnan(standing.mean):
         return "–"
-    marked = not math.isnan(standing.p_value) and not standing.beats_random
-    size = abs(standing.mean)
-    shown = f"{standing.mean:.2f}" if size < 1000 and (size >= 0.005 or size == 0) else f"{standing.mean:.0e}"
-    return f"{shown}{MARK if marked else ''}"
+    return f"{number_text(standing.mean)}{MARK if by_chance(standing) else ''}"
+
+
+def by_chance(standing: Standing) -> bool:
+    """Whether a number is known not to be better than random scores."""
+    return not math.isnan(standing.p_value) and not standing.beats_random
+
+
+def number_text(value: float) -> str:
+    """A mean as tables write it."""
+    size = abs(value)
+    return f"{value:.2f}" if size < 1000 and (size >= 0.005 or size == 0) else f"{value:.0e}"
 
 
 def name_of(standings: Sequence[Standing | None]) -> Standing:
@@ -131,15 +131,21 @@ def flipped(board: Faithfulness) -> str:
 
 
 def body(board: Faithfulness) -> str:
-    """The tables in HTML, and the pictures."""
+    """The tables in HTML, and the pictures of ranks."""
     parts = ["<h1>Faithfulness</h1>"]
     for occlusion in board.occlusions:
         chosen, lines = rows(board, occlusion, None)
         head = "".join(f"<th>{escape(heading(board, number))}</th>" for number in chosen)
-        text = "".join(_line(standings) for standings in lines)
-        parts.append(f"<h2>Absent features: {escape(occlusion)}</h2>\n<table><tr><th>method</th>{head}</tr>\n{text}</table>")
-    parts.append(f"<p>{escape(caption(board))} {escape(flipped(board))}</p>")
-    return f'<div class="scores"><style>{STYLE}</style>\n' + "\n".join([*parts, *pictures(board)]) + "\n</div>"
+        columns = [[one for one in column if one and not math.isnan(one.mean)] for column in zip(*lines, strict=True)]
+        ends = [(min((o.low for o in column), default=0.0), max((o.high for o in column), default=0.0)) for column in columns]
+        parts.append(
+            f'<h2>Absent features: {escape(occlusion)}</h2>\n<div class="wide"><table class="board"><thead><tr><th>method</th>'
+            f"{head}</tr></thead>\n<tbody>{''.join(_line(standings, ends) for standings in lines)}</tbody></table></div>"
+        )
+    parts.append(f'<p class="legend-note">{escape(caption(board, "≈ random:"))} {escape(flipped(board))}</p>')
+    drawn = "".join(f"<figure>{picture}</figure>" for picture in pictures(board))
+    parts.append(f'<h2>Ranks</h2>\n<div class="charts">{drawn}</div>')
+    return f'<div class="attribution report"><style>{stylesheet()}</style>\n' + "\n".join(parts) + "\n</div>"
 
 
 def page(board: Faithfulness) -> str:
@@ -148,26 +154,25 @@ def page(board: Faithfulness) -> str:
 
 
 def pictures(board: Faithfulness) -> list[str]:
-    """The critical-difference picture of each headline number that has a better side, where there is matplotlib."""
-    try:
-        optional("matplotlib", "to_html()", "plot")
-    except ImportError:
-        return []
+    """For each headline number that has a better side the mean ranks, and which methods do not differ."""
     found = []
     for number in headline_numbers(board):
-        if board.metric_of(number).direction == "none":
-            continue
-        drawn = BytesIO()
-        board.plot(drawn, number)
-        data = base64.b64encode(drawn.getvalue()).decode()
-        found.append(f'<img src="data:image/png;base64,{data}" alt="Mean ranks by {escape(number)}">')
+        if board.metric_of(number).direction != "none":
+            compared = board.comparison(number)
+            found.append(ranks_chart(heading(board, number), compared.average_ranks, compared.cliques()))
     return found
 
 
-def _line(standings: Sequence[Standing | None]) -> str:
+def _line(standings: Sequence[Standing | None], ends: Sequence[tuple[float, float]]) -> str:
     one = name_of(standings)
-    cells = "".join(
-        f'<td title="95 % interval {each.low:.3g} to {each.high:.3g}">{cell(each)}</td>' if each else "<td>–</td>"
-        for each in standings
-    )
-    return f"<tr{' class=baseline' if one.baseline else ''}><td>{escape(one.method)}</td>{cells}</tr>\n"
+    cells = "".join(_cell(each, of_column) for each, of_column in zip(standings, ends, strict=True))
+    kind = ' class="baseline"' if one.baseline else ""
+    return f"<tr{kind}><th>{breakable(one.method)}</th>{cells}</tr>\n"
+
+
+def _cell(standing: Standing | None, ends: tuple[float, float]) -> str:
+    if standing is None or math.isnan(standing.mean):
+        return "<td>–</td>"
+    text = number_text(standing.mean).replace("-", "−")
+    told = f"95 % interval {standing.low:.3g} to {standing.high:.3g}".replace("-", "−")
+    return ranged_cell(Ranged(standing.mean, standing.low, standing.high, text, told, (), by_chance(standing)), ends)

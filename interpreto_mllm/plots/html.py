@@ -51,15 +51,16 @@ def page(attribution: Record, interactions: SetValues | None = None) -> str:
 
 
 def document(title: str, body: str) -> str:
-    """A page of its own around what a notebook cell shows."""
+    """A page of its own around what a notebook cell shows. Its title is for screen readers where the body shows none."""
+    heading = "" if "<h1>" in body else f"<h1>{escape(title)}</h1>"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n<style>body {{ margin: 0 auto; max-width: 76rem; background: #fff; }}\n"
         "@media (prefers-color-scheme: dark) { body { background: #15171b; } }\n"
-        "h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }</style>\n"
-        f"</head>\n<body>\n<main><h1>{escape(title)}</h1>{body}</main>\n</body>\n</html>\n"
+        "main > h1 { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }</style>\n"
+        f"</head>\n<body>\n<main>{heading}{body}</main>\n</body>\n</html>\n"
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
 
+from interpreto_mllm.plots.board import Ranged, breakable, ranged_cell
 from interpreto_mllm.plots.charts import chart, colour_of, ranks_chart
 from interpreto_mllm.plots.html import document, stylesheet
 from interpreto_mllm.plots.number_scale import NumberScale, duration
@@ -147,18 +147,11 @@ def _cell(cell: Cell | None, column: Sequence[Cell | None], metric: str) -> str:
     if cell is None:
         return f"<td{_detail(metric)}>–</td>"
     known = [one for one in column if one is not None]
-    low, high = min(one.low for one in known), max(one.high for one in known)
-    width = high - low or 1.0
     kinds = [name for name, so in (("best", cell.best), ("detail", "@" in metric)) if so]
     scale = scale_of(column)
-    at, start, end = ((value - low) / width for value in (cell.mean, cell.low, cell.high))
-    ends = f"{scale.plain(cell.low)} to {scale.plain(cell.high)}, {_counted(cell.count, 'sample')}"
-    chance = '<small title="no better than a random ranking at 95 %">≈ random</small>' if cell.beats_random is False else ""
-    return (
-        f'<td data-value="{cell.mean!r}" class="{" ".join(kinds)}" title="{escape(ends)}"><span>'
-        f'{scale.plain(cell.mean)}</span><i class="range" style="--at: {at:.4f}; --from: {start:.4f}; --to: {end:.4f}"></i>'
-        f"{chance}</td>"
-    )
+    told = f"{scale.plain(cell.low)} to {scale.plain(cell.high)}, {_counted(cell.count, 'sample')}"
+    shown = Ranged(cell.mean, cell.low, cell.high, scale.plain(cell.mean), told, kinds, cell.beats_random is False)
+    return ranged_cell(shown, (min(one.low for one in known), max(one.high for one in known)))
 
 
 def _plain(value: float | None, form: str) -> str:
@@ -266,11 +259,6 @@ def _data(shown: Shown) -> str:
     values = [[one.values(metric) for one in entries] for metric in shown.board.metrics]
     content = {"directions": [direction(metric) for metric in shown.board.metrics], "values": values}
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def breakable(name: str) -> str:
-    """The name of a class, which may be broken before its words."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "<wbr>", escape(name))
 
 
 def _counted(number: int, what: str) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from interpreto_mllm.plots.board import breakable
 from interpreto_mllm.plots.html import document, stylesheet
-from interpreto_mllm.studies.report_page import asset, breakable
+from interpreto_mllm.studies.report_page import asset
 
 BOLD = re.compile(r"^\*\*(.*)\*\*$")
 

@@ -74,7 +74,17 @@ def test_tables_pages_and_frames_say_the_same(board, tmp_path):
     assert all(f"{one.mean:.2f}†" in shown for one in marked if abs(one.mean) >= 0.005)
     board.to_html(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert page.count("<table>") == 2 and page.count("data:image/png;base64") == 4 and page.startswith("<!doctype html>")
+    assert (
+        page.count('<table class="board">') == 2
+        and page.count('<svg class="chart"') == 4
+        and page.startswith("<!doctype html>")
+    )
+    assert page.count("≈ random</small>") == sum(
+        not math.isnan(one.p_value) and not one.beats_random
+        for occlusion in board.occlusions
+        for number in {entry.metric: entry.number for entry in reversed(board.entries)}.values()
+        for one in board.standings(number, occlusion)
+    )
     frame = board.to_frame()
     assert len(frame) == len(board.entries) and set(frame.occlusion) == set(board.occlusions)
     comparison = board.comparison("lds")
