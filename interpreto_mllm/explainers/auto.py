@@ -81,8 +81,8 @@ class AutoShapley(Method):
     than 2n + 2, a pair of coalitions for each feature. Otherwise the estimator with the lowest error in
     `benchmarks/accuracy.py`, the Gaussian process: over pairs of coalitions, or over balanced ones (`BalancedPerturbator`)
     where a budget is less than 2n + 2. That takes a few milliseconds per evaluation, so that above 4096 evaluations
-    the regression takes over. Either ends once standard errors are 5 % of the scores, where there are more than 64 features and
-    neither a budget nor a rule is given. For models that answer in microseconds, choose `KernelShap` yourself.
+    the regression takes over. Either ends once errors are 5 % of the scores (`Tolerance()`), where there are over 64 features
+    and neither a budget nor a rule is given. For models that answer in microseconds, choose `KernelShap` yourself.
 
     Args:
         model, tokenizer, options: see `AttributionExplainer`.
