@@ -16,7 +16,8 @@ sys.path.insert(0, str(DOCS))
 from notebooks import TUTORIALS, Kernel, kernel  # noqa: E402
 
 PATHS = sorted(TUTORIALS.glob("*.ipynb"))
-DEAR = {"study": "its calls are those of docs/studies.md"}
+DEAR = {"study": "its calls are those of docs/studies.md", "estimator_and_budget": "and these those of docs/certainty.md"}
+"""Run by `make thorough`."""
 RUN = [pytest.param(path, marks=[pytest.mark.thorough] if path.stem in DEAR else [], id=path.stem) for path in PATHS]
 
 
