@@ -201,6 +201,9 @@ class ModelAdapter(ABC, Generic[T]):
     def check_ids(self, input: ModelInput) -> None:
         """Raise a ValueError for token ids that the model does not have."""
 
+    def check_shown(self, prompt: Prompt, input: ModelInput) -> None:
+        """Raise a ValueError where something of the whole prompt is taken and not shown to the model."""
+
     def check_room(self, input: ModelInput, target: T | None = None) -> None:
         """Raise a ValueError unless the model has positions for the input and what follows it: the target, or a response."""
 

@@ -35,7 +35,7 @@ from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.prompts.processing import TYPES, Processing
 from interpreto_mllm.thoughts.marks import ThoughtMarks
-from interpreto_mllm.thoughts.thinker import Thinker
+from interpreto_mllm.thoughts.thinker import ModelThinker, Thinker
 
 DEFAULT_MAX_NEW_TOKENS = 32
 """The most tokens of the model's own answer, unless it or the user sets `max_new_tokens`."""
@@ -177,7 +177,7 @@ class GeneratingAdapter(LocalAdapter[TokenTarget]):
             arguments["eos_token_id"] = [*decoding.endings, *end]
             decoding = Decoding.of(self.model, arguments, padding, self.generation.seed)
         settings = describe({**arguments, **({"seed": self.generation.seed} if decoding.sampled else {})})
-        return Thinker(self.generator(decoding), self.model, self.tokenizer, marks, limit, settings, repeats, progress)
+        return ModelThinker(self.generator(decoding), self.model, self.tokenizer, marks, limit, settings, repeats, progress)
 
     def _checked_ids(self, given: Any) -> list[int]:
         values = [int(value) for value in given]

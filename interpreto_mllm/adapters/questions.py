@@ -49,6 +49,7 @@ def build_question(adapter: ModelAdapter[T], prompt: Prompt, given: Sequence[Any
     if full.seen is not None:
         adapter.check_occlusion(Attend())
     adapter.check_room(longest)
+    adapter.check_shown(prompt, full)
     if given is None:
         adapter.check_answerable(prompt.conversation)
         answer = adapter.own_answer(full)

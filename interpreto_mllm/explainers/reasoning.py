@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import torch
@@ -13,11 +14,12 @@ from interpreto_mllm.adapters.causal import CausalAdapter
 from interpreto_mllm.adapters.generating import DEFAULT_MAX_THOUGHTS
 from interpreto_mllm.adapters.presences import Presences
 from interpreto_mllm.adapters.remote.adapter import RemoteAdapter, RemoteRespondingAdapter
-from interpreto_mllm.adapters.remote.thoughts import RawWriter
+from interpreto_mllm.adapters.remote.writers import ChatWriter, Writer
 from interpreto_mllm.adapters.responding import LocalRespondingAdapter, RespondingAdapter
 from interpreto_mllm.core.which import about
+from interpreto_mllm.explainers.own_thoughts import own_of_model, own_of_server
 from interpreto_mllm.explainers.planned import Planned
-from interpreto_mllm.explainers.served_thoughts import NO_TOTAL, raw_writer, served_total
+from interpreto_mllm.explainers.served_thoughts import served_total, served_writer
 from interpreto_mllm.explainers.unfinished import Unfinished
 from interpreto_mllm.games.targets import per_input
 from interpreto_mllm.prompts.chat import is_chat
@@ -28,6 +30,7 @@ from interpreto_mllm.thoughts.anew import Rethinking
 from interpreto_mllm.thoughts.held import HeldThoughts
 from interpreto_mllm.thoughts.marks import KNOWN, ThoughtMarks, find_marks
 from interpreto_mllm.thoughts.target import Reasoned
+from interpreto_mllm.thoughts.thinker import Thinker
 from interpreto_mllm.thoughts.written import Written
 
 Found = TypeVar("Found")
@@ -135,13 +138,14 @@ class Reasoning:
                 "such as KernelShap."
             )
         answer = target.answer if isinstance(target.answer, str) else ""
+        lead = self._writer.lead(prompt.conversation) if self._writer is not None else ()
         if target.thoughts is not None and target.answer is not None:
-            return Written.given(target.thoughts, answer, causal.tokenizer, marks, opened)
+            return Written.given(target.thoughts, answer, causal.tokenizer, marks, opened).behind(lead)
         own = self._own(prompt, target, marks, opened)
         if target.thoughts is None and target.answer is None:
-            return own
+            return own.behind(lead)
         thoughts = own.text[slice(*own.thoughts)] if target.thoughts is None else target.thoughts
-        return Written.given(thoughts, answer, causal.tokenizer, marks, opened)
+        return Written.given(thoughts, answer, causal.tokenizer, marks, opened).behind(lead)
 
     def steps(self, inputs: Any, target: Reasoned) -> list[Asked]:
         """The prompts before each sentence of the thoughts, which is their target, and before the answer."""
@@ -158,15 +162,19 @@ class Reasoning:
         before = [self.direct(prompt, replace(target, part=part, answer=None), written) for part in parts]
         return [*before, (whole, scored)]
 
-    def causal(self) -> CausalAdapter | RawWriter:
+    @cached_property
+    def _writer(self) -> Writer | None:
+        """How a served model is asked; None for models of transformers."""
+        return served_writer(self.adapter) if isinstance(self.adapter, RemoteAdapter) else None
+
+    def causal(self) -> CausalAdapter | Writer:
         """How the language model is asked.
 
         Raises:
             TypeError: for other models.
-            ValueError: for a server that renders chats itself, which may do anything with thoughts that it is given.
         """
-        if isinstance(self.adapter, RemoteAdapter):
-            return raw_writer(self.adapter)
+        if self._writer is not None:
+            return self._writer
         adapter = self.adapter.generating if isinstance(self.adapter, LocalRespondingAdapter) else self.adapter
         if not isinstance(adapter, CausalAdapter):
             raise TypeError(
@@ -195,6 +203,8 @@ class Reasoning:
     def _opened(self, prompt: Prompt, marks: ThoughtMarks) -> bool:
         """Whether the prompt opens the thoughts."""
         text = prompt.text.rstrip()
+        if isinstance(self._writer, ChatWriter) and not (prompt.conversation and prompt.conversation.continued_message):
+            return False  # what a server's template opens is seen by `check_kept`
         if text.endswith(marks.end.strip()):
             raise ValueError(
                 f"The prompt ends with {marks.end!r}: the chat template has turned the model's thoughts off, as by "
@@ -207,24 +217,11 @@ class Reasoning:
     def _own(self, prompt: Prompt, target: Reasoned, marks: ThoughtMarks, opened: bool) -> Written:
         """What the model itself writes after the whole prompt."""
         causal = self.causal()
-        whole, most = self._whole(prompt), self._most(prompt, target)
         causal.check_answerable(prompt.conversation)
-        ids = causal.response(whole, most, greedy=causal is not self.adapter)
-        written = Written.generated(ids, causal.tokenizer, marks, opened)
-        if written is not None and written.closing - written.first <= most:
-            if written.answer[0] == written.answer[1]:
-                raise ValueError("The model ended its response after its thoughts, without an answer: give one as `answer`.")
-            return written
-        text = str(causal.tokenizer.decode(ids, clean_up_tokenization_spaces=False))
-        if written is not None or ((opened or marks.start in text) and len(ids) >= most):
-            raise ValueError(
-                f"The model's own thoughts about the whole prompt were cut at {most:,} tokens, so that there is no "
-                "answer yet: raise Reasoned(max_tokens=...), or give `thoughts`."
-            )
-        raise ValueError(
-            f"The model answered without thoughts between {marks.start!r} and {marks.end!r}: it wrote {text!r}. Ask it in the "
-            "way in which it thinks, give `thoughts`, or explain its answer itself."
-        )
+        whole, most = self._whole(prompt), self._most(prompt, target)
+        if isinstance(causal, Writer):
+            return own_of_server(causal, whole, most, marks, opened)
+        return own_of_model(causal, whole, most, marks, opened, greedy=causal is not self.adapter)
 
     def direct(self, prompt: Prompt, target: Reasoned, written: Written) -> Asked:
         """The thoughts held fixed, as further features."""
@@ -234,7 +231,18 @@ class Reasoning:
                 "Thoughts are not compared with others as answers are: use InferenceModes.LOG_SOFTMAX for how likely they are, "
                 "or part='answer'."
             )
+        self._check_kept(prompt, target, written, stop, scored)
         return self._held(prompt, target, written, stop), scored
+
+    def _check_kept(self, prompt: Prompt, target: Reasoned, written: Written, stop: int, scored: Sequence[Any]) -> None:
+        """See that a server that renders chats reads what it is sent of a response, as it is and without its thoughts."""
+        if self._writer is None:
+            return
+        answer = scored[0] if isinstance(scored[0], str) and not isinstance(self.adapter, RespondingAdapter) else ""
+        ids = written.tokens.ids[:stop].tolist()
+        bare = [*ids[: written.first], *ids[written.closing :]]
+        for response in (ids, bare):
+            self._writer.check_kept(self._whole(prompt), response, answer, self.marks(target))
 
     def _held(self, prompt: Prompt, target: Reasoned, written: Written, stop: int) -> TokenPrompt:
         """The prompt that goes on with thoughts."""
@@ -253,12 +261,15 @@ class Reasoning:
                 f"part={target.part!r} lies within the thoughts, and under effect='total' each coalition has other thoughts: "
                 "use effect='direct'."
             )
-        ids, causal = written.tokens.ids.tolist(), self.causal()
-        if isinstance(causal, RawWriter):
-            raise ValueError(NO_TOTAL)
-        thinker = causal.thinker(self.marks(target), self._most(prompt, target), target.repeats, self.progress)
+        ids, causal, marks = written.tokens.ids.tolist(), self.causal(), self.marks(target)
+        most, lead = self._most(prompt, target), tuple(ids[: written.first])
+        if isinstance(causal, Writer):
+            self._check_kept(prompt, target, written, stop, scored)
+            thinker: Thinker = causal.thinker(marks, most, target.repeats, len(lead), self.progress)
+        else:
+            thinker = causal.thinker(marks, most, target.repeats, self.progress)
         thinker.known = self.unfinished.thoughts((thinker.content, self._whole(prompt).key))
-        return Rethinking(prompt, thinker, tuple(ids[: written.first]), tuple(ids[written.closing : stop])), scored
+        return Rethinking(prompt, thinker, lead, tuple(ids[written.closing : stop])), scored
 
     @staticmethod
     def _whole(prompt: Prompt) -> ModelInput:

@@ -10,7 +10,9 @@ import torch
 from interpreto_mllm.adapters.generating import DEFAULT_MAX_THOUGHTS
 from interpreto_mllm.adapters.remote.adapter import RemoteAdapter, RemoteRespondingAdapter, RemoteScoringAdapter
 from interpreto_mllm.adapters.remote.responder import RemoteResponder, arguments
-from interpreto_mllm.adapters.remote.thoughts import RawWriter, ServedAnswer, ThoughtfulResponder
+from interpreto_mllm.adapters.remote.scorer import RemoteScorer
+from interpreto_mllm.adapters.remote.thoughts import ServedAnswer, ThoughtfulResponder
+from interpreto_mllm.adapters.remote.writers import ChatWriter, RawWriter, Writer
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.games.targets import Contrast
 from interpreto_mllm.prompts.prompt import Prompt, TokenPrompt
@@ -18,31 +20,19 @@ from interpreto_mllm.thoughts.anew import TOTAL
 from interpreto_mllm.thoughts.served import ServedPart
 from interpreto_mllm.thoughts.target import Reasoned
 
-NO_TOTAL = (
-    "A server thinks and answers in one go, so the log-probability of a given answer after new thoughts is not known: compare "
-    "answers, with inference_mode=ResponseSimilarity(similarity=TfIdf()) or the like."
-)
-NO_DIRECT = (
-    "Thoughts are held fixed by writing them before the answer, and a server that renders chats may cut them out or rewrite "
-    "them: use effect='total' with a similarity of answers; RemoteModel(route='completion') with the chat rendered by you; or "
-    "the model in transformers."
-)
 
-
-def raw_writer(adapter: RemoteAdapter[Any]) -> RawWriter:
-    """A served model that goes on with raw texts.
-
-    Raises:
-        ValueError: for one that is asked by chats.
-    """
-    scores = isinstance(adapter, RemoteScoringAdapter)
-    if adapter.model.route != "completion":
-        raise ValueError(NO_DIRECT)
-    if not scores:
+def served_writer(adapter: RemoteAdapter[Any]) -> Writer:
+    """How a served model goes on with thoughts."""
+    if isinstance(adapter, RemoteScoringAdapter):
+        given = {**adapter.generation.arguments, "do_sample": False}
+        responder = RemoteResponder(adapter.model, arguments(given, adapter.model.route), pool=adapter.pool)
+        scorer, seed = adapter.scorer, adapter.generation.seed
+    else:
         assert isinstance(adapter, RemoteRespondingAdapter)
-        return RawWriter(adapter.greedy_responder)
-    given = {**adapter.generation.arguments, "do_sample": False}
-    return RawWriter(RemoteResponder(adapter.model, arguments(given, adapter.model.route)))
+        responder = adapter.greedy_responder
+        extra, seed = responder.settings.get("extra_body", {}), 0  # each answer is thought of by the game itself
+        scorer = RemoteScorer(adapter.model, extra, lambda values: values, adapter.pool)
+    return (RawWriter if adapter.model.route == "completion" else ChatWriter)(responder, scorer, seed)
 
 
 def served_total(adapter: RemoteRespondingAdapter, prompt: Prompt, target: Reasoned) -> tuple[Prompt, list[Any]]:

@@ -65,10 +65,8 @@ class Rethinking:
         """What the reader of a result must know, how many thoughts were cut so far among it."""
         thinker, notes = self.thinker, (*self.prompt.notes, TOTAL)
         if thinker.count:
-            notes += (
-                f"{thinker.count:,} thoughts were written, {thinker.tokens / thinker.count:,.0f} tokens long on average; up to "
-                f"{thinker.limit:,} were allowed.",
-            )
+            long = f"{thinker.tokens / thinker.count:,.0f} {thinker.unit} long on average"
+            notes += (f"{thinker.count:,} thoughts were written, {long}; up to {thinker.limit:,} tokens were allowed.",)
         if thinker.repeats > 1:
             notes += (f"Each coalition thought {thinker.repeats} times, and is worth the mean.",)
         if thinker.cut:

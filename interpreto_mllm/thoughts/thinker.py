@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,12 +26,10 @@ class Thought:
     cut: bool
 
 
-class Thinker:
+class Thinker(ABC):
     """Lets a model think about inputs that end where thoughts begin. Each is thought about once.
 
     Args:
-        generator: generates up to the limit; it may stop at the end of thoughts.
-        model: which it runs.
         tokenizer: the model's own.
         marks: around thoughts.
         limit: the most tokens of a thought.
@@ -42,18 +41,11 @@ class Thinker:
         known: the thoughts about each input, by its key; new ones are added as they come.
     """
 
-    def __init__(
-        self,
-        generator: Generator,
-        model: Any,
-        tokenizer: Any,
-        marks: ThoughtMarks,
-        limit: int,
-        settings: str,
-        repeats: int = 1,
-        progress: bool = True,
-    ):
-        self.generator, self.model, self.tokenizer, self.marks = generator, model, tokenizer, marks
+    unit: ClassVar[str] = "tokens"
+    """Of which thoughts consist here."""
+
+    def __init__(self, tokenizer: Any, marks: ThoughtMarks, limit: int, settings: str, repeats: int = 1, progress: bool = True):
+        self.tokenizer, self.marks = tokenizer, marks
         self.limit, self.settings, self.repeats, self.progress = limit, settings, repeats, progress
         self.known: dict[bytes, tuple[Thought, ...]] = {}
 
@@ -93,13 +85,36 @@ class Thinker:
         queries = [Generate(input, draw) for input in inputs for draw in range(self.repeats)]
         drawn: dict[bytes, dict[int, Thought]] = {}
         with progress_bar(len(queries), self.progress, f"thought of up to {self.limit:,} tokens") as advance:
-            for indices, generated in in_turns(self.model, self.generator.generate(queries)):
-                for index, row in zip(indices, generated.ids.tolist(), strict=True):
+            for indices, found in self._thoughts(queries):
+                for index, thought in zip(indices, found, strict=True):
                     thoughts = drawn.setdefault(queries[index].input.key, {})
-                    thoughts[queries[index].draw] = self._thought([token for token in row if token != END_PADDING])
+                    thoughts[queries[index].draw] = thought
                     if len(thoughts) == self.repeats:
                         self.known[queries[index].input.key] = tuple(thoughts[draw] for draw in range(self.repeats))
                 advance(len(indices))
+
+    @abstractmethod
+    def _thoughts(self, queries: Sequence[Generate]) -> Iterator[tuple[Sequence[int], list[Thought]]]:
+        """Thoughts as they come, with the indices of their queries."""
+
+
+class ModelThinker(Thinker):
+    """Thoughts of a model of transformers.
+
+    Args:
+        generator: generates up to the limit; it may stop at the end of thoughts.
+        model: which it runs.
+        given: further arguments of `Thinker`.
+    """
+
+    def __init__(self, generator: Generator, model: Any, *given: Any):
+        super().__init__(*given)
+        self.generator, self.model = generator, model
+
+    def _thoughts(self, queries: Sequence[Generate]) -> Iterator[tuple[Sequence[int], list[Thought]]]:
+        for indices, generated in in_turns(self.model, self.generator.generate(queries)):
+            rows = generated.ids.tolist()
+            yield indices, [self._thought([token for token in row if token != END_PADDING]) for row in rows]
 
     def _thought(self, ids: list[int]) -> Thought:
         """What was generated, up to the end of the thoughts."""

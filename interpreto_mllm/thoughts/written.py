@@ -75,6 +75,13 @@ class Written:
         span = (len(lead), len(lead) + len(thoughts))
         return cls(_marked(tokens, span, span[1] + len(marks.gap) + len(marks.end)), span, (len(text) - len(answer), len(text)))
 
+    def behind(self, ids: Sequence[int]) -> Written:
+        """The response behind tokens without text, as those that begin a message."""
+        tokens, count = self.tokens, len(ids)
+        joined = np.concatenate([np.asarray(ids, dtype=np.int64), tokens.ids])
+        special = np.concatenate([np.ones(count, dtype=bool), tokens.special])
+        return replace(self, tokens=Tokens(tokens.text, joined, ((0, 0),) * count + tokens.offsets, special))
+
     @property
     def text(self) -> str:
         """All that was written."""

@@ -83,13 +83,16 @@ class Server:
         chat = path.endswith("/chat/completions")
         if self.model is None:
             text, told = str(len(json.dumps(body))), []
+            read = len(json.dumps(body))
         else:
-            text, told = self._said(self._ids(body, chat), body)
+            ids = self._ids(body, chat)
+            text, told = self._said(ids, body)
+            read = ids.shape[1]
         choice = {"index": 0, "finish_reason": "stop", "text": text, "message": {"role": "assistant", "content": text}}
         if self.thinks(body):
             choice |= {"finish_reason": "length", "text": "", "message": {"role": "assistant", "content": None}}
         choice.pop("text" if chat else "message")
-        usage = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+        usage = {"prompt_tokens": read, "completion_tokens": 1, "total_tokens": 11}
         reply = {"id": "1", "object": "x", "created": 0, "model": body["model"], "choices": [choice], "usage": usage}
         if "prompt_logprobs" in body:
             scores = self._scores(body, chat)

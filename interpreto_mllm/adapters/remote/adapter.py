@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -12,12 +13,15 @@ from interpreto_mllm.adapters.calls import opens_thoughts
 from interpreto_mllm.adapters.cut_answers import notes_on_cut
 from interpreto_mllm.adapters.remote.entries import characters_of
 from interpreto_mllm.adapters.remote.media import tokens_of
+from interpreto_mllm.adapters.remote.messages import prompt_arguments
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.reader import RemoteProcessing, RemoteReader
 from interpreto_mllm.adapters.remote.rendered import server_render
+from interpreto_mllm.adapters.remote.requests import RequestPool
 from interpreto_mllm.adapters.remote.responder import DEFAULT_MAX_NEW_TOKENS, FirstAnswer, RemoteResponder, arguments
 from interpreto_mllm.adapters.remote.scorer import RemoteScorer
 from interpreto_mllm.adapters.remote.thoughts import ServedAnswer, ThoughtfulResponder
+from interpreto_mllm.adapters.remote.unshown import check_shown
 from interpreto_mllm.adapters.responding import RespondingAdapter, original_target
 from interpreto_mllm.calls.own import call_made
 from interpreto_mllm.calls.rendered import rendered_call
@@ -82,6 +86,15 @@ class RemoteAdapter(ModelAdapter[T]):
         if isinstance(occlusion, Attend):
             raise ValueError("Attention cannot be masked on a server: use Drop() or Replace(...).")
 
+    @property
+    @abstractmethod
+    def pool(self) -> RequestPool:
+        """Sends requests about prompts."""
+
+    def check_shown(self, prompt: Prompt, input: ModelInput) -> None:
+        if self.model.route == "chat":
+            check_shown(self.pool, prompt_arguments(input, "chat", self.model.stand_in), prompt.features)
+
     def prompt_tokens(self, input: ModelInput) -> int:
         return -(-characters_of(input.ids) // CHARACTERS_PER_TOKEN) + sum(tokens_of(state) for state in input.media)
 
@@ -113,6 +126,10 @@ class RemoteRespondingAdapter(RemoteAdapter[ResponseTarget], RespondingAdapter):
         self.answer_tokens = int(given.get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS))
         seed = {"seed": self._seed} if sampled else {}
         self.generation_settings = self._recorded({**given, "max_new_tokens": self.answer_tokens, "model": model.model, **seed})
+
+    @property
+    def pool(self) -> RequestPool:
+        return self.responder.pool
 
     def target(self, given: Any, text: str, input: ModelInput) -> ResponseTarget:
         if isinstance(given, ServedAnswer):
@@ -164,6 +181,10 @@ class RemoteScoringAdapter(RemoteAdapter[TextTarget]):
         super().__init__(model, RemoteProcessing.of(model))
         self.generation = generation
         self.scorer = RemoteScorer(model, generation.arguments.get("extra_body", {}), OF_LOG_PROBABILITIES[mode])
+
+    @property
+    def pool(self) -> RequestPool:
+        return self.scorer.pool
 
     def scorer_of_call(self) -> RemoteScorer:
         return self.scorer

@@ -11,7 +11,8 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
-from interpreto_mllm.adapters.remote.dialect import NO_TEMPERATURE, REFUSING, Dialect
+from interpreto_mllm.adapters.remote.dialect import NO_TEMPERATURE, REFUSING, TOOLS_UNPARSED, Dialect
+from interpreto_mllm.adapters.remote.hints import hint_on
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.replies import Refused, ResponseBody, read
 from interpreto_mllm.adapters.remote.secrets import SHORTEST, api_key_of, basic_authorization, harmless, without_secrets
@@ -22,16 +23,6 @@ FIRST_DELAY, LONGEST_DELAY = 0.5, 8.0
 
 SECONDS_TO_STOP = 0.8
 """How long requests that are given up are waited for."""
-
-EMPTY_MESSAGE = (
-    " The message was empty, as it is where every feature is absent: pin a feature, or let RemoteModel(..., stand_in='…') say "
-    "what is sent instead."
-)
-
-NO_VIDEO = (
-    " The message holds a video as a part of the type video_url, which only some servers and models take: give its frames as "
-    "images, or leave it out."
-)
 
 Reply = tuple[int, ResponseBody]
 """The index of a job, and the server's reply to it."""
@@ -134,6 +125,8 @@ class RequestPool:
                 thread.join(SECONDS_TO_STOP)
         if self._dialect.drops_temperature:
             self.counter.note(NO_TEMPERATURE)
+        if self._dialect.calls_no_tools:
+            self.counter.note(TOOLS_UNPARSED)
         if failed is not None:
             raise failed from None
 
@@ -222,8 +215,7 @@ class RequestPool:
         who = f"{self.remote.model} at {self.remote.base_url}"
         if isinstance(error, Refused):
             words = harmless(without_secrets(error.words, self.remote))
-            hint = EMPTY_MESSAGE if error.status in (400, 422) and _has_empty_message(arguments) else ""
-            hint = hint or (NO_VIDEO if error.status in REFUSING and _has_video(arguments) else "")
+            hint = hint_on(arguments, words) if error.status in REFUSING else ""
             found = RemoteError(f'"{words}", says {who} (HTTP {error.status}{error.kind}).{hint}')
             found.status = error.status
             return found
@@ -240,15 +232,6 @@ class RequestPool:
 def _passes(error: Exception) -> bool:
     """Whether the same request may be answered later."""
     return error.passes if isinstance(error, Refused) else isinstance(error, (TimeoutError, _openai().APIConnectionError))
-
-
-def _has_empty_message(arguments: dict[str, Any]) -> bool:
-    return arguments.get("prompt") == "" or any(not message["content"] for message in arguments.get("messages", ()))
-
-
-def _has_video(arguments: dict[str, Any]) -> bool:
-    contents = [message["content"] for message in arguments.get("messages", ())]
-    return any(part.get("type") == "video_url" for content in contents if isinstance(content, list) for part in content)
 
 
 def _openai() -> Any:

@@ -44,11 +44,14 @@ class RemoteResponder:
         remote: the server and its model.
         settings: arguments of each request.
         seed: None for greedy answers, else of the draws, sent with each request.
+        pool: sends the requests; one of its own when None.
     """
 
-    def __init__(self, remote: RemoteModel, settings: Mapping[str, Any], seed: int | None = None):
+    def __init__(
+        self, remote: RemoteModel, settings: Mapping[str, Any], seed: int | None = None, pool: RequestPool | None = None
+    ):
         self.remote, self.settings, self.seed = remote, dict(settings), seed
-        self.pool = RequestPool(remote)
+        self.pool = RequestPool(remote) if pool is None else pool
 
     @property
     def counter(self) -> ForwardCounter:
@@ -62,13 +65,13 @@ class RemoteResponder:
             ImportError: without the openai client.
             RemoteError: when a request fails for good.
         """
-        with closing(self.pool.send(queries, self._body)) as bodies:
+        with closing(self.pool.send(queries, self.body)) as bodies:
             for index, body in bodies:
                 yield [index], [Reply(Response(self._text(body).strip(), log_probability=_log_probability(body)))]
 
     def first(self, input: ModelInput) -> FirstAnswer:
         """One answer, and whether it was cut."""
-        body = self.pool.one(self._body(Generate(input)))
+        body = self.pool.one(self.body(Generate(input)))
         return FirstAnswer(self._text(body), is_cut(body), _log_probability(body))
 
     def _text(self, body: ResponseBody) -> str:
@@ -85,7 +88,8 @@ class RemoteResponder:
             )
         return text
 
-    def _body(self, query: Generate) -> dict[str, Any]:
+    def body(self, query: Generate) -> dict[str, Any]:
+        """The arguments of the request for an answer."""
         drawn = {}
         if self.seed is not None:
             source = f"{self.seed} {query.draw} ".encode() + query.input.key

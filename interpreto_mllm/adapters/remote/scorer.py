@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from interpreto_mllm.adapters.remote.alignment import TokenLogProbs, align, merge
+from interpreto_mllm.adapters.remote.hints import TOO_LONG
 from interpreto_mllm.adapters.remote.logprobs import PROTOCOLS, LogprobProtocol, arguments_with_answer
 from interpreto_mllm.adapters.remote.model import RemoteModel
 from interpreto_mllm.adapters.remote.requests import RemoteError, RequestPool
@@ -27,6 +28,25 @@ NOTED_APART, REFUSED_APART = 1e-3, 1.0
 """Differences between the log-probabilities of one prompt that is sent twice, from which on they are noted, or refused."""
 
 
+class Unscored(ValueError):
+    """The server does not return the log-probabilities of what it reads.
+
+    Args:
+        remote: the server and its model.
+        protocols: those that it was asked by.
+        told: in which words it refused, with white space after them; empty where it just returned none.
+    """
+
+    def __init__(self, remote: RemoteModel, protocols: Sequence[LogprobProtocol], told: str):
+        missing = " and ".join(protocol.name for protocol in protocols)
+        hint = "" if remote.route == "completion" else "; on route='completion' echoed log-probabilities would do as well"
+        super().__init__(
+            f"{told}{remote.model} at {remote.base_url} does not return the log-probabilities of a given answer: it lacks "
+            f"{missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf())."
+        )
+        self.told = told
+
+
 class RemoteScorer:
     """Log-probabilities of given answers.
 
@@ -37,10 +57,17 @@ class RemoteScorer:
         remote: the server and its model.
         extra: what else is in the body of each request.
         value: of log-probabilities.
+        pool: sends the requests; one of its own when None.
     """
 
-    def __init__(self, remote: RemoteModel, extra: Mapping[str, Any], value: Callable[[Tensor], Tensor]):
-        self.pool = RequestPool(remote)
+    def __init__(
+        self,
+        remote: RemoteModel,
+        extra: Mapping[str, Any],
+        value: Callable[[Tensor], Tensor],
+        pool: RequestPool | None = None,
+    ):
+        self.pool = RequestPool(remote) if pool is None else pool
         self.remote, self.extra, self.value = remote, dict(extra), value
         self._protocol: LogprobProtocol | None = None
         self._apart: float | None = None
@@ -116,7 +143,8 @@ class RemoteScorer:
             length: characters of the text, where it is one.
 
         Raises:
-            ValueError: when the server scores no given answers.
+            Unscored: when the server scores no given answers.
+            ValueError: for a prompt that is longer than what it reads.
             RemoteError: when the server fails.
         """
         protocols, told = [self._protocol] if self._protocol else PROTOCOLS[self.remote.route], ""
@@ -125,18 +153,15 @@ class RemoteScorer:
                 reply = self.pool.one(self._body(protocol, given))
                 tokens = protocol.parse(reply, length)
             except RemoteError as error:
+                if TOO_LONG in str(error):
+                    raise ValueError(str(error)) from error
                 if error.status not in REFUSING_STATUSES:
                     raise
                 tokens, told = None, f"{error} "
             if tokens is not None:
                 self._protocol = protocol
                 return tokens
-        missing = " and ".join(protocol.name for protocol in protocols)
-        hint = "" if self.remote.route == "completion" else "; on route='completion' echoed log-probabilities would do as well"
-        raise ValueError(
-            f"{told}{self.remote.model} at {self.remote.base_url} does not return the log-probabilities of a given answer: it "
-            f"lacks {missing}{hint}. Similarities work with any server: ResponseSimilarity(similarity=TfIdf())."
-        )
+        raise Unscored(self.remote, protocols, told)
 
     def _given(self, input: ModelInput, answer: str) -> dict[str, Any]:
         return arguments_with_answer(input, answer, self.remote.route, self.remote.stand_in)

@@ -1,4 +1,4 @@
-"""Servers whose models think: answers apart from thoughts, and thoughts that a raw prompt goes on with."""
+"""Servers whose models think: answers apart from thoughts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from interpreto_mllm.adapters.generating import DEFAULT_MAX_THOUGHTS
-from interpreto_mllm.adapters.remote.messages import Characters
 from interpreto_mllm.adapters.remote.replies import ResponseBody, is_cut, raw_text
 from interpreto_mllm.adapters.remote.responder import RemoteResponder
 from interpreto_mllm.core.responses import Response
 from interpreto_mllm.engine.queries import Generate
 from interpreto_mllm.engine.responders import Reply
-from interpreto_mllm.prompts.conversation import Conversation
 from interpreto_mllm.prompts.model_input import ModelInput
 from interpreto_mllm.thoughts.served import ServedPart, taken_apart
 
@@ -39,13 +36,13 @@ class ThoughtfulResponder(RemoteResponder):
         self.how = how
 
     def respond(self, queries: Sequence[Generate]) -> Iterator[tuple[list[int], list[Reply]]]:
-        with closing(self.pool.send(queries, self._body)) as bodies:
+        with closing(self.pool.send(queries, self.body)) as bodies:
             for index, body in bodies:
                 yield [index], [Reply(self.response(body))]
 
     def whole(self, input: ModelInput) -> Response:
         """The answer to an input, with the thoughts before it, whichever part is asked about."""
-        thoughts, answer = self._parts(self.pool.one(self._body(Generate(input))))
+        thoughts, answer = self._parts(self.pool.one(self.body(Generate(input))))
         return Response(answer, thoughts=thoughts)
 
     def response(self, body: ResponseBody) -> Response:
@@ -67,27 +64,3 @@ class ThoughtfulResponder(RemoteResponder):
                 "is no answer to compare: raise Reasoned(max_tokens=...). (explainer.unfinished holds what was evaluated.)"
             )
         return thoughts, answer
-
-
-class RawWriter:
-    """A server's model that goes on with a raw text, whose tokens are characters here.
-
-    Args:
-        responder: greedy answers, with the usual number of tokens.
-    """
-
-    def __init__(self, responder: RemoteResponder):
-        self.responder, self.tokenizer = responder, Characters()
-
-    def response(self, input: ModelInput, thoughts: int, greedy: bool = False) -> list[int]:
-        """What the model writes: so many tokens of thoughts at most, and an answer of the usual length."""
-        settings = self.responder.settings
-        longer = {**settings, "max_tokens": settings["max_tokens"] + thoughts}
-        return self.tokenizer.encode(RemoteResponder(self.responder.remote, longer).first(input).text)
-
-    def most_thoughts(self, input: ModelInput, wanted: int | None) -> int:
-        """The most tokens of thoughts; what the server's context has room for is not known."""
-        return wanted or DEFAULT_MAX_THOUGHTS
-
-    def check_answerable(self, conversation: Conversation | None) -> None:
-        """A raw text may be answered."""

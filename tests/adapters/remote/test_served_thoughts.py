@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import torch
 from support.misbehaving import Misbehaving, Told, misbehaving
 from support.server import Server
 
@@ -21,7 +22,7 @@ from interpreto_mllm import (
     trace,
 )
 from interpreto_mllm.similarity import ExactMatch
-from interpreto_mllm.testbed import load_recall
+from interpreto_mllm.testbed import load_recall, load_thoughts
 from interpreto_mllm.thoughts.served import taken_apart
 
 CHAT = [{"role": "user", "content": "The sky is blue. What is the sky?"}]
@@ -120,7 +121,6 @@ def test_a_thought_that_is_cut_is_no_empty_answer(served: Any, form: Any) -> Non
 def test_what_a_server_cannot_be_asked_is_refused(served: Any) -> None:
     server = served(field)
     for target, told in [
-        (Reasoned(), "a server that renders chats may cut them out"),
         (Reasoned("blue", effect="total"), "compared as 'answer' or 'thoughts', whole"),
         (Reasoned(effect="total", repeats=2), "drawn by ResponseSimilarity"),
     ]:
@@ -128,9 +128,12 @@ def test_what_a_server_cannot_be_asked_is_refused(served: Any) -> None:
             explainer(server)(CHAT, target)
     with pytest.raises(ValueError, match="inference_mode is similarity"):
         trace(explainer(server), CHAT)
-    with pytest.raises(ValueError, match="a server that renders chats may cut them out"):
-        explainer(server, inference_mode=InferenceModes.LOG_SOFTMAX)(CHAT, TOTAL)
     assert server.asked == []
+    for mode, target in ((SIMILAR, Reasoned()), (InferenceModes.LOG_SOFTMAX, TOTAL)):
+        with pytest.raises(
+            ValueError, match=r"m at http.* does not return the tokens that it reads.*\(vLLM's prompt_logprobs\)"
+        ):
+            explainer(server, inference_mode=mode)(CHAT, target)
     with pytest.raises(ValueError, match="m answered without thoughts, neither as reasoning_content nor between known marks"):
         explainer(served(lambda thoughts, answer: {"content": answer}))(CHAT, TOTAL)
 
@@ -162,3 +165,65 @@ def test_raw_prompts_go_on_with_thoughts_on_a_server_as_they_do_here() -> None:
     assert [feature.text for feature in there.features] == [feature.text for feature in here.features]
     assert (there.effect, there.n) == ("direct", 4)
     assert there.attributions[0].tolist() == pytest.approx(here.span().attributions[0].tolist(), abs=1e-3)
+
+
+KEPT = {"direct": Reasoned(), "total": Reasoned(effect="total"), "thoughts": Reasoned("thoughts")}
+FACTS = "the house is like the cat . the cat is red . what colour is the house ?"
+
+
+@pytest.fixture(scope="module")
+def thinking() -> Iterator[tuple[Server, Any, Any]]:
+    """A server whose template keeps the thoughts of the last message, and its model here."""
+    model, tokenizer = load_thoughts()
+    tokenizer.chat_template = tokenizer.chat_template.replace("and '</think>' in content", "and false")
+    server = Server(model, tokenizer)
+    server.offers = {"prompt_logprobs", "echo", "logprobs"}
+    yield server, model, tokenizer
+    server.stop()
+
+
+@pytest.mark.parametrize("target", KEPT)
+def test_a_served_chat_goes_on_with_thoughts_as_it_does_here(thinking: Any, target: str) -> None:
+    """Held fixed as the beginning of the answer, or written anew and sent back before it."""
+    server, *local = thinking
+    options: dict[str, Any] = {"granularity": Granularity.SENTENCE, "progress": False}
+    chat = [{"role": "user", "content": FACTS}]
+    [there] = ExactShapley(RemoteModel(server.url, "m"), **options)(chat, KEPT[target])
+    [here] = ExactShapley(*local, **options)(chat, KEPT[target])
+    assert [one.name for one in there.features] == [one.name for one in here.features] and there.effect == here.effect
+    torch.testing.assert_close(there.span().values, here.span().values, rtol=0, atol=1e-3)
+    if target == "total":
+        assert any("8 thoughts were written" in note and "characters long" in note for note in there.notes)
+
+
+@pytest.mark.parametrize("effect", ["direct", "total"])
+def test_a_raw_text_goes_on_with_thoughts_that_a_server_writes(thinking: Any, effect: Any) -> None:
+    server, model, tokenizer = thinking
+    options: dict[str, Any] = {"granularity": Granularity.SENTENCE, "progress": False}
+    marks = ThoughtMarks("<think>", "</think>", " ")
+    target = Reasoned(effect=effect, thoughts="the cat is red .", answer="red", marks=marks)
+    [there] = ExactShapley(RemoteModel(server.url, "m", route="completion"), **options)(FACTS, target)
+    [here] = ExactShapley(model, tokenizer, **options)(FACTS, target)
+    torch.testing.assert_close(there.span().values, here.span().values, rtol=0, atol=1e-3)
+
+
+def test_an_answer_of_a_served_chat_is_traced(thinking: Any) -> None:
+    server, *local = thinking
+    options: dict[str, Any] = {"granularity": Granularity.SENTENCE, "progress": False}
+    chat = [{"role": "user", "content": FACTS}]
+    there, here = (trace(ExactShapley(*model, **options), chat) for model in ((RemoteModel(server.url, "m"),), local))
+    torch.testing.assert_close(there.total, here.total, rtol=0, atol=1e-3)
+
+
+def test_templates_that_cut_or_rewrite_thoughts_are_seen_before_anything_is_scored(thinking: Any) -> None:
+    server, _, tokenizer = thinking
+    kept = tokenizer.chat_template
+    tokenizer.chat_template = kept.replace("message.role ~ '|>\n' ~ content", "message.role ~ '|>\nok ' ~ content")
+    assert tokenizer.chat_template != kept
+    try:
+        with pytest.raises(ValueError, match=r"the chat template of m at http.* writes 'ok ?<think>.*--chat-template"):
+            ExactShapley(RemoteModel(server.url, "m"), progress=False)(
+                [{"role": "user", "content": FACTS}], Reasoned(thoughts="the cat is red .", answer="red")
+            )
+    finally:
+        tokenizer.chat_template = kept

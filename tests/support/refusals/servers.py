@@ -13,6 +13,7 @@ from support.server import Server
 
 from interpreto_mllm import (
     Attend,
+    Chat,
     ExactShapley,
     Granularity,
     InferenceModes,
@@ -90,8 +91,33 @@ def shifted() -> Any:
         server.stop()
 
 
-def unscored() -> Any:
-    with misbehaving(lambda *_: Told(choice("yes", True))) as server:
+def shown(*told: Any) -> Any:
+    """A chat with documents."""
+    with misbehaving(lambda *_: Told(*told)) as server:
+        chat = Chat([{"role": "user", "content": "red is"}], documents=["It is red."])
+        explainer = ExactShapley(RemoteModel(server.url, "m", retries=0), inference_mode=SIMILARITY, progress=False)
+        return explainer(chat, "yes")
+
+
+def shown_tools() -> Any:
+    """A chat with a tool, on a server that lets no model choose one."""
+
+    def tell(number: int, path: str, body: dict[str, Any]) -> Told:
+        if "tools" in body and "tool_choice" not in body:
+            return Told({"error": {"message": '"auto" tool choice requires --enable-auto-tool-choice'}}, 400)
+        return Told(choice("yes", True) | {"usage": {"prompt_tokens": 9 + 5 * ("tools" in body), "total_tokens": 10}})
+
+    tool = {"type": "function", "function": {"name": "weather", "description": "It rains."}}
+    with misbehaving(tell) as server:
+        options: dict[str, Any] = {"inference_mode": SIMILARITY, "pinned": ["is"], "progress": False}
+        chat = Chat([{"role": "user", "content": "red is"}], tools=[tool])
+        [found] = ExactShapley(RemoteModel(server.url, "m", retries=0), **options)(chat, "yes")
+        assert all(asked.get("tool_choice") == "none" for asked in server.asked[1:] if "tools" in asked)
+        return found
+
+
+def unscored(*told: Any) -> Any:
+    with misbehaving(lambda *_: Told(*(told or (choice("yes", True),)))) as server:
         return ExactShapley(RemoteModel(server.url, "m"), progress=False)("red is", " yes")
 
 
@@ -129,6 +155,39 @@ REPLIES = [
         lambda: told({"detail": [{"loc": ["body", "seed"], "msg": "no int"}]}, 422),
         "body.seed: no int",
         RemoteError,
+        True,
+    ),
+    Row(
+        "a prompt beyond the window",
+        lambda: told({"error": {"message": "This model's maximum context length is 512 tokens."}}, 400),
+        "Nothing is ever cut off a prompt: shorten it, or start the server with a longer window",
+        RemoteError,
+        True,
+    ),
+    Row(
+        "a prompt beyond the window, where answers are scored",
+        lambda: unscored({"error": {"message": "Requested tokens (600) exceed context window of 512"}}, 400),
+        "start the server with a longer window (vLLM: --max-model-len",
+        after=True,
+    ),
+    Row(
+        "no documents taken",
+        lambda: shown({"error": {"message": "Unexpected keys in the request: {'documents'}"}}, 422),
+        "The chat has documents, which vLLM and SGLang take",
+        RemoteError,
+        True,
+    ),
+    Row(
+        "documents taken and not shown to the model",
+        lambda: shown(choice("yes", True) | {"usage": {"prompt_tokens": 9, "total_tokens": 10}}),
+        "does not show the model its documents: the prompt has 9 tokens with and without",
+        after=True,
+    ),
+    Row(
+        "no tool calls read out of answers",
+        lambda: shown_tools().notes,
+        "The server reads no tool calls out of answers (vLLM does with --enable-auto-tool-choice",
+        None,
         True,
     ),
     Row(

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from support import zoo
+from support.misbehaving import Told, choice, misbehaving
 from support.refusals.row import CHAT, SKY, Row, bert, explain, llama
 from support.refusals.servers import NOWHERE, SIMILARITY
 
@@ -53,6 +54,22 @@ def traced(target: Any = None, inputs: Any = CHAT, **options: Any) -> Any:
 def served(target: Any, route: Any = "chat", **options: Any) -> Any:
     given: dict[str, Any] = {"inference_mode": SIMILARITY, "granularity": Granularity.SENTENCE, "progress": False, **options}
     return ExactShapley(RemoteModel(NOWHERE, "m", route=route), **given)(CHAT if route == "chat" else SKY, target)
+
+
+def unread(target: Any, written: str | None = "") -> Any:
+    """Asked of a server that shows this of what follows a chat, nothing of what it reads, or refuses to go on with it."""
+
+    def tell(number: int, path: str, body: dict[str, Any]) -> Told:
+        going = body.get("continue_final_message")
+        if going and written is None:
+            return Told({"error": {"message": "the final message does not appear in the chat"}}, 400)
+        said = ["", "so", *([written] if going and written else [])]
+        tokens = {"prompt_logprobs": [None, *({"1": {"decoded_token": one, "logprob": -1.0}} for one in said)]}
+        return Told(choice("yes", True) | ({} if written == "" else tokens))
+
+    with misbehaving(tell) as server:
+        options: dict[str, Any] = {"inference_mode": SIMILARITY, "granularity": Granularity.SENTENCE, "progress": False}
+        return ExactShapley(RemoteModel(server.url, "m", retries=0), **options)(CHAT, target)
 
 
 THOUGHTS = [
@@ -122,11 +139,23 @@ THOUGHTS = [
         "trace takes an explainer, an input and a Reasoned target",
         TypeError,
     ),
-    Row("direct effects on a served chat", lambda: served(Reasoned(**GIVEN)), "may cut them out or rewrite them"),
     Row(
-        "total log-probabilities of a server",
-        lambda: served(Reasoned(**GIVEN_TOTAL), "completion", inference_mode=InferenceModes.LOG_SOFTMAX),
-        "thinks and answers in one go",
+        "thoughts held fixed on a server that does not show what it reads",
+        lambda: unread(Reasoned(**GIVEN)),
+        "does not return the tokens that it reads",
+        after=True,
+    ),
+    Row(
+        "thoughts held fixed on a server whose template cuts them",
+        lambda: unread(Reasoned(**GIVEN), "blue"),
+        "writes 'blue' for '<think>",
+        after=True,
+    ),
+    Row(
+        "thoughts held fixed on a server that refuses to go on",
+        lambda: unread(Reasoned(**GIVEN), None),
+        'refuses that: "the final message does not appear',
+        after=True,
     ),
     Row(
         "a span of what a server writes anew",
