@@ -10,7 +10,7 @@ PICTURE = Path("docs/images/hero.png")
 def main() -> None:
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=2"]
-    options += ["--window-size=1080,548", f"--screenshot={PICTURE}"]
+    options += ["--window-size=1080,640", f"--screenshot={PICTURE}"]
     subprocess.run(["chromium", *options, PAGE.resolve().as_uri()], check=True, timeout=60)
 
 

@@ -237,6 +237,7 @@ class Page {
     button.type = "button";
     button.dataset.jump = entry;
     const name = add("span", "name", visible(this.scores.names[entry])), [before, after] = this.context(entry);
+    name.title = this.scores.names[entry];
     if (before) name.prepend(Object.assign(document.createElement("small"), { textContent: before + " " }));
     if (after) add("small", "", " " + after, name);
     add("span", "score", this.row.text(entry, this.scale));
