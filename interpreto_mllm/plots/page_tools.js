@@ -190,7 +190,7 @@ function drawing(root) {
   }
   const walker = document.createTreeWalker(prompt, NodeFilter.SHOW_TEXT), range = document.createRange();
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-    if (node.parentElement.closest("svg, audio, .minimap")) continue;
+    if (node.parentElement.closest("svg, audio, .minimap, .spectrum")) continue;
     const look = getComputedStyle(node.parentElement);
     for (const found of node.textContent.matchAll(/\S+/g)) {
       range.setStart(node, found.index);
@@ -200,12 +200,12 @@ function drawing(root) {
         "font-size": look.fontSize, "font-family": style.fontFamily, "font-weight": look.fontWeight, fill: look.color }, found[0]));
     }
   }
-  for (const graphic of root.querySelectorAll(".prompt figure svg")) {
+  for (const graphic of root.querySelectorAll(".prompt figure svg, .prompt > .arcs:not(.off)")) {
     const box = graphic.getBoundingClientRect(), copy = graphic.cloneNode(true);
     const from = [...graphic.querySelectorAll("*")];
     [...copy.querySelectorAll("*")].forEach((element, index) => {
       const look = getComputedStyle(from[index]);
-      for (const name of ["fill", "fill-opacity", "fill-rule", "stroke", "stroke-width", "opacity", "filter", "font-size", "text-anchor"])
+      for (const name of ["fill", "fill-opacity", "fill-rule", "stroke", "stroke-width", "stroke-dasharray", "opacity", "filter", "font-size", "text-anchor"])
         element.setAttribute(name, look.getPropertyValue(name));
       element.removeAttribute("style");
     });

@@ -268,3 +268,18 @@ def test_axe_finds_nothing(opened, scheme):
         if shown in picked:
             page.locator(".target").nth(1).click()
         assert violations(page) == []
+
+
+def test_results_side_by_side_have_one_scale_and_a_summary_a_line_for_each_word(opened):
+    text = "the apple is red"
+    strong, weak = (explained([[k, -k, k / 2, 0.0]], worded(text), text) for k in (4.0, 1.0))
+    page = opened(compare([strong, weak], ["strong", "weak"]))
+    sections = page.locator(".compared section")
+    for index, share in ((0, 1.0), (1, 0.25)):
+        assert sections.nth(index).locator("mark").first.get_attribute("style") == f"--strength: {share:.3f}"
+        assert "4.00" in sections.nth(index).locator(".legend").inner_text()
+    lines = [line.split("\t") for line in page.locator("table.board").first.inner_text().splitlines()]
+    assert ["apple", "−4.00 ± 0.50", "−1.00 ± 0.12", "3.00"] in [[cell.strip() for cell in line] for line in lines]
+    assert "1.00 · 100 %" in page.locator("table.board").last.inner_text()
+    page = opened(Summary([strong, weak]))
+    assert page.locator("tbody tr").count() == 4 and page.locator("svg.swarm").count() == 4

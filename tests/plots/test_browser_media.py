@@ -46,7 +46,7 @@ def test_the_spectrogram_of_a_clip_is_drawn_on_request(opened):
     assert page.locator("canvas").is_hidden()
 
 
-def test_pairs_are_arcs_between_their_words(opened):
+def test_pairs_are_arcs_between_their_words(opened, tmp_path):
     """From the middle of one word to that of the other, also after folding and at another width; the list lights its arc."""
     explainer = ExactShapley(*load_recall(), pinned=["what", "is", "the", "?"], progress=False)
     [explanation] = explainer("the apple is red . the sky is blue . what is the apple ?", " red")
@@ -69,6 +69,10 @@ def test_pairs_are_arcs_between_their_words(opened):
             })"""
         )
         assert max(apart) < 2, width
+    with page.expect_download() as download:
+        page.click("[data-export=svg]")
+    download.value.save_as(tmp_path / "saved.svg")
+    assert (tmp_path / "saved.svg").read_text(encoding="utf-8").count("<path") == listed.count()
     listed.first.focus()
     assert page.locator(".arcs path.lit").count() == 1
     page.locator(".link").uncheck()
