@@ -12,6 +12,7 @@ from interpreto_mllm.metrics.metric import ARROWS
 from interpreto_mllm.plots.board import Ranged, breakable, ranged_cell
 from interpreto_mllm.plots.charts import ranks_chart
 from interpreto_mllm.plots.html import document, stylesheet
+from interpreto_mllm.plots.number_scale import NumberScale
 from interpreto_mllm.plots.show import in_notebook
 
 if TYPE_CHECKING:
@@ -53,18 +54,14 @@ def cell(standing: Standing | None) -> str:
     """A mean, marked where it is not better than random."""
     if standing is None or math.isnan(standing.mean):
         return "–"
-    return f"{number_text(standing.mean)}{MARK if by_chance(standing) else ''}"
+    size = abs(standing.mean)
+    shown = f"{standing.mean:.2f}" if size < 1000 and (size >= 0.005 or size == 0) else f"{standing.mean:.0e}"
+    return f"{shown}{MARK if by_chance(standing) else ''}"
 
 
 def by_chance(standing: Standing) -> bool:
     """Whether a number is known not to be better than random scores."""
     return not math.isnan(standing.p_value) and not standing.beats_random
-
-
-def number_text(value: float) -> str:
-    """A mean as tables write it."""
-    size = abs(value)
-    return f"{value:.2f}" if size < 1000 and (size >= 0.005 or size == 0) else f"{value:.0e}"
 
 
 def name_of(standings: Sequence[Standing | None]) -> Standing:
@@ -137,10 +134,9 @@ def body(board: Faithfulness) -> str:
         chosen, lines = rows(board, occlusion, None)
         head = "".join(f"<th>{escape(heading(board, number))}</th>" for number in chosen)
         columns = [[one for one in column if one and not math.isnan(one.mean)] for column in zip(*lines, strict=True)]
-        ends = [(min((o.low for o in column), default=0.0), max((o.high for o in column), default=0.0)) for column in columns]
         parts.append(
             f'<h2>Absent features: {escape(occlusion)}</h2>\n<div class="wide"><table class="board"><thead><tr><th>method</th>'
-            f"{head}</tr></thead>\n<tbody>{''.join(_line(standings, ends) for standings in lines)}</tbody></table></div>"
+            f"{head}</tr></thead>\n<tbody>{''.join(_line(standings, columns) for standings in lines)}</tbody></table></div>"
         )
     parts.append(f'<p class="legend-note">{escape(caption(board, "≈ random:"))} {escape(flipped(board))}</p>')
     drawn = "".join(f"<figure>{picture}</figure>" for picture in pictures(board))
@@ -163,16 +159,18 @@ def pictures(board: Faithfulness) -> list[str]:
     return found
 
 
-def _line(standings: Sequence[Standing | None], ends: Sequence[tuple[float, float]]) -> str:
+def _line(standings: Sequence[Standing | None], columns: Sequence[Sequence[Standing]]) -> str:
     one = name_of(standings)
-    cells = "".join(_cell(each, of_column) for each, of_column in zip(standings, ends, strict=True))
+    cells = "".join(_cell(each, column) for each, column in zip(standings, columns, strict=True))
     kind = ' class="baseline"' if one.baseline else ""
     return f"<tr{kind}><th>{breakable(one.method)}</th>{cells}</tr>\n"
 
 
-def _cell(standing: Standing | None, ends: tuple[float, float]) -> str:
+def _cell(standing: Standing | None, column: Sequence[Standing]) -> str:
     if standing is None or math.isnan(standing.mean):
         return "<td>–</td>"
-    text = number_text(standing.mean).replace("-", "−")
-    told = f"95 % interval {standing.low:.3g} to {standing.high:.3g}".replace("-", "−")
-    return ranged_cell(Ranged(standing.mean, standing.low, standing.high, text, told, (), by_chance(standing)), ends)
+    scale = NumberScale(max(abs(one.mean) for one in column))
+    told = f"95 % interval {scale.plain(standing.low)} to {scale.plain(standing.high)}"
+    text, chance = scale.plain(standing.mean), by_chance(standing)
+    shown = Ranged(standing.mean, standing.low, standing.high, text, told, (), chance)
+    return ranged_cell(shown, (min(one.low for one in column), max(one.high for one in column)))
