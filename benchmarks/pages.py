@@ -107,9 +107,11 @@ def main() -> None:
         result(given.features, given.tokens).to_html(path)
         size = path.stat().st_size
         painted, taken, worked = measure(path, given.tokens)
-    times = [f"{value:.0f} ms" for value in (painted, float(np.median(taken)), float(np.quantile(taken, 0.95)), worked)]
+    times = [
+        f"{value:.0f} ms" for value in (painted, min(taken), float(np.median(taken)), float(np.quantile(taken, 0.95)), worked)
+    ]
     report = Report("pages")
-    columns = ["size", "first paint", "a click, median", "95 of 100 clicks within", "processor, a click"]
+    columns = ["size", "first paint", "fastest click", "a click, median", "95 of 100 clicks within", "processor, a click"]
     report.add(
         "page", columns, [[f"{given.features:,} features, {given.tokens} tokens", f"{size / 1e6:.1f} MB", *times]], "pages"
     )
