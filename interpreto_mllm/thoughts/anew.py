@@ -21,6 +21,11 @@ TOTAL = (
     "Total effects: each coalition thought anew before the answer, so the scores hold what the prompt does through the "
     "thoughts, besides what it does directly; effect='direct' holds the thoughts fixed."
 )
+ONE_GUESS = (
+    "Each coalition thought once, the likeliest thought. Where features are absent, that is often one guess among several "
+    "nearly as likely, and the answer's value jumps with it: repeats=4 averages over drawn thoughts, whose spread is then part "
+    "of the standard errors."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +72,8 @@ class Rethinking:
         if thinker.count:
             long = f"{thinker.tokens / thinker.count:,.0f} {thinker.unit} long on average"
             notes += (f"{thinker.count:,} thoughts were written, {long}; up to {thinker.limit:,} tokens were allowed.",)
-        if thinker.repeats > 1:
-            notes += (f"Each coalition thought {thinker.repeats} times, and is worth the mean.",)
+        drawn = f"Each coalition thought {thinker.repeats} times, and is worth the mean."
+        notes += (drawn if thinker.repeats > 1 else ONE_GUESS,)
         if thinker.cut:
             notes += (
                 f"{thinker.cut:,} of {thinker.count:,} thoughts were cut at {thinker.limit:,} tokens: they were closed there, "

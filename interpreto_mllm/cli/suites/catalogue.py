@@ -50,6 +50,12 @@ SUITES: dict[str, Suite] = {
             config="planted-audio.yaml",
         ),
         Suite(
+            "planted-video",
+            "Which frames of a video and which words does each method find? The true causes are known.",
+            "2 min",
+            config="planted-video.yaml",
+        ),
+        Suite(
             "faithfulness",
             "What becomes of the answer when the features that a method ranks first are taken away, or are all that is left?",
             "2 min",

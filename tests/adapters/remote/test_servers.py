@@ -19,14 +19,17 @@ from support.real_server import serving
 
 from interpreto_mllm import (
     Attribution,
+    Chat,
     Drop,
     ExactShapley,
     Granularity,
     InferenceModes,
     KernelShap,
+    Reasoned,
     RemoteModel,
     ResponseSimilarity,
 )
+from interpreto_mllm.adapters.remote import RemoteError
 from interpreto_mllm.media import DropImage, Patches, WholeImage
 from interpreto_mllm.similarity import TfIdf
 from interpreto_mllm.testbed import RECALL
@@ -102,6 +105,18 @@ def test_transformers_serve_scores_no_given_answers(transformers_server: str, ro
         ExactShapley(remote, **OPTIONS)(PLAIN, " red")
 
 
+def test_transformers_serve_says_what_of_a_chat_it_does_not_take(transformers_server: str) -> None:
+    explainer = ExactShapley(RemoteModel(transformers_server, str(RECALL), retries=0), inference_mode=MODE, **OPTIONS)
+    question = [{"role": "user", "content": "the apple is red . what is the apple ?"}]
+    weather = {"type": "function", "function": {"name": "weather", "description": "It rains."}}
+    with pytest.raises((ValueError, RemoteError), match=r"documents.*(vLLM and SGLang take|does not show)"):
+        explainer(Chat(question, documents=["the sky is blue ."]), "red")
+    with pytest.raises((ValueError, RemoteError), match="tools"):
+        explainer(Chat(question, tools=[weather]), "red")
+    with pytest.raises(ValueError, match=r"(refuses that|does not return the tokens that it reads)"):
+        explainer(question, Reasoned(thoughts="the apple is red .", answer="red"))
+
+
 def test_transformers_serve_sees_what_the_model_sees_locally(transformers_server: str, tmp_path: Path) -> None:
     family = families_image.llava()
     family.model.save_pretrained(tmp_path)
@@ -139,6 +154,17 @@ def test_llama_cpp_answers_as_the_model_does_locally(llama_server: str, llama: t
         same(there, here)
     with pytest.raises(ValueError, match="prompt log-probabilities"):
         ExactShapley(RemoteModel(llama_server, "tiny"), **OPTIONS)(CHAT, "red")
+
+
+def test_llama_cpp_is_not_believed_to_show_documents(llama_server: str) -> None:
+    """It takes them and passes over them."""
+    remote = RemoteModel(llama_server, "tiny", retries=0)
+    with pytest.raises((ValueError, RemoteError), match=r"does not show the model its documents|vLLM and SGLang take"):
+        ExactShapley(remote, inference_mode=MODE, **OPTIONS)(Chat(CHAT, documents=["the sky is blue ."]), "red")
+    with pytest.raises((ValueError, RemoteError), match="longer window"):
+        ExactShapley(remote, inference_mode=MODE, **{**OPTIONS, "granularity": Granularity.TURN})(
+            [{"role": "user", "content": PLAIN * 60}], "red"
+        )
 
 
 @pytest.mark.parametrize("mode", [InferenceModes.LOG_SOFTMAX, InferenceModes.SOFTMAX, MODE])
