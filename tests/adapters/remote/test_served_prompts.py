@@ -85,8 +85,9 @@ def same(there: Attribution, here: Attribution) -> None:
 
 @pytest.mark.parametrize("target", ["red blue", ToolCall("weather", {"city": "Oslo"}, argument="city")])
 def test_vllm_is_asked_about_everything_at_once(vllm: RemoteModel, seeing: Any, target: Any) -> None:
-    """Pinned are the call and the thoughts, whose absent texts leave marks and names here, and are not sent to a server."""
-    given = options(budget=24, pinned=["call: weather", "The clip."])
+    """Pinned are texts without which less is sent than is left here: of the call a name, around thoughts marks, and between a
+    picture and its text a line break, which vLLM writes itself."""
+    given = options(budget=24, pinned=["call: weather", "The clip.", "What colour is the circle?"])
     [there], [here] = KernelShap(vllm, **given)(chat(), target), KernelShap(*seeing[1:], **given)(chat(), target)
     same(there, here)
     assert any("tool_choice='none'" in note for note in there.notes)
