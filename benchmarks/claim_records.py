@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
 from time import process_time
 from typing import Any, NamedTuple
 
 import torch
 from accuracy import OURS, scores
 from anchors import Anchors
+from digest import library_digest
 from interactions import scores as pair_scores
 from real_games import real_tables, texts
 from tables import RESULTS, Tabulated, tables
 
-import interpreto_mllm
 from interpreto_mllm import Rule, Tolerance, TopK
 from interpreto_mllm.aggregators.kernel import KernelAggregator
 from interpreto_mllm.aggregators.set_interactions import set_interactions
@@ -31,8 +28,6 @@ SHIPPED = ("model", "response", "sight", "hearing")
 SHIPPED_FEATURES, SHIPPED_SEEDS = (8, 12), 3
 RULES: tuple[Rule, ...] = (TopK(3), Tolerance(0.1))
 PROCESS, KERNEL = "GaussianProcessShapley", "KernelShap"
-ESTIMATORS = ("gaussian", "perturbators", "aggregators", "evaluation")
-"""Packages of the library without which no record changes."""
 Record = dict[str, Any]
 
 
@@ -71,14 +66,6 @@ def runs(group: str) -> Iterator[Run]:
             for seed in range(SHIPPED_SEEDS):
                 for _, table in tables(source, n, seed):
                     yield Run(group, source, f"{source}, n = {n}", table, seed)
-
-
-@cache
-def library_digest() -> str:
-    """Of the code that draws, estimates and stops."""
-    library = Path(interpreto_mllm.__file__).parent
-    files = [path for folder in ESTIMATORS for path in sorted((library / folder).glob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
 def kept(what: str, run: Run, make: Callable[[], list[Record]]) -> list[Record]:

@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from anchors import Anchors
 from real_games import HALVES, real_tables
 from report import Report
-from shapiq_process import Shapiq
 from tables import SOURCES, Tabulated, tables
 
 from interpreto_mllm.aggregators.kernel import KernelAggregator
@@ -71,7 +71,7 @@ def scores(values: torch.Tensor, truth: torch.Tensor) -> Record:
     return {"error": max(error, FLOOR), "rank": float(torch.corrcoef(ranks)[0, 1]), "top": len(top[0] & top[1]) / 3}
 
 
-def measure(game: Tabulated, budget: int, seed: int, order: int, shapiq: Shapiq) -> Iterator[Record]:
+def measure(game: Tabulated, budget: int, seed: int, order: int, anchors: Anchors) -> Iterator[Record]:
     """One record per estimator."""
 
     def run(perturbator: Any, budget: int) -> Any:
@@ -89,8 +89,7 @@ def measure(game: Tabulated, budget: int, seed: int, order: int, shapiq: Shapiq)
             inside = (found.values[0] - truth).abs() <= 1.96 * found.standard_errors[0]
             record["cover"] = float(inside.double().mean())
         yield record
-    job = {"path": str(game.path), "budget": budget, "seed": seed, "order": order}
-    for name, answer in shapiq.answers(job).items():
+    for name, answer in anchors.answers(game, budget, seed, order).items():
         values = torch.tensor(answer["values"], dtype=torch.float64)
         yield {"estimator": name, **scores(values, truth), "seconds": answer["seconds"]}
 
@@ -129,13 +128,13 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     order = arguments.order
-    shapiq, report = Shapiq(arguments.peers), Report("interactions" if order == 2 else "triples")
+    anchors, report = Anchors(arguments.peers), Report("interactions" if order == 2 else "triples")
     for source in arguments.games:
         records = []
         for number, (_, game) in enumerate(games(source, arguments.seeds, arguments.features)):
             for times in BUDGETS:
                 for seed in range(arguments.seeds) if source in HALVES else (number,):
-                    found = measure(game, min(times * game.n, 2**game.n), seed, order, shapiq)
+                    found = measure(game, min(times * game.n, 2**game.n), seed, order, anchors)
                     records += [{"times": times, **record} for record in found]
         if records:
             add(report, source, records)

@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 import torch
-from claim_records import KERNEL, PROCESS, RESULTS, Record, library_digest
+from claim_records import KERNEL, PROCESS, RESULTS, Record
+from digest import library_digest
 from long import Remembered, relative
 from report import FORMATS, Report, cells, geometric_mean, mean
 from shapiq_process import Shapiq
