@@ -190,6 +190,9 @@ def parts_between(
         encodings: of its images and clips, in their order.
         soft_ids: the token that waits for each modality.
         start, end: a part of the prompt.
+
+    Raises:
+        ValueError: where the encodings are not as long as the places for them.
     """
     parts: list[Encoding] = []
     passed = Counter[int]()
@@ -200,6 +203,9 @@ def parts_between(
         if max(first, 0) < min(last, size):
             parts.append(encoding.part(max(first, 0), min(last, size)))
         passed[soft_id] += size
+    for soft_id, filled in passed.items():
+        if filled != (places := int((ids == soft_id).sum())):
+            raise ValueError(f"encodings of {filled} places for a prompt of {places}")
     return parts
 
 
