@@ -222,13 +222,14 @@ class _Media:
             content = message.get("content")
             parts = []
             for part in content if isinstance(content, list) else ():
-                kind = "text" if isinstance(part, str) else part["type"]
-                if kind in MEDIA_KEYS:
+                if isinstance(part, str):
+                    parts.append(part)
+                elif (kind := part["type"]) in MEDIA_KEYS:
                     stands = _bare(part) if self.processing.takes_parts else {"text": self.processing.placeholder(kind)}
                     parts.append(None if count in self.dropped else stands)
                     count += 1
                 else:
-                    parts.append(part if isinstance(part, str) else part["text"])
+                    parts.append(part["text"])
             made.append({**message, "content": parts} if isinstance(content, list) else dict(message))
         return made
 
