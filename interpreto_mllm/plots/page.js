@@ -134,6 +134,7 @@ class Page {
 
   select(start, end) {
     let row = this.scores.of(start, end);
+    const missing = row ? null : [start, end];
     if (!row) { [start, end] = [end - 1, end]; row = this.scores.of(start, end); }
     Object.assign(this, { start, end, row, picked: null });
     this.bound = end - start === 1 && this.running ? this.scores.bound : row.bound;
@@ -143,6 +144,7 @@ class Page {
     this.whole?.setAttribute("aria-pressed", Boolean(this.isWhole));
     this.paint();
     this.report();
+    if (missing) this.subject(`only “${visible(row.label)}”: the page has no scores of this span, span(${missing.join(", ")}) has`);
     this.list();
     this.root.dispatchEvent(new CustomEvent("painted"));
   }

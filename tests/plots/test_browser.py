@@ -12,10 +12,12 @@ import pytest
 import torch
 from support.browser import violations
 from support.long_chat import long_chat
-from support.pages import chat_with_media, explained, worded
+from support.pages import Given, chat_with_media, explained, worded
 
 from interpreto_mllm import Summary, compare
+from interpreto_mllm.aggregators import Estimate
 from interpreto_mllm.attribution import Attribution
+from interpreto_mllm.core.evaluations import Evaluations
 
 WORDS = "the quick brown fox jumps over a lazy dog while rain falls on old stones and Paris sleeps".split()
 
@@ -69,6 +71,23 @@ def test_a_span_is_dragged_and_its_scores_are_those_of_span(opened):
     assert shown_scores(page) == pytest.approx(attribution.span(1, 6).attributions[0].tolist(), abs=1e-6)
     pressed = page.eval_on_selector_all(".target", "all => all.map(one => one.getAttribute('aria-pressed') === 'true')")
     assert pressed == [False, True, True, True, True, True, False, False]
+
+
+def test_a_span_that_the_page_cannot_sum_is_said_to_be_missing(opened):
+    class Squared(Given):
+        def aggregate(self, evaluations: Evaluations) -> Estimate:
+            return Estimate(evaluations.values[2:].T.square().contiguous())
+
+    attribution = long(6, 14).reaggregate(Squared())
+    page = opened(attribution)
+    tokens = page.locator(".target")
+    tokens.nth(1).click()
+    tokens.nth(4).click(modifiers=["Shift"])
+    assert (
+        page.locator(".subject").text_content().startswith(f"only “{attribution.targets[4].strip()}”: the page has no scores")
+    )
+    assert "span(1, 5)" in page.locator(".subject").text_content()
+    assert shown_scores(page) == pytest.approx(attribution.attributions[4].tolist(), abs=1e-6)
 
 
 def test_a_word_colours_the_answer_by_what_it_did_to_each_token(opened):
