@@ -97,8 +97,7 @@ class Kernel:
             yield name, scale * torch.exp((left * rates) @ right.T / 2 - rates.sum() / 2)
         agreement = left @ right.T
         yield "linear", self.linear * agreement
-        apart = (left.sum(1)[:, None] - right.sum(1)).abs() / 2
-        yield "size", self.size * torch.exp(-apart / self.length)
+        yield "size", self.size * torch.exp(-sizes_apart(left, right) / self.length)
         yield "constant", torch.full_like(agreement, self.constant)
         yield "white", self.white * (agreement == self.n).double()
 
@@ -118,8 +117,7 @@ class Kernel:
             if name in rates:
                 slopes.append(rates[name] / 2 * ((change @ right * left).sum(0) - scalars[name]))
             if name == "size":
-                apart = (left.sum(1)[:, None] - right.sum(1)).abs() / 2
-                scalars["length"] = (change * apart).sum() / self.length
+                scalars["length"] = (change * sizes_apart(left, right)).sum() / self.length
         return torch.cat([*slopes, torch.stack([scalars[name] for name in SCALARS])])
 
     def shapley_covariance(self, signs: Float[Tensor, "p n"]) -> Float[Tensor, "p n"]:
@@ -157,6 +155,11 @@ class Kernel:
     def _white_product(self) -> tuple[float, Float[Tensor, "n"]]:
         """The white part as a product: of infinite rates."""
         return self.white, torch.full((self.n,), math.inf, dtype=torch.float64)
+
+
+def sizes_apart(left: Float[Tensor, "p n"], right: Float[Tensor, "other n"]) -> Float[Tensor, "p other"]:
+    """By how many features coalitions differ in size."""
+    return (left.sum(1)[:, None] - right.sum(1)).abs() / 2
 
 
 def summed(parts: Iterable[Part]) -> Float[Tensor, "p other"]:
